@@ -1,0 +1,1 @@
+"""Labelled, georeferenced patches to versioned AlphaEarth embedding data sets."""

@@ -1,0 +1,138 @@
+"""Where the pixels of a patch lie: a coordinate reference system, an affine and a shape."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+import pyproj
+from pyproj.exceptions import CRSError, ProjError
+
+Affine = tuple[float, float, float, float, float, float]
+"""a, b, c, d, e, f of ``x = a column + b row + c``, ``y = d column + e row + f``."""
+
+Float64 = npt.NDArray[np.float64]
+
+WGS84 = "EPSG:4326"
+
+LATTICE = 10.0
+"""Metres: AEF's pixel edges lie on multiples of it, in UTM."""
+
+_EDGE_POINTS = 9
+"""Points on each edge of a patch for its bounds; straight edges are curved in lon/lat."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The pixels of a patch.
+
+    Raises:
+        ValueError: if the affine is singular or not finite, or the shape is empty.
+    """
+
+    crs: str
+    """``EPSG:32632`` where there is such a code, else WKT."""
+    transform: Affine
+    """From (column, row) of a pixel's upper left corner to crs units."""
+    height: int
+    width: int
+
+    def __post_init__(self) -> None:
+        a, b, _, d, e, _ = self.transform
+        if not all(math.isfinite(value) for value in self.transform):
+            raise ValueError(f"the affine {self.transform} is not finite")
+        if a * e - b * d == 0:
+            raise ValueError(f"the affine {self.transform} is singular")
+        if self.height < 1 or self.width < 1:
+            raise ValueError(f"a grid of {self.height} x {self.width} pixels is empty")
+
+    def north_up(self) -> Grid:
+        """The same pixels with the northernmost row first; rotated grids stay as they are."""
+        a, b, c, d, e, f = self.transform
+        if b or d or e < 0:
+            return self
+        return Grid(self.crs, (a, b, c, d, -e, f + e * self.height), self.height, self.width)
+
+    def at(self, columns: npt.ArrayLike, rows: npt.ArrayLike) -> tuple[Float64, Float64]:
+        """x and y in crs units of places in pixel units (0, 0 is the first pixel's corner)."""
+        a, b, c, d, e, f = self.transform
+        columns, rows = np.asarray(columns, np.float64), np.asarray(rows, np.float64)
+        return a * columns + b * rows + c, d * columns + e * rows + f
+
+    def centres(self) -> tuple[Float64, Float64]:
+        """x and y of the pixel centres in crs units, each float64 (H, W)."""
+        rows, columns = np.mgrid[0 : self.height, 0 : self.width] + 0.5
+        return self.at(columns, rows)
+
+    def on_lattice(self) -> bool:
+        """Whether the pixels are 10 m, north-up, with edges on multiples of 10 m."""
+        a, b, c, d, e, f = self.transform
+        square = (a, b, d, e) == (LATTICE, 0, 0, -LATTICE)
+        return square and c % LATTICE == 0 and f % LATTICE == 0
+
+    def ring(self) -> list[tuple[float, float]]:
+        """The corners in lon/lat (WGS 84), counter-clockwise for a north-up grid, closed."""
+        columns = [0, 0, self.width, self.width, 0]
+        rows = [0, self.height, self.height, 0, 0]
+        lon, lat = self._lonlat(columns, rows)
+        return list(zip(lon.tolist(), lat.tolist(), strict=True))
+
+    def bounds(self) -> tuple[float, float, float, float]:
+        """West, south, east and north in degrees (WGS 84).
+
+        Raises:
+            ValueError: if the patch crosses the antimeridian or has no place on Earth.
+        """
+        along = np.linspace(0, 1, _EDGE_POINTS)
+        zero, one = np.zeros_like(along), np.ones_like(along)
+        columns = np.concatenate([along, along, zero, one]) * self.width
+        rows = np.concatenate([zero, one, along, along]) * self.height
+        lon, lat = self._lonlat(columns, rows)
+        west, south, east, north = (float(v) for v in (lon.min(), lat.min(), lon.max(), lat.max()))
+        if east - west > 180:
+            raise ValueError("it crosses the antimeridian, which is not supported")
+        return west, south, east, north
+
+    def _lonlat(self, columns: npt.ArrayLike, rows: npt.ArrayLike) -> tuple[Float64, Float64]:
+        lon, lat = project(*self.at(columns, rows), self.crs, WGS84)
+        if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
+            raise ValueError(f"its corners have no place on Earth in {self.crs[:40]}")
+        return lon, lat
+
+
+def project(x: Float64, y: Float64, source: str, target: str) -> tuple[Float64, Float64]:
+    """x and y (or lon and lat) in another CRS; infinite where it does not reach."""
+    if source == target:
+        return x, y
+    moved_x, moved_y = _transformer(source, target).transform(x, y)
+    return np.asarray(moved_x, np.float64), np.asarray(moved_y, np.float64)
+
+
+@lru_cache(maxsize=256)
+def _transformer(source: str, target: str) -> pyproj.Transformer:
+    return pyproj.Transformer.from_crs(source, target, always_xy=True)
+
+
+@lru_cache(maxsize=1024)
+def canonical_crs(text: str) -> str:
+    """``EPSG:n`` of a CRS in any form pyproj reads, or its WKT if it has no such code.
+
+    Raises:
+        ValueError: if it is not a CRS, or one without a relation to lon/lat.
+    """
+    try:
+        crs = pyproj.CRS.from_user_input(text)
+        pyproj.Transformer.from_crs(crs, WGS84)
+    except (CRSError, ProjError) as error:
+        raise ValueError(f"not a usable CRS: {text[:60]}") from error
+    authority = crs.to_authority(min_confidence=90)
+    return ":".join(authority) if authority else str(crs.to_wkt())
+
+
+def utm_crs(longitude: float, latitude: float) -> str:
+    """The UTM zone (WGS 84) that a place lies in, of the plain six-degree zones."""
+    zone = min(int((longitude + 180) // 6) + 1, 60)
+    return f"EPSG:{(32600 if latitude >= 0 else 32700) + zone}"

@@ -1,0 +1,140 @@
+"""AEF codes and what they stand for: three forms of one pixel, and means over many.
+
+| form   | dtype   | nodata | what it is                                              |
+| ------ | ------- | ------ | ------------------------------------------------------- |
+| floats | float32 | NaN    | the embedding; unit length over the 64 bands            |
+| codes  | int8    | -128   | what AEF stores: ``round(sign(x) sqrt(abs(x)) 127.5)``  |
+| stored | uint8   | 255    | what a release stores: ``code + 127``                   |
+
+The formula is the one of AEF's own COGs
+(https://developers.google.com/earth-engine/guides/aef_on_gcs_readme).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+BANDS = 64
+"""Bands of an embedding, ``A00`` to ``A63``."""
+
+BAND_NAMES = tuple(f"A{band:02d}" for band in range(BANDS))
+
+NODATA = -128
+"""Code of a pixel without data, in all bands at once."""
+
+STORED_NODATA = 255
+"""Stored form of `NODATA`."""
+
+OFFSET = 127
+"""What is added to a code to store it."""
+
+SCALE = 127.5
+"""Code of the float 1.0, before it is rounded and clamped to 127."""
+
+Array = npt.NDArray[Any]
+
+
+def _float_table() -> npt.NDArray[np.float32]:
+    codes = np.arange(-128, 128)
+    floats = (np.sign(codes) * (codes / SCALE) ** 2).astype(np.float32)
+    floats[codes == NODATA] = np.nan
+    return floats
+
+
+_FLOAT_OF_CODE = _float_table()
+_SQUARE_OF_CODE = np.where(
+    np.arange(-128, 128) == NODATA, 0, np.sign(np.arange(-128, 128)) * np.arange(-128, 128) ** 2
+).astype(np.int32)
+
+
+def quantize(floats: npt.ArrayLike) -> npt.NDArray[np.int8]:
+    """Codes of floats, int8 of the same shape; NaN becomes `NODATA`.
+
+    Exact on what AEF serves: its floats are dequantized codes already.
+    """
+    x = np.asarray(floats, dtype=np.float64)
+    codes = np.clip(np.rint(np.sign(x) * np.sqrt(np.abs(x)) * SCALE), -127, 127)
+    return np.where(np.isnan(x), NODATA, codes).astype(np.int8)
+
+
+def dequantize(values: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    """Floats of a release's stored values (uint8) or of codes (int8), NaN where nodata.
+
+    Raises:
+        TypeError: for any other dtype, as its meaning would be a guess.
+    """
+    array = np.asarray(values)
+    if array.dtype == np.uint8:
+        array = from_stored(array)
+    if array.dtype != np.int8:
+        raise TypeError(f"dequantize takes uint8 (stored) or int8 (codes), not {array.dtype}")
+    return _FLOAT_OF_CODE[array.astype(np.int16) + 128]
+
+
+def to_stored(codes: npt.NDArray[np.int8]) -> npt.NDArray[np.uint8]:
+    """Stored form (uint8, 0..254, 255 for nodata) of codes (int8) of any shape."""
+    # -128 + 127 = -1, which wraps to 255: the nodata value needs no case of its own.
+    return codes.view(np.uint8) + np.uint8(OFFSET)
+
+
+def from_stored(stored: npt.NDArray[np.uint8]) -> npt.NDArray[np.int8]:
+    """Codes (int8) of the stored form (uint8) of any shape."""
+    return (stored - np.uint8(OFFSET)).view(np.int8)
+
+
+def valid_mask(codes: npt.NDArray[np.int8]) -> npt.NDArray[np.bool_]:
+    """Boolean (H, W), True where codes (64, H, W) hold data in every band."""
+    return np.asarray((codes != NODATA).all(axis=0))
+
+
+def signed_squares(codes: npt.NDArray[np.int8]) -> npt.NDArray[np.int32]:
+    """Integers ``sign(code) * code**2``, 0 where nodata: the floats times ``SCALE**2``.
+
+    Sums of them are exact in any order, so whatever is made of such sums is the same on
+    every machine.
+    """
+    return _SQUARE_OF_CODE[codes.astype(np.int16) + 128]
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """One vector for a patch, over its valid pixels, of dequantized values."""
+
+    mean: npt.NDArray[np.float32]
+    """Shape (64,)."""
+    stats: npt.NDArray[np.float32]
+    """Shape (256,): 64 minima, then maxima, means and population standard deviations."""
+    valid_fraction: float
+    """Valid pixels by all pixels, 0 to 1."""
+
+
+def pool(codes: npt.NDArray[np.int8]) -> Pooled:
+    """Pooled vectors of codes (64, H, W).
+
+    Raises:
+        ValueError: without one valid pixel.
+    """
+    valid = valid_mask(codes)
+    flat = codes.reshape(BANDS, -1)
+    if not valid.all():
+        flat = flat[:, valid.ravel()]
+    count = flat.shape[1]
+    if count == 0:
+        raise ValueError("no valid pixel to pool over")
+    squares = signed_squares(flat).astype(np.float64)
+    total = squares.sum(axis=1)
+    total_of_squares = np.einsum("bp,bp->b", squares, squares)
+    mean = total / count
+    variance = np.maximum(total_of_squares * count - total**2, 0) / count**2
+    low, high = (_FLOAT_OF_CODE[edge.astype(np.int16) + 128] for edge in (flat.min(1), flat.max(1)))
+    mean32 = (mean / SCALE**2).astype(np.float32)
+    deviation = (np.sqrt(variance) / SCALE**2).astype(np.float32)
+    return Pooled(
+        mean=mean32,
+        stats=np.concatenate([low, high, mean32, deviation]),
+        valid_fraction=count / valid.size,
+    )
