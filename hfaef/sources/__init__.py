@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from hfaef.grid import Grid
 from hfaef.quantize import BANDS, NODATA
+from hfaef.recipe import Cog
 
 
 @dataclass(frozen=True)
@@ -50,3 +51,14 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Let go of files and connections."""
+
+
+def open_source(section: Cog) -> Source:
+    """The source that a recipe names.
+
+    Raises:
+        InputError: if it cannot be opened as the recipe says.
+    """
+    from hfaef.sources.cog import open_cog
+
+    return open_cog(section)
