@@ -181,7 +181,9 @@ def _write_tile(path: Path, tile: Tile, windows: list[Window], field: Field, yea
     path.parent.mkdir(parents=True, exist_ok=True)
     blocks: dict[tuple[int, int], list[Window]] = defaultdict(list)
     for window in windows:
-        for row in range(window.row_off // BLOCK, (window.row_off + window.height - 1) // BLOCK + 1):
+        for row in range(
+            window.row_off // BLOCK, (window.row_off + window.height - 1) // BLOCK + 1
+        ):
             for column in range(
                 window.col_off // BLOCK, (window.col_off + window.width - 1) // BLOCK + 1
             ):

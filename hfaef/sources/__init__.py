@@ -35,6 +35,11 @@ class Pixels:
         if (without.any(axis=0) != without.all(axis=0)).any():
             raise ValueError("a pixel has nodata (-128) in some of its bands, but not in all")
 
+    def require(self, grid: Grid) -> None:
+        """Raise ValueError unless the codes have the shape of this grid."""
+        if self.codes.shape[1:] != (grid.height, grid.width):
+            raise ValueError(f"{self.codes.shape} on a grid of {grid.height} x {grid.width}")
+
 
 class Source(Protocol):
     """Gives the embedding of a grid and a year; `read` is called from many threads at once."""

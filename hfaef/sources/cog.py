@@ -75,7 +75,10 @@ class CogSource:
         if not origins:
             reason = f"no data there in {year}" if covered else f"outside every tile of {year}"
             raise Hopeless(reason)
-        return Pixels(codes, tuple(origins), resampled)
+        try:
+            return Pixels(codes, tuple(origins), resampled)
+        except ValueError as error:
+            raise Hopeless(f"{' and '.join(origins)}: {error}") from error
 
     def close(self) -> None:
         """Nothing is kept open."""

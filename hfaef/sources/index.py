@@ -73,7 +73,8 @@ def read_index(path: Path) -> TileIndex:
         table = pq.read_table(path, columns=list(_COLUMNS), memory_map=True)
     except FileNotFoundError as error:
         raise InputError(
-            f"there is no index {path}", f"`source.root` must hold {NAME}, or name it in `source.index`"
+            f"there is no index {path}",
+            f"`source.root` must hold {NAME}, or name it in `source.index`",
         ) from error
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"cannot read the index {path}: {error}", "get it anew") from error
