@@ -39,7 +39,7 @@ class Client:
 
     def run(
         self, code: str, *arguments: object, token: str | None = WRITER, home: str | None = None
-    ) -> Any:  # noqa: ANN401
+    ) -> Any:
         """Runs Python code that finds `api` and `arguments` and leaves its result in `answer`.
 
         Returns:

@@ -7,7 +7,7 @@ missing repository from a forbidden one by nothing else.
 from __future__ import annotations
 
 
-class Refusal(Exception):  # noqa: N818  # it is an answer, not a failure of the server
+class Refusal(Exception):  # it is an answer, not a failure of the server
     """An answer of 4xx or 5xx.
 
     Args:

@@ -18,7 +18,7 @@ from servers.hub.faults import Fault
 from servers.hub.refusal import Refusal
 
 
-class Dropped(Exception):  # noqa: N818  # nobody handles it as an error
+class Dropped(Exception):  # nobody handles it as an error
     """The connection is to be reset now."""
 
 
@@ -62,7 +62,7 @@ class Request:
         return b"".join(self.pieces)
 
     @cached_property
-    def json(self) -> Any:  # noqa: ANN401
+    def json(self) -> Any:
         """The whole body as JSON.
 
         Raises:
