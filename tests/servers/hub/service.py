@@ -165,6 +165,7 @@ class Hub:
             "HF_HUB_DISABLE_XET": "1",
             "HF_HUB_DISABLE_TELEMETRY": "1",
             "HF_UPDATE_DOWNLOAD_COUNTS": "0",
+            "USE_TORCH": "0",  # datasets imports it for seconds, and needs it for nothing here
             "NO_PROXY": "127.0.0.1",
             "no_proxy": "127.0.0.1",
         }
