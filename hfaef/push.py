@@ -90,7 +90,6 @@ def push(
     wanted = parse_version(version) if version is not None else None
     repo = Repo(repo_id)
     with _held(folder):
-        _require_clean(folder)
         manifest = read_manifest(folder)
         visible = repo.visible()
         if visible and private:
@@ -99,6 +98,7 @@ def push(
             )
         if visible is not None and not dry_run:
             repo.require_writer()
+        _require_clean(folder)  # last, as it reads every file
         there = There() if visible is None else look(repo)
         if there.last_commit and (same := published(folder, manifest, repo_id, there, wanted)):
             if not dry_run:

@@ -8,9 +8,9 @@ route and call. Xet is not served: clients run with ``HF_HUB_DISABLE_XET=1``.
 
 from __future__ import annotations
 
-from servers.hub.faults import Fault
+from servers.hub.faults import ANY, Fault
 from servers.hub.refusal import Refusal
 from servers.hub.service import Hub
 from servers.hub.wire import Seen
 
-__all__ = ["Fault", "Hub", "Refusal", "Seen"]
+__all__ = ["ANY", "Fault", "Hub", "Refusal", "Seen"]

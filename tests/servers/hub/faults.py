@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Literal
 
+ANY = "any"
+"""Stands for all routes together."""
+
 
 @dataclass(frozen=True)
 class Fault:
     """One thing that goes wrong."""
 
     route: str
-    """Name of a route, as in `servers.hub.service.ROUTES`."""
+    """Name of a route, as in `servers.hub.service.ROUTES`, or `ANY`."""
     kind: Literal["status", "broken", "drop", "lost", "slow", "truncate", "nothing"]
     """
     ``status``: answers `status` and does nothing; ``broken``: does it, then answers `status`;
@@ -58,8 +61,10 @@ class Faults:
         """Counts a call of a route; the first fault that strikes it."""
         with self._lock:
             self._calls[route] += 1
+            self._calls[ANY] += 1
             for before, fault in self._set:
-                call = self._calls[route] - before
-                if fault.route == route and fault.call <= call < fault.call + fault.times:
+                call = self._calls[fault.route] - before
+                struck = fault.call <= call < fault.call + fault.times
+                if fault.route in (route, ANY) and struck:
                     return fault
         return None

@@ -37,6 +37,13 @@ class Client:
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
 
+    def hfaef(
+        self, *arguments: object, token: str | None = WRITER, **variables: str
+    ) -> subprocess.Popen[str]:
+        """Starts hfaef's command line."""
+        command = [str(Path(sys.executable).with_name("hfaef")), *map(str, arguments)]
+        return self.start(*command, token=token, **variables)
+
     def run(
         self, code: str, *arguments: object, token: str | None = WRITER, home: str | None = None
     ) -> Any:
