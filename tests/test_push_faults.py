@@ -259,7 +259,7 @@ def test_other_content_after_a_killed_push_gets_a_version_of_its_own(
 def test_killed_at_random_moments_it_ends_in_one_commit_and_one_tag(
     hub: Hub, client: Client, first: Path, tmp_path: Path
 ) -> None:
-    chance = random.Random(6)  # noqa: S311
+    chance = random.Random(6)
     push(client, fresh_copy(first, tmp_path / "measure"))
     requests = len(hub.seen)
     killed_for_real = 0
