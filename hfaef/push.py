@@ -301,8 +301,11 @@ def _settle(folder: Path, published: Publication) -> None:
         if isinstance(file.content, bytes):
             path = folder / file.path
             with writing(path):
-                if not path.is_file() or path.read_bytes() != file.content:
-                    replace_file(path, file.content)
+                if path.read_bytes() != file.content:
+                    # Not beside it: a kill must leave nothing there that a check would object to.
+                    staged = folder / STAGING / file.path
+                    staged.write_bytes(file.content)
+                    staged.replace(path)
 
 
 def _again(folder: Path, repo: Repo) -> str:

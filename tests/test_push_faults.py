@@ -271,8 +271,8 @@ def test_killed_at_random_moments_it_ends_in_one_commit_and_one_tag(
         killed_for_real += killed(hub, client, folder, moment, delay, name) == -9
         for tag in hub.repo(name).tags if ("datasets", name) in hub.state.repos else ():
             is_whole_there(hub, folder, tag, name)
-        process = client.hfaef("push", folder, name, "--json")
-        assert finish(process)["exit"] == 0
+        said = finish(client.hfaef("push", folder, name, "--json"))
+        assert said["exit"] == 0, (number, moment, delay, said)
         assert ours(hub, name) == ["v1.0.0: first release: 24 rows, 6 labels"]
         assert list(hub.repo(name).tags) == ["v1.0.0"]
         is_whole(hub, folder, "1.0.0", name)
