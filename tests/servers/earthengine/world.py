@@ -1,0 +1,169 @@
+"""The made-up Earth that the service shows: images in UTM zones, with borders, holes and years."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+
+from hfaef.demo.field import Field
+from hfaef.grid import WGS84, Grid, project
+from hfaef.quantize import BANDS, dequantize
+
+COLLECTION = "GOOGLE/SATELLITE_EMBEDDING/V1/ANNUAL"
+
+IMAGE_SIZE = 163_840.0
+"""Metres a side of an image; squares are counted from easting 500,000 and the equator."""
+
+PIXEL = 10.0
+_ANCHOR_EAST = 500_000.0
+_FALSE_NORTH = 10_000_000.0
+
+Box = tuple[float, float, float, float]
+"""West, south, east, north."""
+
+
+def zone_crs(zone: str) -> str:
+    """``EPSG:32632`` of ``32N``."""
+    return f"EPSG:{(32600 if zone[-1] == 'N' else 32700) + int(zone[:-1])}"
+
+
+def crs_zone(crs: str) -> str | None:
+    """``32N`` of ``EPSG:32632``; None of other reference systems."""
+    code = int(crs.removeprefix("EPSG:")) if crs.startswith("EPSG:") else 0
+    if 32601 <= code <= 32660:
+        return f"{code - 32600}N"
+    return f"{code - 32700}S" if 32701 <= code <= 32760 else None
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A square of embeddings, all its years alike but for their values."""
+
+    index: str
+    """Of two that hold a pixel, the one with the higher index lies on top."""
+    zone: str
+    """``32N``."""
+    west: float
+    """Metres in the zone's CRS, a multiple of 10, as is `south`."""
+    south: float
+    years: tuple[int, ...]
+    size: float = IMAGE_SIZE
+    """Metres a side."""
+    holes: tuple[Box, ...] = ()
+    """Boxes in the zone's CRS; pixels with their centre in one are masked."""
+
+    @property
+    def crs(self) -> str:
+        return zone_crs(self.zone)
+
+    @cached_property
+    def footprint(self) -> shapely.Polygon:
+        """In lon/lat."""
+        along = np.linspace(0, self.size, 9)
+        zero, full = np.zeros_like(along), np.full_like(along, self.size)
+        x = self.west + np.concatenate([along, full, along[::-1], zero])
+        y = self.south + np.concatenate([zero, along, full, along[::-1]])
+        return shapely.Polygon(np.stack(project(x, y, self.crs, WGS84), axis=1))
+
+    def pixels(
+        self, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+        """Centres of the pixels that hold places of the zone's CRS, and which hold data."""
+        count = round(self.size / PIXEL)
+        with np.errstate(invalid="ignore"):
+            column = np.floor((x - self.west) / PIXEL)
+            row = np.floor((y - self.south) / PIXEL)
+            inside = (column >= 0) & (column < count) & (row >= 0) & (row < count)
+        centre_x = self.west + (column + 0.5) * PIXEL
+        centre_y = self.south + (row + 0.5) * PIXEL
+        for west, south, east, north in self.holes:
+            inside &= ~(
+                (centre_x > west) & (centre_x < east) & (centre_y > south) & (centre_y < north)
+            )
+        return centre_x, centre_y, inside
+
+
+@dataclass(frozen=True)
+class World:
+    """All tiles, and the closed form that fills them."""
+
+    tiles: tuple[Tile, ...]
+    field: Field = field(default_factory=Field)
+    collection: str = COLLECTION
+
+    def sample(
+        self, tile: Tile, year: int, grid: Grid
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+        """Dequantized embeddings (64, H, W), 0 where masked, and the mask (H, W) of a grid."""
+        x, y, inside = tile.pixels(*_centres(grid, tile.crs))
+        values = np.zeros((BANDS, grid.height, grid.width))
+        if inside.any():
+            longitude, latitude = project(x[inside], y[inside], tile.crs, WGS84)
+            values[:, inside] = dequantize(self.field.codes(longitude, latitude, year))
+        return values, inside
+
+
+@lru_cache(maxsize=64)
+def _centres(grid: Grid, crs: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    return project(*grid.centres(), grid.crs, crs)
+
+
+def tiles_around(
+    grids: Iterable[Grid], years: tuple[int, ...], holes: tuple[tuple[str, Box], ...] = ()
+) -> tuple[Tile, ...]:
+    """The image squares that hold any pixel of the grids, in every zone that reaches there.
+
+    A zone's squares are those that touch its six degrees of longitude, so near a border two
+    zones overlap, as they do in the real collection.
+
+    Args:
+        grids: in any CRS.
+        years: of all tiles.
+        holes: pairs of a zone and a box in its CRS.
+    """
+    squares: set[tuple[str, int, int]] = set()
+    for grid in grids:
+        own = crs_zone(grid.crs)
+        west, south, east, north = grid.bounds()
+        middle = math.floor((west + east) / 12 + 30) + 1
+        hemisphere = "N" if (south + north) >= 0 else "S"
+        zones = {f"{(middle + step - 1) % 60 + 1}{hemisphere}" for step in (-1, 0, 1)}
+        for zone in zones | ({own} if own else set()):
+            x, y = _centres(grid, zone_crs(zone))
+            origin = 0.0 if zone[-1] == "N" else _FALSE_NORTH
+            columns = np.floor((x - _ANCHOR_EAST) / IMAGE_SIZE)
+            rows = np.floor((y - origin) / IMAGE_SIZE)
+            if not (np.isfinite(columns).all() and np.isfinite(rows).all()):
+                continue
+            found = np.unique(np.stack([columns.ravel(), rows.ravel()], axis=1), axis=0)
+            squares |= {(zone, int(column), int(row)) for column, row in found}
+    tiles = (_square(zone, column, row, years, holes) for zone, column, row in sorted(squares))
+    return tuple(tile for tile in tiles if _touches_zone(tile))
+
+
+def _square(
+    zone: str, column: int, row: int, years: tuple[int, ...], holes: tuple[tuple[str, Box], ...]
+) -> Tile:
+    name = hashlib.sha256(f"{zone} {column} {row}".encode()).hexdigest()
+    origin = 0.0 if zone[-1] == "N" else _FALSE_NORTH
+    return Tile(
+        index=f"x{name[:12]}",
+        zone=zone,
+        west=_ANCHOR_EAST + column * IMAGE_SIZE,
+        south=origin + row * IMAGE_SIZE,
+        years=years,
+        holes=tuple(box for of_zone, box in holes if of_zone == zone),
+    )
+
+
+def _touches_zone(tile: Tile) -> bool:
+    west, _, east, _ = tile.footprint.bounds
+    start = (int(tile.zone[:-1]) - 31) * 6.0
+    return bool(west <= start + 6 and east >= start)
