@@ -111,8 +111,9 @@ class Conduct:
             if too_often:
                 raise Refusal(
                     429,
-                    "Quota exceeded for quota metric 'Number of read requests' and limit 'Number "
-                    "of read requests per minute per user' of service 'earthengine.googleapis.com'.",
+                    "Quota exceeded for quota metric 'Number of read requests' and limit "
+                    "'Number of read requests per minute per user' of service "
+                    "'earthengine.googleapis.com'.",
                     {"Retry-After": "7"},
                 )
             yield

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
 
-class Refusal(Exception):  # noqa: N818 - it is an answer, not a failure of the service
+
+class Refusal(Exception):
     """An answer other than 200.
 
     Args:
@@ -30,3 +32,9 @@ class Refusal(Exception):  # noqa: N818 - it is an answer, not a failure of the 
         }
         status = names.get(self.status, "INTERNAL")
         return {"error": {"code": self.status, "message": self.message, "status": status}}
+
+
+def only(value: Any, *known: Any) -> None:
+    """Refuse an argument whose value would be ignored."""
+    if not any(value == accepted for accepted in known):
+        raise Refusal(400, f"Not implemented here: an argument of {value!r}.")

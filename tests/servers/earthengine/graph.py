@@ -70,22 +70,22 @@ class Graph:
         [(kind, content)] = node.items()
         match kind:
             case "constantValue":
-                return content
+                value = content
             case "integerValue":
-                return int(content)
+                value = int(content)
             case "arrayValue":
-                return [self._node(part, arguments) for part in content["values"]]
+                value = [self._node(part, arguments) for part in content["values"]]
             case "dictionaryValue":
-                return {k: self._node(part, arguments) for k, part in content["values"].items()}
+                value = {k: self._node(part, arguments) for k, part in content["values"].items()}
             case "argumentReference":
-                if content not in arguments:
-                    raise Refusal(400, f"Argument reference '{content}' is not bound.")
-                return arguments[content]
+                value = arguments[content]
             case "valueReference":
-                return self._reference(content, arguments)
+                value = self._reference(content, arguments)
             case "functionDefinitionValue":
-                return self._definition(content, arguments)
-        return self._invocation(content, arguments)
+                value = self._definition(content, arguments)
+            case _:
+                value = self._invocation(content, arguments)
+        return value
 
     def _definition(self, content: dict[str, Any], outer: dict[str, Any]) -> Function:
         names, body = content["argumentNames"], content["body"]
@@ -107,7 +107,9 @@ class Graph:
         try:
             _signature(operation).bind(**given)
         except TypeError as error:
-            raise Refusal(400, f"Not implemented here: {name} with these arguments: {error}.") from error
+            raise Refusal(
+                400, f"Not implemented here: {name} with these arguments: {error}."
+            ) from error
         return operation(**given)
 
     def _free_arguments(self, name: str) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""``image:computePixels``: a grid and an expression to a NumPy file, within the service's limits."""
+"""``image:computePixels``: a grid and an expression to a NumPy file, within limits."""
 
 from __future__ import annotations
 

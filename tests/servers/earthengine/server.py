@@ -10,10 +10,10 @@ import time
 from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
-from servers.earthengine.conduct import Conduct, Fault
+from servers.earthengine.conduct import Conduct, Fault, Tally
 from servers.earthengine.errors import Refusal
 from servers.earthengine.pixels import compute_pixels, compute_value
 from servers.earthengine.world import World
@@ -56,7 +56,7 @@ class Service:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
-    def start(self) -> Service:
+    def start(self) -> Self:
         self._thread.start()
         return self
 
@@ -65,13 +65,13 @@ class Service:
         self._server.server_close()
         self._thread.join()
 
-    def __enter__(self) -> Service:
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def answer(self, asked: str, project: str, body: bytes) -> bytes:
+    def answer(self, asked: str, body: bytes) -> bytes:
         """The body of a good answer to a computation."""
         key = (asked, body)
         if self._answers is not None and key in self._answers:
@@ -101,10 +101,10 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     server: _Server
 
-    def do_GET(self) -> None:  # noqa: N802 - the name is the base class's
+    def do_GET(self) -> None:
         self._respond(b"")
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         self._respond(self.rfile.read(int(self.headers.get("Content-Length", 0))))
 
     def log_message(self, *_: object) -> None:
@@ -129,54 +129,58 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(answer, truncate=fault is not None and fault.kind == "truncate")
 
     def _answer(self, asked: str, project: str, body: bytes, fault: Fault | None) -> Answer:
-        service = self.server.service
-        conduct = service.conduct
-        if asked == "stats":
-            tally = conduct.tally
-            shown = {
-                "requests": tally.requests,
-                "peak": tally.peak,
-                "statuses": {str(key): value for key, value in tally.statuses.items()},
-                "busiest": tally.busiest(),
-            }
-            return _json(json.dumps(shown).encode())
-        if asked == "conduct":
-            # A benchmark in another process sets latency and quotas and clears the tally.
-            for name, value in json.loads(body).items():
-                setattr(conduct, name, value)
-            conduct.tally = type(conduct.tally)()
-            return _json(b"{}")
-        if fault is not None:
-            made = _wrong(fault)
-            if made is not None:
-                return made
-        if asked == "discovery":
-            return _json(shipped("cloud_api_discovery_document.json"))
-        if asked == "token":
-            return _json(self._token())
+        conduct = self.server.service.conduct
+        wrong = _wrong(fault) if fault is not None else None
+        if wrong is not None:
+            return wrong
         if asked in ("algorithms", "value", "pixels"):
-            authorization = self.headers.get("Authorization", "")
-            conduct.let_in(project, authorization)
-        if asked == "algorithms":
-            return _json(shipped("algorithms.json"))
-        if asked in ("value", "pixels"):
-            end = time.monotonic() + conduct.latency
-            with conduct.under_way():
-                made_body = service.answer(asked, project, body)
-                time.sleep(max(0.0, end - time.monotonic()))
-            kind = "application/json" if asked == "value" else "application/octet-stream"
-            return 200, kind, made_body, {}
+            conduct.let_in(project, self.headers.get("Authorization", ""))
+        match asked:
+            case "discovery":
+                return _json(shipped("cloud_api_discovery_document.json"))
+            case "algorithms":
+                return _json(shipped("algorithms.json"))
+            case "value" | "pixels":
+                return self._computed(asked, body)
+            case "token" | "stats" | "conduct":
+                return _json(json.dumps(getattr(self, f"_{asked}")(body)).encode())
         raise Refusal(404, f"Not implemented here: {self.command} {self.path}.")
 
-    def _token(self) -> bytes:
+    def _computed(self, asked: str, body: bytes) -> Answer:
+        service = self.server.service
+        end = time.monotonic() + service.conduct.latency
+        with service.conduct.under_way():
+            made = service.answer(asked, body)
+            time.sleep(max(0.0, end - time.monotonic()))
+        kind = "application/json" if asked == "value" else "application/octet-stream"
+        return 200, kind, made, {}
+
+    def _stats(self, _: bytes) -> dict[str, Any]:
+        """What a benchmark in another process reads."""
+        tally = self.server.service.conduct.tally
+        return {
+            "requests": tally.requests,
+            "statuses": {str(key): value for key, value in tally.statuses.items()},
+            "peak": tally.peak,
+            "busiest": tally.busiest(),
+        }
+
+    def _conduct(self, body: bytes) -> dict[str, Any]:
+        """Lets a benchmark in another process set latency and quotas; the tally starts anew."""
+        conduct = self.server.service.conduct
+        for name, value in json.loads(body).items():
+            setattr(conduct, name, value)
+        conduct.tally = Tally()
+        return {}
+
+    def _token(self, _: bytes) -> dict[str, Any]:
         conduct = self.server.service.conduct
         token = f"ya29.loopback-{conduct.tally.requests['token']}"
         if conduct.tokens is not None:
             conduct.tokens.add(token)
         # Slow enough for refreshes at the same time to be seen.
         time.sleep(0.05)
-        content = {"access_token": token, "expires_in": 3600, "token_type": "Bearer"}
-        return json.dumps(content).encode()
+        return {"access_token": token, "expires_in": 3600, "token_type": "Bearer"}
 
     def _send(self, answer: Answer, *, truncate: bool) -> None:
         status, kind, body, headers = answer
