@@ -1,18 +1,18 @@
 """The errors that hfaef raises on purpose; each carries the next command to type.
 
-    HfaefError                exit 1   anything below
-    |-- InputError            exit 2   the command line, the recipe or the input is wrong
-    |   |-- RecipeError                a key of the recipe
-    |   |-- CatalogError               a patch, a label, a split list or a table
-    |   `-- FolderError                a folder that holds something else, or cannot hold more
-    |-- IncompleteError       exit 3   finished, but some patches are missing
-    |-- ReleaseError          exit 1   a release is not what its manifest says
-    `-- SourceError           exit 1   a source did not give a patch
-        |-- Throttled                  over a quota: wait, then ask again
-        |-- Transient                  5xx, reset, truncated, timed out: ask again
-        |-- TooBig                     more than one request may hold: split, then ask again
-        |-- CredentialsError           nobody may read: stop the whole build
-        `-- Hopeless                   this patch never: write it down, go on with the others
+HfaefError                exit 1   anything below
+|-- InputError            exit 2   the command line, the recipe or the input is wrong
+|   |-- RecipeError                a key of the recipe
+|   |-- CatalogError               a patch, a label, a split list or a table
+|   `-- FolderError                a folder that holds something else, or cannot hold more
+|-- IncompleteError       exit 3   finished, but some patches are missing
+|-- ReleaseError          exit 1   a release is not what its manifest says
+`-- SourceError           exit 1   a source did not give a patch
+    |-- Throttled                  over a quota: wait, then ask again
+    |-- Transient                  5xx, reset, truncated, timed out: ask again
+    |-- TooBig                     more than one request may hold: split, then ask again
+    |-- CredentialsError           nobody may read: stop the whole build
+    `-- Hopeless                   this patch never: write it down, go on with the others
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def _float_table() -> npt.NDArray[np.float32]:
 _FLOAT_OF_CODE = _float_table()
 _SQUARE_OF_CODE = np.where(
     np.arange(-128, 128) == NODATA, 0, np.sign(np.arange(-128, 128)) * np.arange(-128, 128) ** 2
-).astype(np.int32)
+).astype(np.int16)
 
 
 def quantize(floats: npt.ArrayLike) -> npt.NDArray[np.int8]:
@@ -91,7 +91,7 @@ def valid_mask(codes: npt.NDArray[np.int8]) -> npt.NDArray[np.bool_]:
     return np.asarray((codes != NODATA).all(axis=0))
 
 
-def signed_squares(codes: npt.NDArray[np.int8]) -> npt.NDArray[np.int32]:
+def signed_squares(codes: npt.NDArray[np.int8]) -> npt.NDArray[np.int16]:
     """Integers ``sign(code) * code**2``, 0 where nodata: the floats times ``SCALE**2``.
 
     Sums of them are exact in any order, so whatever is made of such sums is the same on

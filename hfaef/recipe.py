@@ -33,12 +33,28 @@ from hfaef.errors import RecipeError
 FIRST_YEAR = 2017
 """The first year of AEF: https://developers.google.com/earth-engine/datasets/catalog/GOOGLE_SATELLITE_EMBEDDING_V1_ANNUAL"""
 
-KINDS = frozenset("geotiffs torchgeo table cog earthengine".split())
+KINDS = frozenset({"geotiffs", "torchgeo", "table", "cog", "earthengine"})
 """Kinds of patches and of sources."""
 
 COLUMNS = frozenset(
-    "embedding preview id label year crs transform bounds geometry valid_fraction resampled source "
-    "mean stats split pooled default".split()
+    {
+        "embedding",
+        "preview",
+        "id",
+        "label",
+        "year",
+        "crs",
+        "transform",
+        "bounds",
+        "geometry",
+        "valid_fraction",
+        "resampled",
+        "source",
+        "mean",
+        "stats",
+        "pooled",
+        "default",
+    }
 )
 """Names that a split scheme cannot have: it names a column, a folder and a config."""
 
@@ -48,12 +64,14 @@ def _split_name(name: object) -> object:
 
 
 def _free_name(name: str) -> str:
-    if name in COLUMNS - {"split"}:
+    if name in COLUMNS:
         raise ValueError(f"{name!r} is the name of a column; call the scheme something else")
     return name
 
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")]
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$"
+
+Name = Annotated[str, StringConstraints(pattern=_NAME)]
 Scheme = Annotated[
     str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$"), AfterValidator(_free_name)
 ]
@@ -273,6 +291,29 @@ def read_recipe(name: str | None, changes: Sequence[str] = ()) -> Recipe:
         return Recipe.model_validate(content)
     except ValidationError as error:
         raise RecipeError(f"{origin}: {_explain(error)}", "see `hfaef init --help`") from error
+
+
+def write_commented(name: str) -> Path:
+    """Write a commented recipe, ``NAME.toml``, that builds as it is.
+
+    Raises:
+        RecipeError: if the name cannot be one, or the file is there.
+    """
+    name = name.removesuffix(".toml")
+    text = (resources.files("hfaef") / "recipes" / "commented.txt").read_text(encoding="utf-8")
+    if not re.fullmatch(_NAME, name):
+        raise RecipeError(
+            f"{name!r} cannot be a data set's name", "use letters, digits, `.`, `_` and `-`"
+        )
+    path = Path(f"{name}.toml")
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text.replace("NAME", name))
+    except OSError as error:
+        raise RecipeError(
+            f"cannot write {path}: {error.strerror}", "choose another name"
+        ) from error
+    return path
 
 
 def _apply(content: dict[str, Any], change: str) -> None:

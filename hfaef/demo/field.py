@@ -45,7 +45,7 @@ class Field:
 
         def unit(count: int) -> npt.NDArray[np.float64]:
             vectors = random.normal(size=(count, BANDS))
-            return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+            return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
 
         return {
             "class_waves": waves(self.class_count * _WAVES, 3.0, 12.0),
@@ -75,9 +75,7 @@ class Field:
         """AEF codes, int8 (64, ...), at places in degrees; never nodata."""
         return quantize(self.embedding(longitude, latitude, year))
 
-    def classes(
-        self, longitude: npt.ArrayLike, latitude: npt.ArrayLike
-    ) -> npt.NDArray[np.intp]:
+    def classes(self, longitude: npt.ArrayLike, latitude: npt.ArrayLike) -> npt.NDArray[np.intp]:
         """Number of the class that prevails at places in degrees."""
         return np.asarray(self._suitability(*_kilometres(longitude, latitude)).argmax(axis=0))
 
@@ -107,6 +105,7 @@ def _cosines(
 ) -> npt.NDArray[np.float64]:
     """Plane waves (waves, ...) at places in kilometres."""
     x, y, phase = (
-        column.reshape(-1, *(1 for _ in east.shape)) for column in (waves.T[0], waves.T[1], waves.T[2])
+        column.reshape(-1, *(1 for _ in east.shape))
+        for column in (waves.T[0], waves.T[1], waves.T[2])
     )
     return np.asarray(np.cos(x * east + y * north + phase + shift))

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from hfaef.grid import Grid
 from hfaef.quantize import BANDS, NODATA
+from hfaef.recipe import Cog
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,11 @@ class Pixels:
         if (without.any(axis=0) != without.all(axis=0)).any():
             raise ValueError("a pixel has nodata (-128) in some of its bands, but not in all")
 
+    def require(self, grid: Grid) -> None:
+        """Raise ValueError unless the codes have the shape of this grid."""
+        if self.codes.shape[1:] != (grid.height, grid.width):
+            raise ValueError(f"{self.codes.shape} on a grid of {grid.height} x {grid.width}")
+
 
 class Source(Protocol):
     """Gives the embedding of a grid and a year; `read` is called from many threads at once."""
@@ -50,3 +56,14 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Let go of files and connections."""
+
+
+def open_source(section: Cog) -> Source:
+    """The source that a recipe names.
+
+    Raises:
+        InputError: if it cannot be opened as the recipe says.
+    """
+    from hfaef.sources.cog import open_cog
+
+    return open_cog(section)

@@ -7,6 +7,7 @@ import socket
 import struct
 import threading
 import time
+import traceback
 from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
@@ -122,6 +123,9 @@ class _Handler(BaseHTTPRequestHandler):
         except Refusal as refusal:
             content = json.dumps(refusal.body()).encode()
             answer = (refusal.status, "application/json", content, refusal.headers)
+        except Exception:  # noqa: BLE001 - a fault of the service shows in the test's message
+            content = json.dumps(Refusal(500, traceback.format_exc()).body()).encode()
+            answer = (500, "application/json", content, {})
         conduct.tally.statuses[answer[0]] += 1
         if fault is not None and fault.kind == "reset":
             self._reset()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ import numpy.typing as npt
 import shapely
 
 from hfaef.demo.field import Field
+from hfaef.demo.tiles import ZONE_OVERLAP, image_name
 from hfaef.grid import WGS84, Grid, project
 from hfaef.quantize import BANDS, dequantize
 
@@ -63,6 +63,11 @@ class Tile:
     def crs(self) -> str:
         return zone_crs(self.zone)
 
+    @property
+    def meridian(self) -> float:
+        """Longitude of the zone's middle."""
+        return int(self.zone[:-1]) * 6.0 - 183
+
     @cached_property
     def footprint(self) -> shapely.Polygon:
         """In lon/lat."""
@@ -97,6 +102,8 @@ class World:
     tiles: tuple[Tile, ...]
     field: Field = field(default_factory=Field)
     collection: str = COLLECTION
+    zone_overlap: float = ZONE_OVERLAP
+    """Degrees that the data of a UTM zone reach beyond it."""
 
     def sample(
         self, tile: Tile, year: int, grid: Grid
@@ -104,9 +111,12 @@ class World:
         """Dequantized embeddings (64, H, W), 0 where masked, and the mask (H, W) of a grid."""
         x, y, inside = tile.pixels(*_centres(grid, tile.crs))
         values = np.zeros((BANDS, grid.height, grid.width))
-        if inside.any():
-            longitude, latitude = project(x[inside], y[inside], tile.crs, WGS84)
-            values[:, inside] = dequantize(self.field.codes(longitude, latitude, year))
+        if not inside.any():
+            return values, inside
+        longitude, latitude = project(x, y, tile.crs, WGS84)
+        inside &= np.abs(longitude - tile.meridian) <= 3 + self.zone_overlap
+        known = self.field.codes(longitude[inside], latitude[inside], year)
+        values[:, inside] = dequantize(known)
         return values, inside
 
 
@@ -151,10 +161,9 @@ def tiles_around(
 def _square(
     zone: str, column: int, row: int, years: tuple[int, ...], holes: tuple[tuple[str, Box], ...]
 ) -> Tile:
-    name = hashlib.sha256(f"{zone} {column} {row}".encode()).hexdigest()
     origin = 0.0 if zone[-1] == "N" else _FALSE_NORTH
     return Tile(
-        index=f"x{name[:12]}",
+        index=image_name(f"{zone}/{column}/{row}"),
         zone=zone,
         west=_ANCHOR_EAST + column * IMAGE_SIZE,
         south=origin + row * IMAGE_SIZE,
@@ -165,5 +174,4 @@ def _square(
 
 def _touches_zone(tile: Tile) -> bool:
     west, _, east, _ = tile.footprint.bounds
-    start = (int(tile.zone[:-1]) - 31) * 6.0
-    return bool(west <= start + 6 and east >= start)
+    return bool(west <= tile.meridian + 3 and east >= tile.meridian - 3)

@@ -1,0 +1,198 @@
+"""The command line: it parses, calls one function, and prints."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hfaef.errors import HfaefError
+
+app = typer.Typer(
+    help="Turn labelled, georeferenced patches into versioned AlphaEarth embedding data sets.\n\n"
+    "Start with `hfaef build demo`, which needs no account and no network; then write your own "
+    "recipe with `hfaef init NAME`.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+
+RecipeArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="RECIPE",
+        help="A TOML file, or `demo`, `eurosat100`, `eurosat`; `hfaef.toml` by default.",
+        show_default=False,
+    ),
+]
+FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a release.")]
+JsonOption = Annotated[
+    bool,
+    typer.Option("--json", help="Print one JSON object, and nothing else, on standard output."),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change a key of the recipe, dotted: `--set source.kind=cog`. Repeat for more.",
+    ),
+]
+
+
+@app.command()
+def build(
+    recipe: RecipeArgument = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where the release goes.", show_default="build/NAME"),
+    ] = None,
+    changes: SetOption = None,
+    limit: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Only N patches a year, for a trial.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Reads and encoders at work at once.")
+    ] = None,
+    allow_missing: Annotated[
+        bool,
+        typer.Option("--allow-missing", help="Release without the patches that cannot be had."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a release: fetch what is missing, pack it, write the card.
+
+    Run it again after an interruption or a failure: it goes on where it stopped.
+    """
+    from hfaef.build import build as run
+    from hfaef.recipe import read_recipe
+
+    built = run(
+        read_recipe(recipe, changes or ()),
+        out,
+        limit=limit,
+        threads=workers,
+        allow_missing=allow_missing,
+    )
+    summary = built.summary()
+    if as_json:
+        _print_json(summary)
+        return
+    for note in built.notes:
+        typer.echo(f"note: {note}", err=True)
+    typer.echo(
+        f"{summary['name']}: {summary['rows']:,} rows, {summary['bytes'] / 1e6:,.1f} MB in "
+        f"{summary['folder']}"
+        + (f", {summary['missing']:,} patches missing" if summary["missing"] else "")
+    )
+    typer.echo(f"read it:    datasets.load_dataset({str(built.folder)!r})")
+    typer.echo(f"check it:   hfaef check {built.folder}")
+
+
+@app.command()
+def status(folder: FolderArgument, as_json: JsonOption = False) -> None:
+    """Show what is done and what is missing, with reasons, and what to type next."""
+    from hfaef.status import read_status
+
+    found = read_status(folder)
+    if as_json:
+        _print_json(found.summary())
+        return
+    typer.echo(
+        f"{folder}: {found.fetched:,} of {found.patches:,} patches fetched, {len(found.missing):,} missing"
+    )
+    for outcome in found.missing:
+        typer.echo(f"  {outcome.year} {outcome.id}: {outcome.reason}")
+    released = found.released_rows
+    typer.echo("no release yet" if released is None else f"release: {released:,} rows")
+    typer.echo(f"next: {found.next_command}")
+
+
+@app.command()
+def check(
+    target: Annotated[Path, typer.Argument(metavar="TARGET", help="A release folder.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Check that a release is whole and loads: hashes, columns, labels, splits, card."""
+    from hfaef.check import check_folder
+
+    findings = check_folder(target)
+    if as_json:
+        rows = [{"path": finding.path, "problem": finding.problem} for finding in findings]
+        _print_json({"target": str(target), "findings": rows})
+    else:
+        for finding in findings:
+            typer.echo(str(finding))
+        typer.echo(
+            f"{target}: not fit to publish, findings: {len(findings)}"
+            if findings
+            else f"{target}: all is well"
+        )
+    if findings:
+        raise typer.Exit(1)
+
+
+@app.command()
+def card(folder: FolderArgument) -> None:
+    """Write README.md again from release.json."""
+    from hfaef.card import write_card
+
+    typer.echo(write_card(folder))
+
+
+@app.command()
+def init(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the data set.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Write NAME.toml: a commented recipe that builds as it is, to make your own."""
+    from hfaef.recipe import write_commented
+
+    path = write_commented(name)
+    if as_json:
+        _print_json({"path": str(path)})
+        return
+    typer.echo(f"wrote {path}")
+    typer.echo(f"build it:   hfaef build {path}")
+
+
+def _print_json(content: dict[str, Any]) -> None:
+    typer.echo(json.dumps(content, indent=1))
+
+
+def _fail(message: str, hint: str, code: int) -> int:
+    """Say what is wrong in one line, on standard error, and as JSON if that was asked for."""
+    if "--json" in sys.argv:
+        _print_json({"error": message, "hint": hint, "exit_code": code})
+    typer.echo(f"error: {message}" + (f"; {hint}" if hint else ""), err=True)
+    return code
+
+
+def run() -> int:
+    """Run a command; gives its exit code."""
+    try:
+        return app(standalone_mode=False) or 0
+    except HfaefError as error:
+        if os.environ.get("HFAEF_DEBUG") == "1":
+            traceback.print_exc()
+        return _fail(error.message, error.hint, error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("interrupted; what is staged is kept", "run the same command to go on", 130)
+    except typer.TyperException as error:
+        return _fail(error.format_message(), "see `hfaef --help`", 2)
+    except Exception as error:
+        if os.environ.get("HFAEF_DEBUG") == "1":
+            raise
+        words = " ".join(f"{type(error).__name__}: {error}".split())
+        return _fail(words, "this is a fault in hfaef; HFAEF_DEBUG=1 shows where", 1)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    sys.exit(run())

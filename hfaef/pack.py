@@ -1,0 +1,280 @@
+"""From staged pixels to Parquet shards: the same bytes each time, however many threads.
+
+One row is one page and the embedding is the first column, so that a second release shares all
+rows that did not change with the first one in the Hub's content-addressed storage.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hfaef import sheet
+from hfaef.catalog import Catalog, Patch
+from hfaef.errors import CatalogError
+from hfaef.preview import Basis, fit_basis, render
+from hfaef.progress import Advance
+from hfaef.quantize import BANDS, Pooled, pool, signed_squares, to_stored, valid_mask
+from hfaef.release import (
+    KINDS,
+    File,
+    cell_folder,
+    features,
+    file_entry,
+    in_folders,
+    shard_name,
+    shuffled,
+)
+from hfaef.store import Outcome, Store, writing
+from hfaef.workers import ordered_map
+
+ROW_GROUP_BYTES = 64_000_000
+"""Bounds the memory of packing, and stays far below what the dataset viewer refuses (300 MB)."""
+
+_BASIS_PATCHES = 400
+_BASIS_PIXELS = 128
+"""Pixels a patch in the sample that the colours of previews are fitted to."""
+
+_PICTURES = ("embedding", "preview")
+"""Columns that are compressed already, and hold nothing that a statistic could tell."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A patch, encoded."""
+
+    data: dict[str, Any]
+    """Its row in the shards of patches."""
+    pooled: dict[str, Any]
+    """Its row in the shards of pooled vectors."""
+
+    @property
+    def bytes(self) -> int:
+        """What its pictures take; the rest is small."""
+        return sum(len(self.data[name]["bytes"]) for name in _PICTURES)
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What was written."""
+
+    files: tuple[File, ...]
+    basis: Basis
+
+
+def pack(
+    catalog: Catalog,
+    store: Store,
+    folder: Path,
+    *,
+    shard_bytes: int,
+    threads: int,
+    advance: Advance,
+) -> Packed:
+    """Write the shards of all staged patches of a catalog.
+
+    Args:
+        catalog: patches with their labels and splits.
+        store: holds their pixels.
+        folder: an empty folder; gets ``data`` and ``pooled``.
+        shard_bytes: size at which a shard is closed.
+        threads: encoders at work; the result is the same for any number.
+        advance: called for each row.
+
+    Raises:
+        FolderError: if the disk is full.
+        ReleaseError: if staged pixels are damaged.
+    """
+    outcomes = store.outcomes()
+    cells: dict[tuple[str, str], list[Patch]] = defaultdict(list)
+    years = sorted({patch.year for patch in catalog.patches})
+    for patch in catalog.patches:
+        outcome = outcomes.get((patch.year, patch.id))
+        if outcome is not None and outcome.fetched:
+            place = cell_folder("", patch.year, patch.splits, years, catalog.schemes)
+            split = patch.splits[catalog.schemes[0]] if catalog.schemes else "train"
+            cells[place, split].append(patch)
+    for patches in cells.values():
+        patches.sort(key=lambda patch: shuffled(patch.id))
+    rows = [patch for patches in cells.values() for patch in patches]
+    basis = _sample_basis(sorted(rows, key=lambda patch: shuffled(patch.id)), store, threads)
+
+    def encode(patch: Patch) -> Row:
+        codes = store.codes(patch)
+        return encode_row(patch, codes, outcomes[patch.year, patch.id], catalog, basis)
+
+    files: list[File] = []
+    folders = in_folders(years, catalog.schemes)
+    schemas = {kind: file_schema(kind, catalog.label_names, catalog.schemes) for kind in KINDS}
+    for (place, split), patches in sorted(cells.items()):
+        encoded = ordered_map(encode, patches, threads)
+        data = folder / f"data{place}"
+        vectors: list[dict[str, Any]] = []
+        shards = list(_write_shards(encoded, data, schemas["data"], shard_bytes, vectors, advance))
+        files += _settle(folder, data, split, shards, folders=folders)
+        pooled = folder / f"pooled{place}"
+        with writing(pooled), _Shard(pooled, 0, schemas["pooled"]) as shard:
+            shard.write(vectors)
+        files += _settle(folder, pooled, split, [(shard.path, len(vectors))], folders=folders)
+    return Packed(tuple(sorted(files, key=lambda file: file.path)), basis)
+
+
+def encode_row(
+    patch: Patch, codes: npt.NDArray[np.int8], outcome: Outcome, catalog: Catalog, basis: Basis
+) -> Row:
+    """The rows of a patch with these codes, int8 (64, H, W)."""
+    pooled = pool(codes)
+    try:
+        bounds, ring = patch.grid.bounds(), patch.grid.ring()
+    except ValueError as error:
+        raise CatalogError(f"patch {patch.id}: {error}", "take it out of the catalog") from error
+    common = {
+        "id": patch.id,
+        "label": catalog.label_names.index(patch.label),
+        "year": patch.year,
+        **patch.splits,
+        "valid_fraction": pooled.valid_fraction,
+    }
+    data = {
+        "embedding": {"bytes": sheet.encode(to_stored(codes)), "path": f"{patch.id}.png"},
+        "preview": {"bytes": render(codes, basis), "path": f"{patch.id}.jpg"},
+        "crs": patch.grid.crs,
+        "transform": patch.grid.transform,
+        "bounds": bounds,
+        "geometry": _polygon(ring),
+        "resampled": outcome.resampled,
+        "source": outcome.origins,
+    }
+    return Row({**common, **data}, {**common, **_vectors(pooled)})
+
+
+def file_schema(kind: str, label_names: Sequence[str], schemes: Sequence[str]) -> pa.Schema:
+    """Arrow schema of a shard, with what `datasets` and GeoParquet readers look for."""
+    schema: pa.Schema = features(kind, label_names, schemes).arrow_schema
+    if kind != "data":
+        return schema
+    # https://geoparquet.org/releases/v1.1.0/; without a crs it is lon/lat on WGS 84.
+    geo = {
+        "version": "1.1.0",
+        "primary_column": "geometry",
+        "columns": {"geometry": {"encoding": "WKB", "geometry_types": ["Polygon"]}},
+    }
+    return schema.with_metadata({**(schema.metadata or {}), b"geo": json.dumps(geo).encode()})
+
+
+class _Shard:
+    """A Parquet file that is being written."""
+
+    def __init__(self, folder: Path, number: int, schema: pa.Schema) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / f"{number:05d}.part"
+        self.rows = 0
+        self._schema = schema
+        leaves = _leaf_names(schema)
+        plain = [leaf for leaf in leaves if leaf.split(".")[0] not in _PICTURES]
+        self._writer = pq.ParquetWriter(
+            self.path,
+            schema,
+            compression={leaf: "zstd" if leaf in plain else "none" for leaf in leaves},
+            use_dictionary=False,
+            write_statistics=plain,
+            write_page_index=True,
+            data_page_size=1,
+            write_batch_size=1,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._writer.close()
+
+    def write(self, rows: list[dict[str, Any]]) -> None:
+        """Add one row group."""
+        table = pa.Table.from_pylist(rows, schema=self._schema)
+        self._writer.write_table(table, row_group_size=max(len(rows), 1))
+        self.rows += len(rows)
+
+
+def _write_shards(
+    rows: Iterable[Row],
+    folder: Path,
+    schema: pa.Schema,
+    shard_bytes: int,
+    vectors: list[dict[str, Any]],
+    advance: Advance,
+) -> Iterator[tuple[Path, int]]:
+    """Write rows into shards of about this size; gives each one's path and rows.
+
+    The pooled rows are added to `vectors`.
+    """
+    source = iter(rows)
+    row = next(source, None)
+    number = 0
+    while row is not None:
+        with writing(folder), _Shard(folder, number, schema) as shard:
+            size = 0
+            while row is not None and size < shard_bytes:
+                group: list[dict[str, Any]] = []
+                held = 0
+                limit = min(ROW_GROUP_BYTES, shard_bytes - size)
+                while row is not None and held < limit:
+                    group.append(row.data)
+                    vectors.append(row.pooled)
+                    held += row.bytes
+                    advance("")
+                    row = next(source, None)
+                shard.write(group)
+                size += held
+        yield shard.path, shard.rows
+        number += 1
+
+
+def _settle(
+    root: Path, folder: Path, split: str, shards: list[tuple[Path, int]], *, folders: bool
+) -> Iterator[File]:
+    """Give shards their names, now that their number is known."""
+    for number, (path, rows) in enumerate(shards):
+        named = folder / shard_name(split, number, len(shards), folders=folders)
+        path.replace(named)
+        yield file_entry(root, named, rows)
+
+
+def _sample_basis(patches: Sequence[Patch], store: Store, threads: int) -> Basis:
+    """The basis of previews, fitted to some pixels of some patches."""
+
+    def sample(patch: Patch) -> npt.NDArray[np.float64]:
+        codes = store.codes(patch)
+        valid = codes[:, valid_mask(codes)]
+        step = max(valid.shape[1] // _BASIS_PIXELS, 1)
+        return signed_squares(valid[:, ::step][:, :_BASIS_PIXELS]).astype(np.float64)
+
+    samples = list(ordered_map(sample, patches[:_BASIS_PATCHES], threads))
+    return fit_basis(np.concatenate(samples, axis=1) if samples else np.zeros((BANDS, 1)))
+
+
+def _vectors(pooled: Pooled) -> dict[str, Any]:
+    return {"mean": pooled.mean, "stats": pooled.stats}
+
+
+def _polygon(ring: Sequence[tuple[float, float]]) -> bytes:
+    import shapely
+
+    return bytes(shapely.to_wkb(shapely.Polygon(ring), byte_order=1))
+
+
+def _leaf_names(schema: pa.Schema) -> list[str]:
+    """Parquet's names of the columns of a schema, nested ones with dots."""
+    buffer = pa.BufferOutputStream()
+    pq.write_table(schema.empty_table(), buffer)
+    metadata = pq.read_metadata(pa.BufferReader(buffer.getvalue()))
+    return [metadata.schema.column(number).path for number in range(metadata.num_columns)]

@@ -1,0 +1,79 @@
+"""What a person sees of long work: a bar in a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+_SECONDS_BETWEEN_LINES = 10.0
+
+Advance = Callable[[str], None]
+"""Called once for each thing done, with a note on the whole work or an empty text."""
+
+
+class _Rate(ProgressColumn):
+    """Things a second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:,.1f}/s" if speed else "-/s")
+
+
+@contextmanager
+def progress(title: str, total: int) -> Iterator[Advance]:
+    """Show work of this many things on standard error."""
+    console = Console(stderr=True)
+    with _bar(console, title, total) if console.is_terminal else _lines(title, total) as advance:
+        yield advance
+
+
+@contextmanager
+def _bar(console: Console, title: str, total: int) -> Iterator[Advance]:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task(title, total=total, note="")
+        yield lambda note: bar.update(task, advance=1, note=note)
+
+
+@contextmanager
+def _lines(title: str, total: int) -> Iterator[Advance]:
+    started = shown = time.monotonic()
+    done, last_note = 0, ""
+
+    def show() -> None:
+        rate = done / max(time.monotonic() - started, 1e-9)
+        left = f", {(total - done) / rate:,.0f} s left" if 0 < done < total else ""
+        note = f", {last_note}" if last_note else ""
+        sys.stderr.write(f"{title}: {done:,} of {total:,}, {rate:,.1f}/s{left}{note}\n")
+        sys.stderr.flush()
+
+    def advance(note: str) -> None:
+        nonlocal shown, done, last_note
+        done, last_note = done + 1, note
+        if time.monotonic() - shown >= _SECONDS_BETWEEN_LINES:
+            shown = time.monotonic()
+            show()
+
+    yield advance
+    show()

@@ -1,0 +1,266 @@
+"""What a build has so far: staged pixels and a ledger of what happened to each patch.
+
+All of it lies in ``.staging`` of the output folder::
+
+    .staging/inputs.json          what the staged pixels were made from
+    .staging/ledger.sqlite        one row a patch and year
+    .staging/pixels/YEAR/ID.npy   codes, int8 (64, H, W)
+
+A file is renamed into place before its row is written, and a row counts only with its file, so
+the process may be killed at any moment.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import filelock
+import numpy as np
+import numpy.typing as npt
+
+from hfaef.catalog import Catalog, Patch
+from hfaef.errors import FolderError, ReleaseError
+from hfaef.recipe import Recipe
+from hfaef.sources import Pixels
+
+STAGING = ".staging"
+MANIFEST = "release.json"
+
+_TABLE = """
+CREATE TABLE IF NOT EXISTS outcomes (
+  year INTEGER NOT NULL,
+  id TEXT NOT NULL,
+  fetched INTEGER NOT NULL,
+  reason TEXT NOT NULL,
+  attempts INTEGER NOT NULL,
+  seconds REAL NOT NULL,
+  origins TEXT NOT NULL,
+  resampled INTEGER NOT NULL,
+  PRIMARY KEY (year, id)
+)
+"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What happened to one patch in one year."""
+
+    year: int
+    id: str
+    fetched: bool
+    """Whether its pixels are staged."""
+    reason: str = ""
+    """Why it is missing, in words; empty if it is not."""
+    attempts: int = 1
+    seconds: float = 0.0
+    """Spent on it, all attempts together."""
+    origins: tuple[str, ...] = ()
+    """`Pixels.origins`."""
+    resampled: bool = False
+    """`Pixels.resampled`."""
+
+
+def inputs(recipe: Recipe, catalog: Catalog) -> dict[str, Any]:
+    """What staged pixels depend on: places, years and source, but neither labels nor packing."""
+    digest = hashlib.sha256()
+    for patch in catalog.patches:
+        grid = patch.grid
+        text = (patch.id, grid.crs, grid.transform, grid.height, grid.width)
+        digest.update(repr(text).encode())
+    # Neither changes a pixel.
+    speed = {"project", "max_requests", "requests_per_minute", "workload_tag", "reader"}
+    return {
+        "years": sorted(recipe.years),
+        "source": recipe.source.model_dump(mode="json", exclude=speed, exclude_none=True),
+        "patches": len(catalog.patches),
+        "places": digest.hexdigest(),
+    }
+
+
+class Store:
+    """The staging of one output folder, held by one process at a time.
+
+    Raises:
+        FolderError: if the folder holds something else, or another build is running there.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.staging = folder / STAGING
+        _require_ours(folder)
+        with writing(self.staging):
+            self.staging.mkdir(parents=True, exist_ok=True)
+        self._lock = filelock.FileLock(self.staging / "lock")
+        try:
+            with writing(self.staging):
+                self._lock.acquire(timeout=0)
+        except filelock.Timeout as error:
+            raise FolderError(
+                f"another hfaef is at work in {folder}", "wait for it, or choose another --out"
+            ) from error
+        with writing(self.staging):
+            self._ledger = _open_ledger(self.staging)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._ledger.close()
+        self._lock.release()
+
+    def claim(self, wanted: dict[str, Any]) -> None:
+        """Take the staging for these `inputs`.
+
+        Raises:
+            FolderError: if what is staged was made from others.
+        """
+        path = self.staging / "inputs.json"
+        if not path.exists():
+            with writing(path):
+                replace_file(path, json.dumps(wanted, indent=2).encode())
+            return
+        try:
+            found = json.loads(path.read_text())
+        except ValueError:
+            found = {}
+        if found == wanted:
+            return
+        differs = [key for key in wanted if found.get(key) != wanted[key]]
+        words = {"places": "the places of the patches", "patches": "the number of patches"}
+        raise FolderError(
+            f"{self.staging} was made from another recipe or catalog: "
+            f"{' and '.join(words.get(key, key) for key in differs)} changed",
+            "choose another --out, or remove that folder to fetch all again",
+        )
+
+    def outcomes(self) -> dict[tuple[int, str], Outcome]:
+        """The ledger by year and id; a fetched patch whose file is gone is left out."""
+        with writing(self.staging):
+            return read_outcomes(self.staging, self._ledger)
+
+    def stage(self, patch: Patch, pixels: Pixels) -> None:
+        """Write a patch's pixels; from any thread."""
+        path = self._path(patch)
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = path.with_suffix(".part")
+            with temporary.open("wb") as file:
+                np.save(file, pixels.codes, allow_pickle=False)
+            temporary.replace(path)
+
+    def record(self, outcome: Outcome) -> None:
+        """Write what happened to a patch; from the thread that opened the store."""
+        row = (
+            outcome.year,
+            outcome.id,
+            outcome.fetched,
+            outcome.reason,
+            outcome.attempts,
+            outcome.seconds,
+            json.dumps(outcome.origins),
+            outcome.resampled,
+        )
+        with writing(self.staging / "ledger.sqlite"), self._ledger:
+            self._ledger.execute("REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+
+    def codes(self, patch: Patch) -> npt.NDArray[np.int8]:
+        """The staged pixels of a patch, int8 (64, H, W).
+
+        Raises:
+            ReleaseError: if the file is gone or is not what was staged.
+        """
+        path = self._path(patch)
+        try:
+            codes = np.load(path, allow_pickle=False)
+            Pixels(codes, (), resampled=False).require(patch.grid)
+        except (OSError, ValueError, EOFError) as error:
+            raise ReleaseError(
+                f"the staged pixels {path} are damaged: {error}",
+                "remove the file and run the same command again",
+            ) from error
+        return np.asarray(codes)
+
+    def _path(self, patch: Patch) -> Path:
+        return self.staging / "pixels" / str(patch.year) / f"{patch.id}.npy"
+
+
+def read_outcomes(staging: Path, ledger: sqlite3.Connection) -> dict[tuple[int, str], Outcome]:
+    """The ledger of a staging folder, as in `Store.outcomes`."""
+    pixels = staging / "pixels"
+    years = sorted(pixels.iterdir()) if pixels.is_dir() else []
+    there = {(int(year.name), path.stem) for year in years for path in year.glob("*.npy")}
+    found = {}
+    for year, name, fetched, reason, attempts, seconds, origins, resampled in ledger.execute(
+        "SELECT year, id, fetched, reason, attempts, seconds, origins, resampled FROM outcomes"
+    ):
+        if not fetched or (year, name) in there:
+            found[year, name] = Outcome(
+                year,
+                name,
+                bool(fetched),
+                reason,
+                attempts,
+                seconds,
+                tuple(json.loads(origins)),
+                bool(resampled),
+            )
+    return found
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn a failure to write here into a FolderError that says so.
+
+    Raises:
+        FolderError: naming the file, for example when the disk is full.
+    """
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise FolderError(
+            f"cannot write {getattr(error, 'filename', None) or path}: {reason}",
+            "make room or mend the rights, then run the same command again; staged work is kept",
+        ) from error
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_bytes(content)
+    temporary.replace(path)
+
+
+def _open_ledger(staging: Path) -> sqlite3.Connection:
+    ledger = sqlite3.connect(staging / "ledger.sqlite")
+    # A write-ahead log survives a kill at any moment; a row is lost at the most, never torn.
+    ledger.execute("PRAGMA journal_mode=WAL")
+    ledger.execute("PRAGMA synchronous=NORMAL")
+    ledger.execute(_TABLE)
+    return ledger
+
+
+def _require_ours(folder: Path) -> None:
+    """Raise FolderError unless a folder is new, empty, or made by a build."""
+    if folder.exists() and not folder.is_dir():
+        raise FolderError(f"{folder} is a file", "choose another --out")
+    if not folder.is_dir() or (folder / STAGING).is_dir() or (folder / MANIFEST).is_file():
+        return
+    others = sorted(path.name for path in folder.iterdir())
+    if others:
+        raise FolderError(
+            f"{folder} holds something else ({others[0]})", "choose another --out, or empty it"
+        )
