@@ -1,4 +1,4 @@
-"""What images.each operation of an expression does; one that is not here is refused by name.
+"""What on_images.each operation of an expression does; one that is not here is refused by name.
 
 Arguments are those of the algorithms' list, by their names there.
 """
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import shapely
 
-from servers.earthengine import image_operations as images
+from servers.earthengine import image_operations as on_images
 from servers.earthengine.errors import Refusal, only
 from servers.earthengine.graph import Function
 from servers.earthengine.image import Collection, Image, load, mosaic
@@ -37,30 +37,30 @@ def operations(world: World) -> dict[str, Function]:
     """All operations over a world, by name."""
     return {
         "ImageCollection.load": lambda id: load(world, id),  # noqa: A006 - its name there
-        "Image.constant": images.constant,
-        "Image.abs": images.each(np.abs),
-        "Image.sqrt": images.each(np.sqrt, np.float64),
-        "Image.signum": images.each(np.sign),
-        "Image.round": images.each(np.round),
-        "Image.toInt8": images.each(lambda values: values.astype(np.int8), np.int8),
-        "Image.toUint8": images.each(lambda values: values.astype(np.uint8), np.uint8),
-        "Image.toInt16": images.each(lambda values: values.astype(np.int16), np.int16),
-        "Image.toFloat": images.each(lambda values: values.astype(np.float32), np.float32),
-        "Image.multiply": images.pair(np.multiply),
-        "Image.add": images.pair(np.add),
-        "Image.pow": images.pair(np.power),
-        "Image.gt": images.pair(np.greater, np.uint8),
-        "Image.lt": images.pair(np.less, np.uint8),
-        "Image.gte": images.pair(np.greater_equal, np.uint8),
-        "Image.clamp": images.clamp,
-        "Image.unmask": images.unmask,
-        "Image.select": images.select,
-        "Image.rename": images.rename,
-        "Image.bandNames": images.band_names,
-        "Image.mask": images.mask,
-        "Image.updateMask": images.update_mask,
-        "Image.addBands": images.add_bands,
-        "Element.set": images.element_set,
+        "Image.constant": on_images.constant,
+        "Image.abs": on_images.each(np.abs),
+        "Image.sqrt": on_images.each(np.sqrt, np.float64),
+        "Image.signum": on_images.each(np.sign),
+        "Image.round": on_images.each(np.round),
+        "Image.toInt8": on_images.each(lambda values: values.astype(np.int8), np.int8),
+        "Image.toUint8": on_images.each(lambda values: values.astype(np.uint8), np.uint8),
+        "Image.toInt16": on_images.each(lambda values: values.astype(np.int16), np.int16),
+        "Image.toFloat": on_images.each(lambda values: values.astype(np.float32), np.float32),
+        "Image.multiply": on_images.pair(np.multiply),
+        "Image.add": on_images.pair(np.add),
+        "Image.pow": on_images.pair(np.power),
+        "Image.gt": on_images.pair(np.greater, np.uint8),
+        "Image.lt": on_images.pair(np.less, np.uint8),
+        "Image.gte": on_images.pair(np.greater_equal, np.uint8),
+        "Image.clamp": on_images.clamp,
+        "Image.unmask": on_images.unmask,
+        "Image.select": on_images.select,
+        "Image.rename": on_images.rename,
+        "Image.bandNames": on_images.band_names,
+        "Image.mask": on_images.mask,
+        "Image.updateMask": on_images.update_mask,
+        "Image.addBands": on_images.add_bands,
+        "Element.set": on_images.element_set,
         "Collection.filter": collection_filter,
         "Collection.limit": collection_limit,
         "ImageCollection.merge": collection_merge,
@@ -119,7 +119,7 @@ def collection_merge(collection1: Collection, collection2: Collection) -> Collec
     pairs = [(1, image) for image in collection1.images]
     pairs += [(2, image) for image in collection2.images]
     images = (
-        images.element_set(image, "system:index", f"{side}_{image.get('system:index')}")
+        on_images.element_set(image, "system:index", f"{side}_{image.get('system:index')}")
         for side, image in pairs
     )
     return Collection(tuple(images))
@@ -132,7 +132,7 @@ def collection_mosaic(collection: Collection) -> Image:
 def collection_from_images(images: list[Image]) -> Collection:
     return Collection(
         tuple(
-            images.element_set(image, "system:index", str(place))
+            on_images.element_set(image, "system:index", str(place))
             for place, image in enumerate(images)
         )
     )
