@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from servers.earthengine.errors import Refusal
+from servers.earthengine.pixels import MAX_BYTES
 
 Kind = Literal["status", "reset", "truncate", "stall", "html", "garbage", "expire"]
 
@@ -64,6 +65,8 @@ class Conduct:
     at_once: int = 40
     """Computations under way at once; one more is answered 429."""
     per_minute: int = 6000
+    max_bytes: int = MAX_BYTES
+    """Of pixels in one answer, with a mask byte a band and pixel."""
     latency: float = 0.0
     """Seconds before a computation is answered."""
     tokens: set[str] | None = None

@@ -22,7 +22,7 @@ MAX_BANDS = 1_024
 _AFFINE = ("scaleX", "shearX", "translateX", "shearY", "scaleY", "translateY")
 
 
-def compute_pixels(world: World, request: dict[str, Any]) -> bytes:
+def compute_pixels(world: World, request: dict[str, Any], max_bytes: int = MAX_BYTES) -> bytes:
     """An NPY file of shape (H, W), one field a band."""
     _known(request, {"expression", "fileFormat", "grid", "workloadTag"})
     if request.get("fileFormat") != "NPY":
@@ -33,7 +33,7 @@ def compute_pixels(world: World, request: dict[str, Any]) -> bytes:
     if not image.names:
         raise Refusal(400, "Image.computePixels: the image has no bands.")
     grid = _grid(request.get("grid", {}))
-    _within_limits(image, grid)
+    _within_limits(image, grid, max_bytes)
     raster = Canvas(grid).draw(image)
     kind = raster.values.dtype
     values = np.where(raster.mask, raster.values, kind.type(0))
@@ -92,13 +92,13 @@ def _grid(given: dict[str, Any]) -> Grid:
     return Grid(crs, (a, b, c, d, e, f), height, width)
 
 
-def _within_limits(image: Image, grid: Grid) -> None:
+def _within_limits(image: Image, grid: Grid, max_bytes: int) -> None:
     if len(image.names) > MAX_BANDS:
         raise Refusal(400, f"Too many bands ({len(image.names)}), more than {MAX_BANDS}.")
     # One mask byte a band and pixel is counted beside the values.
     size = len(image.names) * (image.dtype.itemsize + 1) * grid.height * grid.width
-    if size > MAX_BYTES:
+    if size > max_bytes:
         raise Refusal(
             400,
-            f"Total request size ({size} bytes) must be less than or equal to {MAX_BYTES} bytes.",
+            f"Total request size ({size} bytes) must be less than or equal to {max_bytes} bytes.",
         )

@@ -80,7 +80,7 @@ class Service:
         request = json.loads(body)
         self.conduct.tally.tags[str(request.get("workloadTag", ""))] += 1
         if asked == "pixels":
-            made = compute_pixels(self.world, request)
+            made = compute_pixels(self.world, request, self.conduct.max_bytes)
         else:
             made = json.dumps(compute_value(self.world, request)).encode()
         if self._answers is not None:
