@@ -136,7 +136,7 @@ def test_a_place_without_data_is_hopeless_and_no_zeros(service, reader):
     inside_hole = Grid("EPSG:32632", (10.0, 0, 513_100.0, 0, -10.0, 5_549_790.0), 10, 10)
     with source_of(service, reader=reader) as source:
         for grid in (utm(32, 9.2, 20.0), inside_hole):
-            with pytest.raises(Hopeless, match="^no data there in 2018"):
+            with pytest.raises(Hopeless, match=r"^no data there in 2018"):
                 source.read(grid, YEAR)
 
 
@@ -209,7 +209,7 @@ def test_requests_carry_project_tag_and_agent(service):
 def test_years_of_the_collection_are_known_before_the_first_patch(service):
     with source_of(service) as source:
         assert source.years == (YEAR, 2019)
-        with pytest.raises(RecipeError, match="2020.*choose among 2018, 2019"):
+        with pytest.raises(RecipeError, match=r"2020.*choose among 2018, 2019"):
             source.require([YEAR, 2020])
         with pytest.raises(RecipeError, match="choose among 2018, 2019"):
             source.read(GRIDS["lattice"], 2020)

@@ -48,7 +48,7 @@ def sort_failure(error: BaseException) -> SourceError:
     if isinstance(error, SourceError):
         return error
     kind: type[SourceError]
-    refusal = _refusal(error)
+    refusal = refusal_of(error)
     words = scrub(str(error)) or type(error).__name__
     if refusal is not None:
         return _sort_answer(refusal, words)
@@ -58,7 +58,8 @@ def sort_failure(error: BaseException) -> SourceError:
         kind, words = Transient, "did not answer in time"
     elif isinstance(error, OSError):
         kind, words = Transient, f"broke the connection: {_cause(error)}"
-    elif isinstance(error, ValueError | EOFError):
+    # A page in place of an answer shows as whichever of these its reader meets first.
+    elif isinstance(error, ValueError | TypeError | LookupError | EOFError):
         kind, words = Transient, f"gave no pixels: {words[:200]}"
     else:
         kind, words = Hopeless, f"failed: {words[:300]}"
@@ -100,7 +101,7 @@ def _hint_403(words: str) -> str:
     return "set a `source.project` that the account may use; `hfaef doctor` shows which is in use"
 
 
-def _refusal(error: BaseException) -> HttpError | None:
+def refusal_of(error: BaseException) -> HttpError | None:
     """The ``googleapiclient.errors.HttpError`` behind an error, if there is one."""
     seen: BaseException | None = error
     while seen is not None:

@@ -15,7 +15,7 @@ from hfaef.recipe import FIRST_YEAR
 from hfaef.recipe import EarthEngine as Section
 from hfaef.sources.earthengine.credentials import Credentials, Tokens, find_credentials
 from hfaef.sources.earthengine.expression import years_of
-from hfaef.sources.earthengine.failures import sort_failure
+from hfaef.sources.earthengine.failures import refusal_of, sort_failure
 
 CONNECT_TIMEOUT = 20.0
 """Seconds to reach the endpoint."""
@@ -207,16 +207,19 @@ def _initialize(section: Section, project: str, transport: Transport) -> None:
 
 
 def _start_failure(error: Exception, url: str) -> SourceError:
-    """What is wrong with the endpoint, or with who asks."""
+    """What is wrong with the endpoint or with who asks, and what to do about it."""
     failure = sort_failure(error)
-    if isinstance(failure, (CredentialsError, Throttled)):
+    if failure.hint:
         return failure
     hint = "check `source.url` and the network; `hfaef doctor` tries it again"
     if isinstance(error, OSError):
         return SourceError(f"{url} does not answer: {failure.message}", hint)
-    if isinstance(failure, Transient) and not isinstance(error, ValueError):
-        return Transient(f"{url}: {failure.message}", "try again in a while")
-    return SourceError(f"{url} does not answer as Earth Engine does", hint)
+    if refusal_of(error) is None:
+        return SourceError(f"{url} does not answer as Earth Engine does", hint)
+    if isinstance(failure, (Throttled, Transient)):
+        failure.hint = "try again in a while"
+        return failure
+    return SourceError(f"{url}: {failure.message}", hint)
 
 
 def _look(section: Section, credentials: Credentials) -> dict[int, Year]:
@@ -225,14 +228,13 @@ def _look(section: Section, credentials: Credentials) -> dict[int, Year]:
     try:
         found = years_of(section.collection, wanted).getInfo()
     except Exception as error:
-        failure = sort_failure(error)
-        if "not found" in failure.message:
+        if "not found" in str(error):
             raise RecipeError(
                 f"source.collection: {section.collection} does not exist, or the "
                 f"{credentials.kind} credentials may not read it",
                 "leave the key out for AEF's own collection",
             ) from error
-        raise failure from error
+        raise _start_failure(error, section.url) from error
     years = {}
     for year, (count, zones, datasets, models) in found.items():
         if count:
