@@ -134,9 +134,11 @@ def test_never_more_under_way_than_allowed(service):
 
 def test_never_more_under_way_than_allowed_with_xee(service):
     service.conduct.latency = 0.03
-    with source_of(service, max_requests=3, reader="xee") as source:
-        with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda _: source.read(GRID, YEAR), range(12)))
+    with (
+        source_of(service, max_requests=3, reader="xee") as source,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        list(pool.map(lambda _: source.read(GRID, YEAR), range(12)))
     assert service.conduct.tally.peak == 3
 
 

@@ -65,7 +65,9 @@ def test_borders_zones_and_odd_grids(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not BOUNDS.exists(), reason="needs the real EuroSAT100 grids beside the project")
+@pytest.mark.skipif(
+    not BOUNDS.exists(), reason="needs the real EuroSAT100 grids beside the project"
+)
 def test_all_real_eurosat_grids(tmp_path):
     with BOUNDS.open() as lines:
         grids = [

@@ -13,6 +13,7 @@ from hfaef.grid import Grid
 from hfaef.quantize import BAND_NAMES, BANDS, NODATA
 from hfaef.recipe import EarthEngine as Section
 from hfaef.sources import Pixels
+from hfaef.sources.earthengine.answer import codes_of
 from hfaef.sources.earthengine.expression import DIMENSION, VARIABLE, band_images, codes_image
 from hfaef.sources.earthengine.failures import sort_failure
 from hfaef.sources.earthengine.request import fits, halves, pixel_grid, utm_zone
@@ -142,22 +143,22 @@ def _read_pixels(collection: str, grid: Grid, year: int) -> npt.NDArray[np.int8]
     """One request, answered with one field a band."""
     import ee
 
-    record = ee.data.computePixels(
+    body = ee.data.computePixels(
         {
             "expression": codes_image(collection, grid, year),
-            "fileFormat": "NUMPY_NDARRAY",
+            "fileFormat": "NPY",
             "grid": pixel_grid(grid),
         }
     )
-    expected = np.dtype([(name, np.int8) for name in BAND_NAMES])
-    if record.dtype != expected or record.shape != (grid.height, grid.width):
-        raise ValueError(f"{record.shape} of {str(record.dtype)[:40]}, not the bands and grid")
-    flat = record.view(np.int8).reshape(grid.height, grid.width, BANDS)
-    return np.ascontiguousarray(flat.transpose(2, 0, 1))
+    return codes_of(body, grid)
 
 
 def _read_with_xee(collection: str, grid: Grid, year: int) -> npt.NDArray[np.int8]:
-    """Two requests: Xee asks what the images are, then for all of their pixels at once."""
+    """Two requests: Xee asks what the images are, then for all of their pixels at once.
+
+    Before Python 3.12 its first requests go one after the other, whatever the threads: Xee keeps
+    the answer in a `functools.cached_property`, which all its stores share one lock for.
+    """
     import xarray
 
     if not grid.crs.startswith("EPSG:"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hfaef.grid import Grid
-from hfaef.quantize import BAND_NAMES, BANDS, NODATA, SCALE
+from hfaef.quantize import BAND_NAMES, NODATA, SCALE
 from hfaef.sources.earthengine.request import utm_zone
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ def year_mosaic(collection: str, grid: Grid, year: int) -> ee.Image:
     import ee
 
     images = of_year(collection, year).filterBounds(_box(grid))
-    # Without a first image a place without any would have no bands, which is an error.
-    nothing = ee.Image.constant([0.0] * BANDS).rename(list(BAND_NAMES)).updateMask(0)
+    # A place without any image would have no bands, which is an error: below all lies one masked.
+    nothing = ee.Image(ee.ImageCollection(collection).first()).updateMask(0)
     layers = ee.ImageCollection([nothing])
     zone = utm_zone(grid.crs)
     if zone is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,7 +10,7 @@ from http import HTTPStatus
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from hfaef.errors import CredentialsError, RecipeError, SourceError, Throttled, Transient
+from hfaef.errors import RecipeError, SourceError, Throttled, Transient
 from hfaef.limit import Limit
 from hfaef.recipe import FIRST_YEAR
 from hfaef.recipe import EarthEngine as Section
@@ -26,7 +27,6 @@ https://developers.google.com/earth-engine/guides/computation_overview"""
 
 if TYPE_CHECKING:
     from httplib2 import Response
-    from requests import PreparedRequest
 
 _ZONE = re.compile(r"\d{1,2}[NS]")
 
@@ -38,6 +38,7 @@ class Transport:
     kept and the token added.
 
     Args:
+        url: the endpoint.
         tokens: for the ``Authorization`` header.
         limit: entered by each request.
         connections: kept open at once.
@@ -45,7 +46,12 @@ class Transport:
     """
 
     def __init__(
-        self, tokens: Tokens, limit: Limit, connections: int, timeout: tuple[float, float]
+        self,
+        url: str,
+        tokens: Tokens,
+        limit: Limit,
+        connections: int,
+        timeout: tuple[float, float],
     ) -> None:
         import requests
         from requests.adapters import HTTPAdapter
@@ -54,8 +60,12 @@ class Transport:
         self._limit = limit
         self._timeout = timeout
         self._session = requests.Session()
-        # Otherwise a machine's .netrc replaces the Authorization header.
-        self._session.auth = _unchanged
+        # The environment is read once, not with each request; its .netrc would replace the token.
+        self._session.trust_env = False
+        self._session.proxies.update(requests.utils.get_environ_proxies(url))
+        self._session.verify = (
+            os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+        )
         adapter = HTTPAdapter(pool_connections=4, pool_maxsize=connections, max_retries=0)
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, adapter)
@@ -132,10 +142,6 @@ class Year:
     model_version: str
 
 
-def _unchanged(request: PreparedRequest) -> PreparedRequest:
-    return request
-
-
 @dataclass(frozen=True)
 class Session:
     """Earth Engine, reached, with the collection looked at."""
@@ -176,6 +182,7 @@ def connect(
             "at https://console.cloud.google.com/earth-engine",
         )
     transport = Transport(
+        section.url,
         Tokens(credentials),
         limit or Limit(section.max_requests, section.requests_per_minute),
         section.max_requests,

@@ -132,7 +132,7 @@ def _asset(world: World, tile: Tile, year: int) -> Image:
             "MODEL_VERSION": "2.1",
         },
         id=f"{world.collection}/{index}",
-        footprint=tile.footprint,
+        footprint=world.footprint(tile),
         crs=tile.crs,
         transform=(10, 0, tile.west, 0, -10, tile.south + tile.size),
     )

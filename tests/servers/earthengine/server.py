@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import struct
+import sys
 import threading
 import time
 import traceback
@@ -46,6 +48,8 @@ class Service:
     ) -> None:
         self.world = world
         self.conduct = conduct or Conduct()
+        # More computations at a time than cores only wait for each other.
+        self._cores = threading.Semaphore(os.cpu_count() or 1)
         self._answers: dict[tuple[str, bytes], bytes] | None = {} if remember else None
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.service = self
@@ -79,10 +83,11 @@ class Service:
             return self._answers[key]
         request = json.loads(body)
         self.conduct.tally.tags[str(request.get("workloadTag", ""))] += 1
-        if asked == "pixels":
-            made = compute_pixels(self.world, request, self.conduct.max_bytes)
-        else:
-            made = json.dumps(compute_value(self.world, request)).encode()
+        with self._cores:
+            if asked == "pixels":
+                made = compute_pixels(self.world, request, self.conduct.max_bytes)
+            else:
+                made = json.dumps(compute_value(self.world, request)).encode()
         if self._answers is not None:
             self._answers[key] = made
         return made
@@ -94,7 +99,9 @@ class _Server(ThreadingHTTPServer):
     service: Service
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that hang up are part of the tests."""
+        """Clients that hang up are part of the tests; anything else is a fault of the service."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):

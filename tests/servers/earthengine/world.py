@@ -105,24 +105,33 @@ class World:
     zone_overlap: float = ZONE_OVERLAP
     """Degrees that the data of a UTM zone reach beyond it."""
 
+    def footprint(self, tile: Tile) -> shapely.Geometry:
+        """Where a tile may have data, in lon/lat."""
+        west, east = (tile.meridian + side * (3 + self.zone_overlap) for side in (-1, 1))
+        return tile.footprint.intersection(shapely.box(west, -90, east, 90))
+
     def sample(
         self, tile: Tile, year: int, grid: Grid
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
         """Dequantized embeddings (64, H, W), 0 where masked, and the mask (H, W) of a grid."""
-        x, y, inside = tile.pixels(*_centres(grid, tile.crs))
         values = np.zeros((BANDS, grid.height, grid.width))
-        if not inside.any():
-            return values, inside
-        longitude, latitude = project(x, y, tile.crs, WGS84)
-        inside &= np.abs(longitude - tile.meridian) <= 3 + self.zone_overlap
-        known = self.field.codes(longitude[inside], latitude[inside], year)
-        values[:, inside] = dequantize(known)
+        codes, inside = _codes(self.field, self.zone_overlap, tile, year, grid)
+        values[:, inside] = dequantize(codes)
         return values, inside
 
 
-@lru_cache(maxsize=64)
-def _centres(grid: Grid, crs: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    return project(*grid.centres(), grid.crs, crs)
+@lru_cache(maxsize=128)
+def _codes(
+    field: Field, overlap: float, tile: Tile, year: int, grid: Grid
+) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.bool_]]:
+    """Codes (64, n) of the pixels of a grid that a tile has, and which (H, W) they are.
+
+    The plain way asks for the same pixels 64 times, a band at a time.
+    """
+    x, y, inside = tile.pixels(*project(*grid.centres(), grid.crs, tile.crs))
+    longitude, latitude = project(x, y, tile.crs, WGS84)
+    inside &= np.abs(longitude - tile.meridian) <= 3 + overlap
+    return field.codes(longitude[inside], latitude[inside], year), inside
 
 
 def tiles_around(
@@ -141,19 +150,24 @@ def tiles_around(
     squares: set[tuple[str, int, int]] = set()
     for grid in grids:
         own = crs_zone(grid.crs)
+        along = np.linspace(0, 1, 5)
+        sides = np.concatenate([along, along, 0 * along, 0 * along + 1])
+        ends = np.concatenate([0 * along, 0 * along + 1, along, along])
+        edge = grid.at(sides * grid.width, ends * grid.height)
         west, south, east, north = grid.bounds()
         middle = math.floor((west + east) / 12 + 30) + 1
         hemisphere = "N" if (south + north) >= 0 else "S"
         zones = {f"{(middle + step - 1) % 60 + 1}{hemisphere}" for step in (-1, 0, 1)}
         for zone in zones | ({own} if own else set()):
-            x, y = _centres(grid, zone_crs(zone))
+            x, y = project(*edge, grid.crs, zone_crs(zone))
             origin = 0.0 if zone[-1] == "N" else _FALSE_NORTH
             columns = np.floor((x - _ANCHOR_EAST) / IMAGE_SIZE)
             rows = np.floor((y - origin) / IMAGE_SIZE)
             if not (np.isfinite(columns).all() and np.isfinite(rows).all()):
                 continue
-            found = np.unique(np.stack([columns.ravel(), rows.ravel()], axis=1), axis=0)
-            squares |= {(zone, int(column), int(row)) for column, row in found}
+            across = range(int(columns.min()), int(columns.max()) + 1)
+            up = range(int(rows.min()), int(rows.max()) + 1)
+            squares |= {(zone, column, row) for column in across for row in up}
     tiles = (_square(zone, column, row, years, holes) for zone, column, row in sorted(squares))
     return tuple(tile for tile in tiles if _touches_zone(tile))
 
