@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,20 +16,26 @@ from hfaef.sources.earthengine.request import MAX_SIDE, fits, halves, max_pixels
 from servers.earthengine import Conduct, Service, Tile, World, tiles_around
 from servers.earthengine.client import PROJECT, TOKEN, expected, isolate, source_of
 
-SHARED = Path(os.environ.get("HFAEF_SHARED", Path(__file__).parents[2] / "shared"))
-BOUNDS = SHARED / "data" / "eurosat" / "eurosat100_bounds.csv"
-
 YEAR = 2018
 SIDE = 163_840.0
 
 
 @pytest.fixture(autouse=True)
-def token(monkeypatch, tmp_path):
+def token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     isolate(monkeypatch, tmp_path)
     monkeypatch.setenv("HFAEF_EE_TOKEN", TOKEN)
 
 
-def utm(zone, longitude, latitude, *, size=24, step=10.0, off=0.0, south=False):
+def utm(
+    zone: int,
+    longitude: float,
+    latitude: float,
+    *,
+    size: int = 24,
+    step: float = 10.0,
+    off: float = 0.0,
+    south: bool = False,
+) -> Grid:
     """A grid round a place, on the lattice or `off` metres beside it."""
     crs = f"EPSG:{(32700 if south else 32600) + zone}"
     x, y = (float(v) for v in project(np.array(longitude), np.array(latitude), "EPSG:4326", crs))
@@ -66,14 +71,14 @@ HOLES = (
 
 
 @pytest.fixture(scope="module")
-def service():
+def service() -> Iterator[Service]:
     tiles = tiles_around([*GRIDS.values(), utm(32, 9.2, 50.1, size=64)], (YEAR, 2019), HOLES)
     with Service(World(tiles)) as running:
         yield running
 
 
 @pytest.mark.parametrize("name", GRIDS)
-def test_every_pixel_is_the_closed_form_at_its_place(service, name):
+def test_every_pixel_is_the_closed_form_at_its_place(service: Service, name: str) -> None:
     grid = GRIDS[name]
     with source_of(service) as source:
         pixels = source.read(grid, YEAR)
@@ -82,14 +87,14 @@ def test_every_pixel_is_the_closed_form_at_its_place(service, name):
     assert (pixels.codes != wanted).sum() == 0
 
 
-def test_the_grids_cross_what_they_should():
+def test_the_grids_cross_what_they_should() -> None:
     tiles = tiles_around([BORDER], (YEAR,))
     assert len({tile.west for tile in tiles if tile.zone == "32N"}) == 2
     assert len([tile for tile in tiles_around([CORNER], (YEAR,)) if tile.zone == "32N"]) == 4
 
 
 @pytest.mark.parametrize("name", [name for name in GRIDS if name != "as WKT"])
-def test_both_readers_give_the_same_bytes(service, name):
+def test_both_readers_give_the_same_bytes(service: Service, name: str) -> None:
     answers = []
     for reader in ("pixels", "xee"):
         with source_of(service, reader=reader) as source:
@@ -98,14 +103,14 @@ def test_both_readers_give_the_same_bytes(service, name):
     assert answers[0].origins == answers[1].origins
 
 
-def test_years_differ(service):
+def test_years_differ(service: Service) -> None:
     with source_of(service, years=[YEAR, 2019]) as source:
         first, second = (source.read(GRIDS["lattice"], year).codes for year in (YEAR, 2019))
     assert (first != second).any()
     assert (second == expected(service.world, GRIDS["lattice"], 2019)).all()
 
 
-def test_a_hole_falls_through_to_another_zone_or_is_nodata(service):
+def test_a_hole_falls_through_to_another_zone_or_is_nodata(service: Service) -> None:
     whole = World(tiles_around([*GRIDS.values(), utm(32, 9.2, 50.1, size=64)], (YEAR,)))
     seen = set()
     for grid in (utm(32, 9.2, 50.1, size=64), GRIDS["zone border in 32N"]):
@@ -119,7 +124,7 @@ def test_a_hole_falls_through_to_another_zone_or_is_nodata(service):
     assert seen == {True, False}
 
 
-def test_of_overlapping_images_the_higher_index_lies_on_top():
+def test_of_overlapping_images_the_higher_index_lies_on_top() -> None:
     # Beside the lattice, so that their pixels differ.
     low = Tile("xa", "32N", 500_000.0, 5_540_000.0, (YEAR,))
     high = Tile("xb", "32N", 500_003.0, 5_540_004.0, (YEAR,))
@@ -132,7 +137,7 @@ def test_of_overlapping_images_the_higher_index_lies_on_top():
 
 
 @pytest.mark.parametrize("reader", ["pixels", "xee"])
-def test_a_place_without_data_is_hopeless_and_no_zeros(service, reader):
+def test_a_place_without_data_is_hopeless_and_no_zeros(service: Service, reader: str) -> None:
     inside_hole = Grid("EPSG:32632", (10.0, 0, 513_100.0, 0, -10.0, 5_549_790.0), 10, 10)
     with source_of(service, reader=reader) as source:
         for grid in (utm(32, 9.2, 20.0), inside_hole):
@@ -140,16 +145,8 @@ def test_a_place_without_data_is_hopeless_and_no_zeros(service, reader):
                 source.read(grid, YEAR)
 
 
-@pytest.mark.skipif(
-    not BOUNDS.exists(), reason="needs the real EuroSAT100 grids beside the project"
-)
-def test_no_wrong_pixel_on_all_real_eurosat_grids():
-    with BOUNDS.open() as lines:
-        rows = list(csv.DictReader(lines))
-    grids = [
-        Grid(f"EPSG:{row['epsg']}", tuple(float(row[key]) for key in "abcdef"), 64, 64)
-        for row in rows
-    ]
+def test_no_wrong_pixel_on_all_real_eurosat_grids(eurosat_grids: dict[str, Grid]) -> None:
+    grids = list(eurosat_grids.values())
     wrong = 0
     with Service(World(tiles_around(grids, (YEAR,)))) as service:
         with source_of(service, years=[YEAR]) as source:
@@ -164,7 +161,7 @@ def test_no_wrong_pixel_on_all_real_eurosat_grids():
     assert sum(requests.values()) - 100 <= 10
 
 
-def test_a_patch_costs_one_request_and_a_build_four_more(service):
+def test_a_patch_costs_one_request_and_a_build_four_more(service: Service) -> None:
     service.conduct.tally.requests.clear()
     with source_of(service) as source:
         source.read(GRIDS["lattice"], YEAR)
@@ -177,14 +174,14 @@ def test_a_patch_costs_one_request_and_a_build_four_more(service):
     }
 
 
-def test_xee_costs_two_requests_a_patch(service):
+def test_xee_costs_two_requests_a_patch(service: Service) -> None:
     with source_of(service, reader="xee") as source:
         service.conduct.tally.requests.clear()
         source.read(GRIDS["lattice"], YEAR)
     assert service.conduct.tally.requests == {"value": 1, "pixels": 1}
 
 
-def test_origins_and_resampled_say_what_was_read(service):
+def test_origins_and_resampled_say_what_was_read(service: Service) -> None:
     with source_of(service) as source:
         pixels = {name: source.read(grid, YEAR) for name, grid in GRIDS.items()}
     assert pixels["lattice"].origins == (
@@ -194,7 +191,7 @@ def test_origins_and_resampled_say_what_was_read(service):
     assert {name for name, answer in pixels.items() if not answer.resampled} == whole
 
 
-def test_requests_carry_project_tag_and_agent(service):
+def test_requests_carry_project_tag_and_agent(service: Service) -> None:
     tally = service.conduct.tally
     tally.tags.clear()
     tally.agents.clear()
@@ -206,7 +203,7 @@ def test_requests_carry_project_tag_and_agent(service):
     assert tally.projects[PROJECT] == 3
 
 
-def test_years_of_the_collection_are_known_before_the_first_patch(service):
+def test_years_of_the_collection_are_known_before_the_first_patch(service: Service) -> None:
     with source_of(service) as source:
         assert source.years == (YEAR, 2019)
         with pytest.raises(RecipeError, match=r"2020.*choose among 2018, 2019"):
@@ -215,7 +212,7 @@ def test_years_of_the_collection_are_known_before_the_first_patch(service):
             source.read(GRIDS["lattice"], 2020)
 
 
-def test_a_grid_over_the_servers_limit_is_split_and_joined():
+def test_a_grid_over_the_servers_limit_is_split_and_joined() -> None:
     grid = utm(32, 9.2, 50.1, size=31, step=9.99)
     whole = 31 * 31 * 64 * 2
     for allowed, requests in ((whole, 1), (whole - 1, 1 + 2), (whole // 3, 1 + 2 + 4)):
@@ -227,7 +224,7 @@ def test_a_grid_over_the_servers_limit_is_split_and_joined():
             assert service.conduct.tally.requests["pixels"] == requests
 
 
-def test_limits_are_known_beforehand():
+def test_limits_are_known_beforehand() -> None:
     assert max_pixels("pixels") == 627**2 + 87 == 393_216
     assert max_pixels("xee") == 157_286
     grid = Grid("EPSG:32632", (10.0, 0, 0, 0, -10.0, 0), 627, 627)
@@ -238,7 +235,7 @@ def test_limits_are_known_beforehand():
 
 
 @pytest.mark.parametrize(("height", "width"), [(7, 4), (4, 7), (2, 1), (1, 2), (5, 5)])
-def test_halves_are_the_whole(height, width):
+def test_halves_are_the_whole(height: int, width: int) -> None:
     grid = Grid("EPSG:32632", (8.0, 6.0, 512_345.6, 6.0, -8.0, 5_543_210.9), height, width)
     first, second, axis = halves(grid)
     for whole, one, two in zip(grid.centres(), first.centres(), second.centres(), strict=True):
@@ -246,7 +243,7 @@ def test_halves_are_the_whole(height, width):
     assert abs(first.height * first.width - second.height * second.width) <= max(height, width)
 
 
-def test_a_pixel_has_no_halves():
+def test_a_pixel_has_no_halves() -> None:
     with pytest.raises(ValueError, match="no halves"):
         halves(Grid("EPSG:32632", (10.0, 0, 0, 0, -10.0, 0), 1, 1))
 
@@ -262,5 +259,5 @@ def test_a_pixel_has_no_halves():
         ("EPSG:25832", None),
     ],
 )
-def test_utm_zones(crs, zone):
+def test_utm_zones(crs: str, zone: str | None) -> None:
     assert utm_zone(crs) == zone

@@ -5,8 +5,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -25,13 +28,13 @@ WORLD = World((Tile("xa", "32N", 500_000.0, 5_540_000.0, (YEAR,)),))
 
 
 @pytest.fixture(autouse=True)
-def home(monkeypatch, tmp_path):
+def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     isolate(monkeypatch, tmp_path)
     return tmp_path
 
 
 @pytest.fixture(scope="module")
-def private_key():
+def private_key() -> str:
     key = rsa.generate_private_key(65537, 2048)
     return key.private_bytes(
         serialization.Encoding.PEM,
@@ -41,7 +44,7 @@ def private_key():
 
 
 @pytest.fixture
-def guarded(monkeypatch, tmp_path, private_key):
+def guarded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, private_key: str) -> Iterator[Service]:
     """A service that lets in only the tokens it made, and a service account's key for it."""
     with Service(WORLD, Conduct(tokens=set())) as running:
         key = {
@@ -59,13 +62,15 @@ def guarded(monkeypatch, tmp_path, private_key):
         yield running
 
 
-def stored(home, **content):
+def stored(home: Path, **content: Any) -> None:
     folder = home / ".config" / "earthengine"
     folder.mkdir(parents=True)
     (folder / "credentials").write_text(json.dumps(content))
 
 
-def test_a_token_of_the_environment_comes_first_and_is_used_as_it_is(home, guarded, monkeypatch):
+def test_a_token_of_the_environment_comes_first_and_is_used_as_it_is(
+    home: Path, guarded: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stored(home, refresh_token="1//stored-refresh-token")
     monkeypatch.setenv("HFAEF_EE_TOKEN", f" {TOKEN}\n")
     guarded.conduct.tokens.add(TOKEN)
@@ -74,7 +79,7 @@ def test_a_token_of_the_environment_comes_first_and_is_used_as_it_is(home, guard
     assert guarded.conduct.tally.requests["token"] == 0
 
 
-def test_stored_credentials_are_used_with_their_project(home):
+def test_stored_credentials_are_used_with_their_project(home: Path) -> None:
     stored(home, refresh_token="1//stored-refresh-token", project="stored-project")
     found = find_credentials()
     assert (found.kind, found.project) == ("stored", "stored-project")
@@ -82,14 +87,14 @@ def test_stored_credentials_are_used_with_their_project(home):
     assert "stored-refresh-token" not in repr(found)
 
 
-def test_stored_credentials_that_are_no_json(home):
+def test_stored_credentials_that_are_no_json(home: Path) -> None:
     stored(home)
     (home / ".config" / "earthengine" / "credentials").write_text("{")
     with pytest.raises(CredentialsError, match="earthengine authenticate --force"):
         find_credentials()
 
 
-def test_application_default_credentials(home):
+def test_application_default_credentials(home: Path) -> None:
     folder = home / "gcloud"
     folder.mkdir()
     content = {
@@ -104,7 +109,7 @@ def test_application_default_credentials(home):
     assert (found.kind, found.project) == ("application default", "quota-project")
 
 
-def test_a_service_account_has_scopes_and_the_project_of_its_key(guarded):
+def test_a_service_account_has_scopes_and_the_project_of_its_key(guarded: Service) -> None:
     found = find_credentials()
     assert (found.kind, found.project) == ("service account", "key-project")
     assert set(found.google.scopes) == set(SCOPES)
@@ -113,7 +118,7 @@ def test_a_service_account_has_scopes_and_the_project_of_its_key(guarded):
     assert guarded.conduct.tally.projects["key-project"] == 3
 
 
-def test_all_threads_share_one_refresh_at_the_start_and_when_a_token_ends(guarded):
+def test_all_threads_share_one_refresh_at_the_start_and_when_a_token_ends(guarded: Service) -> None:
     conduct = guarded.conduct
     with source_of(guarded) as source:
         assert conduct.tally.requests["token"] == 1
@@ -124,7 +129,7 @@ def test_all_threads_share_one_refresh_at_the_start_and_when_a_token_ends(guarde
     assert conduct.tally.requests["token"] == 2
 
 
-def test_credentials_that_are_refused_stop_everyone_after_one_try(guarded):
+def test_credentials_that_are_refused_stop_everyone_after_one_try(guarded: Service) -> None:
     conduct = guarded.conduct
     with source_of(guarded) as source:
         conduct.tokens.clear()
@@ -143,7 +148,7 @@ def test_credentials_that_are_refused_stop_everyone_after_one_try(guarded):
     assert "GOOGLE_APPLICATION_CREDENTIALS" in hints.pop()
 
 
-def test_a_server_of_tokens_that_is_away_is_transient(guarded):
+def test_a_server_of_tokens_that_is_away_is_transient(guarded: Service) -> None:
     with source_of(guarded) as source:
         guarded.conduct.tokens.clear()
         guarded.conduct.faults_elsewhere["token"] = Fault("reset")
@@ -153,7 +158,7 @@ def test_a_server_of_tokens_that_is_away_is_transient(guarded):
         source.read(GRID, YEAR)
 
 
-def test_an_expired_token_is_renewed_before_it_is_sent():
+def test_an_expired_token_is_renewed_before_it_is_sent() -> None:
     class Fake:
         token = "old"
         expiry = datetime.now(UTC) - timedelta(hours=1)
@@ -167,11 +172,11 @@ def test_an_expired_token_is_renewed_before_it_is_sent():
     assert tokens.renewed(stale="older") == "new"
 
 
-def findings(service, **keys):
+def findings(service: Service, **keys: Any) -> dict[str, doctor.Finding]:
     return {finding.topic: finding for finding in doctor.earth_engine(section(service, **keys))}
 
 
-def test_doctor_says_that_all_is_well(guarded):
+def test_doctor_says_that_all_is_well(guarded: Service) -> None:
     found = findings(guarded)
     assert [finding.fine for finding in found.values()] == [True] * 4
     assert found["credentials"].message == "service account credentials are in use"
@@ -179,7 +184,7 @@ def test_doctor_says_that_all_is_well(guarded):
     assert found["collection"].message.endswith("has 2018")
 
 
-def test_doctor_says_what_to_type(guarded, monkeypatch):
+def test_doctor_says_what_to_type(guarded: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "leave the key out" in _bad(findings(guarded, collection="A/B"), "collection")
     guarded.conduct.projects = frozenset()
     assert "register" in _bad(findings(guarded), "project")
@@ -191,19 +196,19 @@ def test_doctor_says_what_to_type(guarded, monkeypatch):
     assert "earthengine authenticate" in _bad(findings(guarded), "credentials")
 
 
-def _bad(found, topic):
+def _bad(found: dict[str, doctor.Finding], topic: str) -> str:
     assert [finding.topic for finding in found.values() if not finding.fine] == [topic]
     finding = found[topic]
     assert TOKEN not in repr(found)
     return f"{finding.message} {finding.hint}"
 
 
-def test_doctor_names_versions():
+def test_doctor_names_versions() -> None:
     finding = doctor.versions()
     assert finding.fine
     assert "earthengine-api 1." in finding.message
 
 
-def test_doctor_without_credentials_asks_nobody():
+def test_doctor_without_credentials_asks_nobody() -> None:
     topics = [finding.topic for finding in doctor.examine()]
     assert topics == ["versions", "hub", "credentials"]

@@ -7,7 +7,10 @@ import socket
 import time
 import traceback
 from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,18 +35,18 @@ WORLD = World((Tile("xa", "32N", 500_000.0, 5_540_000.0, (YEAR,)),))
 
 
 @pytest.fixture(autouse=True)
-def token(monkeypatch, tmp_path):
+def token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     isolate(monkeypatch, tmp_path)
     monkeypatch.setenv("HFAEF_EE_TOKEN", TOKEN)
 
 
 @pytest.fixture
-def service():
+def service() -> Iterator[Service]:
     with Service(WORLD) as running:
         yield running
 
 
-def refused(status, message, **headers):
+def refused(status: int, message: str, **headers: str) -> Fault:
     return Fault("status", status, message, tuple(headers.items()))
 
 
@@ -68,7 +71,9 @@ TABLE = {
 
 @pytest.mark.parametrize("reader", ["pixels", "xee"])
 @pytest.mark.parametrize("name", TABLE)
-def test_a_fault_is_one_kind_of_error_after_one_request(service, name, reader):
+def test_a_fault_is_one_kind_of_error_after_one_request(
+    service: Service, name: str, reader: str
+) -> None:
     fault, kind, words = TABLE[name]
     with source_of(service, timeout=0.5, reader=reader) as source:
         service.conduct.tally.requests.clear()
@@ -90,7 +95,9 @@ def test_a_fault_is_one_kind_of_error_after_one_request(service, name, reader):
         ({}, "x", None, None),
     ],
 )
-def test_the_servers_delay_is_kept(service, headers, message, low, high):
+def test_the_servers_delay_is_kept(
+    service: Service, headers: dict[str, str], message: str, low: float | None, high: float | None
+) -> None:
     with source_of(service) as source:
         service.conduct.plan([refused(429, message, **headers)])
         with pytest.raises(Throttled) as caught:
@@ -99,7 +106,7 @@ def test_the_servers_delay_is_kept(service, headers, message, low, high):
     assert delay is None if low is None else low <= delay <= high
 
 
-def test_what_is_too_big_for_memory_is_split_until_it_passes(service):
+def test_what_is_too_big_for_memory_is_split_until_it_passes(service: Service) -> None:
     too_big = refused(400, "User memory limit exceeded.")
     with source_of(service) as source:
         grid = Grid(GRID.crs, GRID.transform, 40, 24)
@@ -114,14 +121,14 @@ def test_what_is_too_big_for_memory_is_split_until_it_passes(service):
     assert len(service.conduct.faults) == 99
 
 
-def test_an_operation_that_the_service_lacks_is_named(service):
+def test_an_operation_that_the_service_lacks_is_named(service: Service) -> None:
     import ee
 
     with source_of(service), pytest.raises(ee.EEException, match=r"operation Image\.entropy"):
         ee.Image(1).entropy(ee.Kernel.square(1)).getInfo()
 
 
-def test_never_more_under_way_than_allowed(service):
+def test_never_more_under_way_than_allowed(service: Service) -> None:
     service.conduct.latency = 0.05
     with source_of(service, max_requests=5) as source:
         service.conduct.tally.peak = 0
@@ -132,7 +139,7 @@ def test_never_more_under_way_than_allowed(service):
     assert set(service.conduct.tally.statuses) == {200}
 
 
-def test_never_more_under_way_than_allowed_with_xee(service):
+def test_never_more_under_way_than_allowed_with_xee(service: Service) -> None:
     service.conduct.latency = 0.03
     with (
         source_of(service, max_requests=3, reader="xee") as source,
@@ -142,7 +149,7 @@ def test_never_more_under_way_than_allowed_with_xee(service):
     assert service.conduct.tally.peak == 3
 
 
-def test_never_more_a_minute_than_allowed(service):
+def test_never_more_a_minute_than_allowed(service: Service) -> None:
     slept = []
     now = [0.0]
 
@@ -161,7 +168,7 @@ def test_never_more_a_minute_than_allowed(service):
     assert slept == [60.0, 60.0]
 
 
-def start_failure(service, **keys):
+def start_failure(service: Service, **keys: Any) -> RecipeError | SourceError:
     with pytest.raises((RecipeError, SourceError)) as caught, source_of(service, **keys):
         pass
     assert caught.value.hint
@@ -169,7 +176,7 @@ def start_failure(service, **keys):
     return caught.value
 
 
-def test_without_a_project(service):
+def test_without_a_project(service: Service) -> None:
     error = start_failure(service, project=None)
     assert type(error) is RecipeError
     assert str(error).startswith("source.project: no project")
@@ -177,7 +184,7 @@ def test_without_a_project(service):
     assert service.conduct.tally.requests == {}
 
 
-def test_with_a_project_that_is_not_registered():
+def test_with_a_project_that_is_not_registered() -> None:
     conduct = Conduct(projects=frozenset({"another"}))
     with Service(WORLD, conduct) as service:
         error = start_failure(service)
@@ -186,19 +193,19 @@ def test_with_a_project_that_is_not_registered():
     assert f"https://code.earthengine.google.com/register?project={PROJECT}" in error.hint
 
 
-def test_with_a_collection_that_does_not_exist(service):
+def test_with_a_collection_that_does_not_exist(service: Service) -> None:
     error = start_failure(service, collection="GOOGLE/NO/SUCH")
     assert type(error) is RecipeError
     assert "source.collection: GOOGLE/NO/SUCH does not exist" in error.message
 
 
-def test_with_a_year_that_is_not_there(service):
+def test_with_a_year_that_is_not_there(service: Service) -> None:
     with pytest.raises(RecipeError, match=r"has no 2030; choose among 2018"):
         earthengine.open(section(service), [YEAR, 2030])
     assert service.conduct.tally.requests["pixels"] == 0
 
 
-def test_with_a_token_that_is_not_accepted():
+def test_with_a_token_that_is_not_accepted() -> None:
     with Service(WORLD, Conduct(tokens={"another"})) as service:
         error = start_failure(service)
         assert service.conduct.tally.requests["algorithms"] == 1
@@ -207,7 +214,7 @@ def test_with_a_token_that_is_not_accepted():
     assert "export HFAEF_EE_TOKEN=" in error.hint
 
 
-def test_without_credentials(service, monkeypatch):
+def test_without_credentials(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HFAEF_EE_TOKEN")
     error = start_failure(service)
     assert type(error) is CredentialsError
@@ -227,7 +234,9 @@ def test_without_credentials(service, monkeypatch):
         (Fault("reset"), SourceError),
     ],
 )
-def test_with_an_endpoint_that_answers_wrongly(service, asked, fault, kind):
+def test_with_an_endpoint_that_answers_wrongly(
+    service: Service, asked: str, fault: Fault, kind: type[SourceError]
+) -> None:
     service.conduct.faults_elsewhere[asked] = fault
     error = start_failure(service, timeout=0.5)
     assert isinstance(error, kind)
@@ -237,7 +246,7 @@ def test_with_an_endpoint_that_answers_wrongly(service, asked, fault, kind):
         assert "source.url" in error.hint
 
 
-def test_with_an_endpoint_that_nobody_serves():
+def test_with_an_endpoint_that_nobody_serves() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
@@ -250,7 +259,9 @@ def test_with_an_endpoint_that_nobody_serves():
 
 
 @pytest.mark.parametrize("name", TABLE)
-def test_no_secret_in_messages_tracebacks_and_logs(service, name, caplog):
+def test_no_secret_in_messages_tracebacks_and_logs(
+    service: Service, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
     fault = TABLE[name][0]
     with source_of(service, timeout=0.5) as source:

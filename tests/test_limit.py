@@ -31,7 +31,7 @@ class Clock:
     steps=st.lists(st.sampled_from([0.0, 0.5, 9.0, 61.0]), max_size=40),
 )
 @settings(deadline=None)
-def test_no_minute_has_more_starts_than_allowed(per_minute, steps):
+def test_no_minute_has_more_starts_than_allowed(per_minute: int, steps: list[float]) -> None:
     clock = Clock()
     limit = Limit(3, per_minute, clock=clock, sleep=clock.sleep)
     starts = []
@@ -43,7 +43,7 @@ def test_no_minute_has_more_starts_than_allowed(per_minute, steps):
         assert sum(start <= other < start + MINUTE for other in starts) <= per_minute
 
 
-def test_the_rate_is_used_to_the_full():
+def test_the_rate_is_used_to_the_full() -> None:
     clock = Clock()
     limit = Limit(1, 10, clock=clock, sleep=clock.sleep)
     for _ in range(31):
@@ -52,7 +52,7 @@ def test_the_rate_is_used_to_the_full():
     assert clock.now == 100 + 3 * MINUTE
 
 
-def test_never_more_at_once_than_allowed():
+def test_never_more_at_once_than_allowed() -> None:
     limit = Limit(3, 1000)
     inside, peak, lock = 0, 0, threading.Lock()
     together = threading.Barrier(3, timeout=5)
@@ -73,7 +73,7 @@ def test_never_more_at_once_than_allowed():
     assert peak == 3
 
 
-def test_a_failure_or_an_interrupt_gives_the_place_back():
+def test_a_failure_or_an_interrupt_gives_the_place_back() -> None:
     def interrupted(_: float) -> None:
         raise KeyboardInterrupt
 
@@ -86,6 +86,6 @@ def test_a_failure_or_an_interrupt_gives_the_place_back():
 
 
 @pytest.mark.parametrize("numbers", [(0, 10), (10, 0), (-1, 1)])
-def test_a_limit_lets_somebody_in(numbers):
+def test_a_limit_lets_somebody_in(numbers: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match="lets none in"):
         Limit(*numbers)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import os
 from pathlib import Path
 
 import pytest
@@ -15,9 +13,6 @@ from hfaef.recipe import Cog
 from hfaef.sources.cog import open_cog
 from servers.earthengine import Service, World, tiles_around
 from servers.earthengine.client import isolate, source_of
-
-SHARED = Path(os.environ.get("HFAEF_SHARED", Path(__file__).parents[2] / "shared"))
-BOUNDS = SHARED / "data" / "eurosat" / "eurosat100_bounds.csv"
 
 YEAR = 2018
 FIELD = Field(seed=3)
@@ -55,23 +50,15 @@ def same_bytes(grids: list[Grid], folder: Path) -> tuple[int, int]:
 
 
 @pytest.fixture(autouse=True)
-def token(monkeypatch, tmp_path):
+def token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     isolate(monkeypatch, tmp_path)
     monkeypatch.setenv("HFAEF_EE_TOKEN", "parity")
 
 
-def test_borders_zones_and_odd_grids(tmp_path):
+def test_borders_zones_and_odd_grids(tmp_path: Path) -> None:
     assert same_bytes(GRIDS, tmp_path / "store") == (len(GRIDS), 0)
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    not BOUNDS.exists(), reason="needs the real EuroSAT100 grids beside the project"
-)
-def test_all_real_eurosat_grids(tmp_path):
-    with BOUNDS.open() as lines:
-        grids = [
-            Grid(f"EPSG:{row['epsg']}", tuple(float(row[key]) for key in "abcdef"), 64, 64)
-            for row in csv.DictReader(lines)
-        ]
-    assert same_bytes(grids, tmp_path / "store") == (100, 0)
+def test_all_real_eurosat_grids(eurosat_grids: dict[str, Grid], tmp_path: Path) -> None:
+    assert same_bytes(list(eurosat_grids.values()), tmp_path / "store") == (100, 0)
