@@ -22,7 +22,7 @@ class Limit:
         at_once: requests under way at the same time, 1 or more.
         per_minute: starts in any 60 seconds, 1 or more.
         clock: seconds that never go back.
-        sleep: waits for so many seconds.
+        sleep: waits for so many seconds; by default until `close` at most.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class Limit:
         per_minute: int,
         *,
         clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], object] | None = None,
     ) -> None:
         if at_once < 1 or per_minute < 1:
             raise ValueError(f"a limit of {at_once} at once and {per_minute} a minute lets none in")
@@ -39,14 +39,17 @@ class Limit:
         self._starts: deque[float] = deque(maxlen=per_minute)
         self._lock = threading.Lock()
         self._clock = clock
-        self._sleep = sleep
+        self._closed = threading.Event()
+        self._sleep = sleep or self._closed.wait
+
+    def close(self) -> None:
+        """Let nobody in any more; who waits for the minute to pass raises ConnectionAbortedError."""
+        self._closed.set()
 
     def __enter__(self) -> None:
         self._places.acquire()
         try:
-            start = self._reserve()
-            while (wait := start - self._clock()) > 0:
-                self._sleep(wait)
+            self._wait()
         except BaseException:
             self._places.release()
             raise
@@ -58,6 +61,13 @@ class Limit:
         traceback: TracebackType | None,
     ) -> None:
         self._places.release()
+
+    def _wait(self) -> None:
+        start = self._reserve()
+        while not self._closed.is_set() and (wait := start - self._clock()) > 0:
+            self._sleep(wait)
+        if self._closed.is_set():
+            raise ConnectionAbortedError("closed before it was this request's turn")
 
     def _reserve(self) -> float:
         """When the next request may start; the place in time is taken."""

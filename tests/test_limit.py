@@ -89,3 +89,17 @@ def test_a_failure_or_an_interrupt_gives_the_place_back() -> None:
 def test_a_limit_lets_somebody_in(numbers: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match="lets none in"):
         Limit(*numbers)
+
+
+def test_closing_wakes_those_who_wait_for_the_minute_to_pass() -> None:
+    limit = Limit(4, 1)
+    with limit:
+        pass
+    with ThreadPoolExecutor(2) as pool:
+        waiting = [pool.submit(limit.__enter__) for _ in range(2)]
+        limit.close()
+        for each in waiting:
+            with pytest.raises(ConnectionAbortedError, match="closed"):
+                each.result(timeout=5)
+    with pytest.raises(ConnectionAbortedError), limit:
+        pass

@@ -57,7 +57,7 @@ def sort_failure(error: BaseException) -> SourceError:
     if isinstance(error, TimeoutError):
         kind, words = Transient, "did not answer in time"
     elif isinstance(error, OSError):
-        kind, words = Transient, f"broke the connection: {_cause(error)}"
+        kind, words = Transient, f"broke the connection: {cause_of(error)}"
     # A page in place of an answer shows as whichever of these its reader meets first.
     elif isinstance(error, ValueError | TypeError | LookupError | EOFError):
         kind, words = Transient, f"gave no pixels: {words[:200]}"
@@ -73,7 +73,7 @@ def scrub(text: str) -> str:
 
 def _sort_credentials(error: BaseException, words: str) -> SourceError:
     if getattr(error, "retryable", False) or type(error).__name__ == "TransportError":
-        return Transient(f"the server of access tokens does not answer: {_cause(error)}")
+        return Transient(f"the server of access tokens does not answer: {cause_of(error)}")
     return CredentialsError(f"the credentials are not accepted: {words[:200]}", SIGN_IN)
 
 
@@ -131,14 +131,15 @@ def _delay(refusal: HttpError) -> float | None:
         return None
 
 
-def _cause(error: BaseException) -> str:
+def cause_of(error: BaseException) -> str:
     """The innermost reason of a broken connection, in a few words."""
     text = str(error)
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
     for sign, reason in (
         ("Connection refused", "connection refused"),
         ("Name or service not known", "no such host"),
         ("Failed to resolve", "no such host"),
-        ("Read timed out", "no answer in time"),
         ("timed out", "no answer in time"),
         ("Connection reset", "reset by the server"),
         ("IncompleteRead", "the answer was cut off"),

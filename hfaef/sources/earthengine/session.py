@@ -16,7 +16,7 @@ from hfaef.recipe import FIRST_YEAR
 from hfaef.recipe import EarthEngine as Section
 from hfaef.sources.earthengine.credentials import Credentials, Tokens, find_credentials
 from hfaef.sources.earthengine.expression import years_of
-from hfaef.sources.earthengine.failures import refusal_of, sort_failure
+from hfaef.sources.earthengine.failures import cause_of, refusal_of, sort_failure
 
 CONNECT_TIMEOUT = 20.0
 """Seconds to reach the endpoint."""
@@ -95,7 +95,8 @@ class Transport:
         return response, content
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections; requests that wait for their turn fail at once."""
+        self._limit.close()
         self._session.close()
 
     def _send(
@@ -220,7 +221,7 @@ def _start_failure(error: Exception, url: str) -> SourceError:
         return failure
     hint = "check `source.url` and the network; `hfaef doctor` tries it again"
     if isinstance(error, OSError):
-        return SourceError(f"{url} does not answer: {failure.message}", hint)
+        return SourceError(f"{url} does not answer: {cause_of(error)}", hint)
     if refusal_of(error) is None:
         return SourceError(f"{url} does not answer as Earth Engine does", hint)
     if isinstance(failure, (Throttled, Transient)):
