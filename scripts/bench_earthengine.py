@@ -238,7 +238,8 @@ def main() -> None:
     os.environ["HFAEF_EE_TOKEN"] = "bench"  # noqa: S105 - it opens nothing
     # Xee multiplies affines in a manner that affine 3 warns of.
     warnings.filterwarnings("ignore", message="Use `@` matmul")
-    grids = eurosat_like(arguments.patches)
+    counts = (arguments.patches, arguments.xee_patches, arguments.plain_patches)
+    grids = eurosat_like(max(counts))
     print(f"latency {1000 * arguments.latency:.0f} ms, quota {QUOTA} at once\n\n{HEADER}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
