@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from releases import contents
-from servers.hub import Hub
-from servers.hub.fixtures import Client
 
 from hfaef.release import parse_manifest
+from servers.hub import Hub
+from servers.hub.fixtures import Client
 
 NAME = "ada/patches"
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from pushing import NAME, finish, push
 from releases import fresh_copy, make_release
+
 from servers.hub import Hub
 from servers.hub.fixtures import OTHER, Client
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from pushing import NAME, finish, is_whole, push
 from releases import contents, fresh_copy, make_release
-from servers.hub import Hub
-from servers.hub.fixtures import OTHER, READER, Client
 
 from hfaef.release import parse_manifest, read_manifest
+from servers.hub import Hub
+from servers.hub.fixtures import OTHER, READER, Client
 
 
 @pytest.fixture(scope="module")
@@ -233,7 +233,7 @@ def test_who_may_not_write_is_told_early(hub: Hub, client: Client, release: Path
         (READER, "you must use a write token"),
         (OTHER, "may not write to ada/patches"),
         (None, "does not know your token"),
-        ("hf_" + "nobody" * 6, "does not know your token"),
+        ("token-of-nobody", "does not know your token"),
     ):
         said = push(client, release, token=token)
         assert said["exit"] == 1

@@ -12,6 +12,7 @@ from threading import Timer
 import pytest
 from pushing import NAME, finish, is_whole, push
 from releases import contents, fresh_copy, make_release
+
 from servers.hub import ANY, Fault, Hub
 from servers.hub.fixtures import READER, WRITER, Client
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -14,9 +15,9 @@ import pytest
 
 from servers.hub.service import Hub
 
-WRITER = "hf_writerwriterwriterwriterwriterwriter"
-READER = "hf_readerreaderreaderreaderreaderreader"
-OTHER = "hf_otherotherotherotherotherotherotherr"
+WRITER = "token-of-ada-that-writes"
+READER = "token-of-ada-that-reads"
+OTHER = "token-of-bob"
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class Client:
         self, *command: str, token: str | None = WRITER, home: str | None = None, **variables: str
     ) -> subprocess.Popen[str]:
         """Starts a command; each token has caches of its own unless `home` names some."""
-        folder = self.home / (home or f"home-{token or 'nobody'}"[:12])
+        whose = hashlib.sha256(str(token).encode()).hexdigest()[:8]
+        folder = self.home / (home or f"home-{whose}")
         environment = self.hub.environment(folder, token) | variables
         return subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
