@@ -66,7 +66,7 @@ class Sample:
     @property
     def pixels(self) -> int:
         """Number of valid pixels."""
-        return self.stored.shape[1]
+        return int(self.stored.shape[1])
 
     @cached_property
     def sums(self) -> Int64:
@@ -111,7 +111,7 @@ class Sample:
         first, second = self._ordered(below), self._ordered(above)
         part = (place - below)[:, None]
         gap = second - first
-        return np.where(part < 0.5, first + gap * part, second - gap * (1 - part))
+        return np.asarray(np.where(part < 0.5, first + gap * part, second - gap * (1 - part)))
 
     def _ordered(self, ranks: Int64) -> Float64:
         """Shape (len(ranks), 64): the values of these ranks, 0 for the smallest."""
@@ -122,7 +122,7 @@ class Sample:
         return self._of(places % _LEVELS)
 
     def _of(self, stored: npt.NDArray[Any]) -> Float64:
-        return _WHOLE[self.on][stored] / _DIVISOR[self.on]
+        return np.asarray(_WHOLE[self.on][stored] / _DIVISOR[self.on])
 
 
 def take_sample(

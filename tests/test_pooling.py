@@ -48,7 +48,7 @@ def by_hand(stored, on):
 @pytest.mark.parametrize("on", ["values", "codes"])
 @pytest.mark.parametrize("name", POOLINGS)
 @pytest.mark.parametrize("holes", [True, False])
-def test_pooling_is_the_published_one(name, on, holes):
+def test_pooling_is_the_published_one(name, on, holes) -> None:
     stored = stored_patch(holes=holes)
     found = pool_stored(stored, [name], on)[name]
     assert found.dtype == np.float32
@@ -56,7 +56,7 @@ def test_pooling_is_the_published_one(name, on, holes):
     np.testing.assert_allclose(found, by_hand(stored, on)[name], rtol=2e-6, atol=2e-7)
 
 
-def test_stored_vectors_of_a_release_are_the_same_numbers():
+def test_stored_vectors_of_a_release_are_the_same_numbers() -> None:
     stored = stored_patch(1)
     pooled = pool(from_stored(stored))
     vectors = pool_stored(stored, ["mean", "stats"])
@@ -64,7 +64,7 @@ def test_stored_vectors_of_a_release_are_the_same_numbers():
     np.testing.assert_array_equal(vectors["stats"], pooled.stats)
 
 
-def test_memory_to_overwrite_does_not_change_the_vectors():
+def test_memory_to_overwrite_does_not_change_the_vectors() -> None:
     work = np.full((64, 200), np.nan)
     for seed in range(3):
         stored = stored_patch(seed)
@@ -73,7 +73,7 @@ def test_memory_to_overwrite_does_not_change_the_vectors():
             np.testing.assert_array_equal(fresh[name], reused[name])
 
 
-def test_extreme_codes_of_a_large_patch_stay_exact():
+def test_extreme_codes_of_a_large_patch_stay_exact() -> None:
     stored = np.full((64, 2048, 2048), 254, np.uint8)
     stored[:, :1024] = 0
     vectors = pool_stored(stored, ["mean", "std", "gem", "median_iqr"])
@@ -82,7 +82,7 @@ def test_extreme_codes_of_a_large_patch_stay_exact():
     np.testing.assert_allclose(vectors["std"], (127 / 127.5) ** 2, rtol=1e-7)
 
 
-def test_a_single_valid_pixel_has_no_spread():
+def test_a_single_valid_pixel_has_no_spread() -> None:
     stored = np.full((64, 3, 3), 255, np.uint8)
     stored[:, 1, 2] = 190
     vectors = pool_stored(stored)
@@ -93,12 +93,12 @@ def test_a_single_valid_pixel_has_no_spread():
         assert not vectors[name].any()
 
 
-def test_no_valid_pixel_is_an_error():
+def test_no_valid_pixel_is_an_error() -> None:
     with pytest.raises(ValueError, match="no valid pixel"):
         pool_stored(np.full((64, 2, 2), 255, np.uint8))
 
 
-def test_weights_are_symmetric_and_one_at_the_centre():
+def test_weights_are_symmetric_and_one_at_the_centre() -> None:
     weights = gaussian(5, 7)
     assert weights[2, 3] == 1
     np.testing.assert_array_equal(weights, weights[::-1, ::-1])
