@@ -6,7 +6,7 @@ a test patch beside a training patch says little of places that no patch is near
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -52,7 +52,7 @@ class Leak:
 
 
 def audit(
-    rings: Float64, splits: dict[str, Sequence[str]], names: Sequence[str]
+    rings: Float64, splits: Mapping[str, Sequence[str]], names: Sequence[str]
 ) -> tuple[Leak, ...]:
     """Leaks between every two splits of every scheme.
 

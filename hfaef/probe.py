@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -33,8 +34,9 @@ LEVEL = 95
 
 SEED = 0
 
-_TEST_ROWS = 128
-"""Test vectors that are compared with all training vectors at a time; bounds the memory."""
+_TRAIN_ROWS = 2048
+_TEST_ROWS = 256
+"""Vectors that are compared with each other at a time; they bound the memory."""
 
 Vectors = npt.NDArray[np.floating[Any]]
 Labels = npt.NDArray[np.int64]
@@ -64,23 +66,43 @@ def nearest(train: Vectors, test: Vectors, count: int, threads: int | None = Non
     """Indices (len(test), count) of the nearest training vectors, the nearest first.
 
     Cosine distance, brute force; of two at the same distance the one with the lower index. A
-    vector of zeros is at distance 1 from all. The training vectors are copied once, as float64.
+    vector of zeros is at distance 1 from all. In float64, a block of training vectors at a time.
     """
     count = min(count, len(train))
-    scaled = _unit(train)
-
-    def of_block(start: int) -> Labels:
-        similar = _unit(test[start : start + _TEST_ROWS]) @ scaled.T
-        edge = np.partition(similar, similar.shape[1] - count, axis=1)[:, -count]
-        found = np.empty((len(similar), count), np.int64)
-        for row, line in enumerate(similar):
-            near = np.flatnonzero(line >= edge[row])
-            found[row] = near[np.argsort(-line[near], kind="stable")[:count]]
-        return found
-
-    blocks = range(0, len(test), _TEST_ROWS)
+    places = np.empty((len(test), 0), np.int64)
+    similar = np.empty((len(test), 0))
     with one_thread_each():
-        return np.concatenate([*ordered_map(of_block, blocks, threads or core_count())])
+        for first in range(0, len(train), _TRAIN_ROWS):
+            block = _unit(train[first : first + _TRAIN_ROWS])
+            compare = partial(_compare, block, test, count)
+            starts = range(0, len(test), _TEST_ROWS)
+            parts = [*ordered_map(compare, starts, threads or core_count())]
+            near, alike = (np.concatenate(side) for side in zip(*parts, strict=True))
+            # Those found before come first, so a stable order keeps the lower index ahead.
+            places = np.concatenate([places, near + first], axis=1)
+            similar = np.concatenate([similar, alike], axis=1)
+            order = np.argsort(-similar, axis=1, kind="stable")[:, :count]
+            places = np.take_along_axis(places, order, axis=1)
+            similar = np.take_along_axis(similar, order, axis=1)
+    return places
+
+
+def _compare(
+    train: npt.NDArray[np.float64], test: Vectors, count: int, start: int
+) -> tuple[Labels, npt.NDArray[np.float64]]:
+    """Indices and cosines (rows, count) of the most alike of `train` for some test vectors."""
+    similar = _unit(test[start : start + _TEST_ROWS]) @ train.T
+    extra = similar.shape[1] - count
+    if extra <= 0:
+        chosen = np.broadcast_to(np.arange(similar.shape[1]), similar.shape)
+    else:
+        # The first column that is kept is the best of those that are not wanted.
+        kept = np.argpartition(similar, extra - 1, axis=1)[:, extra - 1 :]
+        alike = np.take_along_axis(similar, kept, axis=1)
+        chosen = np.sort(kept[:, 1:], axis=1)
+        for row in np.flatnonzero(alike[:, 0] == alike[:, 1:].min(axis=1)):
+            chosen[row] = np.sort(np.argsort(-similar[row], kind="stable")[:count])
+    return chosen, np.take_along_axis(similar, chosen, axis=1)
 
 
 def _unit(vectors: Vectors) -> npt.NDArray[np.float64]:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hfaef.catalog import SPLITS
 from hfaef.errors import ReleaseError
+from hfaef.leakage import Leak
 from hfaef.quantize import BANDS
 from hfaef.store import MANIFEST
 
@@ -75,6 +76,14 @@ class Missing(Part):
     reason: str
 
 
+class Change(Part):
+    """A published version, as the card's changelog tells it."""
+
+    version: str
+    lines: tuple[str, ...]
+    """What is new in it; what matters first."""
+
+
 class PreviewBasis(Part):
     """`preview.Basis`: how previews were coloured."""
 
@@ -90,6 +99,10 @@ class Manifest(Part):
     name: str
     version: str | None = None
     """Given when it is published."""
+    repo: str | None = None
+    """``owner/name`` on the Hub, given when it is published."""
+    history: tuple[Change, ...] = ()
+    """Published versions, this one first; given when it is published."""
     recipe: dict[str, Any]
     """As of `Recipe.portable`."""
     recipe_sha256: str
@@ -104,6 +117,8 @@ class Manifest(Part):
     """All but the card and the manifest itself."""
     missing: tuple[Missing, ...]
     preview: PreviewBasis
+    leakage: tuple[Leak, ...] = ()
+    """How near the splits of each scheme come to each other, in the first year."""
     notes: tuple[str, ...] = ()
 
 
@@ -142,9 +157,16 @@ def read_manifest(folder: Path) -> Manifest:
         ) from error
 
 
-def package_versions() -> dict[str, str]:
+def package_versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
     """Versions of what made a release."""
-    return {package: version(package) for package in PACKAGES}
+    return {package: version(package) for package in packages}
+
+
+def content_sha256(manifest: Manifest) -> str:
+    """What the rows of a release are known by: its shards, whatever is said of them beside."""
+    shards = [file for file in manifest.files if file.path.split("/", 1)[0] in KINDS]
+    lines = [f"{file.path} {file.sha256}\n" for file in sorted(shards, key=lambda f: f.path)]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def file_entry(folder: Path, path: Path, rows: int) -> File:

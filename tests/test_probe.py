@@ -40,10 +40,22 @@ def test_neighbours_at_one_distance_come_in_their_order() -> None:
     assert found[1].tolist() == [0, 1, 2, 3]
 
 
+@pytest.mark.parametrize("block", [3, 50, 1000])
+def test_ties_do_not_depend_on_blocks(block, monkeypatch):
+    rng = np.random.default_rng(0)
+    train = rng.integers(-1, 2, (200, 3)).astype(np.float32)
+    test = rng.integers(-1, 2, (50, 3)).astype(np.float32)
+    monkeypatch.setattr(probe, "_TRAIN_ROWS", block)
+    similar = probe._unit(test) @ probe._unit(train).T
+    wanted = np.argsort(-similar, axis=1, kind="stable")[:, :9]
+    np.testing.assert_array_equal(probe.nearest(train, test, 9), wanted)
+
+
 def test_neighbours_do_not_depend_on_threads_or_blocks(monkeypatch) -> None:
     train, _, test, _ = problem(4, test=300)
     found = probe.nearest(train, test, 9, threads=1)
     monkeypatch.setattr(probe, "_TEST_ROWS", 7)
+    monkeypatch.setattr(probe, "_TRAIN_ROWS", 5)
     np.testing.assert_array_equal(found, probe.nearest(train, test, 9, threads=3))
 
 
