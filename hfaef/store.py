@@ -13,6 +13,7 @@ the process may be killed at any moment.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import sqlite3
 from collections.abc import Iterator
@@ -95,17 +96,17 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.staging = folder / STAGING
-        _require_ours(folder)
+        require_ours(folder)
         with writing(self.staging):
             self.staging.mkdir(parents=True, exist_ok=True)
         self._lock = filelock.FileLock(self.staging / "lock")
-        try:
-            with writing(self.staging):
+        with writing(self.staging):
+            try:
                 self._lock.acquire(timeout=0)
-        except filelock.Timeout as error:
-            raise FolderError(
-                f"another hfaef is at work in {folder}", "wait for it, or choose another --out"
-            ) from error
+            except filelock.Timeout as error:
+                raise FolderError(
+                    f"another hfaef is at work in {folder}", "wait for it, or choose another --out"
+                ) from error
         with writing(self.staging):
             self._ledger = _open_ledger(self.staging)
 
@@ -156,10 +157,10 @@ class Store:
         path = self._path(patch)
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_suffix(".part")
-            with temporary.open("wb") as file:
-                np.save(file, pixels.codes, allow_pickle=False)
-            temporary.replace(path)
+            # numpy writes to files through a buffer of its own, and misses a full disk.
+            buffer = io.BytesIO()
+            np.save(buffer, pixels.codes, allow_pickle=False)
+            replace_file(path, buffer.getbuffer())
 
     def record(self, outcome: Outcome) -> None:
         """Write what happened to a patch; from the thread that opened the store."""
@@ -237,7 +238,7 @@ def writing(path: Path) -> Iterator[None]:
         ) from error
 
 
-def replace_file(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes | memoryview) -> None:
     """Write a file whole or not at all."""
     temporary = path.with_name(path.name + ".part")
     temporary.write_bytes(content)
@@ -253,7 +254,7 @@ def _open_ledger(staging: Path) -> sqlite3.Connection:
     return ledger
 
 
-def _require_ours(folder: Path) -> None:
+def require_ours(folder: Path) -> None:
     """Raise FolderError unless a folder is new, empty, or made by a build."""
     if folder.exists() and not folder.is_dir():
         raise FolderError(f"{folder} is a file", "choose another --out")
