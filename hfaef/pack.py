@@ -163,7 +163,9 @@ def file_schema(kind: str, label_names: Sequence[str], schemes: Sequence[str]) -
     for scheme in schemes:
         # What pyarrow makes of a folder's name; plain strings would make it refuse the folder.
         place = schema.get_field_index(scheme)
-        schema = schema.set(place, schema.field(place).with_type(pa.dictionary(pa.int32(), pa.string())))
+        schema = schema.set(
+            place, schema.field(place).with_type(pa.dictionary(pa.int32(), pa.string()))
+        )
     if kind != "data":
         return schema
     # https://geoparquet.org/releases/v1.1.0/; without a crs it is lon/lat on WGS 84.

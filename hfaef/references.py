@@ -9,7 +9,15 @@ from typing import Literal
 
 from hfaef.release import Manifest, Part
 
-When = Literal["always", "eurosat", "torchgeo", "earthengine", "cog", "made-up"]
+When = Literal["always", "real", "made-up", "eurosat"]
+"""For which releases something holds."""
+
+
+class Attribution(Part):
+    """What AlphaEarth's licence asks for."""
+
+    text: str
+    licence: str
 
 
 class LicensedPart(Part):
@@ -19,9 +27,7 @@ class LicensedPart(Part):
     what: str
     name: str
     licence: str
-    url: str
-    attribution: str | None = None
-    """Text that its licence asks for."""
+    url: str | None = None
 
 
 class Limit(Part):
@@ -76,6 +82,7 @@ class References(Part):
     """All that may be quoted."""
 
     eurosat: EuroSat
+    attribution: Attribution
     parts: tuple[LicensedPart, ...]
     limits: tuple[Limit, ...]
     published: tuple[Published, ...]
@@ -93,13 +100,11 @@ class References(Part):
         )
 
     def _marks(self, manifest: Manifest) -> set[str]:
-        recipe = manifest.recipe
-        marks = {"always", recipe["source"]["kind"], recipe["patches"]["kind"]}
-        if recipe.get("demo") is not None:
-            marks.add("made-up")
-        elif sorted(manifest.label_names) == sorted(self.eurosat.labels):
-            marks.add("eurosat")
-        return marks
+        if manifest.recipe.get("demo") is not None:
+            return {"always", "made-up"}
+        if sorted(manifest.label_names) == sorted(self.eurosat.labels):
+            return {"always", "real", "eurosat"}
+        return {"always", "real"}
 
 
 def card_folder() -> Path:

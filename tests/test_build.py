@@ -113,7 +113,9 @@ def test_load_gives_all_splits_or_one(built: Built) -> None:
     everything = hfaef.load(built.folder)
     assert list(everything) == ["train", "validation", "test"]
     assert everything["train"][0]["embedding"].shape == (64, 64, 64)
-    assert everything["train"]["id"][:2] == [row["id"] for row in everything["train"].select([0, 1])]
+    assert everything["train"]["id"][:2] == [
+        row["id"] for row in everything["train"].select([0, 1])
+    ]
     pooled = hfaef.load(built.folder, split="train", config="pooled")
     assert len(pooled[0]["mean"]) == 64
 
@@ -128,7 +130,9 @@ def test_pooled_vectors_are_means_of_the_sheets(built: Built) -> None:
 
 def test_labels_of_the_demo_world_can_be_told_apart(built: Built) -> None:
     neighbors = pytest.importorskip("sklearn.neighbors")
-    train, test = (hfaef.load(built.folder, split=name, config="pooled") for name in ("train", "test"))
+    train, test = (
+        hfaef.load(built.folder, split=name, config="pooled") for name in ("train", "test")
+    )
     model = neighbors.KNeighborsClassifier(1).fit(np.array(train["mean"]), train["label"])
     assert model.score(np.array(test["mean"]), test["label"]) > 0.5
 
@@ -159,7 +163,9 @@ def test_shards_hold_one_row_a_page_and_the_embedding_first(built: Built) -> Non
         assert not group.column(0).is_stats_set
         assert group.column(0).has_offset_index
         assert shard.metadata.num_row_groups == 1
-        plain = {group.column(number).path_in_schema: group.column(number) for number in range(4, 8)}
+        plain = {
+            group.column(number).path_in_schema: group.column(number) for number in range(4, 8)
+        }
         assert {column.compression for column in plain.values()} == {"ZSTD"}
         assert {b"huggingface", b"geo"} <= shard.schema_arrow.metadata.keys()
 
@@ -243,7 +249,9 @@ class TestMissing:
         assert caught.value.exit_code == 3
         assert not (tmp_path / "out/release.json").exists()
 
-    def test_with_leave_the_release_says_what_is_missing(self, recipe: Recipe, tmp_path: Path) -> None:
+    def test_with_leave_the_release_says_what_is_missing(
+        self, recipe: Recipe, tmp_path: Path
+    ) -> None:
         released = build(recipe, tmp_path / "out", allow_missing=True)
         missing = released.manifest.missing
         assert 0 < len(missing) < 40

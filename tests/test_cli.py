@@ -58,12 +58,24 @@ def test_people_are_told_what_to_type_next(workplace: Path) -> None:
 def test_init_writes_a_recipe_that_builds_as_it_is(workplace: Path) -> None:
     wrote = hfaef("init", "mine", "--json", folder=workplace)
     path = json.loads(wrote.stdout)["path"]
-    built = hfaef("build", path, "--set", "demo.patches=40", "--limit", "3", "--json", folder=workplace)
+    built = hfaef(
+        "build", path, "--set", "demo.patches=40", "--limit", "3", "--json", folder=workplace
+    )
     assert json.loads(built.stdout)["rows"] == 3
 
 
 def test_a_finding_makes_check_fail(workplace: Path, tmp_path: Path) -> None:
-    done = hfaef("build", "demo", "--set", "demo.patches=40", "--limit", "2", "--out", str(tmp_path / "out"), folder=workplace)
+    done = hfaef(
+        "build",
+        "demo",
+        "--set",
+        "demo.patches=40",
+        "--limit",
+        "2",
+        "--out",
+        str(tmp_path / "out"),
+        folder=workplace,
+    )
     assert done.returncode == 0, done.stderr
     (tmp_path / "out/notes.txt").write_text("")
     check = hfaef("check", str(tmp_path / "out"), folder=workplace)
@@ -115,14 +127,26 @@ def test_missing_patches_end_with_their_own_exit_code(workplace: Path, tmp_path:
 
     shutil.copytree(workplace / "data/demo/aef", tmp_path / "aef")
     sorted((tmp_path / "aef/2018/33N").glob("*.tiff"))[0].unlink()
-    words = ["build", "demo", "--set", "demo.patches=40", "--set", f"source.root={tmp_path / 'aef'}"]
+    words = [
+        "build",
+        "demo",
+        "--set",
+        "demo.patches=40",
+        "--set",
+        f"source.root={tmp_path / 'aef'}",
+    ]
     done = hfaef(*words, "--out", str(tmp_path / "out"), folder=workplace)
     assert done.returncode == 3
     assert "--allow-missing" in done.stderr
     status = hfaef("status", str(tmp_path / "out"), folder=workplace)
     assert "is not there" in status.stdout
     assert "no release yet" in status.stdout
-    assert hfaef(*words, "--out", str(tmp_path / "out"), "--allow-missing", folder=workplace).returncode == 0
+    assert (
+        hfaef(
+            *words, "--out", str(tmp_path / "out"), "--allow-missing", folder=workplace
+        ).returncode
+        == 0
+    )
 
 
 def test_help_teaches(workplace: Path) -> None:
