@@ -166,7 +166,7 @@ class Demo(Section):
 
     root: Path
     seed: int = 0
-    patches: int = Field(300, ge=20, le=3000)
+    patches: int = Field(240, ge=20, le=400)
 
 
 class Recipe(Section):

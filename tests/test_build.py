@@ -189,7 +189,7 @@ def test_pyarrow_reads_the_folders_of_several_schemes(built: Built) -> None:
     assert {"random", "spatial"} <= set(table.column_names)
 
 
-def test_geopandas_reads_the_outlines(built: Built, demo_root: Path) -> None:
+def test_geopandas_reads_the_outlines(built: Built) -> None:
     geopandas = pytest.importorskip("geopandas")
     frame = geopandas.read_parquet(built.folder / "data")
     assert len(frame) == 40
@@ -240,11 +240,11 @@ class TestMissing:
     def recipe(self, demo_root: Path, tmp_path: Path) -> Recipe:
         """The demo with one tile gone."""
         shutil.copytree(demo_root / "data/demo/aef", tmp_path / "aef")
-        sorted((tmp_path / "aef/2018/33N").glob("*.tiff"))[0].unlink()
+        min((tmp_path / "aef/2018/33N").glob("*.tiff")).unlink()
         return demo_recipe(demo_root, f"source.root={tmp_path / 'aef'}")
 
     def test_no_release_is_written_without_leave(self, recipe: Recipe, tmp_path: Path) -> None:
-        with pytest.raises(IncompleteError, match="missing; the first: .*is not there") as caught:
+        with pytest.raises(IncompleteError, match=r"missing; the first: .*is not there") as caught:
             build(recipe, tmp_path / "out")
         assert caught.value.exit_code == 3
         assert not (tmp_path / "out/release.json").exists()
@@ -292,7 +292,7 @@ def test_a_changed_catalog_refuses_stale_staging(
     import rasterio
 
     shutil.copytree(demo_root / "data/demo/patches", tmp_path / "patches")
-    moved = sorted((tmp_path / "patches").rglob("*.tif"))[0]
+    moved = min((tmp_path / "patches").rglob("*.tif"))
     with rasterio.open(moved, "r+") as dataset:
         dataset.transform = dataset.transform @ rasterio.Affine.translation(1, 0)
     recipe = demo_recipe(demo_root, f"patches.root={tmp_path / 'patches'}")
@@ -306,7 +306,7 @@ def test_a_changed_label_needs_no_new_pixels(
     shutil.copytree(demo_root / "data/demo/patches", tmp_path / "patches")
     recipe = demo_recipe(demo_root, f"patches.root={tmp_path / 'patches'}")
     build(recipe, tmp_path / "out")
-    patch = sorted((tmp_path / "patches/Town").glob("*.tif"))[0]
+    patch = min((tmp_path / "patches/Town").glob("*.tif"))
     patch.rename(tmp_path / "patches/Forest" / patch.name)
     capsys.readouterr()
     again = build(recipe, tmp_path / "out")

@@ -38,7 +38,7 @@ def problems(folder: Path) -> str:
 
 
 def first_shard(folder: Path, kind: str = "data") -> Path:
-    return sorted(folder.glob(f"{kind}/**/*.parquet"))[0]
+    return min(folder.glob(f"{kind}/**/*.parquet"))
 
 
 def vouch(folder: Path) -> None:

@@ -126,7 +126,7 @@ def test_missing_patches_end_with_their_own_exit_code(workplace: Path, tmp_path:
     import shutil
 
     shutil.copytree(workplace / "data/demo/aef", tmp_path / "aef")
-    sorted((tmp_path / "aef/2018/33N").glob("*.tiff"))[0].unlink()
+    min((tmp_path / "aef/2018/33N").glob("*.tiff")).unlink()
     words = [
         "build",
         "demo",

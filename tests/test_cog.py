@@ -290,7 +290,7 @@ def test_an_index_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | 
 
 
 def test_tiles_have_the_published_format(world: World) -> None:
-    path = sorted(world.root.glob("2018/32N/*.tiff"))[0]
+    path = min(world.root.glob("2018/32N/*.tiff"))
     header = path.read_bytes()[:4]
     with rasterio.open(path) as tile:
         assert (tile.count, tile.width, tile.height) == (64, TILE, TILE)

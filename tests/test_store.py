@@ -134,7 +134,7 @@ def test_a_full_disk_leaves_no_half_file(tmp_path: Path) -> None:
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (500, hard))
         try:
-            with pytest.raises(FolderError, match="cannot write .*; make room"):
+            with pytest.raises(FolderError, match=r"cannot write .*; make room"):
                 store.stage(PATCH, PIXELS)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
