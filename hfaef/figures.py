@@ -1,7 +1,7 @@
 """Pictures of a release: previews by label, a map of the patches, how labels and splits balance.
 
 Each is an opaque PNG with dark ink on a light ground, so that it reads the same on light and dark
-pages. Splits differ by colour (Okabe and Ito's, safe for the colour-blind) and by shape.
+pages. Splits differ by colour, for the colour-blind too, and by shape.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ WIDTH = 760
 
 GROUND, INK, FAINT = "#fbfbfa", "#1f2328", "#d5d8dc"
 
-COLOURS = {"train": "#0072b2", "validation": "#e69f00", "test": "#cc3f7f"}
+COLOURS = {"train": "#0072b2", "validation": "#e69f00", "test": "#882255"}
 MARKERS = {"train": "o", "validation": "^", "test": "s"}
 HATCHES = {"train": "", "validation": "///", "test": "..."}
 

@@ -2,46 +2,18 @@
 
 import csv
 import re
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import yaml
 
-from hfaef.build import build
 from hfaef.card import front_matter, render_card, write_card
 from hfaef.quantize import dequantize
-from hfaef.recipe import read_recipe
 from hfaef.references import card_folder, read_references
 from hfaef.release import Change, read_manifest
 
 EUROSAT_NAMES = {"covariance": "flattened_cov", "center_weighted": "center_weighted_mean"}
-
-
-@pytest.fixture(scope="session")
-def release(demo_root, tmp_path_factory):
-    """A small release in a folder of its own name; do not write there."""
-    changes = [
-        f"patches.root={demo_root}/data/demo/patches",
-        f"source.root={demo_root}/data/demo/aef",
-        f"demo.root={demo_root}/data/demo",
-        "demo.patches=40",
-    ]
-    for scheme in ("random", "spatial"):
-        for split in ("train", "val", "test"):
-            lists = f"{demo_root}/data/demo/lists/{scheme}-{split}.txt"
-            changes.append(f"patches.splits.{scheme}.{split}={lists}")
-    folder = tmp_path_factory.mktemp("cards") / "AlphaEarth-Demo"
-    build(read_recipe("demo", changes), folder)
-    return folder
-
-
-@pytest.fixture
-def copy(release, tmp_path):
-    """The small release, to write to."""
-    return Path(shutil.copytree(release, tmp_path / release.name))
 
 
 def body(text):
@@ -52,21 +24,21 @@ def blocks(text, language):
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
-def test_the_same_card_each_time(copy):
-    first = (copy / "README.md").read_bytes()
+def test_the_same_card_each_time(own_release):
+    first = (own_release / "README.md").read_bytes()
     for _ in range(2):
-        write_card(copy)
-        assert (copy / "README.md").read_bytes() == first
+        write_card(own_release)
+        assert (own_release / "README.md").read_bytes() == first
 
 
-def test_code_runs_as_it_stands(release):
+def test_code_runs_as_it_stands(demo_release):
     pytest.importorskip("torch", reason="the extra `torchgeo` brings torch")
-    found = blocks((release / "README.md").read_text(), "python")
+    found = blocks((demo_release / "README.md").read_text(), "python")
     assert len(found) == 7
     for block in found:
         done = subprocess.run(
             [sys.executable, "-W", "ignore", "-c", block],
-            cwd=release.parent,
+            cwd=demo_release.parent,
             capture_output=True,
             text=True,
             check=False,
@@ -74,8 +46,8 @@ def test_code_runs_as_it_stands(release):
         assert done.returncode == 0, f"{block}\n{done.stderr}"
 
 
-def test_code_for_the_hub_names_repo_and_version(release):
-    manifest = read_manifest(release).model_copy(
+def test_code_for_the_hub_names_repo_and_version(demo_release):
+    manifest = read_manifest(demo_release).model_copy(
         update={
             "version": "1.2.0",
             "history": (Change(version="1.2.0", lines=("3 rows more",)),),
@@ -90,23 +62,23 @@ def test_code_for_the_hub_names_repo_and_version(release):
         compile(block, "block", "exec")
 
 
-def test_links_to_files_resolve(release):
-    text = body((release / "README.md").read_text())
+def test_links_to_files_resolve(demo_release):
+    text = body((demo_release / "README.md").read_text())
     links = re.findall(r"\]\(([^)\s]+)\)", text)
     local = [link for link in links if "://" not in link]
     assert "figures/labels.png" in local
     assert "release.json" in local
     for link in local:
-        assert (release / link).is_file(), link
+        assert (demo_release / link).is_file(), link
     assert all(link.startswith("https://") for link in links if "://" in link)
 
 
-def test_front_matter_goes_round_through_the_hubs_own_parser(release):
+def test_front_matter_goes_round_through_the_hubs_own_parser(demo_release):
     from huggingface_hub import DatasetCard, DatasetCardData
 
-    text = (release / "README.md").read_text()
+    text = (demo_release / "README.md").read_text()
     written = yaml.safe_load(text.split("---\n")[1])
-    assert written == front_matter(read_manifest(release))
+    assert written == front_matter(read_manifest(demo_release))
     data = DatasetCardData(**written)
     assert data.to_dict() == written
     assert yaml.safe_load(data.to_yaml()) == written
@@ -117,8 +89,8 @@ def test_front_matter_goes_round_through_the_hubs_own_parser(release):
     assert written["size_categories"] == ["n<1K"]
 
 
-def test_golden_vector_is_what_dequantize_gives(release):
-    text = body((release / "README.md").read_text())
+def test_golden_vector_is_what_dequantize_gives(demo_release):
+    text = body((demo_release / "README.md").read_text())
     stored, floats = re.search(
         r"np.array\((\[.*?\]), np.uint8\).*?allclose\(golden, (\[.*?\])", text, re.DOTALL
     ).groups()
@@ -128,8 +100,8 @@ def test_golden_vector_is_what_dequantize_gives(release):
     np.testing.assert_allclose(yaml.safe_load(floats), wanted, atol=1e-6)
 
 
-def test_attribution_stands_in_every_card(release):
-    text = body((release / "README.md").read_text())
+def test_attribution_stands_in_every_card(demo_release):
+    text = body((demo_release / "README.md").read_text())
     required = (
         "The AlphaEarth Foundations Satellite Embedding dataset is produced by Google "
         "and Google DeepMind."
@@ -167,8 +139,8 @@ def test_floors_are_those_of_their_source(shared):
     assert floors["spatial"] == round(100 * float(summary["1.00"]["test_accuracy"]), 1)
 
 
-def test_eurosat_is_known_by_its_labels(release):
-    manifest = read_manifest(release)
+def test_eurosat_is_known_by_its_labels(demo_release):
+    manifest = read_manifest(demo_release)
     labels = read_references().eurosat.labels
     recipe = {**manifest.recipe, "demo": None}
     counts = dict.fromkeys(labels, 4)
@@ -183,8 +155,8 @@ def test_eurosat_is_known_by_its_labels(release):
     assert "helber2019eurosat" not in body(render_card(manifest))
 
 
-def test_text_from_a_recipe_cannot_break_a_table(release):
-    manifest = read_manifest(release)
+def test_text_from_a_recipe_cannot_break_a_table(demo_release):
+    manifest = read_manifest(demo_release)
     missing = [{"id": "a", "year": 2018, "label": "x|y", "reason": "no | data\n<b>"}] * 25
     other = type(manifest).model_validate({**manifest.model_dump(), "missing": missing})
     text = body(render_card(other))

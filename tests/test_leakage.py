@@ -14,8 +14,18 @@ def ring(east, north, side=640.0, crs="EPSG:32632"):
     return Grid(crs, (10.0, 0.0, east, 0.0, -10.0, north), int(side / 10), int(side / 10)).ring()
 
 
-def squares(*corners):
+def squares(corners):
     return np.array([ring(500_000 + east, 5_000_000 + north) for east, north in corners])
+
+
+def square(lon, lat, side=0.001):
+    return [
+        (lon, lat),
+        (lon, lat - side),
+        (lon + side, lat - side),
+        (lon + side, lat),
+        (lon, lat),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -34,7 +44,7 @@ def squares(*corners):
 )
 def test_distance_is_between_outlines(corner, near, shares):
     # UTM's scale at the central meridian is 0.9996: a metre on the map is 1.0004 on the ground.
-    pairs, shared = near_pairs(squares((0, 0), corner))
+    pairs, shared = near_pairs(squares([(0, 0), corner]))
     assert len(pairs) == near
     if near:
         assert shared[0] == pytest.approx(shares * 1.0004**2, rel=1e-3, abs=0.02)
@@ -43,15 +53,6 @@ def test_distance_is_between_outlines(corner, near, shares):
 @pytest.mark.parametrize("latitude", [-60.0, 0.5, 47.0, 80.0])
 def test_one_kilometre_is_that_of_the_ellipsoid(latitude):
     geod = pyproj.Geod(ellps="WGS84")
-
-    def square(lon, lat, side=0.001):
-        return [
-            (lon, lat),
-            (lon, lat - side),
-            (lon + side, lat - side),
-            (lon + side, lat),
-            (lon, lat),
-        ]
 
     for azimuth in (90, 0):
         for metres, near in ((999.5, 1), (1000.5, 0)):
@@ -73,7 +74,7 @@ def test_patches_of_two_zones_are_compared():
 
 
 def test_leaks_are_counted_by_patch_and_by_pair():
-    rings = squares((0, 0), (320, 0), (1000, 0), (50_000, 0), (50_640, 0))
+    rings = squares([(0, 0), (320, 0), (1000, 0), (50_000, 0), (50_640, 0)])
     splits = {
         "random": ["train", "train", "test", "test", "validation"],
         "spatial": ["train", "train", "train", "test", "test"],
@@ -95,7 +96,7 @@ def test_leaks_are_counted_by_patch_and_by_pair():
 
 
 def test_overlap_counts_patches_of_the_second_split():
-    leaks = audit(squares((0, 0), (320, 0), (400, 0)), {"s": ["train", "train", "test"]}, NAMES)
+    leaks = audit(squares([(0, 0), (320, 0), (400, 0)]), {"s": ["train", "train", "test"]}, NAMES)
     assert [(leak.overlapping, leak.overlapping_pairs) for leak in leaks] == [(1, 2)]
 
 
@@ -104,7 +105,7 @@ def test_pairs_are_those_of_comparing_all_with_all():
 
     rng = np.random.default_rng(0)
     corners = rng.uniform(0, 20_000, (150, 2))
-    pairs, _ = near_pairs(squares(*corners))
+    pairs, _ = near_pairs(squares(corners))
     flat = shapely.box(*corners.T, *(corners + 640).T)
     distance = shapely.distance(flat[:, None], flat[None, :]) * 1.0004
     wanted = {(i, j) for i, j in np.argwhere(distance <= 1000).tolist() if i < j}
@@ -114,4 +115,4 @@ def test_pairs_are_those_of_comparing_all_with_all():
 
 
 def test_nothing_near_nothing():
-    assert near_pairs(squares((0, 0)))[0].shape == (0, 2)
+    assert near_pairs(squares([(0, 0)]))[0].shape == (0, 2)
