@@ -52,7 +52,7 @@ def _with_interval(score: Score | None) -> str:
     if score is None:
         return NONE
     low, high = (_per_cent(edge) for edge in (score.accuracy.low, score.accuracy.high))
-    return f"**{_per_cent(score.accuracy.value)}** ({low}-{high})"
+    return f"**{_per_cent(score.accuracy.value)}**<br>{low}-{high}"
 
 
 def _gap(scores: Sequence[Score | None]) -> str:

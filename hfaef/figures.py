@@ -80,6 +80,7 @@ def draw_labels(folder: Path, manifest: Manifest) -> bytes:
     texts = [_fitted(name, _TEXT - 5 * _GAP, font.getlength) for name in names]
     start = round(max(font.getlength(text) for text in texts)) + 5 * _GAP
     columns = min((WIDTH - start) // (_TILE + _GAP), max(_MOST_TILES // len(names), 1))
+    start = WIDTH - columns * (_TILE + _GAP)
     previews = read_previews(folder, manifest, columns)
     height = len(names) * (_TILE + _GAP) + _GAP
     picture = Image.new("RGB", (WIDTH, height), GROUND)
