@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -30,6 +30,7 @@ PERCENTILES = (10, 25, 50, 75, 90)
 SIGMA = 0.25
 """Of the centre's Gaussian weight, in shorter sides of the patch."""
 
+_UPPER = np.triu_indices(BANDS)
 _LEVELS = 256
 _LOW_BITS = 24
 
@@ -103,9 +104,10 @@ class Sample:
         table = _WHOLE[self.on].astype(np.float64)
         return np.take(table, self.stored, out=work, mode="clip")
 
-    def percentiles(self, percents: Iterable[int]) -> Float64:
-        """Shape (len(percents), 64): linear between order statistics, as of `numpy.percentile`."""
-        place = np.array(tuple(percents)) / 100 * (self.pixels - 1)
+    @cached_property
+    def percentiles(self) -> Float64:
+        """Shape (5, 64): of `PERCENTILES`, between order statistics as of `numpy.percentile`."""
+        place = np.array(PERCENTILES) / 100 * (self.pixels - 1)
         below = np.floor(place).astype(np.int64)
         above = np.minimum(below + 1, self.pixels - 1)
         first, second = self._ordered(below), self._ordered(above)
@@ -149,6 +151,7 @@ def _count(flat: npt.NDArray[np.uint8]) -> Int64:
     return np.stack([np.bincount(band, minlength=_LEVELS) for band in flat])
 
 
+@lru_cache(maxsize=64)
 def gaussian(height: int, width: int) -> Float64:
     """Weights (H, W) that fall off from the centre: sigma is a quarter of the shorter side."""
     rows = np.arange(height)[:, None] - (height - 1) / 2
@@ -174,17 +177,16 @@ def center_weighted(sample: Sample) -> Float64:
 
 def covariance(sample: Sample) -> Float64:
     """Upper triangle, row by row, of the sample covariance; zeros for a single pixel."""
-    upper = np.triu_indices(BANDS)
     sums = sample.sums.astype(np.float64)
     # Whole numbers below 2**53, so exact in any order: 16129**2 times at most 4096**2 pixels.
     products = sample.numbers @ sample.numbers.T
     centred = products - np.outer(sums, sums) / sample.pixels
-    return np.asarray(centred[upper] / max(sample.pixels - 1, 1) / _DIVISOR[sample.on] ** 2)
+    return np.asarray(centred[_UPPER] / max(sample.pixels - 1, 1) / _DIVISOR[sample.on] ** 2)
 
 
 def median_iqr(sample: Sample) -> Float64:
     """Median, then the interquartile range."""
-    lower, median, upper = sample.percentiles((25, 50, 75))
+    _, lower, median, upper, _ = sample.percentiles
     return np.concatenate([median, upper - lower])
 
 
@@ -200,7 +202,7 @@ POOLINGS: dict[str, Callable[[Sample], Float64]] = {
     "mean_max": lambda sample: _joined(sample.mean, sample.high),
     "mean_std": lambda sample: _joined(sample.mean, sample.std),
     "median_iqr": median_iqr,
-    "percentiles": lambda sample: sample.percentiles(PERCENTILES).ravel(),
+    "percentiles": lambda sample: sample.percentiles.ravel(),
     "gem": gem,
     "center_weighted": center_weighted,
     "covariance": covariance,
