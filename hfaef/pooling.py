@@ -110,7 +110,7 @@ class Sample:
         place = np.array(PERCENTILES) / 100 * (self.pixels - 1)
         below = np.floor(place).astype(np.int64)
         above = np.minimum(below + 1, self.pixels - 1)
-        first, second = self._ordered(below), self._ordered(above)
+        first, second = np.split(self._ordered(np.concatenate([below, above])), 2)
         part = (place - below)[:, None]
         gap = second - first
         return np.asarray(np.where(part < 0.5, first + gap * part, second - gap * (1 - part)))

@@ -82,7 +82,12 @@ def _open(kind: Any, section: TorchGeo, split: str) -> Any:
             f"{section.dataset} is not in {section.root}",
             "let TorchGeo get it: --set patches.download=true",
         ) from error
-    except (URLError, RuntimeError, FileNotFoundError) as error:
+    except URLError as error:
+        raise CatalogError(
+            f"TorchGeo cannot download {section.dataset}: {error.reason}",
+            "check the network, then run again",
+        ) from error
+    except (RuntimeError, FileNotFoundError) as error:
         raise CatalogError(
             f"TorchGeo cannot open {section.dataset} in {section.root}: {error}",
             "mend or remove what is there, then run again",
