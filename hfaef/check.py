@@ -12,11 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hfaef import sheet
+from hfaef.additions import ADDITIONS
 from hfaef.card import CARD, front_matter, read_front_matter
 from hfaef.errors import HfaefError
 from hfaef.pack import file_schema
 from hfaef.quantize import from_stored, pool
 from hfaef.release import KINDS, Config, File, Manifest, file_entry, matches, read_manifest
+from hfaef.scores import SCORES, read_evaluation
 from hfaef.store import MANIFEST, STAGING
 
 _DECODED = 8
@@ -46,13 +48,15 @@ def check_folder(folder: Path) -> list[Finding]:
     sound = {file.path for file in manifest.files} - {finding.path for finding in findings}
     seen: Counter[tuple[str, int, str]] = Counter()
     for file in manifest.files:
-        if file.path in sound:
+        if file.path in sound and file.path not in ADDITIONS:
             findings += _shard(folder, file, manifest, seen)
     for (kind, year, identity), count in seen.items():
         if count > 1:
             findings.append(Finding(kind, f"patch {identity} of {year} occurs {count} times"))
     findings += _configs(manifest)
     findings += _card(folder, manifest)
+    if SCORES in sound:
+        findings += _scores(folder, manifest)
     if not findings:
         findings += _loads(folder, manifest)
     return findings
@@ -226,6 +230,17 @@ def _card(folder: Path, manifest: Manifest) -> Iterator[Finding]:
             yield Finding(
                 CARD, f"its `{key}` is not what the manifest says; `hfaef card` writes it"
             )
+
+
+def _scores(folder: Path, manifest: Manifest) -> Iterator[Finding]:
+    """Scores that were measured on other rows than the release holds."""
+    try:
+        evaluation = read_evaluation(folder)
+    except HfaefError as error:
+        yield Finding(SCORES, error.message)
+        return
+    if evaluation is not None and not evaluation.of(manifest):
+        yield Finding(SCORES, f"was measured on other rows; `hfaef eval {folder}` does it again")
 
 
 def _loads(folder: Path, manifest: Manifest) -> Iterator[Finding]:
