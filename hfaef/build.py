@@ -5,15 +5,18 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hfaef.card import CARD, render_card
 from hfaef.catalog import Catalog, open_catalog
+from hfaef.crew import ThreadCrew
 from hfaef.errors import IncompleteError
 from hfaef.fetch import fetch
 from hfaef.pack import Packed, pack
 from hfaef.progress import progress
+from hfaef.read import read_patch
 from hfaef.recipe import Recipe
 from hfaef.release import (
     FORMAT,
@@ -25,6 +28,7 @@ from hfaef.release import (
     manifest_bytes,
     package_versions,
 )
+from hfaef.retry import Policy
 from hfaef.sources import open_source
 from hfaef.store import MANIFEST, Outcome, Store, inputs, replace_file, writing
 from hfaef.workers import core_count
@@ -85,7 +89,10 @@ def build(
         try:
             store.claim(inputs(recipe, whole))
             catalog = whole.first(limit)
-            fetch(catalog.patches, source, store, threads)
+            policy = Policy()
+            read = partial(read_patch, source, store.pixels, policy)
+            crew = ThreadCrew(read, min(threads or source.max_requests, source.max_requests))
+            fetch(catalog.patches, crew, store, policy=policy)
         finally:
             source.close()
         outcomes = store.outcomes()

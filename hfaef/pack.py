@@ -109,7 +109,7 @@ def pack(
     basis = _sample_basis(sorted(rows, key=lambda patch: shuffled(patch.id)), store, threads)
 
     def encode(patch: Patch) -> Row:
-        codes = store.codes(patch)
+        codes = store.pixels.read(patch)
         return encode_row(patch, codes, outcomes[patch.year, patch.id], catalog, basis)
 
     files: list[File] = []
@@ -253,7 +253,7 @@ def _sample_basis(patches: Sequence[Patch], store: Store, threads: int) -> Basis
     """The basis of previews, fitted to some pixels of some patches."""
 
     def sample(patch: Patch) -> npt.NDArray[np.float64]:
-        codes = store.codes(patch)
+        codes = store.pixels.read(patch)
         valid = codes[:, valid_mask(codes)]
         step = max(valid.shape[1] // _BASIS_PIXELS, 1)
         return signed_squares(valid[:, ::step][:, :_BASIS_PIXELS]).astype(np.float64)

@@ -27,6 +27,10 @@ class Pixels:
     """What was read, with its version where the source has one: an asset, or tiles."""
     resampled: bool
     """False if every pixel is one of AEF's own; True if some are the nearest of theirs."""
+    requests: int = 1
+    """Requests that it took; chunks, for a source that reads files."""
+    received: int = 0
+    """Bytes that the source sent for it; 0 if others' chunks served it."""
 
     def __post_init__(self) -> None:
         if self.codes.dtype != np.int8 or self.codes.ndim != 3 or self.codes.shape[0] != BANDS:
@@ -42,7 +46,10 @@ class Pixels:
 
 
 class Source(Protocol):
-    """Gives the embedding of a grid and a year; `read` is called from many threads at once."""
+    """Gives the embedding of a grid and a year; `read` is called from many threads at once.
+
+    A source with a quota over time has an attribute ``requests_per_minute``, too.
+    """
 
     max_requests: int
     """Reads that may be under way at once."""

@@ -24,6 +24,7 @@ from hfaef.quantize import BANDS, NODATA
 from hfaef.recipe import Cog
 from hfaef.sources import Pixels
 from hfaef.sources.index import NAME, Entry, TileIndex, read_index
+from hfaef.workers import core_count
 
 _WINDOW = 1024
 """Pixels a side that are read at once: an internal tile, so 64 MiB bound what a read takes."""
@@ -35,9 +36,9 @@ _CACHE_MEGABYTES = 128
 class CogSource:
     """Tiles in a folder. Opens a tile for each read, so threads share nothing."""
 
-    max_requests = 64
-
     def __init__(self, root: Path, index: TileIndex) -> None:
+        # Decoding is what takes time and memory; more reads than this do not make it faster.
+        self.max_requests = 2 * core_count()
         self._root = root
         self._index = index
 
