@@ -115,7 +115,7 @@ class Grid:
 
     def _lonlat(self, columns: npt.ArrayLike, rows: npt.ArrayLike) -> tuple[Float64, Float64]:
         lon, lat = project(*self.at(columns, rows), self.crs, WGS84)
-        if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
+        if not (np.isfinite(lon).all() and (np.abs(lat) <= 90).all()):
             raise ValueError(f"its corners have no place on Earth in {self.crs[:40]}")
         return lon, lat
 

@@ -1,0 +1,109 @@
+"""Fixtures: real data where it is there, and small worlds in which every pixel is known."""
+
+from __future__ import annotations
+
+import csv
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import hypothesis
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from hfaef.demo.field import Field
+from hfaef.demo.tiles import ZONE_OVERLAP, write_store
+from hfaef.grid import LATTICE, WGS84, Grid, project, utm_crs
+from hfaef.recipe import Demo
+
+# The first example of a test pays for imports; no test here is about time.
+hypothesis.settings.register_profile("hfaef", deadline=None)
+hypothesis.settings.load_profile("hfaef")
+
+SHARED = Path(os.environ.get("HFAEF_SHARED", Path(__file__).parents[2] / "shared")) / "data"
+
+
+@dataclass(frozen=True)
+class World:
+    """A store of AEF tiles and the field it was filled from."""
+
+    root: Path
+    field: Field
+    year: int
+
+    def expected(self, grid: Grid) -> npt.NDArray[np.int8]:
+        """Codes (64, H, W) of a grid, straight from the field at AEF's pixel centres.
+
+        A pixel is looked up in the grid's own zone as far as that zone's data reach, else in the
+        zone that it lies in.
+        """
+        x, y = grid.centres()
+        lon, lat = project(x, y, grid.crs, WGS84)
+        own = grid.crs
+        if own.startswith("EPSG:326"):
+            middle = int(own[-2:]) * 6 - 183
+            near = np.abs(lon - middle).max() <= 3 + ZONE_OVERLAP - 0.001
+        else:
+            near = False
+        crs = own if near else utm_crs(float(lon.mean()), float(lat.mean()))
+        east, north = project(x, y, own, crs)
+        middle_x = np.floor(east / LATTICE) * LATTICE + LATTICE / 2
+        middle_y = np.floor(north / LATTICE) * LATTICE + LATTICE / 2
+        return self.field.codes(*project(middle_x, middle_y, crs, WGS84), self.year)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Real data that is not part of the project."""
+    if not SHARED.is_dir():
+        pytest.skip(f"real data is not at {SHARED}; HFAEF_SHARED names another place")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def eurosat_images(shared: Path) -> Path:
+    """EuroSAT100's GeoTIFFs, one folder a class."""
+    return shared / "eurosat/ds/images/remote_sensing/otherDatasets/sentinel_2/tif"
+
+
+@pytest.fixture(scope="session")
+def eurosat_grids(shared: Path) -> dict[str, Grid]:
+    """Grids of EuroSAT100 as somebody else read them."""
+    with (shared / "eurosat/eurosat100_bounds.csv").open() as file:
+        return {
+            row["name"]: Grid(
+                f"EPSG:{row['epsg']}",
+                tuple(float(row[key]) for key in "abcdef"),  # type: ignore[arg-type]
+                64,
+                64,
+            )
+            for row in csv.DictReader(file)
+        }
+
+
+@pytest.fixture(scope="session")
+def eurosat_world(
+    eurosat_grids: dict[str, Grid], tmp_path_factory: pytest.TempPathFactory
+) -> World:
+    """AEF tiles below all of EuroSAT100."""
+    root = tmp_path_factory.mktemp("eurosat-world")
+    field = Field(seed=5)
+    write_store(root, field, {2018: eurosat_grids.values()})
+    return World(root, field, 2018)
+
+
+@pytest.fixture(scope="session")
+def demo_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that holds a small demo world in ``data/demo``; do not write there."""
+    from hfaef.demo import write_world
+
+    root = tmp_path_factory.mktemp("demo")
+    write_world(Demo(root=root / "data/demo", patches=40))
+    return root
+
+
+@pytest.fixture
+def utm_grid() -> Grid:
+    """A patch on no lattice, in the middle of a zone."""
+    return Grid("EPSG:32632", (9.98, 0.0, 500_003.3, 0.0, -10.03, 5_400_007.7), 64, 48)
