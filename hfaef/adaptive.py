@@ -22,11 +22,19 @@ _START_SHARE = 4
 _ROUND = 20
 """Answers over which refusals are counted, or the limit if that is more."""
 
-_NOISE = 8
-"""One refusal in so many answers is no sign of a quota."""
+_ROUND_SHARE = 0.2
+"""Of refusals in a round, above which the limit is halved."""
 
-_CAREFUL = 8
+_LONG = 200
+_LONG_SHARE = 0.075
+"""Of refusals among so many answers, above which the limit is taken back a little: it is just over
+a quota whose refusals come slowly."""
+
+_CAREFUL = 16
 """How much slower the limit rises where it was refused the last time."""
+
+_PAUSE_AFTER = 2
+"""Refusals in a round after which a server's delay is meant for all reads."""
 
 
 class Window:
@@ -42,7 +50,7 @@ class Window:
         self.ceiling = ceiling
         self.limit = max(1, ceiling // _START_SHARE)
         self.cuts = 0
-        """Times the limit was halved."""
+        """Times the limit was lowered."""
         self._refused_at: int | None = None
         """The limit at the last cut."""
         self._cut_time = -math.inf
@@ -50,6 +58,8 @@ class Window:
         self._gained = 0
         self._answers = 0
         self._refusals = 0
+        self._recent: deque[bool] = deque(maxlen=_LONG)
+        """Whether each of the last answers was a refusal."""
 
     def pause(self, now: float) -> float:
         """Seconds from now until reads may start again; 0 if they may."""
@@ -81,28 +91,29 @@ class Window:
             started: when the read started; one from before the last cut says nothing new.
             now: the time.
             delay: seconds that the source asks to wait. It holds up all reads when several are
-                refused; one read alone is held up by whoever repeats it.
+                refused; whoever repeats the one that was refused waits for it in any case.
         """
         if started < self._cut_time:
             return
         self._refusals += 1
-        size = max(_ROUND, self.limit)
-        enough = max(2, math.ceil(size / _NOISE))
-        # At a limit this low a round takes long: what is refused there is refused to us.
-        if self._refusals >= min(enough, self.limit):
-            self._cut(now)
-            if delay is not None:
-                self._resume = max(self._resume, now + min(delay, LONGEST_PAUSE))
-        self._count()
+        if delay is not None and self._refusals >= min(_PAUSE_AFTER, self.limit):
+            self._resume = max(self._resume, now + min(delay, LONGEST_PAUSE))
+        if self._refusals > _ROUND_SHARE * max(_ROUND, self.limit):
+            self._cut(self.limit // 2, now)
+        elif sum(self._recent) > _LONG_SHARE * _LONG:
+            self._cut(self.limit * 9 // 10, now)
+        self._count(refused=True)
 
-    def _cut(self, now: float) -> None:
+    def _cut(self, limit: int, now: float) -> None:
         self._refused_at = self.limit
-        self.limit = max(1, self.limit // 2)
+        self.limit = max(1, limit)
         self.cuts += 1
         self._cut_time = now
         self._gained = self._answers = self._refusals = 0
+        self._recent.clear()
 
-    def _count(self) -> None:
+    def _count(self, *, refused: bool = False) -> None:
+        self._recent.append(refused)
         self._answers += 1
         if self._answers >= max(_ROUND, self.limit):
             self._answers = self._refusals = 0

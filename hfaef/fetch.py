@@ -11,7 +11,7 @@ import itertools
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from hfaef.adaptive import Rate, Window
@@ -47,7 +47,7 @@ _SUSPENDED = 5.0
 
 
 def fetch(
-    patches: Iterable[Patch],
+    patches: Sequence[Patch],
     crew: Crew,
     store: Store,
     *,
@@ -71,8 +71,11 @@ def fetch(
         SourceError: if it seems to be down, or to hang.
         FolderError: if the store cannot be written.
     """
-    staged = {key for key, outcome in store.outcomes().items() if outcome.fetched}
-    wanted = [patch for patch in patches if (patch.year, patch.id) not in staged]
+    tried = {key: outcome.fetched for key, outcome in store.outcomes().items()}
+    untried = [patch for patch in patches if (patch.year, patch.id) not in tried]
+    again = [patch for patch in patches if tried.get((patch.year, patch.id)) is False]
+    # Those that failed before come last: a build that is cut short has then tried others.
+    wanted = untried + again
     try:
         store.pixels.prepare({patch.year for patch in wanted})
         if wanted:
@@ -80,7 +83,7 @@ def fetch(
                 engine = _Engine(
                     wanted, crew, store, Rate(per_minute), policy or Policy(), clock, advance
                 )
-                engine.run()
+                engine.run(len(untried))
     finally:
         crew.close()
 
@@ -98,6 +101,8 @@ class _Open:
     """When the read that is under way began."""
     seconds: float = 0.0
     """Spent on reads that ended."""
+    reason: str = ""
+    """What the last read failed with."""
 
 
 class _Engine:
@@ -121,6 +126,8 @@ class _Engine:
         self._policy = policy
         self._clock = clock
         self._advance = advance
+        self._last_untried = 0
+        """Patches left to begin when none is left that was never tried."""
         self._tickets = itertools.count()
         self._under_way: dict[int, _Open] = {}
         self._waiting: list[tuple[float, int, _Open]] = []
@@ -129,14 +136,23 @@ class _Engine:
         self._usual: float | None = None
         """Seconds that nine of ten reads of late took."""
         self._answered = self._good = clock()
-        """When the last answer came, and the last that was no failure."""
-        self._failures = self._given_up = self._hangs = 0
-        """Since the last answer that was no failure (hangs: since any answer)."""
+        """When the last answer came, and the last good one: pixels, or a plain no."""
+        self._next_probe = -math.inf
+        self._ever_good = False
+        self._failing: set[int] = set()
+        """Patches (`id`) that failed since the last good answer."""
+        self._given_up = 0
+        """Patches given up since then."""
+        self._probes = 0
+        """Reads that failed since it is clear that the source is down."""
+        self._hangs = 0
+        """Reads left behind since the last answer."""
         self._refusals = self._retries = self._missing = 0
         """In the whole run; for those who watch."""
 
-    def run(self) -> None:
-        """Read all there is."""
+    def run(self, untried: int) -> None:
+        """Read all there is; so many of the first were never tried, in no build before."""
+        self._last_untried = len(self._new) - untried
         while self._new or self._under_way or self._waiting:
             now = self._clock()
             self._abandon_late(now)
@@ -153,8 +169,8 @@ class _Engine:
 
     def _begin(self, now: float) -> None:
         """Start what may start now: what is due again first, then what is new."""
-        while len(self._under_way) < self._window.limit:
-            if self._window.pause(now) or self._rate.wait(now):
+        while len(self._under_way) < self._limit():
+            if self._held(now):
                 return
             if self._waiting and self._waiting[0][0] <= now:
                 _, _, opened = heapq.heappop(self._waiting)
@@ -169,6 +185,14 @@ class _Engine:
             self._rate.started(now)
             self._crew.start(ticket, opened.patch)
 
+    def _limit(self) -> int:
+        return 1 if self._down() else self._window.limit
+
+    def _held(self, now: float) -> float:
+        """Seconds until a read may start, as far as limits over time go."""
+        probe = max(0.0, self._next_probe - now)
+        return max(self._window.pause(now), self._rate.wait(now), probe)
+
     def _open_count(self) -> int:
         return len(self._under_way) + len(self._waiting)
 
@@ -176,10 +200,9 @@ class _Engine:
         """Seconds until there is something to decide, unless an answer comes first."""
         times = [_TICK]
         times += [opened.started + self._late_after(opened) - now for opened in self._running()]
-        if len(self._under_way) < self._window.limit:
-            held = max(self._window.pause(now), self._rate.wait(now))
+        if len(self._under_way) < self._limit():
             due = self._waiting[0][0] - now if self._waiting else math.inf
-            times.append(max(held, due) if due > 0 or held else 0.0)
+            times.append(max(self._held(now), due))
         return max(0.0, min(times))
 
     def _running(self) -> Iterable[_Open]:
@@ -201,9 +224,9 @@ class _Engine:
                 self._record(opened, read)
             case Throttled() as error:
                 self._window.refused(opened.started, now, error.delay)
-                opened.refusals += 1
                 self._refusals += 1
-                self._again(opened, error, now)
+                opened.refusals += 1
+                self._again(opened, error, opened.refusals, now)
             case Transient() as error:
                 self._window.failed()
                 self._fault(opened, error, now)
@@ -218,70 +241,110 @@ class _Engine:
             case error:
                 # One patch that trips over a mistake of ours or a library's must not end the run.
                 self._window.failed()
-                self._failures += 1
                 self._lose(opened, f"{type(error).__name__}: {error}")
 
     def _time(self, seconds: float) -> None:
+        """Take note of how long a read took."""
         self._took.append(seconds)
         if len(self._took) >= _ENOUGH:
             self._usual = sorted(self._took)[9 * len(self._took) // 10]
 
     def _succeed(self, now: float) -> None:
-        self._good = now
-        self._failures = self._given_up = 0
+        """Take note that the source works."""
+        self._good, self._ever_good = now, True
+        self._failing.clear()
+        self._given_up = self._probes = 0
+        self._next_probe = -math.inf
+
+    def _down(self) -> bool:
+        """Whether the source, rather than this or that patch, is what fails."""
+        enough = min(self._policy.outage_patches, _OPEN * self._window.ceiling)
+        return len(self._failing) >= enough
 
     def _fault(self, opened: _Open, error: Transient, now: float) -> None:
-        opened.faults += 1
-        self._again(opened, error, now)
-
-    def _again(self, opened: _Open, error: Throttled | Transient, now: float) -> None:
-        """Try a patch again later, or give it up."""
-        self._failures += 1
-        wait = self._policy.wait(error, opened.faults, opened.refusals)
-        if wait is None or opened.hangs >= _MAX_HANGS:
+        """Take note of a read that failed, in the account of its patch unless the source is down."""
+        if not self._down():
+            opened.faults += 1
+        if opened.faults >= self._policy.attempts or opened.hangs >= _MAX_HANGS:
             self._lose(opened, f"{error.message} ({opened.attempts} tries)")
         else:
-            self._retries += 1
-            heapq.heappush(self._waiting, (now + wait, next(self._tickets), opened))
-        silent = now - self._good
-        if silent >= self._policy.outage_seconds and self._failures >= self._policy.outage_patches:
+            self._again(opened, error, opened.attempts - opened.refusals, now)
+
+    def _again(self, opened: _Open, error: Throttled | Transient, tries: int, now: float) -> None:
+        """Try a patch again later, unless the source has been down for too long."""
+        self._retries += 1
+        opened.reason = error.message
+        wait = self._policy.wait(error, tries)
+        heapq.heappush(self._waiting, (now + wait, next(self._tickets), opened))
+        self._failing.add(id(opened))
+        if self._down():
+            self._probes += 1
+            self._next_probe = now + self._policy.wait(error, self._probes)
+            patience = (
+                self._policy.outage_seconds
+                if self._ever_good
+                else self._policy.first_outage_seconds
+            )
+            if now - self._good >= patience:
+                self._surrender(opened, now)
+
+    def _lose(self, opened: _Open, reason: str) -> None:
+        """Give up a patch without a plain no of the source; many of them mean more."""
+        self._failing.discard(id(opened))
+        self._give_up(opened, reason)
+        self._given_up += 1
+        if self._given_up >= self._policy.outage_patches and self._more():
             raise SourceError(
-                f"the source gave nothing for {silent:,.0f} s, {self._failures:,} reads failed; "
-                f"the last, of {opened.patch.id}: {error.message}",
+                f"{self._given_up} patches in a row could not be had; the last, "
+                f"{opened.patch.id}: {reason}",
                 "run the same command again later; what is staged is kept",
             )
 
-    def _lose(self, opened: _Open, reason: str) -> None:
-        """Give up a patch that the source did not refuse for good; too many in a row mean more."""
-        self._give_up(opened, reason)
-        self._given_up += 1
-        if self._given_up >= self._policy.outage_patches:
+    def _more(self) -> bool:
+        """Whether there are patches about which the ledger says nothing."""
+        return len(self._new) > self._last_untried
+
+    def _surrender(self, last: _Open, now: float) -> None:
+        """Give up all patches that are open, and the run, if there would be more."""
+        for ticket in self._under_way:
+            self._crew.abandon(ticket)
+        for opened in [*self._under_way.values(), *(entry[2] for entry in self._waiting)]:
+            self._give_up(opened, f"{opened.reason or 'no answer'} ({opened.attempts} tries)")
+        self._under_way.clear()
+        self._waiting.clear()
+        more = self._more()
+        self._new.clear()
+        if more:
             raise SourceError(
-                f"the source seems to be down: {self._given_up} patches in a row could not be had; "
-                f"the last, {opened.patch.id}: {reason}",
+                f"the source is down: no good answer for {now - self._good:,.0f} s; the last, to "
+                f"{last.patch.id}: {last.reason}",
                 "run the same command again later; what is staged is kept",
             )
 
     def _abandon_late(self, now: float) -> None:
         """Leave reads behind that take too long."""
-        for ticket, opened in list(self._under_way.items()):
-            if now - opened.started < self._late_after(opened):
-                continue
+        late = [
+            (ticket, opened)
+            for ticket, opened in self._under_way.items()
+            if now - opened.started >= self._late_after(opened)
+        ]
+        for ticket, opened in late:
+            if ticket not in self._under_way:
+                return  # the run was given up
             self._crew.abandon(ticket)
             del self._under_way[ticket]
             opened.seconds += now - opened.started
             opened.hangs += 1
             self._hangs += 1
-            silent = now - self._answered
             if self._hangs >= min(self._crew.size, self._policy.outage_patches):
                 raise SourceError(
-                    f"the source hangs: no answer to any of {self._hangs} reads for "
-                    f"{silent:,.0f} s",
+                    f"the source hangs: no answer for {now - self._answered:,.0f} s, to "
+                    f"{self._hangs} reads",
                     "run the same command again later; what is staged is kept",
                 )
             self._window.failed()
-            late = f"no answer in {now - opened.started:,.0f} s"
-            self._fault(opened, Transient(late), now)
+            words = f"no answer in {now - opened.started:,.0f} s"
+            self._fault(opened, Transient(words), now)
 
     def _late_after(self, opened: _Open) -> float:
         """Seconds after which a read under way is late."""
@@ -329,7 +392,7 @@ class _Engine:
 
     def _note(self) -> str:
         """The state of the run for those who watch."""
-        words = [f"{len(self._under_way)} of {self._window.limit} under way"]
+        words = [f"{len(self._under_way)} of {self._limit()} under way"]
         for count, what in (
             (self._refusals, "throttled"),
             (self._retries, "tried again"),

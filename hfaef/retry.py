@@ -33,31 +33,29 @@ class Policy:
     """Seconds after which a read is late at any rate; Earth Engine gives a request 300:
     https://developers.google.com/earth-engine/guides/computation_overview"""
     outage_patches: int = 20
-    """Patches given up one after another, without one answer between, that mean: it is down."""
+    """Patches that fail one after another, without one good answer between, that mean: the source
+    is down. From then on it is asked now and then, and no patch is given up for it."""
     outage_seconds: float = 600.0
-    """Seconds of nothing but failures that mean the same."""
+    """Seconds without a good answer after which a source that is down is given up."""
+    first_outage_seconds: float = 60.0
+    """The same for a source that never gave one."""
 
     @cached_property
     def _backoff(self) -> wait_base:
         return wait_random_exponential(multiplier=self.first_wait, max=self.longest_wait)
 
-    def wait(self, error: Throttled | Transient, faults: int, refusals: int) -> float | None:
-        """Seconds to wait before a patch is tried again; None to give it up.
+    def wait(self, error: Throttled | Transient, tries: int) -> float:
+        """Seconds to wait before a patch is tried again.
 
         Args:
             error: what its last try ended with.
-            faults: tries that failed so far.
-            refusals: tries that were throttled so far.
+            tries: how many ended with the like.
         """
         state = RetryCallState(Retrying(), None, (), {})
-        state.attempt_number = refusals if isinstance(error, Throttled) else faults
-        if isinstance(error, Throttled):
-            delay = min(error.delay or 0.0, self.longest_delay)
-            # Later than the delay by some: those refused together do not come back together.
-            return delay + self._backoff(state)
-        if stop_after_attempt(self.attempts)(state):
-            return None
-        return self._backoff(state)
+        state.attempt_number = tries
+        delay = error.delay if isinstance(error, Throttled) and error.delay else 0.0
+        # Later than the delay by some: those refused together do not come back together.
+        return min(delay, self.longest_delay) + self._backoff(state)
 
     def retrying(self, sleep: Callable[[float], None] = time.sleep) -> Retrying:
         """Tries a function again in place; for the parts of a patch, which are read in a row."""

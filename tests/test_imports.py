@@ -14,11 +14,11 @@ import hfaef
 PACKAGE = Path(hfaef.__file__).parent
 
 LAYERS = [
-    {"errors", "quantize", "sheet", "grid", "workers", "progress"},
+    {"errors", "quantize", "sheet", "grid", "workers", "progress", "adaptive", "retry"},
     {"recipe", "preview"},
     {"catalog", "sources"},
     {"store"},
-    {"fetch"},
+    {"read", "crew", "cluster", "fetch", "plan"},
     {"demo"},
     {"release"},
     {"pack", "status"},
@@ -107,12 +107,16 @@ def test_nothing_imports_the_command_line() -> None:
 @pytest.mark.parametrize("module", ["hfaef", "hfaef.cli", "hfaef.load", "hfaef.recipe"])
 def test_light_modules_leave_heavy_packages_alone(module: str) -> None:
     code = f"import sys, {module}; print(*sys.modules)"
-    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    output = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     loaded = {name.partition(".")[0] for name in output.stdout.split()}
     assert not loaded & HEAVY
 
 
 def test_help_needs_no_numpy() -> None:
     code = "import sys, hfaef.cli; print('numpy' in sys.modules)"
-    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    output = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert output.stdout.strip() == "False"
