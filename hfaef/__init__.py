@@ -3,8 +3,9 @@
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from hfaef.load import load
+
 if TYPE_CHECKING:
-    from hfaef.load import load
     from hfaef.quantize import dequantize
 
 __all__ = ["dequantize", "load"]
@@ -12,11 +13,7 @@ __version__ = version("hfaef")
 
 
 def __getattr__(name: str) -> Any:
-    """The public names, imported when they are used: `hfaef --help` needs no numpy."""
-    if name == "load":
-        from hfaef.load import load
-
-        return load
+    """`dequantize`, imported when it is used: `hfaef --help` needs no numpy."""
     if name == "dequantize":
         from hfaef.quantize import dequantize
 

@@ -30,7 +30,15 @@ from hfaef.release import (
 )
 from hfaef.retry import Policy
 from hfaef.sources import open_source
-from hfaef.store import MANIFEST, Outcome, Store, inputs, replace_file, writing
+from hfaef.store import (
+    MANIFEST,
+    Outcome,
+    Store,
+    inputs,
+    replace_file,
+    require_ours,
+    writing,
+)
 from hfaef.workers import core_count
 
 
@@ -79,6 +87,7 @@ def build(
         HfaefError: of the kind that says what is wrong.
     """
     folder = folder or Path("build") / recipe.name
+    require_ours(folder)
     if recipe.demo is not None:
         from hfaef.demo import write_world
 

@@ -77,7 +77,6 @@ def fetch(
     # Those that failed before come last: a build that is cut short has then tried others.
     wanted = untried + again
     try:
-        store.pixels.prepare({patch.year for patch in wanted})
         if wanted:
             with progress("fetch", len(wanted)) as advance:
                 engine = _Engine(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hfaef.sheet import decode
-
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -52,15 +50,18 @@ def _with_arrays(dataset: Any, image: Any, *, streaming: bool) -> Any:
     raw = dataset.cast_column("embedding", image(decode=False))
     if streaming:
         return raw.map(_decode_row)
-    raw = raw.cast_column("preview", image(decode=True))
     return raw.with_transform(_decode_batch)
 
 
 def _decode_row(row: dict[str, Any]) -> dict[str, Any]:
+    from hfaef.sheet import decode
+
     return {**row, "embedding": decode(row["embedding"]["bytes"])}
 
 
 def _decode_batch(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    from hfaef.sheet import decode
+
     if "embedding" in batch:
         batch["embedding"] = [decode(value["bytes"]) for value in batch["embedding"]]
     return batch

@@ -160,6 +160,12 @@ def encode_row(
 def file_schema(kind: str, label_names: Sequence[str], schemes: Sequence[str]) -> pa.Schema:
     """Arrow schema of a shard, with what `datasets` and GeoParquet readers look for."""
     schema: pa.Schema = features(kind, label_names, schemes).arrow_schema
+    for scheme in schemes:
+        # What pyarrow makes of a folder's name; plain strings would make it refuse the folder.
+        place = schema.get_field_index(scheme)
+        schema = schema.set(
+            place, schema.field(place).with_type(pa.dictionary(pa.int32(), pa.string()))
+        )
     if kind != "data":
         return schema
     # https://geoparquet.org/releases/v1.1.0/; without a crs it is lon/lat on WGS 84.

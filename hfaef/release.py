@@ -171,7 +171,7 @@ def cell_folder(
     """The folder of the rows of a year that are in these splits: ``data/random=train/...``."""
     if not in_folders(years, schemes):
         return kind
-    parts = [f"year={year}"] if len(years) > 1 else []
+    parts = [str(year)] if len(years) > 1 else []
     parts += [f"{scheme}={splits[scheme]}" for scheme in schemes] or ["split=train"]
     return "/".join([kind, *parts])
 
@@ -187,7 +187,7 @@ def split_glob(
     """The pattern of the files that hold a split of a scheme in a year."""
     if not in_folders(years, schemes):
         return f"{kind}/{split}-*.parquet"
-    parts = [f"year={year}"] if len(years) > 1 else []
+    parts = [str(year)] if len(years) > 1 else []
     parts += [f"{name}={split}" if name == scheme else f"{name}=*" for name in schemes] or [
         "split=train"
     ]

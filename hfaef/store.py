@@ -13,6 +13,7 @@ the process may be killed at any moment.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import sqlite3
 import uuid
@@ -103,14 +104,11 @@ class StagedPixels:
 
     folder: Path
 
-    def prepare(self, years: Iterable[int]) -> None:
-        """Make the folders of these years, and remove what a killed build left half-written."""
-        for year in years:
-            of_year = self.folder / str(year)
-            with writing(of_year):
-                of_year.mkdir(parents=True, exist_ok=True)
-                for path in of_year.glob("*.part"):
-                    path.unlink(missing_ok=True)
+    def prepare(self) -> None:
+        """Make the folder, and remove what a killed build left half-written."""
+        self.folder.mkdir(exist_ok=True)
+        for path in self.folder.glob("*/*.part"):
+            path.unlink(missing_ok=True)
 
     def keys(self) -> set[tuple[int, str]]:
         """Year and id of every patch whose pixels are there."""
@@ -127,11 +125,14 @@ class StagedPixels:
         temporary = path.with_name(f"{patch.id}.{uuid.uuid4().hex}.part")
         with writing(path):
             try:
-                with temporary.open("xb") as file:
-                    np.save(file, pixels.codes, allow_pickle=False)
+                # Its parent is not: if that is gone, so are the ledger and what was staged.
+                path.parent.mkdir(exist_ok=True)
+                # numpy writes to files through a buffer of its own, and misses a full disk.
+                buffer = io.BytesIO()
+                np.save(buffer, pixels.codes, allow_pickle=False)
+                temporary.write_bytes(buffer.getbuffer())
                 temporary.replace(path)
             except FileNotFoundError as error:
-                # Not made again: what was staged there is gone, and the ledger with it.
                 raise FolderError(
                     f"{path.parent} was removed while the build was running",
                     "run the same command again; it fetches what is gone",
@@ -171,20 +172,21 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.staging = folder / STAGING
-        _require_ours(folder)
+        require_ours(folder)
         with writing(self.staging):
             self.staging.mkdir(parents=True, exist_ok=True)
         self._lock = filelock.FileLock(self.staging / "lock")
-        try:
-            with writing(self.staging):
+        with writing(self.staging):
+            try:
                 self._lock.acquire(timeout=0)
-        except filelock.Timeout as error:
-            raise FolderError(
-                f"another hfaef is at work in {folder}", "wait for it, or choose another --out"
-            ) from error
+            except filelock.Timeout as error:
+                raise FolderError(
+                    f"another hfaef is at work in {folder}", "wait for it, or choose another --out"
+                ) from error
         with writing(self.staging):
             self._ledger = _open_ledger(self.staging)
-        self.pixels = StagedPixels(self.staging / "pixels")
+            self.pixels = StagedPixels(self.staging / "pixels")
+            self.pixels.prepare()
 
     def __enter__(self) -> Self:
         return self
@@ -278,7 +280,7 @@ def writing(path: Path) -> Iterator[None]:
         ) from error
 
 
-def replace_file(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes | memoryview) -> None:
     """Write a file whole or not at all."""
     temporary = path.with_name(path.name + ".part")
     temporary.write_bytes(content)
@@ -294,7 +296,7 @@ def _open_ledger(staging: Path) -> sqlite3.Connection:
     return ledger
 
 
-def _require_ours(folder: Path) -> None:
+def require_ours(folder: Path) -> None:
     """Raise FolderError unless a folder is new, empty, or made by a build."""
     if folder.exists() and not folder.is_dir():
         raise FolderError(f"{folder} is a file", "choose another --out")

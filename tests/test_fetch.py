@@ -314,7 +314,6 @@ def test_a_read_that_was_left_behind_stages_nothing(store: Store) -> None:
         return result
 
     [patch] = patches(1)
-    store.pixels.prepare([2018])
     crew = ThreadCrew(read, 1)  # type: ignore[arg-type]
     crew.start(0, patch)
     crew.abandon(0)
@@ -330,3 +329,9 @@ def test_a_disk_that_is_full_stops_the_build(store: Store, simulate: Simulate) -
     with pytest.raises(FolderError, match="No space"):
         run(patches(500), crew, store)
     assert len(store.outcomes()) >= 20
+
+
+def test_a_file_in_the_way_of_the_pixels_is_named(store: Store, simulate: Simulate) -> None:
+    (store.staging / "pixels/2018").write_text("in the way")
+    with pytest.raises(FolderError, match="pixels/2018"):
+        run(patches(3), simulate(), store)
