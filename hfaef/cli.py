@@ -60,6 +60,13 @@ def build(
     workers: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Reads and encoders at work at once.")
     ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDR",
+            help="Read and encode on a Dask cluster: `tcp://HOST:PORT`, or `local`.",
+        ),
+    ] = None,
     allow_missing: Annotated[
         bool,
         typer.Option("--allow-missing", help="Release without the patches that cannot be had."),
@@ -78,6 +85,7 @@ def build(
         out,
         limit=limit,
         threads=workers,
+        scheduler=scheduler,
         allow_missing=allow_missing,
     )
     summary = built.summary()
@@ -195,4 +203,11 @@ def run() -> int:
 
 def main() -> None:
     """Entry point of the console script."""
-    sys.exit(run())
+    code = run()
+    crew = sys.modules.get("hfaef.crew")
+    if crew is not None and crew.left_behind():
+        # A read that hangs in a library cannot be stopped, and Python might wait for it.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)

@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from hfaef.catalog import Patch
 from hfaef.read import Read
 
 THREADS = "hfaef-read"
 """Name of the threads, by which those left behind are known when the process ends."""
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 _LAST_WORDS = 1.0
 """Seconds that reads under way get to end when the crew is dismissed."""
@@ -48,7 +45,7 @@ class Crew(Protocol):
         """A read that ended; None if none does within so many seconds."""
 
     def abandon(self, ticket: int) -> None:
-        """Forget a read that takes too long; it gives no answer and stages nothing any more."""
+        """Forget a read that takes too long; it gives no answer any more."""
 
     def close(self) -> None:
         """End all; reads under way are forgotten."""
@@ -59,15 +56,6 @@ class ReadOne(Protocol):
 
     def __call__(self, patch: Patch, *, wanted: Callable[[], bool]) -> Read:
         """Read and stage a patch; stage it only if it is still wanted then."""
-
-
-class Spread(Protocol):
-    """The same function over many things, in order, on threads or on many machines."""
-
-    def __call__(
-        self, function: Callable[[Item], Result], items: Iterable[Item]
-    ) -> Iterator[Result]:
-        """Results in the order of the items; only a few are ahead of the one that is taken."""
 
 
 def left_behind() -> bool:

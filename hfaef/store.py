@@ -17,7 +17,7 @@ import io
 import json
 import sqlite3
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -121,7 +121,7 @@ class StagedPixels:
         Raises:
             FolderError: if the disk is full, or the folder is gone.
         """
-        path = self._path(patch)
+        path = self.path(patch)
         temporary = path.with_name(f"{patch.id}.{uuid.uuid4().hex}.part")
         with writing(path):
             try:
@@ -147,7 +147,7 @@ class StagedPixels:
         Raises:
             ReleaseError: if the file is gone or is not what was staged.
         """
-        path = self._path(patch)
+        path = self.path(patch)
         try:
             codes = np.load(path, allow_pickle=False)
             Pixels(codes, (), resampled=False).require(patch.grid)
@@ -158,7 +158,8 @@ class StagedPixels:
             ) from error
         return np.asarray(codes)
 
-    def _path(self, patch: Patch) -> Path:
+    def path(self, patch: Patch) -> Path:
+        """Where the pixels of a patch are, or would be."""
         return self.folder / str(patch.year) / f"{patch.id}.npy"
 
 
@@ -185,7 +186,7 @@ class Store:
                 ) from error
         with writing(self.staging):
             self._ledger = _open_ledger(self.staging)
-            self.pixels = StagedPixels(self.staging / "pixels")
+            self.pixels = StagedPixels(self.staging.absolute() / "pixels")
             self.pixels.prepare()
 
     def __enter__(self) -> Self:
