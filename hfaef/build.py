@@ -20,7 +20,7 @@ from hfaef.pack import Packed, pack, write_missing
 from hfaef.plan import in_units
 from hfaef.progress import progress
 from hfaef.read import read_patch
-from hfaef.recipe import Recipe
+from hfaef.recipe import Cog, EarthEngine, Recipe
 from hfaef.release import (
     FORMAT,
     KINDS,
@@ -100,7 +100,7 @@ def build(
         write_world(recipe.demo)
     whole = open_catalog(recipe)
     with Store(folder) as store, contextlib.ExitStack() as stack:
-        source = stack.enter_context(contextlib.closing(open_source(recipe.source)))
+        source = stack.enter_context(contextlib.closing(open_source(recipe.source, recipe.years)))
         reads = min(threads or source.max_requests, source.max_requests)
         cluster = None
         if scheduler is not None:
@@ -136,8 +136,15 @@ def _fetch(
         crew = ClusterCrew(
             cluster, partial(open_source, recipe.source), store.pixels, policy, reads
         )
-    per_minute = getattr(source, "requests_per_minute", None)
-    fetch(in_units(catalog.patches), crew, store, per_minute=per_minute, policy=policy)
+    patches = in_units(catalog.patches)
+    fetch(patches, crew, store, per_minute=_reads_per_minute(recipe.source), policy=policy)
+
+
+def _reads_per_minute(section: Cog | EarthEngine) -> int | None:
+    """Patches that may be begun in a minute, on all machines together."""
+    if not isinstance(section, EarthEngine):
+        return None
+    return max(1, section.requests_per_minute // (2 if section.reader == "xee" else 1))
 
 
 def _require_enough(

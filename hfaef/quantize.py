@@ -46,9 +46,6 @@ def _float_table() -> npt.NDArray[np.float32]:
 
 
 _FLOAT_OF_CODE = _float_table()
-_SQUARE_OF_CODE = np.where(
-    np.arange(-128, 128) == NODATA, 0, np.sign(np.arange(-128, 128)) * np.arange(-128, 128) ** 2
-).astype(np.int16)
 
 
 def quantize(floats: npt.ArrayLike) -> npt.NDArray[np.int8]:
@@ -97,7 +94,9 @@ def signed_squares(codes: npt.NDArray[np.int8]) -> npt.NDArray[np.int16]:
     Sums of them are exact in any order, so whatever is made of such sums is the same on
     every machine.
     """
-    return _SQUARE_OF_CODE[codes.astype(np.int16) + 128]
+    wide = codes.astype(np.int16)
+    wide[codes == NODATA] = 0
+    return wide * np.abs(wide)
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,9 @@ def test_load_gives_all_splits_or_one(built: Built) -> None:
     everything = hfaef.load(built.folder)
     assert list(everything) == ["train", "validation", "test"]
     assert everything["train"][0]["embedding"].shape == (64, 64, 64)
-    assert everything["train"]["id"][:2] == [row["id"] for row in everything["train"].select([0, 1])]
+    assert everything["train"]["id"][:2] == [
+        row["id"] for row in everything["train"].select([0, 1])
+    ]
     pooled = hfaef.load(built.folder, split="train", config="pooled")
     assert len(pooled[0]["mean"]) == 64
 
@@ -128,7 +130,9 @@ def test_pooled_vectors_are_means_of_the_sheets(built: Built) -> None:
 
 def test_labels_of_the_demo_world_can_be_told_apart(built: Built) -> None:
     neighbors = pytest.importorskip("sklearn.neighbors")
-    train, test = (hfaef.load(built.folder, split=name, config="pooled") for name in ("train", "test"))
+    train, test = (
+        hfaef.load(built.folder, split=name, config="pooled") for name in ("train", "test")
+    )
     model = neighbors.KNeighborsClassifier(1).fit(np.array(train["mean"]), train["label"])
     assert model.score(np.array(test["mean"]), test["label"]) > 0.5
 
@@ -159,7 +163,9 @@ def test_shards_hold_one_row_a_page_and_the_embedding_first(built: Built) -> Non
         assert not group.column(0).is_stats_set
         assert group.column(0).has_offset_index
         assert shard.metadata.num_row_groups == 1
-        plain = {group.column(number).path_in_schema: group.column(number) for number in range(4, 8)}
+        plain = {
+            group.column(number).path_in_schema: group.column(number) for number in range(4, 8)
+        }
         assert {column.compression for column in plain.values()} == {"ZSTD"}
         assert {b"huggingface", b"geo"} <= shard.schema_arrow.metadata.keys()
 
@@ -183,7 +189,7 @@ def test_pyarrow_reads_the_folders_of_several_schemes(built: Built) -> None:
     assert {"random", "spatial"} <= set(table.column_names)
 
 
-def test_geopandas_reads_the_outlines(built: Built, demo_root: Path) -> None:
+def test_geopandas_reads_the_outlines(built: Built) -> None:
     geopandas = pytest.importorskip("geopandas")
     frame = geopandas.read_parquet(built.folder / "data")
     assert len(frame) == 40
@@ -234,16 +240,18 @@ class TestMissing:
     def recipe(self, demo_root: Path, tmp_path: Path) -> Recipe:
         """The demo with one tile gone."""
         shutil.copytree(demo_root / "data/demo/aef", tmp_path / "aef")
-        sorted((tmp_path / "aef/2018/33N").glob("*.tiff"))[0].unlink()
+        min((tmp_path / "aef/2018/33N").glob("*.tiff")).unlink()
         return demo_recipe(demo_root, f"source.root={tmp_path / 'aef'}")
 
     def test_no_release_is_written_without_leave(self, recipe: Recipe, tmp_path: Path) -> None:
-        with pytest.raises(IncompleteError, match="missing; the first: .*is not there") as caught:
+        with pytest.raises(IncompleteError, match=r"missing; the first: .*is not there") as caught:
             build(recipe, tmp_path / "out")
         assert caught.value.exit_code == 3
         assert not (tmp_path / "out/release.json").exists()
 
-    def test_with_leave_the_release_says_what_is_missing(self, recipe: Recipe, tmp_path: Path) -> None:
+    def test_with_leave_the_release_says_what_is_missing(
+        self, recipe: Recipe, tmp_path: Path
+    ) -> None:
         released = build(recipe, tmp_path / "out", allow_missing=True)
         missing = released.manifest.missing
         assert 0 < len(missing) < 40
@@ -291,7 +299,7 @@ def test_a_changed_catalog_refuses_stale_staging(
     import rasterio
 
     shutil.copytree(demo_root / "data/demo/patches", tmp_path / "patches")
-    moved = sorted((tmp_path / "patches").rglob("*.tif"))[0]
+    moved = min((tmp_path / "patches").rglob("*.tif"))
     with rasterio.open(moved, "r+") as dataset:
         dataset.transform = dataset.transform @ rasterio.Affine.translation(1, 0)
     recipe = demo_recipe(demo_root, f"patches.root={tmp_path / 'patches'}")
@@ -305,7 +313,7 @@ def test_a_changed_label_needs_no_new_pixels(
     shutil.copytree(demo_root / "data/demo/patches", tmp_path / "patches")
     recipe = demo_recipe(demo_root, f"patches.root={tmp_path / 'patches'}")
     build(recipe, tmp_path / "out")
-    patch = sorted((tmp_path / "patches/Town").glob("*.tif"))[0]
+    patch = min((tmp_path / "patches/Town").glob("*.tif"))
     patch.rename(tmp_path / "patches/Forest" / patch.name)
     capsys.readouterr()
     again = build(recipe, tmp_path / "out")

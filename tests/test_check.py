@@ -38,7 +38,7 @@ def problems(folder: Path) -> str:
 
 
 def first_shard(folder: Path, kind: str = "data") -> Path:
-    return sorted(folder.glob(f"{kind}/**/*.parquet"))[0]
+    return min(folder.glob(f"{kind}/**/*.parquet"))
 
 
 def vouch(folder: Path) -> None:
@@ -99,7 +99,9 @@ def test_a_link_is_found(release: Path) -> None:
 
 def test_label_names_in_another_order_in_one_shard_are_found(release: Path) -> None:
     def swap(table: pa.Table) -> pa.Table:
-        text = table.schema.metadata[b"huggingface"].replace(b'"Dune", "Forest"', b'"Forest", "Dune"')
+        text = table.schema.metadata[b"huggingface"].replace(
+            b'"Dune", "Forest"', b'"Forest", "Dune"'
+        )
         assert text != table.schema.metadata[b"huggingface"]
         return table.replace_schema_metadata({**table.schema.metadata, b"huggingface": text})
 
@@ -187,7 +189,9 @@ def test_a_label_without_a_name_is_found(release: Path) -> None:
 def test_a_sheet_that_is_none_is_found(release: Path) -> None:
     def spoil(table: pa.Table) -> pa.Table:
         sheets = [{"bytes": b"no picture", "path": "x.png"}] * len(table)
-        return table.set_column(0, table.schema.field(0), pa.array(sheets, table.schema.field(0).type))
+        return table.set_column(
+            0, table.schema.field(0), pa.array(sheets, table.schema.field(0).type)
+        )
 
     rewrite(first_shard(release), spoil)
     vouch(release)
@@ -198,9 +202,7 @@ def test_a_shard_that_is_no_parquet_is_found(release: Path) -> None:
     path = first_shard(release)
     path.write_bytes(b"PAR1")
     manifest = read_manifest(release)
-    files = tuple(
-        file_entry(release, release / file.path, file.rows) for file in manifest.files
-    )
+    files = tuple(file_entry(release, release / file.path, file.rows) for file in manifest.files)
     changed = manifest.model_copy(update={"files": files})
     (release / "release.json").write_bytes(manifest_bytes(changed))
     assert "no readable Parquet" in problems(release)

@@ -58,12 +58,24 @@ def test_people_are_told_what_to_type_next(workplace: Path) -> None:
 def test_init_writes_a_recipe_that_builds_as_it_is(workplace: Path) -> None:
     wrote = hfaef("init", "mine", "--json", folder=workplace)
     path = json.loads(wrote.stdout)["path"]
-    built = hfaef("build", path, "--set", "demo.patches=40", "--limit", "3", "--json", folder=workplace)
+    built = hfaef(
+        "build", path, "--set", "demo.patches=40", "--limit", "3", "--json", folder=workplace
+    )
     assert json.loads(built.stdout)["rows"] == 3
 
 
 def test_a_finding_makes_check_fail(workplace: Path, tmp_path: Path) -> None:
-    done = hfaef("build", "demo", "--set", "demo.patches=40", "--limit", "2", "--out", str(tmp_path / "out"), folder=workplace)
+    done = hfaef(
+        "build",
+        "demo",
+        "--set",
+        "demo.patches=40",
+        "--limit",
+        "2",
+        "--out",
+        str(tmp_path / "out"),
+        folder=workplace,
+    )
     assert done.returncode == 0, done.stderr
     (tmp_path / "out/notes.txt").write_text("")
     check = hfaef("check", str(tmp_path / "out"), folder=workplace)
@@ -114,19 +126,45 @@ def test_missing_patches_end_with_their_own_exit_code(workplace: Path, tmp_path:
     import shutil
 
     shutil.copytree(workplace / "data/demo/aef", tmp_path / "aef")
-    sorted((tmp_path / "aef/2018/33N").glob("*.tiff"))[0].unlink()
-    words = ["build", "demo", "--set", "demo.patches=40", "--set", f"source.root={tmp_path / 'aef'}"]
+    min((tmp_path / "aef/2018/33N").glob("*.tiff")).unlink()
+    words = [
+        "build",
+        "demo",
+        "--set",
+        "demo.patches=40",
+        "--set",
+        f"source.root={tmp_path / 'aef'}",
+    ]
     done = hfaef(*words, "--out", str(tmp_path / "out"), folder=workplace)
     assert done.returncode == 3
     assert "--allow-missing" in done.stderr
     status = hfaef("status", str(tmp_path / "out"), folder=workplace)
     assert "is not there" in status.stdout
     assert "no release yet" in status.stdout
-    assert hfaef(*words, "--out", str(tmp_path / "out"), "--allow-missing", folder=workplace).returncode == 0
+    assert (
+        hfaef(
+            *words, "--out", str(tmp_path / "out"), "--allow-missing", folder=workplace
+        ).returncode
+        == 0
+    )
+
+
+def test_doctor_needs_nothing_but_versions_for_a_source_in_a_folder(workplace: Path) -> None:
+    done = hfaef("doctor", "demo", "--json", folder=workplace, HF_TOKEN="hf_secret")
+    topics = {finding["topic"]: finding["fine"] for finding in json.loads(done.stdout)["findings"]}
+    assert topics == {"versions": True, "hub": True}
+    assert "hf_secret" not in done.stdout + done.stderr
+
+
+def test_doctor_says_what_to_type_without_credentials(workplace: Path) -> None:
+    environment = {"HOME": str(workplace / "nobody"), "GOOGLE_APPLICATION_CREDENTIALS": ""}
+    done = hfaef("doctor", "eurosat100", folder=workplace, **environment)
+    assert done.returncode == 1
+    assert "HFAEF_EE_TOKEN" in done.stdout
 
 
 def test_help_teaches(workplace: Path) -> None:
     overall = hfaef("--help", folder=workplace).stdout
-    for command in ("build", "status", "check", "card", "init"):
+    for command in ("build", "status", "check", "card", "init", "doctor"):
         assert command in overall
         assert "Usage" in hfaef(command, "--help", folder=workplace).stdout

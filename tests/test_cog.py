@@ -139,10 +139,16 @@ def test_pixels_beyond_the_data_are_nodata_in_all_bands(source: Source) -> None:
     [
         (Grid("EPSG:32640", (10, 0, 500_000, 0, -10, 1_000_000), 8, 8), YEAR, "outside every tile"),
         (GRIDS["inside a tile"], 2024, "outside every tile of 2024"),
-        (Grid("EPSG:32632", (10, 0, 640_000, 0, -10, 5_300_000), 8, 8), YEAR, "no data there in 2018"),
+        (
+            Grid("EPSG:32632", (10, 0, 640_000, 0, -10, 5_300_000), 8, 8),
+            YEAR,
+            "no data there in 2018",
+        ),
     ],
 )
-def test_a_patch_without_a_pixel_says_why(source: Source, grid: Grid, year: int, reason: str) -> None:
+def test_a_patch_without_a_pixel_says_why(
+    source: Source, grid: Grid, year: int, reason: str
+) -> None:
     with pytest.raises(Hopeless, match=reason):
         source.read(grid, year)
 
@@ -155,8 +161,14 @@ def test_real_codes_come_back_from_a_north_up_tile(shared: Path, tmp_path: Path)
     with rasterio.open(original) as dataset:
         codes, affine, crs = dataset.read(), dataset.transform, "EPSG:32616"
     whole = Grid(crs, tuple(affine)[:6], *codes.shape[1:])
-    row = dict(zip(("wgs84_west", "wgs84_south", "wgs84_east", "wgs84_north"), whole.bounds(), strict=True))
-    row |= {"year": 2024, "crs": crs, "path": "s3://x/2024/16N/xwisconsin-0000000000-0000000000.tiff"}
+    row = dict(
+        zip(("wgs84_west", "wgs84_south", "wgs84_east", "wgs84_north"), whole.bounds(), strict=True)
+    )
+    row |= {
+        "year": 2024,
+        "crs": crs,
+        "path": "s3://x/2024/16N/xwisconsin-0000000000-0000000000.tiff",
+    }
     pq.write_table(pa.Table.from_pylist([row]), tmp_path / "aef_index.parquet")
     pixels = open_source(Cog(kind="cog", root=str(tmp_path))).read(whole, 2024)
     assert np.array_equal(pixels.codes, codes)
@@ -183,7 +195,9 @@ def one_tile_store(root: Path, **changes: object) -> Cog:
     with rasterio.open(path, "w", **settings) as dataset:
         for band in range(1, dataset.count + 1):
             dataset.write(np.full((64, 64), band % 3, settings["dtype"]), band)
-    row = dict(zip(("wgs84_west", "wgs84_south", "wgs84_east", "wgs84_north"), grid.bounds(), strict=True))
+    row = dict(
+        zip(("wgs84_west", "wgs84_south", "wgs84_east", "wgs84_north"), grid.bounds(), strict=True)
+    )
     row |= {"year": 2018, "crs": tile.crs, "path": "2018/32N/xtile-0-0.tiff"}
     pq.write_table(pa.Table.from_pylist([row]), root / "aef_index.parquet")
     return Cog(kind="cog", root=str(root))
@@ -276,7 +290,7 @@ def test_an_index_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | 
 
 
 def test_tiles_have_the_published_format(world: World) -> None:
-    path = sorted(world.root.glob("2018/32N/*.tiff"))[0]
+    path = min(world.root.glob("2018/32N/*.tiff"))
     header = path.read_bytes()[:4]
     with rasterio.open(path) as tile:
         assert (tile.count, tile.width, tile.height) == (64, TILE, TILE)

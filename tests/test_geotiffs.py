@@ -126,7 +126,16 @@ def broken(path: Path, how: str) -> Path:
 
 @pytest.mark.parametrize(
     "how",
-    ["no CRS", "no affine", "singular", "cut off", "only a header", "zero bytes", "a picture", "a VRT"],
+    [
+        "no CRS",
+        "no affine",
+        "singular",
+        "cut off",
+        "only a header",
+        "zero bytes",
+        "a picture",
+        "a VRT",
+    ],
 )
 def test_a_file_that_cannot_be_used_is_named(folder: Path, how: str) -> None:
     path = broken(folder / "River" / "River_9.tif", how)

@@ -93,7 +93,7 @@ def test_real_codes_are_unit_vectors(shared) -> None:
     valid = valid_mask(codes)
     lengths = np.sqrt((dequantize(codes).astype(np.float64)[:, valid] ** 2).sum(axis=0))
     assert valid.sum() == 10_172
-    assert 0.993 <= lengths.min()
+    assert lengths.min() >= 0.993
     assert lengths.max() <= 1.008
 
 

@@ -36,7 +36,16 @@ def names(years: list[int], schemes: list[str]) -> list[str]:
         (
             [2018, 2024],
             ["a", "b"],
-            ["a_2018", "b_2018", "a_2024", "b_2024", "pooled", "pooled_b_2018", "pooled_a_2024", "pooled_b_2024"],
+            [
+                "a_2018",
+                "b_2018",
+                "a_2024",
+                "b_2024",
+                "pooled",
+                "pooled_b_2018",
+                "pooled_a_2024",
+                "pooled_b_2024",
+            ],
         ),
     ],
 )
@@ -50,7 +59,9 @@ def test_one_scheme_has_the_hubs_usual_names() -> None:
 
 
 def test_several_schemes_share_files_in_folders() -> None:
-    folder = cell_folder("data", 2018, {"random": "train", "spatial": "test"}, [2018], ["random", "spatial"])
+    folder = cell_folder(
+        "data", 2018, {"random": "train", "spatial": "test"}, [2018], ["random", "spatial"]
+    )
     assert folder == "data/random=train/spatial=test"
 
 
@@ -68,7 +79,11 @@ def test_every_config_holds_every_row_of_its_year_once(years, schemes, rows) -> 
                 folder = cell_folder(kind, year, splits, years, schemes)
                 split = splits[schemes[0]] if schemes else "train"
                 # A number of its own keeps rows of one cell in files of their own.
-                name = f"{split}-{number:05d}-of-99999.parquet" if folder == kind else f"{number:05d}.parquet"
+                name = (
+                    f"{split}-{number:05d}-of-99999.parquet"
+                    if folder == kind
+                    else f"{number:05d}.parquet"
+                )
                 files.append(File(path=f"{folder}/{name}", bytes=1, sha256=SHA, rows=1))
     for config in make_configs(files, years, schemes):
         assert sum(split.rows for split in config.splits) == len(rows)
@@ -78,7 +93,9 @@ def test_every_config_holds_every_row_of_its_year_once(years, schemes, rows) -> 
             assert len(held) == split.rows
 
 
-@pytest.mark.parametrize("path", ["../x.parquet", "/etc/passwd", "data/../x.parquet", "data//x.parquet", "a\\b.parquet"])
+@pytest.mark.parametrize(
+    "path", ["../x.parquet", "/etc/passwd", "data/../x.parquet", "data//x.parquet", "a\\b.parquet"]
+)
 def test_a_manifest_cannot_name_a_file_outside_its_folder(path: str) -> None:
     with pytest.raises(ValueError, match="path"):
         File(path=path, bytes=1, sha256=SHA, rows=1)

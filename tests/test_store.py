@@ -134,7 +134,7 @@ def test_the_lock_dies_with_its_process(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_without_rights_is_named(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
-    with pytest.raises(FolderError, match="cannot write"):
+    with pytest.raises(FolderError, match=r"cannot write"):
         Store(tmp_path / "out")
 
 
@@ -144,7 +144,7 @@ def test_a_full_disk_leaves_no_half_file(tmp_path: Path) -> None:
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (500, hard))
         try:
-            with pytest.raises(FolderError, match="cannot write .*; make room"):
+            with pytest.raises(FolderError, match=r"cannot write .*; make room"):
                 store.pixels.write(PATCH, PIXELS)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -29,7 +29,9 @@ def write(path: Path, columns: dict[str, list[object]]) -> Path:
         case ".parquet":
             pq.write_table(pa.table(columns), path)
         case ".geojson":
-            rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+            rows = [
+                dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)
+            ]
             features = [
                 {
                     "type": "Feature",
@@ -146,4 +148,8 @@ def test_a_file_that_is_no_table_is_named(tmp_path: Path, name: str) -> None:
 
 def test_an_empty_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CatalogError, match="no patch"):
-        read(write(tmp_path / "points.parquet", {name: values[:0] for name, values in POINTS.items()}))
+        read(
+            write(
+                tmp_path / "points.parquet", {name: values[:0] for name, values in POINTS.items()}
+            )
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,7 +11,7 @@ import numpy.typing as npt
 
 from hfaef.grid import Grid
 from hfaef.quantize import BANDS, NODATA
-from hfaef.recipe import Cog
+from hfaef.recipe import Cog, EarthEngine
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,7 @@ class Pixels:
 
 
 class Source(Protocol):
-    """Gives the embedding of a grid and a year; `read` is called from many threads at once.
-
-    A source with a quota over time has an attribute ``requests_per_minute``, too.
-    """
+    """Gives the embedding of a grid and a year; `read` is called from many threads at once."""
 
     max_requests: int
     """Reads that may be under way at once."""
@@ -65,12 +63,19 @@ class Source(Protocol):
         """Let go of files and connections."""
 
 
-def open_source(section: Cog) -> Source:
-    """The source that a recipe names.
+def open_source(section: Cog | EarthEngine, years: Sequence[int] = ()) -> Source:
+    """The source that a recipe names, known to have these years if that costs nothing to know.
 
     Raises:
         InputError: if it cannot be opened as the recipe says.
+        SourceError: if a service is away, or lets nobody in.
     """
-    from hfaef.sources.cog import open_cog
+    match section:
+        case Cog():
+            from hfaef.sources.cog import open_cog
 
-    return open_cog(section)
+            return open_cog(section)
+        case EarthEngine():
+            from hfaef.sources import earthengine
+
+            return earthengine.open(section, years)

@@ -1,0 +1,73 @@
+"""A build may be killed at any moment; run again, it ends with the very same release."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from test_build import digests
+
+KILLS = 30
+
+pytestmark = pytest.mark.slow
+
+
+def start(folder: Path, out: str) -> subprocess.Popen[bytes]:
+    words = ["build", "demo", "--set", "demo.patches=40", "--out", out, "--workers", "2"]
+    return subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", "from hfaef.cli import main; main()", *words],
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def test_killed_at_random_moments_the_release_is_the_undisturbed_one(
+    demo_root: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(demo_root / "data", tmp_path / "data")
+    started = time.monotonic()
+    assert start(tmp_path, "whole").wait(timeout=120) == 0
+    seconds = time.monotonic() - started
+    whole = digests(tmp_path / "whole")
+    moments = random.Random(0)
+    killed = 0
+    for number in range(KILLS):
+        out = f"killed-{number % 5}"
+        if number % 5 == number:
+            shutil.rmtree(tmp_path / out, ignore_errors=True)
+        build = start(tmp_path, out)
+        # Some while it starts, most while it works, a few while it ends.
+        time.sleep(moments.uniform(0.2, 1.0) * seconds)
+        if build.poll() is None:
+            os.killpg(build.pid, signal.SIGKILL)
+            killed += 1
+        build.wait(timeout=60)
+        if (tmp_path / out / "release.json").exists():
+            assert digests(tmp_path / out) == whole
+            shutil.rmtree(tmp_path / out)
+    assert killed > KILLS / 2
+    for number in range(5):
+        assert start(tmp_path, f"killed-{number}").wait(timeout=120) == 0
+        assert digests(tmp_path / f"killed-{number}") == whole
+
+
+def test_killed_while_the_demo_world_is_written_it_is_written_again(tmp_path: Path) -> None:
+    build = start(tmp_path, "out")
+    deadline = time.monotonic() + 60
+    while not list((tmp_path / "data").glob("demo.part/aef/**/*.tiff")):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.killpg(build.pid, signal.SIGKILL)
+    build.wait(timeout=60)
+    assert not (tmp_path / "data/demo").exists()
+    assert start(tmp_path, "out").wait(timeout=120) == 0
+    assert (tmp_path / "out/release.json").exists()
