@@ -104,6 +104,37 @@ def build(
 
 
 @app.command()
+def plan(
+    recipe: RecipeArgument = None,
+    changes: SetOption = None,
+    limit: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Only N patches a year, for a trial.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a build would cost: requests, bytes, time and disk, from either source."""
+    from hfaef.plan import plan as run
+    from hfaef.recipe import read_recipe
+
+    found = run(read_recipe(recipe, changes or ()), limit=limit)
+    if as_json:
+        _print_json(found.summary())
+        return
+    years = ", ".join(map(str, found.years))
+    typer.echo(
+        f"{found.name}: {found.patches:,} patches ({years}), {found.disk_bytes / 1e9:,.2f} GB of "
+        f"disk ({found.staged_bytes / 1e9:,.2f} staged, {found.release_bytes / 1e9:,.2f} released)"
+    )
+    for cost in found.costs:
+        mark = "this recipe" if cost is found.costs[0] else "instead"
+        typer.echo(
+            f"{cost.source} ({mark}): {cost.units:,} units, {cost.requests:,} requests, "
+            f"{cost.bytes / 1e9:,.2f} GB, {cost.seconds / 60:,.1f} min or more"
+        )
+        typer.echo(f"  {cost.rests_on}")
+
+
+@app.command()
 def status(folder: FolderArgument, as_json: JsonOption = False) -> None:
     """Show what is done and what is missing, with reasons, and what to type next."""
     from hfaef.status import read_status

@@ -11,6 +11,7 @@ import logging
 import math
 import os
 import threading
+import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -43,6 +44,9 @@ _CONNECT_SECONDS = 15
 _LEAVE_SECONDS = 5
 _LEASE_SECONDS = 5
 """After so long the places of a lost worker are free again."""
+
+_DESERTED_SECONDS = 60
+"""How long a cluster may be without a worker; a lost one is started again in a few."""
 
 _BATCH = 8
 """Rows that a worker encodes at once; they come back together."""
@@ -77,16 +81,15 @@ class Cluster:
         self._local: LocalCluster | None = None
         if address == LOCAL:
             processes = core_count()
-            leases = {
-                "distributed.scheduler.locks.lease-timeout": f"{_LEASE_SECONDS}s",
-                "distributed.scheduler.locks.lease-validation-interval": "1s",
-            }
-            with dask.config.set(leases):
+            # Workers say how long a lease lasts; the scheduler, how often it looks.
+            lease = {"DASK_DISTRIBUTED__SCHEDULER__LOCKS__LEASE_TIMEOUT": f"{_LEASE_SECONDS}s"}
+            with dask.config.set({"distributed.scheduler.locks.lease-validation-interval": "1s"}):
                 self._local = LocalCluster(
                     n_workers=processes,
                     threads_per_worker=math.ceil(threads / processes),
                     dashboard_address=None,
                     silence_logs=logging.CRITICAL,
+                    env=lease,
                 )
         try:
             place = self._local or address
@@ -218,6 +221,8 @@ class ClusterCrew:
         with cluster.client.as_current():
             self._places = Semaphore(max_leases=self.size, name=self._name)
         self._futures: dict[int, Any] = {}
+        self._deserted: float | None = None
+        """Since when there has been no worker."""
         self._answers: SimpleQueue[Answer] = SimpleQueue()
 
     def start(self, ticket: int, patch: Patch) -> None:
@@ -243,12 +248,9 @@ class ClusterCrew:
             while (answer := self._answers.get(timeout=timeout)).ticket not in self._futures:
                 continue
         except Empty:
-            if self._cluster.client.status != "running":
-                raise HfaefError(
-                    f"the connection to the cluster at {self._cluster.address} is lost",
-                    "run the same command again; what is staged is kept",
-                ) from None
+            self._require_workers()
             return None
+        self._deserted = None
         del self._futures[answer.ticket]
         return answer
 
@@ -264,6 +266,21 @@ class ClusterCrew:
             client.cancel(futures)
             client.unregister_worker_plugin(self._name)
             self._places.close()
+
+    def _require_workers(self) -> None:
+        """Raise HfaefError if the scheduler is gone, or no worker was there for long."""
+        lost = ""
+        if self._cluster.client.status != "running":
+            lost = f"the connection to the cluster at {self._cluster.address} is lost"
+        elif self._cluster.client.nthreads():
+            self._deserted = None
+        else:
+            now = time.monotonic()
+            self._deserted = self._deserted or now
+            if now - self._deserted > _DESERTED_SECONDS:
+                lost = f"the cluster at {self._cluster.address} has lost all of its workers"
+        if lost:
+            raise HfaefError(lost, "run the same command again; what is staged is kept")
 
     def _settle(self, ticket: int, future: Any) -> None:
         """Take a future's result; called by a thread of the client."""

@@ -11,10 +11,10 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import psutil
 import pytest
 from fakes import FieldSource, patches, truth
 
@@ -27,8 +27,10 @@ from hfaef.build import build
 from hfaef.cluster import Cluster, ClusterCrew
 from hfaef.errors import FolderError, InputError, Transient
 from hfaef.fetch import fetch
+from hfaef.grid import Grid
 from hfaef.release import package_versions
 from hfaef.retry import Policy
+from hfaef.sources import Pixels
 from hfaef.store import Store
 
 pytestmark = [
@@ -45,16 +47,19 @@ def cluster() -> Iterator[Cluster]:
         yield cluster
 
 
-def slow_source() -> FieldSource:
-    return FieldSource(latency=0.05)
+@dataclass
+class Marked(FieldSource):
+    """A source that tells which process it is in."""
+
+    marks: Path = Path()
+
+    def read(self, grid: Grid, year: int) -> Pixels:
+        (self.marks / str(os.getpid())).touch()
+        return super().read(grid, year)
 
 
 def faulty_source() -> FieldSource:
     return FieldSource(share=0.2, seed=os.getpid())
-
-
-def workers(cluster: Cluster) -> list[int]:
-    return list(cluster.client.run(os.getpid).values())
 
 
 def wrong(store: Store, wanted: list) -> list[str]:
@@ -71,38 +76,32 @@ def test_faults_are_tried_again(cluster: Cluster, tmp_path: Path) -> None:
 
 
 def test_twenty_killed_workers_lose_nothing(cluster: Cluster, tmp_path: Path) -> None:
-    wanted = patches(1200)
+    wanted = patches(4000)
     policy = Policy(first_wait=0.05)
-    stop = threading.Event()
-    killed: list[int] = []
+    marks = tmp_path / "marks"
+    marks.mkdir()
     chance = random.Random(7)  # noqa: S311 - moments, not secrets
+    killed: set[int] = set()
+    over = threading.Event()
 
     def kill() -> None:
-        while len(killed) < 20 and not stop.wait(chance.uniform(0.2, 1.5)):
-            alive = [
-                child.pid
-                for child in psutil.Process().children(recursive=True)
-                if "spawn_main" in " ".join(child.cmdline()) and child.status() != "zombie"
-            ]
-            if alive:
-                killed.append(chance.choice(alive))
-                os.kill(killed[-1], signal.SIGKILL)
+        while len(killed) < 20 and not over.wait(chance.uniform(0.1, 1.0)):
+            reading = {int(mark.name) for mark in marks.iterdir()} - killed
+            if reading:
+                victim = chance.choice(sorted(reading))
+                os.kill(victim, signal.SIGKILL)
+                killed.add(victim)
 
+    open_source = partial(Marked, latency=0.1, marks=marks)
     with Store(tmp_path / "out") as store:
         killer = threading.Thread(target=kill)
         killer.start()
-        done = 0
-        while len(killed) < 20:
-            crew = ClusterCrew(cluster, slow_source, store.pixels, policy, 8)
-            fetch(wanted[: done + 300], crew, store, policy=policy)
-            done = min(done + 300, 900)
-            if done == 900:
-                for patch in wanted[:300]:
-                    store.pixels.path(patch).unlink(missing_ok=True)
-        stop.set()
-        killer.join()
-        crew = ClusterCrew(cluster, slow_source, store.pixels, policy, 8)
-        fetch(wanted, crew, store, policy=policy)
+        try:
+            crew = ClusterCrew(cluster, open_source, store.pixels, policy, 8)
+            fetch(wanted, crew, store, policy=policy)
+        finally:
+            over.set()
+            killer.join()
         assert not wrong(store, wanted)
         assert all(outcome.fetched for outcome in store.outcomes().values())
     assert len(killed) == 20

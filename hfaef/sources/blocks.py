@@ -124,9 +124,7 @@ def _corners(grids: Iterable[Grid]) -> tuple[Float64, Float64]:
     return a * columns + b * rows + c, d * columns + e * rows + f
 
 
-def _zones(
-    crs: str, lon: Float64, lat: Float64
-) -> Iterator[tuple[str, npt.NDArray[np.intp]]]:
+def _zones(crs: str, lon: Float64, lat: Float64) -> Iterator[tuple[str, npt.NDArray[np.intp]]]:
     """UTM zones, and the numbers of the grids that have to be looked up there."""
     west, east, north = lon.min(axis=1), lon.max(axis=1), lat.mean(axis=1) >= 0
     inside = np.zeros(len(lon), dtype=bool)
