@@ -46,6 +46,9 @@ SetOption = Annotated[
 ]
 
 
+_INTERRUPTED = 130
+
+
 @app.command()
 def build(
     recipe: RecipeArgument = None,
@@ -244,16 +247,24 @@ def _fail(message: str, hint: str, code: int) -> int:
     return code
 
 
+def _interrupted() -> int:
+    return _fail(
+        "interrupted; what is staged is kept", "run the same command to go on", _INTERRUPTED
+    )
+
+
 def run() -> int:
     """Run a command; gives its exit code."""
     try:
-        return app(standalone_mode=False) or 0
+        code = int(app(standalone_mode=False) or 0)
+        # Typer makes a number of an interruption, and says nothing.
+        return _interrupted() if code == _INTERRUPTED else code
     except HfaefError as error:
         if os.environ.get("HFAEF_DEBUG") == "1":
             traceback.print_exc()
         return _fail(error.message, error.hint, error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        return _fail("interrupted; what is staged is kept", "run the same command to go on", 130)
+        return _interrupted()
     except typer.TyperException as error:
         return _fail(error.format_message(), "see `hfaef --help`", 2)
     except Exception as error:

@@ -42,8 +42,14 @@ LOCAL = "local"
 
 _CONNECT_SECONDS = 15
 _LEAVE_SECONDS = 5
-_LEASE_SECONDS = 5
-"""After so long the places of a lost worker are free again."""
+_LOCAL_SETTINGS = {
+    # After so long the places of a lost worker are free again.
+    "distributed.scheduler.locks.lease-timeout": "5s",
+    "distributed.scheduler.locks.lease-validation-interval": "1s",
+    # A worker that is slow to come back is not given up: there is nobody to replace it.
+    "distributed.deploy.lost-worker-timeout": "1h",
+}
+"""https://distributed.dask.org/en/latest/configuration.html"""
 
 _DESERTED_SECONDS = 60
 """How long a cluster may be without a worker; a lost one is started again in a few."""
@@ -78,19 +84,18 @@ class Cluster:
                 "--scheduler needs Dask, which is not installed", "pip install 'hfaef[dask]'"
             ) from error
         self.address = address
+        self._settings = contextlib.ExitStack()
         self._local: LocalCluster | None = None
         if address == LOCAL:
             processes = core_count()
-            # Workers say how long a lease lasts; the scheduler, how often it looks.
-            lease = {"DASK_DISTRIBUTED__SCHEDULER__LOCKS__LEASE_TIMEOUT": f"{_LEASE_SECONDS}s"}
-            with dask.config.set({"distributed.scheduler.locks.lease-validation-interval": "1s"}):
-                self._local = LocalCluster(
-                    n_workers=processes,
-                    threads_per_worker=math.ceil(threads / processes),
-                    dashboard_address=None,
-                    silence_logs=logging.CRITICAL,
-                    env=lease,
-                )
+            # For as long as the cluster lives: it looks at them again and again.
+            self._settings.enter_context(dask.config.set(_LOCAL_SETTINGS))
+            self._local = LocalCluster(
+                n_workers=processes,
+                threads_per_worker=math.ceil(threads / processes),
+                dashboard_address=None,
+                silence_logs=logging.CRITICAL,
+            )
         try:
             place = self._local or address
             self.client = Client(place, timeout=_CONNECT_SECONDS, set_as_default=False)
@@ -115,6 +120,7 @@ class Cluster:
         if self._local is not None:
             with contextlib.suppress(TimeoutError):
                 self._local.close(timeout=_LEAVE_SECONDS)
+        self._settings.close()
 
     def threads(self) -> int:
         """Threads of all workers.

@@ -333,7 +333,8 @@ class _Engine:
             self._crew.abandon(ticket)
             del self._under_way[ticket]
             opened.seconds += now - opened.started
-            opened.hangs += 1
+            # One that is left behind early, because others are quicker, is a fault like others.
+            opened.hangs += now - opened.started >= self._policy.deadline
             self._hangs += 1
             if self._hangs >= min(self._crew.size, self._policy.outage_patches):
                 raise SourceError(

@@ -27,7 +27,7 @@ class Policy:
     """Seconds of a server's own delay that are honoured."""
     patience: float = 60.0
     """Seconds after which a read is late, while others are answered; it is tried again then."""
-    late_factor: float = 8.0
+    late_factor: float = 4.0
     """A read is not late before it took this many times what nine of ten others took."""
     deadline: float = 330.0
     """Seconds after which a read is late at any rate; Earth Engine gives a request 300:

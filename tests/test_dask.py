@@ -11,12 +11,11 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import pytest
-from fakes import FieldSource, patches, truth
+from fakes import FieldSource, Marked, patches, truth
 
 pytest.importorskip("distributed")
 
@@ -27,10 +26,8 @@ from hfaef.build import build
 from hfaef.cluster import Cluster, ClusterCrew
 from hfaef.errors import FolderError, InputError, Transient
 from hfaef.fetch import fetch
-from hfaef.grid import Grid
 from hfaef.release import package_versions
 from hfaef.retry import Policy
-from hfaef.sources import Pixels
 from hfaef.store import Store
 
 pytestmark = [
@@ -47,21 +44,6 @@ def cluster() -> Iterator[Cluster]:
         yield cluster
 
 
-@dataclass
-class Marked(FieldSource):
-    """A source that tells which process it is in."""
-
-    marks: Path = Path()
-
-    def read(self, grid: Grid, year: int) -> Pixels:
-        (self.marks / str(os.getpid())).touch()
-        return super().read(grid, year)
-
-
-def faulty_source() -> FieldSource:
-    return FieldSource(share=0.2, seed=os.getpid())
-
-
 def wrong(store: Store, wanted: list) -> list[str]:
     return [p.id for p in wanted if not np.array_equal(store.pixels.read(p), truth(p.grid, p.year))]
 
@@ -70,7 +52,7 @@ def test_faults_are_tried_again(cluster: Cluster, tmp_path: Path) -> None:
     wanted = patches(200)
     policy = Policy(first_wait=0.01)
     with Store(tmp_path / "out") as store:
-        crew = ClusterCrew(cluster, faulty_source, store.pixels, policy, 8)
+        crew = ClusterCrew(cluster, partial(FieldSource, share=0.2), store.pixels, policy, 8)
         fetch(wanted, crew, store, policy=policy)
         assert not wrong(store, wanted)
 
@@ -80,7 +62,7 @@ def test_twenty_killed_workers_lose_nothing(cluster: Cluster, tmp_path: Path) ->
     policy = Policy(first_wait=0.05)
     marks = tmp_path / "marks"
     marks.mkdir()
-    chance = random.Random(7)  # noqa: S311 - moments, not secrets
+    chance = random.Random(7)
     killed: set[int] = set()
     over = threading.Event()
 
@@ -142,7 +124,7 @@ def test_a_scheduler_and_workers_of_others_may_be_used(demo_root: Path, tmp_path
 
 
 def test_a_scheduler_that_is_not_there_is_named() -> None:
-    with pytest.raises(InputError, match="no Dask scheduler answers at tcp://127.0.0.1:9"):
+    with pytest.raises(InputError, match=r"no Dask scheduler answers at tcp://127.0.0.1:9"):
         Cluster("tcp://127.0.0.1:9", 2)
 
 
