@@ -78,6 +78,14 @@ class Missing(Part):
     reason: str
 
 
+class Change(Part):
+    """A published version, as the card's changelog tells it."""
+
+    version: str
+    lines: tuple[str, ...]
+    """What is new in it; what matters first."""
+
+
 class PreviewBasis(Part):
     """`preview.Basis`: how previews were coloured."""
 
@@ -93,6 +101,10 @@ class Manifest(Part):
     name: str
     version: str | None = None
     """Given when it is published."""
+    repo: str | None = None
+    """``owner/name`` on the Hub, given when it is published."""
+    history: tuple[Change, ...] = ()
+    """Published versions, this one first; given when it is published."""
     recipe: dict[str, Any]
     """As of `Recipe.portable`."""
     recipe_sha256: str
@@ -124,17 +136,28 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST
     try:
-        content = json.loads(path.read_bytes())
+        content = path.read_bytes()
     except OSError as error:
         raise ReleaseError(
             f"{folder} holds no finished release (no {MANIFEST})", "hfaef build RECIPE --out DIR"
         ) from error
+    return parse_manifest(content, str(path))
+
+
+def parse_manifest(text: bytes, name: str) -> Manifest:
+    """The manifest that a text is; `name` says where it comes from.
+
+    Raises:
+        ReleaseError: if it is none, or of a newer format.
+    """
+    try:
+        content = json.loads(text)
     except ValueError as error:
-        raise ReleaseError(f"{path} is not JSON: {error}", "build the release again") from error
+        raise ReleaseError(f"{name} is not JSON: {error}", "build the release again") from error
     found = content.get("format") if isinstance(content, dict) else None
     if isinstance(found, int) and found > FORMAT:
         raise ReleaseError(
-            f"{path} has format {found}, newer than this hfaef knows", "pip install -U hfaef"
+            f"{name} has format {found}, newer than this hfaef knows", "pip install -U hfaef"
         )
     try:
         return Manifest.model_validate(content)
@@ -142,7 +165,7 @@ def read_manifest(folder: Path) -> Manifest:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise ReleaseError(
-            f"{path} is no manifest: {where}: {first['msg']}", "build the release again"
+            f"{name} is no manifest: {where}: {first['msg']}", "build the release again"
         ) from error
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -114,7 +115,7 @@ def test_patches_of_a_unit_are_read_one_after_another() -> None:
     shuffled = patches(3000)
     np.random.default_rng(0).shuffle(shuffled)
     seen = [block_of(patch.grid) for patch in in_units(shuffled)]
-    changes = sum(one != other for one, other in zip(seen, seen[1:], strict=False))
+    changes = sum(one != other for one, other in itertools.pairwise(seen))
     assert changes == len(set(seen)) - 1
 
 
