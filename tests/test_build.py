@@ -264,7 +264,9 @@ class TestMissing:
         assert table["id"].to_pylist() == [patch.id for patch in missing]
         assert check_folder(tmp_path / "out") == []
         (tmp_path / "out/missing.parquet").unlink()
-        assert [finding.path for finding in check_folder(tmp_path / "out")] == ["missing.parquet"] * 2
+        assert [finding.path for finding in check_folder(tmp_path / "out")] == [
+            "missing.parquet"
+        ] * 2
 
     def test_when_the_tile_is_back_only_the_missing_are_fetched(
         self, recipe: Recipe, demo_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
