@@ -46,6 +46,9 @@ SetOption = Annotated[
 ]
 
 
+_INTERRUPTED = 130
+
+
 @app.command()
 def build(
     recipe: RecipeArgument = None,
@@ -59,6 +62,13 @@ def build(
     ] = None,
     workers: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Reads and encoders at work at once.")
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDR",
+            help="Read and encode on a Dask cluster: `tcp://HOST:PORT`, or `local`.",
+        ),
     ] = None,
     allow_missing: Annotated[
         bool,
@@ -78,6 +88,7 @@ def build(
         out,
         limit=limit,
         threads=workers,
+        scheduler=scheduler,
         allow_missing=allow_missing,
     )
     summary = built.summary()
@@ -93,6 +104,37 @@ def build(
     )
     typer.echo(f"read it:    datasets.load_dataset({str(built.folder)!r})")
     typer.echo(f"check it:   hfaef check {built.folder}")
+
+
+@app.command()
+def plan(
+    recipe: RecipeArgument = None,
+    changes: SetOption = None,
+    limit: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Only N patches a year, for a trial.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a build would cost: requests, bytes, time and disk, from either source."""
+    from hfaef.plan import plan as run
+    from hfaef.recipe import read_recipe
+
+    found = run(read_recipe(recipe, changes or ()), limit=limit)
+    if as_json:
+        _print_json(found.summary())
+        return
+    years = ", ".join(map(str, found.years))
+    typer.echo(
+        f"{found.name}: {found.patches:,} patches ({years}), {found.disk_bytes / 1e9:,.2f} GB of "
+        f"disk ({found.staged_bytes / 1e9:,.2f} staged, {found.release_bytes / 1e9:,.2f} released)"
+    )
+    for cost in found.costs:
+        mark = "this recipe" if cost is found.costs[0] else "instead"
+        typer.echo(
+            f"{cost.source} ({mark}): {cost.units:,} units, {cost.requests:,} requests, "
+            f"{cost.bytes / 1e9:,.2f} GB, {cost.seconds / 60:,.1f} min or more"
+        )
+        typer.echo(f"  {cost.rests_on}")
 
 
 @app.command()
@@ -364,16 +406,24 @@ def _fail(message: str, hint: str, code: int) -> int:
     return code
 
 
+def _interrupted() -> int:
+    return _fail(
+        "interrupted; what is staged is kept", "run the same command to go on", _INTERRUPTED
+    )
+
+
 def run() -> int:
     """Run a command; gives its exit code."""
     try:
-        return app(standalone_mode=False) or 0
+        code = int(app(standalone_mode=False) or 0)
+        # Typer makes a number of an interruption, and says nothing.
+        return _interrupted() if code == _INTERRUPTED else code
     except HfaefError as error:
         if os.environ.get("HFAEF_DEBUG") == "1":
             traceback.print_exc()
         return _fail(error.message, error.hint, error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        return _fail("interrupted; what is staged is kept", "run the same command to go on", 130)
+        return _interrupted()
     except typer.TyperException as error:
         return _fail(error.format_message(), "see `hfaef --help`", 2)
     except Exception as error:
@@ -385,4 +435,11 @@ def run() -> int:
 
 def main() -> None:
     """Entry point of the console script."""
-    sys.exit(run())
+    code = run()
+    crew = sys.modules.get("hfaef.crew")
+    if crew is not None and crew.left_behind():
+        # A read that hangs in a library cannot be stopped, and Python might wait for it.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)

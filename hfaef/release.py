@@ -26,6 +26,9 @@ FORMAT = 1
 KINDS = ("data", "pooled")
 """Folders of a release: whole patches, and one vector a patch."""
 
+MISSING = "missing.parquet"
+"""A table of the patches that a release lacks; there is one only if it lacks some."""
+
 PACKAGES = ("hfaef", "datasets", "numpy", "pillow", "pyarrow", "pyproj", "rasterio")
 """Packages whose version may show in the bytes of a release."""
 
@@ -116,6 +119,7 @@ class Manifest(Part):
     files: tuple[File, ...]
     """All but the card and the manifest itself."""
     missing: tuple[Missing, ...]
+    """The same as in `MISSING`."""
     preview: PreviewBasis
     leakage: tuple[Leak, ...] = ()
     """How near the splits of each scheme come to each other, in the first year."""

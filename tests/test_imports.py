@@ -14,14 +14,14 @@ import hfaef
 PACKAGE = Path(hfaef.__file__).parent
 
 LAYERS = [
-    {"errors", "quantize", "sheet", "grid", "workers", "progress", "limit"},
+    {"errors", "quantize", "sheet", "grid", "workers", "progress", "limit", "adaptive", "retry"},
     {"recipe", "preview", "pooling", "probe", "leakage"},
     {"catalog", "sources"},
     {"store"},
-    {"fetch"},
+    {"read", "crew", "cluster", "fetch"},
     {"demo"},
     {"release"},
-    {"pack", "status", "version", "scores", "figures", "references", "vectors"},
+    {"pack", "plan", "status", "version", "scores", "figures", "references", "vectors"},
     {"comparison"},
     {"card", "diff", "hub"},
     {"additions"},
