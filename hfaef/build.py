@@ -10,12 +10,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from hfaef.additions import entry, still_true, with_files
 from hfaef.card import CARD, render_card
-from hfaef.catalog import Catalog, open_catalog
+from hfaef.catalog import SPLITS, Catalog, Patch, open_catalog
 from hfaef.cluster import Cluster, ClusterCrew
 from hfaef.crew import Crew, ThreadCrew
 from hfaef.errors import IncompleteError
 from hfaef.fetch import fetch
+from hfaef.figures import FIGURES, LABELS, draw_labels
+from hfaef.leakage import Leak, audit
 from hfaef.pack import Packed, pack, write_missing
 from hfaef.plan import in_units
 from hfaef.progress import progress
@@ -33,6 +38,7 @@ from hfaef.release import (
     package_versions,
 )
 from hfaef.retry import Policy
+from hfaef.scores import SCORES, read_evaluation
 from hfaef.sources import Source, open_source
 from hfaef.store import (
     MANIFEST,
@@ -98,9 +104,11 @@ def build(
         from hfaef.demo import write_world
 
         write_world(recipe.demo)
-    whole = open_catalog(recipe)
-    with Store(folder) as store, contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack:
+        # First, so that nobody downloads patches only to learn that a login has expired.
         source = stack.enter_context(contextlib.closing(open_source(recipe.source, recipe.years)))
+        whole = open_catalog(recipe)
+        store = stack.enter_context(Store(folder))
         reads = min(threads or source.max_requests, source.max_requests)
         cluster = None
         if scheduler is not None:
@@ -197,8 +205,14 @@ def _write_release(
     if missing:
         files = (*files, write_missing(packing, missing))
     manifest = _manifest(recipe, catalog, replace(packed, files=files), missing)
+    # A second build of the same rows keeps the scores; other rows have other ones.
+    additions = {LABELS: draw_labels(packing, manifest), **still_true(store.folder, manifest)}
+    manifest = with_files(manifest, [entry(*item) for item in additions.items()])
     with writing(packing):
-        (packing / CARD).write_text(render_card(manifest), encoding="utf-8")
+        for path, content in additions.items():
+            (packing / path).parent.mkdir(exist_ok=True)
+            (packing / path).write_bytes(content)
+        (packing / CARD).write_text(render_card(manifest, read_evaluation(packing)), "utf-8")
         _publish(packing, store.folder)
         replace_file(store.folder / MANIFEST, manifest_bytes(manifest))
     return manifest
@@ -210,15 +224,24 @@ def _publish(packing: Path, folder: Path) -> None:
     The manifest goes first and comes last: a folder with one holds a whole release.
     """
     (folder / MANIFEST).unlink(missing_ok=True)
-    for name in KINDS:
+    for name in (*KINDS, FIGURES):
         if (folder / name).exists():
             shutil.rmtree(folder / name)
         (packing / name).replace(folder / name)
-    (folder / MISSING).unlink(missing_ok=True)
-    for name in (MISSING, CARD):
+    for name in (SCORES, MISSING):
+        (folder / name).unlink(missing_ok=True)
+    for name in (SCORES, MISSING, CARD):
         if (packing / name).exists():
             (packing / name).replace(folder / name)
     packing.rmdir()
+
+
+def _leakage(kept: list[Patch], schemes: tuple[str, ...], year: int) -> tuple[Leak, ...]:
+    """How near the splits come to each other; the places are the same every year."""
+    patches = [patch for patch in kept if patch.year == year]
+    rings = np.array([patch.grid.ring() for patch in patches])
+    splits = {scheme: [patch.splits[scheme] for patch in patches] for scheme in schemes}
+    return audit(rings, splits, SPLITS)
 
 
 def _manifest(
@@ -245,5 +268,6 @@ def _manifest(
         preview=PreviewBasis(
             components=packed.basis.components, low=packed.basis.low, high=packed.basis.high
         ),
+        leakage=_leakage(kept, catalog.schemes, years[0]),
         notes=catalog.notes,
     )

@@ -266,6 +266,87 @@ def card(folder: FolderArgument) -> None:
     typer.echo(write_card(folder))
 
 
+@app.command("eval")
+def evaluate(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="TARGET", help="A release folder, or `REPO_ID[@VERSION]` on the Hub."
+        ),
+    ],
+    poolings: Annotated[
+        list[str] | None,
+        typer.Option("--pooling", metavar="NAME", help="One of the poolings; all by default."),
+    ] = None,
+    on: Annotated[
+        str,
+        typer.Option(
+            metavar="WHAT", help="Pool dequantized `values`, or stored `codes` as published."
+        ),
+    ] = "values",
+    features: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=PATH",
+            help="Other vectors to compare with: a Parquet or CSV table with `id`. Repeat for more.",
+        ),
+    ] = None,
+    probes: Annotated[
+        list[str] | None,
+        typer.Option("--probe", metavar="NAME", help="`knn` or `linear`; both by default."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write there instead of into the release.",
+            show_default="evaluation.json, for a release on the Hub",
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Score a release: neighbours and a linear probe in every split scheme.
+
+    Writes evaluation.json and the figures into the release, and its card again.
+    """
+    from hfaef.evaluate import evaluate as run
+    from hfaef.evaluate import summary
+
+    found = run(
+        target,
+        poolings=poolings or (),
+        on=on,
+        features=features or (),
+        probes=probes or ("knn", "linear"),
+        out=out,
+    )
+    if as_json:
+        _print_json(found.model_dump(mode="json"))
+        return
+    for line in summary(found):
+        typer.echo(line)
+
+
+@app.command()
+def show(
+    folder: FolderArgument,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="One PNG of all; the release stays as it is."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Draw a release: previews by label, map, balance. Adds them to it and its card."""
+    from hfaef.additions import write_figures
+
+    paths = write_figures(folder, out)
+    if as_json:
+        _print_json({"paths": [str(path) for path in paths]})
+        return
+    for path in paths:
+        typer.echo(path)
+
+
 @app.command()
 def init(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the data set.")],

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hfaef.catalog import SPLITS
 from hfaef.errors import ReleaseError
+from hfaef.leakage import Leak
 from hfaef.quantize import BANDS
 from hfaef.store import MANIFEST
 
@@ -120,6 +121,8 @@ class Manifest(Part):
     missing: tuple[Missing, ...]
     """The same as in `MISSING`."""
     preview: PreviewBasis
+    leakage: tuple[Leak, ...] = ()
+    """How near the splits of each scheme come to each other, in the first year."""
     notes: tuple[str, ...] = ()
 
 
@@ -169,9 +172,16 @@ def parse_manifest(text: bytes, name: str) -> Manifest:
         ) from error
 
 
-def package_versions() -> dict[str, str]:
+def package_versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
     """Versions of what made a release."""
-    return {package: version(package) for package in PACKAGES}
+    return {package: version(package) for package in packages}
+
+
+def content_sha256(manifest: Manifest) -> str:
+    """What the rows of a release are known by: its shards, whatever is said of them beside."""
+    shards = [file for file in manifest.files if file.path.split("/", 1)[0] in KINDS]
+    lines = [f"{file.path} {file.sha256}\n" for file in sorted(shards, key=lambda f: f.path)]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def file_entry(folder: Path, path: Path, rows: int) -> File:

@@ -14,16 +14,18 @@ import hfaef
 PACKAGE = Path(hfaef.__file__).parent
 
 LAYERS = [
-    {"errors", "quantize", "sheet", "grid", "workers", "progress", "limit"} | {"adaptive", "retry"},
-    {"recipe", "preview"},
+    {"errors", "quantize", "sheet", "grid", "workers", "progress", "limit", "adaptive", "retry"},
+    {"recipe", "preview", "pooling", "probe", "leakage"},
     {"catalog", "sources"},
     {"store"},
     {"read", "crew", "cluster", "fetch"},
     {"demo"},
     {"release"},
-    {"pack", "plan", "status", "version"},
+    {"pack", "plan", "status", "version", "scores", "figures", "references", "vectors"},
+    {"comparison"},
     {"card", "diff", "hub"},
-    {"check"},
+    {"additions"},
+    {"check", "evaluate"},
     {"publication"},
     {"proposal"},
     {"push", "published"},
