@@ -271,7 +271,9 @@ class ClusterCrew:
         if client.status == "running":
             client.cancel(futures)
             client.unregister_worker_plugin(self._name)
-            self._places.close()
+            if not futures:
+                # Workers that still read give their places back; then nobody asks for more.
+                self._places.close()
 
     def _require_workers(self) -> None:
         """Raise HfaefError if the scheduler is gone, or no worker was there for long."""

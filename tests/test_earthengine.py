@@ -177,7 +177,7 @@ def test_a_patch_costs_one_request_and_a_build_four_more(service: Service) -> No
 def test_xee_costs_two_requests_a_patch(service: Service) -> None:
     with source_of(service, reader="xee") as source:
         service.conduct.tally.requests.clear()
-        source.read(GRIDS["lattice"], YEAR)
+        assert source.read(GRIDS["lattice"], YEAR).requests == 2
     assert service.conduct.tally.requests == {"value": 1, "pixels": 1}
 
 

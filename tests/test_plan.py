@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,9 @@ from hypothesis import strategies as st
 from test_build import demo_recipe
 
 from hfaef.build import build
-from hfaef.catalog import open_catalog
+from hfaef.catalog import Patch, open_catalog
+from hfaef.crew import ThreadCrew
+from hfaef.fetch import fetch
 from hfaef.grid import WGS84, Grid, project, utm_crs
 from hfaef.plan import (
     REQUEST_PIXELS,
@@ -21,9 +24,13 @@ from hfaef.plan import (
     make_plan,
     part_count,
 )
+from hfaef.read import read_patch
 from hfaef.recipe import Cog, EarthEngine
+from hfaef.retry import Policy
 from hfaef.sources.blocks import Block, Tile, block_of, blocks_of
 from hfaef.store import Store
+from servers.earthengine import Service, World, tiles_around
+from servers.earthengine.client import TOKEN, isolate, source_of
 
 ENGINE = EarthEngine(kind="earthengine")
 PUBLISHED = Cog(kind="cog", root="https://data.example/aef")
@@ -135,3 +142,25 @@ def test_the_plan_of_the_demo_is_what_its_build_then_counts(
     assert plan.staged_bytes == staged
     released = sum(file.bytes for file in built.manifest.files)
     assert plan.disk_bytes == pytest.approx(staged + released, rel=0.1)
+
+
+def test_the_plan_for_earth_engine_is_what_its_service_then_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    isolate(monkeypatch, tmp_path)
+    monkeypatch.setenv("HFAEF_EE_TOKEN", TOKEN)
+    grid = Grid("EPSG:32632", (9.97, 0, 512_345.6, 0, -9.98, 5_549_210.9), 64, 64)
+    wanted = [Patch(f"P{number}", grid, "Land", {}, 2018) for number in range(60)]
+    plan = earth_engine_cost(wanted, ENGINE)
+    with (
+        Service(World(tiles_around([grid], (2018,)))) as service,
+        source_of(service) as source,
+        Store(tmp_path / "out") as store,
+    ):
+        crew = ThreadCrew(partial(read_patch, source, store.pixels, Policy()), 8)
+        fetch(wanted, crew, store)
+        outcomes = store.outcomes().values()
+        counted = sum(service.conduct.tally.requests.values())
+    assert plan.requests == pytest.approx(counted, rel=0.1)
+    assert plan.requests - 4 == sum(outcome.requests for outcome in outcomes)
+    assert plan.bytes == pytest.approx(sum(outcome.bytes for outcome in outcomes), rel=0.1)
