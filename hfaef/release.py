@@ -26,6 +26,9 @@ FORMAT = 1
 KINDS = ("data", "pooled")
 """Folders of a release: whole patches, and one vector a patch."""
 
+MISSING = "missing.parquet"
+"""A table of the patches that a release lacks; there is one only if it lacks some."""
+
 PACKAGES = ("hfaef", "datasets", "numpy", "pillow", "pyarrow", "pyproj", "rasterio")
 """Packages whose version may show in the bytes of a release."""
 
@@ -116,6 +119,7 @@ class Manifest(Part):
     files: tuple[File, ...]
     """All but the card and the manifest itself."""
     missing: tuple[Missing, ...]
+    """The same as in `MISSING`."""
     preview: PreviewBasis
     leakage: tuple[Leak, ...] = ()
     """How near the splits of each scheme come to each other, in the first year."""
@@ -135,17 +139,28 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST
     try:
-        content = json.loads(path.read_bytes())
+        content = path.read_bytes()
     except OSError as error:
         raise ReleaseError(
             f"{folder} holds no finished release (no {MANIFEST})", "hfaef build RECIPE --out DIR"
         ) from error
+    return parse_manifest(content, str(path))
+
+
+def parse_manifest(text: bytes, name: str) -> Manifest:
+    """The manifest that a text is; `name` says where it comes from.
+
+    Raises:
+        ReleaseError: if it is none, or of a newer format.
+    """
+    try:
+        content = json.loads(text)
     except ValueError as error:
-        raise ReleaseError(f"{path} is not JSON: {error}", "build the release again") from error
+        raise ReleaseError(f"{name} is not JSON: {error}", "build the release again") from error
     found = content.get("format") if isinstance(content, dict) else None
     if isinstance(found, int) and found > FORMAT:
         raise ReleaseError(
-            f"{path} has format {found}, newer than this hfaef knows", "pip install -U hfaef"
+            f"{name} has format {found}, newer than this hfaef knows", "pip install -U hfaef"
         )
     try:
         return Manifest.model_validate(content)
@@ -153,7 +168,7 @@ def read_manifest(folder: Path) -> Manifest:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise ReleaseError(
-            f"{path} is no manifest: {where}: {first['msg']}", "build the release again"
+            f"{name} is no manifest: {where}: {first['msg']}", "build the release again"
         ) from error
 
 

@@ -6,10 +6,22 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Protocol, TypeVar
+
+AHEAD = 16
+"""Results a thread that may wait to be taken, so that threads work on while one is used."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+class Spread(Protocol):
+    """The same function over many things, in order, on threads or on many machines."""
+
+    def __call__(
+        self, function: Callable[[Item], Result], items: Iterable[Item]
+    ) -> Iterator[Result]:
+        """Results in the order of the items; only a few are ahead of the one that is taken."""
 
 
 def core_count() -> int:
@@ -29,7 +41,7 @@ def ordered_map(
     try:
         for item in items:
             pending.append(pool.submit(function, item))
-            if len(pending) > 4 * threads:
+            if len(pending) > AHEAD * threads:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()

@@ -16,7 +16,7 @@ from hfaef.sources import Pixels
 from hfaef.sources.earthengine.answer import codes_of
 from hfaef.sources.earthengine.expression import DIMENSION, VARIABLE, band_images, codes_image
 from hfaef.sources.earthengine.failures import sort_failure
-from hfaef.sources.earthengine.request import fits, halves, pixel_grid, utm_zone
+from hfaef.sources.earthengine.request import fits, pixel_grid, utm_zone
 from hfaef.sources.earthengine.session import READ_TIMEOUT, Session, connect
 
 SMALLEST = 16
@@ -88,7 +88,7 @@ class EarthEngine:
             except TooBig as error:
                 if max(grid.height, grid.width) <= SMALLEST:
                     raise Hopeless(error.message) from error
-        first, second, axis = halves(grid)
+        first, second, axis = grid.halves()
         return np.concatenate([self._codes(first, year), self._codes(second, year)], axis=axis)
 
     def _request(self, grid: Grid, year: int) -> npt.NDArray[np.int8]:
