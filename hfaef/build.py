@@ -12,6 +12,7 @@ from hfaef.card import CARD, render_card
 from hfaef.catalog import Catalog, open_catalog
 from hfaef.errors import IncompleteError
 from hfaef.fetch import fetch
+from hfaef.grid import Grid
 from hfaef.pack import Packed, pack
 from hfaef.progress import progress
 from hfaef.recipe import Recipe
@@ -25,7 +26,7 @@ from hfaef.release import (
     manifest_bytes,
     package_versions,
 )
-from hfaef.sources import open_source
+from hfaef.sources import Expectant, open_source
 from hfaef.store import (
     MANIFEST,
     Outcome,
@@ -94,6 +95,8 @@ def build(
         try:
             store.claim(inputs(recipe, whole))
             catalog = whole.first(limit)
+            if isinstance(source, Expectant):
+                source.expect(_places(catalog, store))
             fetch(catalog.patches, source, store, threads)
         finally:
             source.close()
@@ -113,6 +116,12 @@ def build(
             )
         manifest = _write_release(recipe, catalog, store, missing, threads or core_count())
     return Built(folder, manifest, catalog.notes)
+
+
+def _places(catalog: Catalog, store: Store) -> list[tuple[Grid, int]]:
+    """What is still to be read."""
+    staged = {key for key, outcome in store.outcomes().items() if outcome.fetched}
+    return [(p.grid, p.year) for p in catalog.patches if (p.year, p.id) not in staged]
 
 
 def _missing(catalog: Catalog, outcomes: dict[tuple[int, str], Outcome]) -> tuple[Missing, ...]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,10 @@ class Pixels:
     """What was read, with its version where the source has one: an asset, or tiles."""
     resampled: bool
     """False if every pixel is one of AEF's own; True if some are the nearest of theirs."""
+    requests: int = 1
+    """Requests that it took; chunks, for a source that reads files."""
+    received: int = 0
+    """Bytes that the source sent for it; 0 if others' chunks served it."""
 
     def __post_init__(self) -> None:
         if self.codes.dtype != np.int8 or self.codes.ndim != 3 or self.codes.shape[0] != BANDS:
@@ -56,6 +61,14 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Let go of files and connections."""
+
+
+@runtime_checkable
+class Expectant(Protocol):
+    """A source that spends less if it is told beforehand what will be read."""
+
+    def expect(self, places: Iterable[tuple[Grid, int]]) -> None:
+        """Be told the grids and years, in any order."""
 
 
 def open_source(section: Cog) -> Source:
