@@ -91,7 +91,7 @@ def build(
         write_world(recipe.demo)
     whole = open_catalog(recipe)
     with Store(folder) as store:
-        source = open_source(recipe.source)
+        source = open_source(recipe.source, recipe.years)
         try:
             store.claim(inputs(recipe, whole))
             catalog = whole.first(limit)

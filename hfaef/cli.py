@@ -162,6 +162,37 @@ def init(
     typer.echo(f"build it:   hfaef build {path}")
 
 
+@app.command()
+def doctor(
+    recipe: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="RECIPE",
+            help="Whose source to look at; Earth Engine by default.",
+            show_default=False,
+        ),
+    ] = None,
+    changes: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Look at versions, credentials and endpoints; say what is wrong and how to mend it."""
+    from dataclasses import asdict
+
+    from hfaef.doctor import examine
+    from hfaef.recipe import read_recipe
+
+    findings = examine(read_recipe(recipe, changes or ()) if recipe else None)
+    if as_json:
+        _print_json({"findings": [asdict(finding) for finding in findings]})
+    else:
+        for finding in findings:
+            mark = "ok" if finding.fine else "!!"
+            hint = f"; {finding.hint}" if finding.hint and not finding.fine else ""
+            typer.echo(f"{mark} {finding.topic}: {finding.message}{hint}")
+    if not all(finding.fine for finding in findings if finding.topic != "hub"):
+        raise typer.Exit(1)
+
+
 def _print_json(content: dict[str, Any]) -> None:
     typer.echo(json.dumps(content, indent=1))
 

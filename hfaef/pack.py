@@ -37,7 +37,7 @@ from hfaef.release import (
 from hfaef.store import Outcome, Store, writing
 from hfaef.workers import ordered_map
 
-ROW_GROUP_BYTES = 64_000_000
+ROW_GROUP_BYTES = 32_000_000
 """Bounds the memory of packing, and stays far below what the dataset viewer refuses (300 MB)."""
 
 _BASIS_PATCHES = 400
@@ -118,13 +118,12 @@ def pack(
     for (place, split), patches in sorted(cells.items()):
         encoded = ordered_map(encode, patches, threads)
         data = folder / f"data{place}"
-        vectors: list[dict[str, Any]] = []
-        shards = list(_write_shards(encoded, data, schemas["data"], shard_bytes, vectors, advance))
-        files += _settle(folder, data, split, shards, folders=folders)
         pooled = folder / f"pooled{place}"
-        with writing(pooled), _Shard(pooled, 0, schemas["pooled"]) as shard:
-            shard.write(vectors)
-        files += _settle(folder, pooled, split, [(shard.path, len(vectors))], folders=folders)
+        with writing(pooled), _Shard(pooled, 0, schemas["pooled"]) as vectors:
+            written = _write_shards(encoded, data, schemas["data"], shard_bytes, vectors, advance)
+            shards = list(written)
+        files += _settle(folder, data, split, shards, folders=folders)
+        files += _settle(folder, pooled, split, [(vectors.path, vectors.rows)], folders=folders)
     return Packed(tuple(sorted(files, key=lambda file: file.path)), basis)
 
 
@@ -216,12 +215,12 @@ def _write_shards(
     folder: Path,
     schema: pa.Schema,
     shard_bytes: int,
-    vectors: list[dict[str, Any]],
+    vectors: _Shard,
     advance: Advance,
 ) -> Iterator[tuple[Path, int]]:
     """Write rows into shards of about this size; gives each one's path and rows.
 
-    The pooled rows are added to `vectors`.
+    The pooled rows go to `vectors`, as many a row group.
     """
     source = iter(rows)
     row = next(source, None)
@@ -230,16 +229,16 @@ def _write_shards(
         with writing(folder), _Shard(folder, number, schema) as shard:
             size = 0
             while row is not None and size < shard_bytes:
-                group: list[dict[str, Any]] = []
+                group: list[Row] = []
                 held = 0
                 limit = min(ROW_GROUP_BYTES, shard_bytes - size)
                 while row is not None and held < limit:
-                    group.append(row.data)
-                    vectors.append(row.pooled)
+                    group.append(row)
                     held += row.bytes
                     advance("")
                     row = next(source, None)
-                shard.write(group)
+                shard.write([packed.data for packed in group])
+                vectors.write([packed.pooled for packed in group])
                 size += held
         yield shard.path, shard.rows
         number += 1

@@ -33,7 +33,7 @@ from hfaef.errors import RecipeError
 FIRST_YEAR = 2017
 """The first year of AEF: https://developers.google.com/earth-engine/datasets/catalog/GOOGLE_SATELLITE_EMBEDDING_V1_ANNUAL"""
 
-KINDS = frozenset({"geotiffs", "torchgeo", "table", "cog"})
+KINDS = frozenset({"geotiffs", "torchgeo", "table", "cog", "earthengine"})
 """Kinds of patches and of sources."""
 
 COLUMNS = frozenset(
@@ -77,6 +77,7 @@ Scheme = Annotated[
 ]
 SplitName = Annotated[Literal["train", "validation", "test"], BeforeValidator(_split_name)]
 HostName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.-]+$")]
+HttpAddress = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/@]+$")]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
@@ -147,6 +148,25 @@ class Cog(Section):
     """Other hosts that the root's may send us to."""
 
 
+class EarthEngine(Section):
+    """AEF's image collection in Earth Engine."""
+
+    kind: Literal["earthengine"]
+    project: str | None = Field(None, min_length=1)
+    """The Cloud project that asks; by default the one that the credentials name."""
+    url: HttpAddress = "https://earthengine-highvolume.googleapis.com"
+    """The endpoint: https://developers.google.com/earth-engine/guides/processing_environments"""
+    collection: str = Field("GOOGLE/SATELLITE_EMBEDDING/V1/ANNUAL", min_length=1)
+    reader: Literal["pixels", "xee"] = "pixels"
+    """One request a patch, or the same pixels through Xee with two."""
+    max_requests: int = Field(40, ge=1, le=1000)
+    """Requests at once: https://developers.google.com/earth-engine/guides/usage"""
+    requests_per_minute: int = Field(6000, ge=1)
+    workload_tag: str = Field("hfaef", pattern=r"^[a-z0-9]([-_a-z0-9]{0,61}[a-z0-9])?$")
+    """Tells this work's cost from other work's:
+    https://developers.google.com/earth-engine/guides/workload_tags"""
+
+
 class Pack(Section):
     """How rows become files."""
 
@@ -180,7 +200,7 @@ class Recipe(Section):
     name: Name
     years: list[Annotated[int, Field(ge=FIRST_YEAR, le=2100)]] = Field(min_length=1)
     patches: Geotiffs | TorchGeo | Table = Field(discriminator="kind")
-    source: Cog = Field()
+    source: Cog | EarthEngine = Field(discriminator="kind")
     pack: Pack = Pack()
     card: Card = Card()
     demo: Demo | None = None
@@ -204,6 +224,8 @@ class Recipe(Section):
                 scheme: sorted(lists) for scheme, lists in self.patches.splits.items()
             }
         source = content["source"]
+        if isinstance(self.source, EarthEngine):
+            source.pop("url")  # every endpoint gives the same pixels
         for key in ("root", "index", "url"):
             if key in source:
                 public = _public_url(source.pop(key))

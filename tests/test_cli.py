@@ -149,8 +149,22 @@ def test_missing_patches_end_with_their_own_exit_code(workplace: Path, tmp_path:
     )
 
 
+def test_doctor_needs_nothing_but_versions_for_a_source_in_a_folder(workplace: Path) -> None:
+    done = hfaef("doctor", "demo", "--json", folder=workplace, HF_TOKEN="hf_secret")
+    topics = {finding["topic"]: finding["fine"] for finding in json.loads(done.stdout)["findings"]}
+    assert topics == {"versions": True, "hub": True}
+    assert "hf_secret" not in done.stdout + done.stderr
+
+
+def test_doctor_says_what_to_type_without_credentials(workplace: Path) -> None:
+    environment = {"HOME": str(workplace / "nobody"), "GOOGLE_APPLICATION_CREDENTIALS": ""}
+    done = hfaef("doctor", "eurosat100", folder=workplace, **environment)
+    assert done.returncode == 1
+    assert "HFAEF_EE_TOKEN" in done.stdout
+
+
 def test_help_teaches(workplace: Path) -> None:
     overall = hfaef("--help", folder=workplace).stdout
-    for command in ("build", "status", "check", "card", "init"):
+    for command in ("build", "status", "check", "card", "init", "doctor"):
         assert command in overall
         assert "Usage" in hfaef(command, "--help", folder=workplace).stdout

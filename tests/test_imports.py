@@ -14,7 +14,7 @@ import hfaef
 PACKAGE = Path(hfaef.__file__).parent
 
 LAYERS = [
-    {"errors", "quantize", "sheet", "grid", "workers", "progress"},
+    {"errors", "quantize", "sheet", "grid", "workers", "progress", "limit"},
     {"recipe", "preview"},
     {"catalog", "sources"},
     {"store"},
@@ -26,6 +26,7 @@ LAYERS = [
     {"check"},
     {"build"},
     {"load"},
+    {"doctor"},
     {"cli"},
 ]
 """From the ground up. A module imports from its own layer or from those below it."""

@@ -10,7 +10,7 @@ import rasterio
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from hfaef.catalog import Catalog, Patch, label_names
-from hfaef.catalog.splits import assign, read_list
+from hfaef.catalog.splits import read_schemes
 from hfaef.errors import CatalogError
 from hfaef.grid import Grid, canonical_crs
 from hfaef.recipe import Geotiffs
@@ -39,18 +39,13 @@ def read(section: Geotiffs, year: int) -> Catalog:
         raise CatalogError(f"there is no .tif below {root}", "mend `patches.root`")
     path_of = unique_ids(paths)
     grids = read_grids(paths)
-    split_of: dict[str, dict[str, str]] = {}
-    notes: list[str] = []
-    for scheme, lists in section.splits.items():
-        named: dict[str, list[str]] = {str(split): read_list(path) for split, path in lists.items()}
-        split_of[scheme], more = assign(scheme, named, path_of.keys())
-        notes += more
+    splits_of, notes = read_schemes(section.splits, path_of.keys())
     patches = [
         Patch(
             id=path.stem,
             grid=grid,
             label=path.parent.name,
-            splits={scheme: assigned[path.stem] for scheme, assigned in split_of.items()},
+            splits=splits_of[path.stem],
             year=year,
         )
         for path, grid in zip(paths, grids, strict=True)
@@ -59,7 +54,7 @@ def read(section: Geotiffs, year: int) -> Catalog:
         patches=tuple(patches),
         label_names=label_names((patch.label for patch in patches), section.labels),
         schemes=tuple(section.splits),
-        notes=tuple(notes),
+        notes=notes,
     )
 
 

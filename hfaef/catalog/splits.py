@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 from hfaef.errors import CatalogError
+
+Scheme = TypeVar("Scheme", bound=str)
+Split = TypeVar("Split", bound=str)
 
 
 def read_list(path: Path) -> list[str]:
@@ -68,3 +72,22 @@ def assign(
     return split_of, [
         f"the lists of {scheme!r} also name {len(others):,} patches that are not here"
     ]
+
+
+def read_schemes(
+    schemes: Mapping[Scheme, Mapping[Split, Path]], ids: Collection[str]
+) -> tuple[dict[str, dict[str, str]], tuple[str, ...]]:
+    """For each patch its split in each scheme, and notes, from the lists of all schemes.
+
+    Raises:
+        CatalogError: as of `read_list` and `assign`.
+    """
+    splits_of: dict[str, dict[str, str]] = {identity: {} for identity in ids}
+    notes: list[str] = []
+    for scheme, lists in schemes.items():
+        named = {str(split): read_list(path) for split, path in lists.items()}
+        split_of, more = assign(scheme, named, ids)
+        notes += more
+        for identity, split in split_of.items():
+            splits_of[identity][scheme] = split
+    return splits_of, tuple(notes)

@@ -8,7 +8,7 @@ from urllib.error import URLError
 
 from hfaef.catalog import Catalog, Patch
 from hfaef.catalog.geotiffs import read_grids, unique_ids
-from hfaef.catalog.splits import assign, read_list
+from hfaef.catalog.splits import read_schemes
 from hfaef.errors import CatalogError, InputError
 from hfaef.recipe import TorchGeo
 
@@ -40,19 +40,20 @@ def read(section: TorchGeo, year: int) -> Catalog:
             labels[Path(path).stem] = opened.classes[number]
     paths.sort()
     unique_ids(paths)
-    split_of: dict[str, dict[str, str]] = {}
-    notes: list[str] = []
-    for scheme in section.schemes:
-        kind = random if scheme == "random" else datasets.EuroSATSpatial
-        named = {ours: read_list(_list(kind, section, theirs)) for theirs, ours in _SPLITS.items()}
-        split_of[scheme], more = assign(scheme, named, labels.keys())
-        notes += more
+    lists = {
+        scheme: {
+            ours: _list(random if scheme == "random" else datasets.EuroSATSpatial, section, theirs)
+            for theirs, ours in _SPLITS.items()
+        }
+        for scheme in section.schemes
+    }
+    splits_of, notes = read_schemes(lists, labels.keys())
     patches = [
         Patch(
             id=path.stem,
             grid=grid,
             label=labels[path.stem],
-            splits={scheme: assigned[path.stem] for scheme, assigned in split_of.items()},
+            splits=splits_of[path.stem],
             year=year,
         )
         for path, grid in zip(paths, read_grids(paths), strict=True)
@@ -61,7 +62,7 @@ def read(section: TorchGeo, year: int) -> Catalog:
         patches=tuple(patches),
         label_names=tuple(sorted(set(labels.values()))),
         schemes=tuple(section.schemes),
-        notes=tuple(notes),
+        notes=notes,
     )
 
 
@@ -81,7 +82,12 @@ def _open(kind: Any, section: TorchGeo, split: str) -> Any:
             f"{section.dataset} is not in {section.root}",
             "let TorchGeo get it: --set patches.download=true",
         ) from error
-    except (URLError, RuntimeError, FileNotFoundError) as error:
+    except URLError as error:
+        raise CatalogError(
+            f"TorchGeo cannot download {section.dataset}: {error.reason}",
+            "check the network, then run again",
+        ) from error
+    except (RuntimeError, FileNotFoundError) as error:
         raise CatalogError(
             f"TorchGeo cannot open {section.dataset} in {section.root}: {error}",
             "mend or remove what is there, then run again",

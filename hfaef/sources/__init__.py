@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from hfaef.grid import Grid
 from hfaef.quantize import BANDS, NODATA
-from hfaef.recipe import Cog
+from hfaef.recipe import Cog, EarthEngine
 
 
 @dataclass(frozen=True)
@@ -71,12 +71,19 @@ class Expectant(Protocol):
         """Be told the grids and years, in any order."""
 
 
-def open_source(section: Cog) -> Source:
-    """The source that a recipe names.
+def open_source(section: Cog | EarthEngine, years: Sequence[int] = ()) -> Source:
+    """The source that a recipe names, known to have these years if that costs nothing to know.
 
     Raises:
         InputError: if it cannot be opened as the recipe says.
+        SourceError: if a service is away, or lets nobody in.
     """
-    from hfaef.sources.cog import open_cog
+    match section:
+        case Cog():
+            from hfaef.sources.cog import open_cog
 
-    return open_cog(section)
+            return open_cog(section)
+        case EarthEngine():
+            from hfaef.sources import earthengine
+
+            return earthengine.open(section, years)

@@ -1,0 +1,79 @@
+"""How many requests may be under way at once, and how many may start in a minute."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from types import TracebackType
+
+MINUTE = 60.0
+"""Seconds over which starts are counted."""
+
+
+class Limit:
+    """A gate for threads, used as ``with limit: ...`` round each request.
+
+    Never more than `at_once` are inside, and in no span of 60 seconds do more than `per_minute`
+    enter; who comes too early waits.
+
+    Args:
+        at_once: requests under way at the same time, 1 or more.
+        per_minute: starts in any 60 seconds, 1 or more.
+        clock: seconds that never go back.
+        sleep: waits for so many seconds; by default until `close` at most.
+    """
+
+    def __init__(
+        self,
+        at_once: int,
+        per_minute: int,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] | None = None,
+    ) -> None:
+        if at_once < 1 or per_minute < 1:
+            raise ValueError(f"a limit of {at_once} at once and {per_minute} a minute lets none in")
+        self._places = threading.BoundedSemaphore(at_once)
+        self._starts: deque[float] = deque(maxlen=per_minute)
+        self._lock = threading.Lock()
+        self._clock = clock
+        self._closed = threading.Event()
+        self._sleep = sleep or self._closed.wait
+
+    def close(self) -> None:
+        """Let nobody in any more; who waits for the minute to pass raises ConnectionAbortedError."""
+        self._closed.set()
+
+    def __enter__(self) -> None:
+        self._places.acquire()
+        try:
+            self._wait()
+        except BaseException:
+            self._places.release()
+            raise
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._places.release()
+
+    def _wait(self) -> None:
+        start = self._reserve()
+        while not self._closed.is_set() and (wait := start - self._clock()) > 0:
+            self._sleep(wait)
+        if self._closed.is_set():
+            raise ConnectionAbortedError("closed before it was this request's turn")
+
+    def _reserve(self) -> float:
+        """When the next request may start; the place in time is taken."""
+        with self._lock:
+            start = self._clock()
+            if len(self._starts) == self._starts.maxlen:
+                start = max(start, self._starts[0] + MINUTE)
+            self._starts.append(start)
+            return start

@@ -1,0 +1,85 @@
+"""What one request may ask for: grids in Earth Engine's words, its limits, halves of a grid."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any, Literal
+
+from hfaef.grid import Grid
+from hfaef.quantize import BANDS
+
+MAX_BYTES = 50_331_648
+"""48 MiB of pixels: https://developers.google.com/earth-engine/reference/rest/v1/projects.image/computePixels"""
+
+MAX_SIDE = 32_768
+"""Pixels a side: https://developers.google.com/earth-engine/guides/usage"""
+
+MASK_BYTES = 1
+"""What Earth Engine counts beside the values, a band and pixel: https://github.com/google/Xee/issues/209"""
+
+Reader = Literal["pixels", "xee"]
+
+_BYTES_A_CODE: dict[Reader, int] = {
+    "pixels": 1,
+    # Xee unmasks with a 32-bit number, so the codes travel as 32-bit ones.
+    "xee": 4,
+}
+
+_UTM = re.compile(r"EPSG:32([67])(0[1-9]|[1-5][0-9]|60)")
+
+
+def max_pixels(reader: Reader) -> int:
+    """Pixels of 64 codes that one request may hold."""
+    return MAX_BYTES // (BANDS * (_BYTES_A_CODE[reader] + MASK_BYTES))
+
+
+def fits(grid: Grid, reader: Reader) -> bool:
+    """Whether one request may hold a grid."""
+    small = grid.height * grid.width <= max_pixels(reader)
+    return small and max(grid.height, grid.width) <= MAX_SIDE
+
+
+def halves(grid: Grid) -> tuple[Grid, Grid, int]:
+    """The two halves of a grid along its longer side, and the axis (1 rows, 2 columns) to join on.
+
+    Raises:
+        ValueError: if it is a single pixel.
+    """
+    a, b, c, d, e, f = grid.transform
+    if grid.height >= grid.width:
+        cut = grid.height // 2
+        if cut == 0:
+            raise ValueError("a single pixel has no halves")
+        rest = (a, b, c + b * cut, d, e, f + e * cut)
+        lower = replace(grid, transform=rest, height=grid.height - cut)
+        return replace(grid, height=cut), lower, 1
+    cut = grid.width // 2
+    rest = (a, b, c + a * cut, d, e, f + d * cut)
+    return replace(grid, width=cut), replace(grid, transform=rest, width=grid.width - cut), 2
+
+
+def utm_zone(crs: str) -> str | None:
+    """``32N`` of ``EPSG:32632``; None if it is not a UTM zone of WGS 84."""
+    found = _UTM.fullmatch(crs)
+    return f"{int(found[2])}{'N' if found[1] == '6' else 'S'}" if found else None
+
+
+def pixel_grid(grid: Grid) -> dict[str, Any]:
+    """A grid as a request names it.
+
+    https://developers.google.com/earth-engine/reference/rest/v1/PixelGrid
+    """
+    a, b, c, d, e, f = grid.transform
+    return {
+        "dimensions": {"width": grid.width, "height": grid.height},
+        "affineTransform": {
+            "scaleX": a,
+            "shearX": b,
+            "translateX": c,
+            "shearY": d,
+            "scaleY": e,
+            "translateY": f,
+        },
+        ("crsCode" if grid.crs.startswith("EPSG:") else "crsWkt"): grid.crs,
+    }

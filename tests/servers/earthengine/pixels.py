@@ -1,0 +1,104 @@
+"""``image:computePixels``: a grid and an expression to a NumPy file, within limits."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+
+from hfaef.grid import Grid, canonical_crs
+from servers.earthengine.errors import Refusal
+from servers.earthengine.graph import Graph
+from servers.earthengine.image import Canvas, Collection, Image
+from servers.earthengine.operations import operations
+from servers.earthengine.world import World
+
+# https://developers.google.com/earth-engine/reference/rest/v1/projects.image/computePixels
+MAX_BYTES = 50_331_648
+MAX_SIDE = 32_768
+MAX_BANDS = 1_024
+
+_AFFINE = ("scaleX", "shearX", "translateX", "shearY", "scaleY", "translateY")
+
+
+def compute_pixels(world: World, request: dict[str, Any], max_bytes: int = MAX_BYTES) -> bytes:
+    """An NPY file of shape (H, W), one field a band."""
+    _known(request, {"expression", "fileFormat", "grid", "workloadTag"})
+    if request.get("fileFormat") != "NPY":
+        raise Refusal(400, f"Not implemented here: the format {request.get('fileFormat')}.")
+    image = Graph(request["expression"], operations(world)).value()
+    if not isinstance(image, Image):
+        raise Refusal(400, "Expression does not evaluate to an image.")
+    if not image.names:
+        raise Refusal(400, "Image.computePixels: the image has no bands.")
+    grid = _grid(request.get("grid", {}))
+    _within_limits(image, grid, max_bytes)
+    raster = Canvas(grid).draw(image)
+    kind = raster.values.dtype
+    values = np.where(raster.mask, raster.values, kind.type(0))
+    table = np.ascontiguousarray(values.transpose(1, 2, 0))
+    record = np.dtype([(name, kind.newbyteorder("<")) for name in image.names])
+    buffer = io.BytesIO()
+    np.save(buffer, table.view(record)[..., 0])
+    return buffer.getvalue()
+
+
+def compute_value(world: World, request: dict[str, Any]) -> dict[str, Any]:
+    """The JSON of an expression's value."""
+    _known(request, {"expression", "workloadTag"})
+    return {"result": _shown(Graph(request["expression"], operations(world)).value())}
+
+
+def _shown(value: Any) -> Any:
+    match value:
+        case Image():
+            return value.info()
+        case Collection():
+            return {"type": "ImageCollection", "features": [i.info() for i in value.images]}
+        case list():
+            return [_shown(part) for part in value]
+        case dict():
+            return {key: _shown(part) for key, part in value.items()}
+        case None | bool() | int() | float() | str():
+            return value
+    raise Refusal(400, f"Not implemented here: showing a {type(value).__name__}.")
+
+
+def _known(table: dict[str, Any], keys: set[str]) -> None:
+    unknown = sorted(set(table) - keys)
+    if unknown:
+        raise Refusal(400, f"Not implemented here: the request's {', '.join(unknown)}.")
+
+
+def _grid(given: dict[str, Any]) -> Grid:
+    _known(given, {"dimensions", "affineTransform", "crsCode", "crsWkt"})
+    if ("crsCode" in given) == ("crsWkt" in given):
+        raise Refusal(400, "A grid has either a crsCode or a crsWkt.")
+    code = given.get("crsCode")
+    if code is not None and not code.startswith("EPSG:"):
+        raise Refusal(400, f"The CRS of a map projection could not be parsed: {code[:40]}.")
+    affine, size = given["affineTransform"], given["dimensions"]
+    _known(affine, set(_AFFINE))
+    _known(size, {"width", "height"})
+    a, b, c, d, e, f = (float(affine.get(name, 0)) for name in _AFFINE)
+    width, height = size["width"], size["height"]
+    if max(width, height) > MAX_SIDE:
+        raise Refusal(
+            400,
+            f"Pixel grid dimensions ({width}x{height}) must be less than or equal to {MAX_SIDE}.",
+        )
+    crs = code or canonical_crs(given["crsWkt"])
+    return Grid(crs, (a, b, c, d, e, f), height, width)
+
+
+def _within_limits(image: Image, grid: Grid, max_bytes: int) -> None:
+    if len(image.names) > MAX_BANDS:
+        raise Refusal(400, f"Too many bands ({len(image.names)}), more than {MAX_BANDS}.")
+    # One mask byte a band and pixel is counted beside the values.
+    size = len(image.names) * (image.dtype.itemsize + 1) * grid.height * grid.width
+    if size > max_bytes:
+        raise Refusal(
+            400,
+            f"Total request size ({size} bytes) must be less than or equal to {max_bytes} bytes.",
+        )
