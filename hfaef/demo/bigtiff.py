@@ -36,7 +36,7 @@ Order = Literal["bands", "blocks"]
 _SHORT, _LONG, _DOUBLE, _LONG8, _ASCII = 3, 4, 12, 16, 2
 _FORMATS = {_SHORT: "H", _LONG: "I", _DOUBLE: "d", _LONG8: "Q", _ASCII: "B"}
 
-_Chunk = tuple[int, int, int]
+Chunk = tuple[int, int, int]
 """Band, block row and block column."""
 
 
@@ -54,12 +54,25 @@ def write_tiff(
         side: pixels a side of the full image.
         order: of the chunks.
     """
-    given = list(levels)
+    packed = [_compressed(cells) for cells in levels]
+    write_chunks(path, packed, epsg=epsg, transform=transform, side=side, order=order)
+
+
+def write_chunks(
+    path: Path,
+    levels: list[dict[Chunk, bytes]],
+    *,
+    epsg: int,
+    transform: Affine,
+    side: int,
+    order: Order,
+) -> None:
+    """As `write_tiff`, of chunks that are compressed already."""
     sides = [side]
     while sides[-1] > 1:
         sides.append(-(-sides[-1] // 2))
     across = [-(-width // BLOCK) for width in sides]
-    chunks = [_compressed(given[n]) if n < len(given) else {} for n in range(len(sides))]
+    chunks = levels + [{}] * (len(sides) - len(levels))
     starts = [np.zeros(BANDS * count**2, np.uint64) for count in across]
     counts = [np.zeros(BANDS * count**2, np.uint32) for count in across]
     # The smallest overview comes first, as in every COG.
@@ -77,19 +90,19 @@ def write_tiff(
                 file.write(chunks[level][chunk])
 
 
-def _in_order(chunks: Iterable[_Chunk], order: Order) -> list[_Chunk]:
+def _in_order(chunks: Iterable[Chunk], order: Order) -> list[Chunk]:
     if order == "bands":
         return sorted(chunks)
     return sorted(chunks, key=lambda chunk: (chunk[1], chunk[2], chunk[0]))
 
 
-def _compressed(cells: Cells) -> dict[_Chunk, bytes]:
+def _compressed(cells: Cells) -> dict[Chunk, bytes]:
     per_block = BLOCK // CELL
     blocks: defaultdict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)
     for row, column in cells:
         blocks[row // per_block, column // per_block].append((row, column))
 
-    def compress(chunk: _Chunk) -> bytes:
+    def compress(chunk: Chunk) -> bytes:
         band, *block = chunk
         pixels = np.full((BLOCK, BLOCK), NODATA, np.int8)
         for place in blocks[block[0], block[1]]:
