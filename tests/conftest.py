@@ -103,6 +103,12 @@ def demo_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test meets what another one, or a user, left in the cache."""
+    monkeypatch.setenv("HFAEF_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
 @pytest.fixture
 def utm_grid() -> Grid:
     """A patch on no lattice, in the middle of a zone."""
