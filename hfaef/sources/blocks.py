@@ -29,8 +29,10 @@ from hfaef.sources.tiff import ZSTD, Level
 RUN_BYTES = 8_000_000
 """Bytes that one request asks for at most; a chunk has some 700,000."""
 
-GAP_BYTES = 4096
-"""Bytes between chunks that are fetched along rather than asked round: under 1 % of a chunk."""
+_GAP_BYTES = 16
+_GAP_SHARE = 0.01
+"""Bytes between chunks, in all and of the chunk that follows, that are fetched along rather than
+asked round; GDAL puts 8 between chunks of a COG."""
 
 NEIGHBOURS = 8
 """Blocks side by side that are fetched together: in a file that lies band after band, only the
@@ -109,7 +111,7 @@ def plan_runs(chunks: Iterable[Chunk]) -> list[Run]:
     group: list[Chunk] = []
     end = 0
     for chunk in sorted(chunks, key=lambda chunk: chunk.start):
-        apart = not 0 <= chunk.start - end <= GAP_BYTES
+        apart = not 0 <= chunk.start - end <= _GAP_BYTES + _GAP_SHARE * chunk.count
         if group and (apart or chunk.start + chunk.count - group[0].start > RUN_BYTES):
             runs.append(Run(group[0].start, end - group[0].start, tuple(group)))
             group = []

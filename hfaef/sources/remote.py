@@ -47,6 +47,7 @@ _SISTERS = {
 _CONNECT_SECONDS = 10.0
 _SILENT_SECONDS = 60.0
 _MOST_REDIRECTS = 3
+_SMALL_BYTES = 1 << 16
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
 
 
@@ -206,10 +207,7 @@ class Remote:
             self._require(response, path)
             yield response
         finally:
-            # A connection with unread bytes is of no use to the next request.
-            if response.length_remaining:
-                response.close()
-            response.release_conn()
+            _leave(response)
 
     def _get(self, address: str, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
         with self._lock:
@@ -226,7 +224,7 @@ class Remote:
         )
 
     def _redirect(self, response: urllib3.BaseHTTPResponse, address: str, path: str) -> str:
-        response.close()
+        _leave(response)
         target = urljoin(address, response.headers.get("Location", ""))
         parts, before = urlsplit(target), urlsplit(address)
         if parts.hostname not in self._hosts or (before.scheme, parts.scheme) == ("https", "http"):
@@ -296,6 +294,15 @@ class _Body:
             raise Transient(f"{self._path}: {_words(error)}") from error
         self._remote.count(len(content))
         return content
+
+
+def _leave(response: urllib3.BaseHTTPResponse) -> None:
+    """Give the connection of an answer back, or close it if many bytes are still to come."""
+    if response.length_remaining is not None and response.length_remaining <= _SMALL_BYTES:
+        response.drain_conn()
+    else:
+        response.close()
+    response.release_conn()
 
 
 def _pool(scheme: str, host: str, connections: int) -> urllib3.PoolManager:
