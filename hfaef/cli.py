@@ -46,6 +46,9 @@ SetOption = Annotated[
 ]
 
 
+_INTERRUPTED = 130
+
+
 @app.command()
 def build(
     recipe: RecipeArgument = None,
@@ -59,6 +62,13 @@ def build(
     ] = None,
     workers: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Reads and encoders at work at once.")
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDR",
+            help="Read and encode on a Dask cluster: `tcp://HOST:PORT`, or `local`.",
+        ),
     ] = None,
     allow_missing: Annotated[
         bool,
@@ -78,6 +88,7 @@ def build(
         out,
         limit=limit,
         threads=workers,
+        scheduler=scheduler,
         allow_missing=allow_missing,
     )
     summary = built.summary()
@@ -93,6 +104,37 @@ def build(
     )
     typer.echo(f"read it:    datasets.load_dataset({str(built.folder)!r})")
     typer.echo(f"check it:   hfaef check {built.folder}")
+
+
+@app.command()
+def plan(
+    recipe: RecipeArgument = None,
+    changes: SetOption = None,
+    limit: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Only N patches a year, for a trial.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a build would cost: requests, bytes, time and disk, from either source."""
+    from hfaef.plan import plan as run
+    from hfaef.recipe import read_recipe
+
+    found = run(read_recipe(recipe, changes or ()), limit=limit)
+    if as_json:
+        _print_json(found.summary())
+        return
+    years = ", ".join(map(str, found.years))
+    typer.echo(
+        f"{found.name}: {found.patches:,} patches ({years}), {found.disk_bytes / 1e9:,.2f} GB of "
+        f"disk ({found.staged_bytes / 1e9:,.2f} staged, {found.release_bytes / 1e9:,.2f} released)"
+    )
+    for cost in found.costs:
+        mark = "this recipe" if cost is found.costs[0] else "instead"
+        typer.echo(
+            f"{cost.source} ({mark}): {cost.units:,} units, {cost.requests:,} requests, "
+            f"{cost.bytes / 1e9:,.2f} GB, {cost.seconds / 60:,.1f} min or more"
+        )
+        typer.echo(f"  {cost.rests_on}")
 
 
 @app.command()
@@ -116,16 +158,22 @@ def status(folder: FolderArgument, as_json: JsonOption = False) -> None:
 
 @app.command()
 def check(
-    target: Annotated[Path, typer.Argument(metavar="TARGET", help="A release folder.")],
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="TARGET", help="A release folder, or OWNER/NAME[@VERSION] on the Hub."
+        ),
+    ],
     as_json: JsonOption = False,
 ) -> None:
     """Check that a release is whole and loads: hashes, columns, labels, splits, card."""
     from hfaef.check import check_folder
+    from hfaef.published import check_published, is_published
 
-    findings = check_folder(target)
+    findings = check_published(target) if is_published(target) else check_folder(Path(target))
     if as_json:
         rows = [{"path": finding.path, "problem": finding.problem} for finding in findings]
-        _print_json({"target": str(target), "findings": rows})
+        _print_json({"target": target, "findings": rows})
     else:
         for finding in findings:
             typer.echo(str(finding))
@@ -139,11 +187,164 @@ def check(
 
 
 @app.command()
+def diff(
+    before: Annotated[
+        str, typer.Argument(metavar="A", help="A release folder, or OWNER/NAME[@VERSION].")
+    ],
+    after: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Compare two releases: rows, labels, splits, files, bytes to send."""
+    from hfaef.diff import compare
+    from hfaef.published import open_release
+
+    found = compare(open_release(before), open_release(after))
+    if as_json:
+        _print_json(found.summary())
+        return
+    for line in found.lines():
+        typer.echo(line)
+    files = found.files
+    typer.echo(
+        f"files: {len(files.added)} new, {len(files.changed)} changed, {len(files.deleted)} gone, "
+        f"{len(files.unchanged)} the same; {files.bytes_to_send / 1e6:,.1f} MB to send at the most"
+    )
+    if not found.same:
+        typer.echo(f"the version after {before} would be a {found.verdict.level} one")
+
+
+@app.command()
+def push(
+    folder: FolderArgument,
+    repo_id: Annotated[str, typer.Argument(metavar="REPO_ID", help="OWNER/NAME on the Hub.")],
+    version: Annotated[
+        str | None,
+        typer.Option(
+            metavar="X.Y.Z", help="Publish as this version.", show_default="by what changed"
+        ),
+    ] = None,
+    private: Annotated[
+        bool, typer.Option("--private", help="Make a new repository private.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be sent, and as what.")
+    ] = False,
+    message: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Title of the commit.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Publish a release as an immutable version: one commit, checked, then tagged.
+
+    Run it again after an interruption or a failure: it goes on where it stopped.
+    """
+    from hfaef.push import push as run
+
+    pushed = run(
+        folder, repo_id, version=version, private=private, dry_run=dry_run, message=message
+    )
+    if as_json:
+        _print_json(pushed.summary())
+        return
+    for note in pushed.notes:
+        typer.echo(f"note: {note}", err=True)
+    if pushed.plan:
+        for line in pushed.plan.lines():
+            typer.echo(line)
+    typer.echo(f"{pushed.outcome}: {repo_id} v{pushed.version}, {pushed.url}")
+    if not dry_run:
+        typer.echo(
+            f"read it:    datasets.load_dataset({repo_id!r}, revision={'v' + pushed.version!r})"
+        )
+
+
+@app.command()
 def card(folder: FolderArgument) -> None:
     """Write README.md again from release.json."""
     from hfaef.card import write_card
 
     typer.echo(write_card(folder))
+
+
+@app.command("eval")
+def evaluate(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="TARGET", help="A release folder, or `REPO_ID[@VERSION]` on the Hub."
+        ),
+    ],
+    poolings: Annotated[
+        list[str] | None,
+        typer.Option("--pooling", metavar="NAME", help="One of the poolings; all by default."),
+    ] = None,
+    on: Annotated[
+        str,
+        typer.Option(
+            metavar="WHAT", help="Pool dequantized `values`, or stored `codes` as published."
+        ),
+    ] = "values",
+    features: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=PATH",
+            help="Other vectors to compare with: a Parquet or CSV table with `id`. Repeat for more.",
+        ),
+    ] = None,
+    probes: Annotated[
+        list[str] | None,
+        typer.Option("--probe", metavar="NAME", help="`knn` or `linear`; both by default."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write there instead of into the release.",
+            show_default="evaluation.json, for a release on the Hub",
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Score a release: neighbours and a linear probe in every split scheme.
+
+    Writes evaluation.json and the figures into the release, and its card again.
+    """
+    from hfaef.evaluate import evaluate as run
+    from hfaef.evaluate import summary
+
+    found = run(
+        target,
+        poolings=poolings or (),
+        on=on,
+        features=features or (),
+        probes=probes or ("knn", "linear"),
+        out=out,
+    )
+    if as_json:
+        _print_json(found.model_dump(mode="json"))
+        return
+    for line in summary(found):
+        typer.echo(line)
+
+
+@app.command()
+def show(
+    folder: FolderArgument,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="One PNG of all; the release stays as it is."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Draw a release: previews by label, map, balance. Adds them to it and its card."""
+    from hfaef.additions import write_figures
+
+    paths = write_figures(folder, out)
+    if as_json:
+        _print_json({"paths": [str(path) for path in paths]})
+        return
+    for path in paths:
+        typer.echo(path)
 
 
 @app.command()
@@ -205,16 +406,24 @@ def _fail(message: str, hint: str, code: int) -> int:
     return code
 
 
+def _interrupted() -> int:
+    return _fail(
+        "interrupted; what is staged is kept", "run the same command to go on", _INTERRUPTED
+    )
+
+
 def run() -> int:
     """Run a command; gives its exit code."""
     try:
-        return app(standalone_mode=False) or 0
+        code = int(app(standalone_mode=False) or 0)
+        # Typer makes a number of an interruption, and says nothing.
+        return _interrupted() if code == _INTERRUPTED else code
     except HfaefError as error:
         if os.environ.get("HFAEF_DEBUG") == "1":
             traceback.print_exc()
         return _fail(error.message, error.hint, error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        return _fail("interrupted; what is staged is kept", "run the same command to go on", 130)
+        return _interrupted()
     except typer.TyperException as error:
         return _fail(error.format_message(), "see `hfaef --help`", 2)
     except Exception as error:
@@ -226,4 +435,11 @@ def run() -> int:
 
 def main() -> None:
     """Entry point of the console script."""
-    sys.exit(run())
+    code = run()
+    crew = sys.modules.get("hfaef.crew")
+    if crew is not None and crew.left_behind():
+        # A read that hangs in a library cannot be stopped, and Python might wait for it.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)

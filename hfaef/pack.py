@@ -26,7 +26,9 @@ from hfaef.progress import Advance
 from hfaef.quantize import BANDS, Pooled, pool, signed_squares, to_stored, valid_mask
 from hfaef.release import (
     KINDS,
+    MISSING,
     File,
+    Missing,
     cell_folder,
     features,
     file_entry,
@@ -34,8 +36,8 @@ from hfaef.release import (
     shard_name,
     shuffled,
 )
-from hfaef.store import Outcome, Store, writing
-from hfaef.workers import ordered_map
+from hfaef.store import Outcome, StagedPixels, Store, writing
+from hfaef.workers import Spread
 
 ROW_GROUP_BYTES = 32_000_000
 """Bounds the memory of packing, and stays far below what the dataset viewer refuses (300 MB)."""
@@ -77,7 +79,7 @@ def pack(
     folder: Path,
     *,
     shard_bytes: int,
-    threads: int,
+    spread: Spread,
     advance: Advance,
 ) -> Packed:
     """Write the shards of all staged patches of a catalog.
@@ -87,7 +89,7 @@ def pack(
         store: holds their pixels.
         folder: an empty folder; gets ``data`` and ``pooled``.
         shard_bytes: size at which a shard is closed.
-        threads: encoders at work; the result is the same for any number.
+        spread: encodes rows, on threads or on many machines; the result is the same.
         advance: called for each row.
 
     Raises:
@@ -106,17 +108,14 @@ def pack(
     for patches in cells.values():
         patches.sort(key=lambda patch: shuffled(patch.id))
     rows = [patch for patches in cells.values() for patch in patches]
-    basis = _sample_basis(sorted(rows, key=lambda patch: shuffled(patch.id)), store, threads)
-
-    def encode(patch: Patch) -> Row:
-        codes = store.codes(patch)
-        return encode_row(patch, codes, outcomes[patch.year, patch.id], catalog, basis)
-
+    basis = _sample_basis(sorted(rows, key=lambda patch: shuffled(patch.id)), store, spread)
+    encode = _Encoder(store.pixels, catalog.label_names, basis)
     files: list[File] = []
     folders = in_folders(years, catalog.schemes)
     schemas = {kind: file_schema(kind, catalog.label_names, catalog.schemes) for kind in KINDS}
     for (place, split), patches in sorted(cells.items()):
-        encoded = ordered_map(encode, patches, threads)
+        staged = ((patch, outcomes[patch.year, patch.id]) for patch in patches)
+        encoded = spread(encode, staged)
         data = folder / f"data{place}"
         pooled = folder / f"pooled{place}"
         with writing(pooled), _Shard(pooled, 0, schemas["pooled"]) as vectors:
@@ -127,8 +126,56 @@ def pack(
     return Packed(tuple(sorted(files, key=lambda file: file.path)), basis)
 
 
+def missing_table(missing: Sequence[Missing]) -> pa.Table:
+    """The table of the patches that a release lacks."""
+    names = ("id", "label", "reason", "year")
+    types = (pa.string(), pa.string(), pa.string(), pa.int32())
+    return pa.Table.from_pylist(
+        [patch.model_dump() for patch in missing],
+        schema=pa.schema(list(zip(names, types, strict=True))),
+    )
+
+
+def write_missing(folder: Path, missing: Sequence[Missing]) -> File:
+    """Write `MISSING` into a release's folder; gives the manifest's line on it."""
+    path = folder / MISSING
+    with writing(path):
+        pq.write_table(missing_table(missing), path, compression="zstd")
+    return file_entry(folder, path, len(missing))
+
+
+@dataclass(frozen=True)
+class _Encoder:
+    """Reads and encodes staged patches; a value that can be sent to other machines."""
+
+    pixels: StagedPixels
+    label_names: tuple[str, ...]
+    basis: Basis
+
+    def __call__(self, staged: tuple[Patch, Outcome]) -> Row:
+        patch, outcome = staged
+        return encode_row(patch, self.pixels.read(patch), outcome, self.label_names, self.basis)
+
+
+@dataclass(frozen=True)
+class _Sampler:
+    """Reads some pixels of staged patches."""
+
+    pixels: StagedPixels
+
+    def __call__(self, patch: Patch) -> npt.NDArray[np.float64]:
+        codes = self.pixels.read(patch)
+        valid = codes[:, valid_mask(codes)]
+        step = max(valid.shape[1] // _BASIS_PIXELS, 1)
+        return signed_squares(valid[:, ::step][:, :_BASIS_PIXELS]).astype(np.float64)
+
+
 def encode_row(
-    patch: Patch, codes: npt.NDArray[np.int8], outcome: Outcome, catalog: Catalog, basis: Basis
+    patch: Patch,
+    codes: npt.NDArray[np.int8],
+    outcome: Outcome,
+    label_names: Sequence[str],
+    basis: Basis,
 ) -> Row:
     """The rows of a patch with these codes, int8 (64, H, W)."""
     pooled = pool(codes)
@@ -138,7 +185,7 @@ def encode_row(
         raise CatalogError(f"patch {patch.id}: {error}", "take it out of the catalog") from error
     common = {
         "id": patch.id,
-        "label": catalog.label_names.index(patch.label),
+        "label": label_names.index(patch.label),
         "year": patch.year,
         **patch.splits,
         "valid_fraction": pooled.valid_fraction,
@@ -254,16 +301,9 @@ def _settle(
         yield file_entry(root, named, rows)
 
 
-def _sample_basis(patches: Sequence[Patch], store: Store, threads: int) -> Basis:
+def _sample_basis(patches: Sequence[Patch], store: Store, spread: Spread) -> Basis:
     """The basis of previews, fitted to some pixels of some patches."""
-
-    def sample(patch: Patch) -> npt.NDArray[np.float64]:
-        codes = store.codes(patch)
-        valid = codes[:, valid_mask(codes)]
-        step = max(valid.shape[1] // _BASIS_PIXELS, 1)
-        return signed_squares(valid[:, ::step][:, :_BASIS_PIXELS]).astype(np.float64)
-
-    samples = list(ordered_map(sample, patches[:_BASIS_PATCHES], threads))
+    samples = list(spread(_Sampler(store.pixels), patches[:_BASIS_PATCHES]))
     return fit_basis(np.concatenate(samples, axis=1) if samples else np.zeros((BANDS, 1)))
 
 

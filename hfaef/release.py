@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hfaef.catalog import SPLITS
 from hfaef.errors import ReleaseError
+from hfaef.leakage import Leak
 from hfaef.quantize import BANDS
 from hfaef.store import MANIFEST
 
@@ -24,6 +25,9 @@ FORMAT = 1
 
 KINDS = ("data", "pooled")
 """Folders of a release: whole patches, and one vector a patch."""
+
+MISSING = "missing.parquet"
+"""A table of the patches that a release lacks; there is one only if it lacks some."""
 
 PACKAGES = ("hfaef", "datasets", "numpy", "pillow", "pyarrow", "pyproj", "rasterio")
 """Packages whose version may show in the bytes of a release."""
@@ -75,6 +79,14 @@ class Missing(Part):
     reason: str
 
 
+class Change(Part):
+    """A published version, as the card's changelog tells it."""
+
+    version: str
+    lines: tuple[str, ...]
+    """What is new in it; what matters first."""
+
+
 class PreviewBasis(Part):
     """`preview.Basis`: how previews were coloured."""
 
@@ -90,6 +102,10 @@ class Manifest(Part):
     name: str
     version: str | None = None
     """Given when it is published."""
+    repo: str | None = None
+    """``owner/name`` on the Hub, given when it is published."""
+    history: tuple[Change, ...] = ()
+    """Published versions, this one first; given when it is published."""
     recipe: dict[str, Any]
     """As of `Recipe.portable`."""
     recipe_sha256: str
@@ -103,7 +119,10 @@ class Manifest(Part):
     files: tuple[File, ...]
     """All but the card and the manifest itself."""
     missing: tuple[Missing, ...]
+    """The same as in `MISSING`."""
     preview: PreviewBasis
+    leakage: tuple[Leak, ...] = ()
+    """How near the splits of each scheme come to each other, in the first year."""
     notes: tuple[str, ...] = ()
 
 
@@ -120,17 +139,28 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST
     try:
-        content = json.loads(path.read_bytes())
+        content = path.read_bytes()
     except OSError as error:
         raise ReleaseError(
             f"{folder} holds no finished release (no {MANIFEST})", "hfaef build RECIPE --out DIR"
         ) from error
+    return parse_manifest(content, str(path))
+
+
+def parse_manifest(text: bytes, name: str) -> Manifest:
+    """The manifest that a text is; `name` says where it comes from.
+
+    Raises:
+        ReleaseError: if it is none, or of a newer format.
+    """
+    try:
+        content = json.loads(text)
     except ValueError as error:
-        raise ReleaseError(f"{path} is not JSON: {error}", "build the release again") from error
+        raise ReleaseError(f"{name} is not JSON: {error}", "build the release again") from error
     found = content.get("format") if isinstance(content, dict) else None
     if isinstance(found, int) and found > FORMAT:
         raise ReleaseError(
-            f"{path} has format {found}, newer than this hfaef knows", "pip install -U hfaef"
+            f"{name} has format {found}, newer than this hfaef knows", "pip install -U hfaef"
         )
     try:
         return Manifest.model_validate(content)
@@ -138,13 +168,20 @@ def read_manifest(folder: Path) -> Manifest:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise ReleaseError(
-            f"{path} is no manifest: {where}: {first['msg']}", "build the release again"
+            f"{name} is no manifest: {where}: {first['msg']}", "build the release again"
         ) from error
 
 
-def package_versions() -> dict[str, str]:
+def package_versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
     """Versions of what made a release."""
-    return {package: version(package) for package in PACKAGES}
+    return {package: version(package) for package in packages}
+
+
+def content_sha256(manifest: Manifest) -> str:
+    """What the rows of a release are known by: its shards, whatever is said of them beside."""
+    shards = [file for file in manifest.files if file.path.split("/", 1)[0] in KINDS]
+    lines = [f"{file.path} {file.sha256}\n" for file in sorted(shards, key=lambda f: f.path)]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def file_entry(folder: Path, path: Path, rows: int) -> File:

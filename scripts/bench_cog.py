@@ -250,7 +250,7 @@ def measure(name: str, url: str, world: Path, cache: Path) -> dict[str, float] |
 
 def needed(folder: Path, patches: list[Patch]) -> tuple[int, int, int, float]:
     """Distinct chunks, their bytes, the fewest requests, and seconds that zstd alone takes."""
-    from hfaef.sources.blocks import Chunk, plan_runs
+    from hfaef.sources.chunks import Chunk, plan_runs
     from hfaef.sources.tiff import read_header
 
     chunks: dict[str, set[Chunk]] = {}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hfaef.demo.bigtiff import CELL, Order, write_tiff
 from hfaef.demo.tiles import Tile
-from hfaef.sources.blocks import RUN_BYTES, Chunk, plan_runs
+from hfaef.sources.chunks import RUN_BYTES, Chunk, plan_runs
 from hfaef.sources.tiff import ZSTD, Header, read_header
 
 TILE = Tile(32, True, 1, 64)

@@ -1,365 +1,176 @@
-"""Blocks of tiles: each is fetched once, decoded once, and cut for all patches that need it.
+"""AEF's fixed geometry: the internal tiles (blocks) that a patch needs, known without any file.
 
-A block is an internal tile of all 64 bands, some 45 MB for the 256 KiB that a patch takes from it.
-So when a patch needs one, the parts of all patches that are expected are cut from each chunk as it
-arrives, and the chunk is dropped. Parts wait on a shelf until their patch is read. What was decoded
-before something failed is kept, and only the rest is fetched again.
+Tiles are 8,192 pixels of 10 m a side, anchored at easting 500,000 and the equator of each UTM
+zone, cut into blocks of 1,024 pixels (https://source.coop/tge-labs/aef). A block is the least
+that can be read: 64 chunks, one a band.
 """
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
-from itertools import chain
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
-from hfaef.errors import HfaefError, SourceError, Throttled, Transient
-from hfaef.grid import Grid
-from hfaef.quantize import BANDS, NODATA
-from hfaef.sources.remote import Changed, Found, Remote
-from hfaef.sources.shelf import Shelf
-from hfaef.sources.tiff import ZSTD, Level
+from hfaef.grid import WGS84, Float64, Grid, project, utm_crs
+from hfaef.sources.index import TileIndex
 
-RUN_BYTES = 8_000_000
-"""Bytes that one request asks for at most; a chunk has some 700,000."""
+BLOCK_METRES = 10_240.0
+TILE_BLOCKS = 8
+"""Blocks a side of a tile."""
 
-_GAP_BYTES = 16
-_GAP_SHARE = 0.01
-"""Bytes between chunks, in all and of the chunk that follows, that are fetched along rather than
-asked round; GDAL puts 8 between chunks of a COG."""
+_EASTING = 500_000.0
+_SOUTHERN_NORTHING = 10_000_000.0
+_HALF_ZONE = 3.05
+"""Degrees from a zone's middle to the end of its tiles' data, which reach a little beyond it."""
 
-NEIGHBOURS = 8
-"""Blocks side by side that are fetched together: in a file that lies band after band, only the
-chunks of neighbours lie side by side."""
-
-_RECENT_BYTES = 256 << 20
-"""Decoded blocks that are kept when nobody said what will be read."""
-
-Place = tuple[int, int, int]
-"""Level, block row and block column."""
-
-Who = tuple[Grid, int]
-"""A patch as a source knows it: its grid and the year."""
-
-Flat = npt.NDArray[np.intp]
-"""Places of pixels in a block, counted row by row."""
+Exists = Callable[["Tile"], bool]
 
 
-@dataclass(frozen=True)
-class Chunk:
-    """One band of one block in the file."""
-
-    start: int
-    count: int
-    place: Place
-    band: int
-
-
-@dataclass(frozen=True)
-class Run:
-    """Chunks that one request brings, in the order of the file."""
-
-    start: int
-    count: int
-    chunks: tuple[Chunk, ...]
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Tile:
-    """The file that blocks belong to."""
+    """A tile of the grid that all years share."""
 
-    path: str
-    found: Found
-    compression: int
-    levels: tuple[Level, ...]
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What was fetched for a patch, and for others along with it."""
-
-    requests: int = 0
-    received: int = 0
+    crs: str
+    """``EPSG:32632``"""
+    column: int
+    """Tiles east of easting 500,000."""
+    row: int
+    """Tiles north of the equator."""
 
 
-class Targets:
-    """Says for whom a block is cut.
+@dataclass(frozen=True, order=True)
+class Block:
+    """An internal tile."""
+
+    tile: Tile
+    column: int
+    """Blocks from the tile's western edge, 0 to 7."""
+    row: int
+    """Blocks from its southern edge, which is where AEF's files begin."""
+
+
+def block_of(grid: Grid) -> tuple[str, int, int]:
+    """CRS, column and row of the block that a grid's middle lies in, if its CRS is a tile's.
+
+    Patches with the same one share what is read; reading them one after another is best.
+    """
+    x, y = grid.at(grid.width / 2, grid.height / 2)
+    return grid.crs, *_lattice(grid.crs, float(x), float(y))
+
+
+def blocks_of(grids: Sequence[Grid], exists: Exists | None = None) -> list[Block]:
+    """The distinct blocks that these grids need, sorted; time grows with the number of grids.
+
+    A grid is looked up in its own zone as far as the zone's data reach, else in the zone that it
+    lies in.
 
     Args:
-        flats: for a place, those whose parts are to be cut, and which pixels of the block.
-        sure: whether a block at a place is needed in any case.
+        grids: in any CRS.
+        exists: whether there is such a tile; all by default.
     """
-
-    def __init__(
-        self,
-        flats: Callable[[Place], Mapping[Who, Flat]],
-        sure: Callable[[Place], bool],
-    ) -> None:
-        self.flats = flats
-        self.sure = sure
-
-
-def plan_runs(chunks: Iterable[Chunk]) -> list[Run]:
-    """Requests for these chunks: side by side in the file, in one as far as `RUN_BYTES` goes."""
-    runs: list[Run] = []
-    group: list[Chunk] = []
-    end = 0
-    for chunk in sorted(chunks, key=lambda chunk: chunk.start):
-        apart = not 0 <= chunk.start - end <= _GAP_BYTES + _GAP_SHARE * chunk.count
-        if group and (apart or chunk.start + chunk.count - group[0].start > RUN_BYTES):
-            runs.append(Run(group[0].start, end - group[0].start, tuple(group)))
-            group = []
-        group.append(chunk)
-        end = chunk.start + chunk.count
-    if group:
-        runs.append(Run(group[0].start, end - group[0].start, tuple(group)))
-    return runs
+    by_crs: dict[str, list[Grid]] = defaultdict(list)
+    for grid in grids:
+        by_crs[grid.crs].append(grid)
+    found: set[Block] = set()
+    for crs, some in by_crs.items():
+        x, y = _corners(some)
+        lon, lat = project(x, y, crs, WGS84)
+        for zone, rows in _zones(crs, lon, lat):
+            found.update(_blocks(zone, *project(x[rows], y[rows], crs, zone)))
+    return sorted(block for block in found if exists is None or exists(block.tile))
 
 
-@dataclass
-class _Load:
-    """A block that is being fetched, or was until something failed."""
+def tiles_of(index: TileIndex, year: int) -> dict[Tile, str]:
+    """The tiles of a year that an index names, with their paths from the year folder on."""
+    by_crs: dict[str, list[int]] = defaultdict(list)
+    entries, all_boxes = index.of_year(year)
+    for number, entry in enumerate(entries):
+        by_crs[entry.crs].append(number)
+    tiles = {}
+    for crs, numbers in by_crs.items():
+        boxes = all_boxes[numbers]
+        # The middle of the box round a tile lies in the tile.
+        lon, lat = (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2
+        places = zip(*project(lon, lat, WGS84, crs), strict=True)
+        for number, (x, y) in zip(numbers, places, strict=True):
+            column, row = _lattice(crs, float(x), float(y))
+            tile = Tile(crs, column // TILE_BLOCKS, row // TILE_BLOCKS)
+            tiles[tile] = entries[number].path
+    return tiles
 
-    place: Place
-    flats: Mapping[Who, Flat]
-    parts: dict[Who, npt.NDArray[np.int8]]
-    """Filled band by band: int8 (64, pixels)."""
-    waiting: set[int] = field(default_factory=lambda: set(range(BANDS)))
-    """Bands that are not there yet."""
-    decoded: dict[int, npt.NDArray[np.int8]] | None = None
-    """Whole bands, where they are kept."""
-    ended: threading.Event | None = None
-    """Set when the attempt that is under way ends; None if none is."""
-    error: Exception | None = None
-    """What the last attempt failed with."""
 
-
-class Blocks:
-    """Fetches blocks over a remote; used from many threads.
+def block_bytes(tile: Any, column: int, row: int) -> int:
+    """Bytes that a block of an open file (rasterio) takes there, all bands; 0 if it is sparse.
 
     Args:
-        remote: where files are.
-        shelf: where parts wait for their patch.
-        threads: requests under way at once; decoding happens in the same threads.
-        keep: whether decoded blocks are kept for a while, as nobody says what will be read.
+        tile: a GeoTIFF.
+        column: of the block, in the order of the file.
+        row: likewise.
     """
-
-    def __init__(self, remote: Remote, shelf: Shelf, threads: int, *, keep: bool = True) -> None:
-        self.keep = keep
-        self._remote = remote
-        self._shelf = shelf
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="hfaef-range")
-        self._lock = threading.Lock()
-        self._loads: dict[tuple[str, Place], _Load] = {}
-        self._recent: OrderedDict[tuple[str, Place], dict[int, npt.NDArray[np.int8]]]
-        self._recent = OrderedDict()
-
-    def close(self) -> None:
-        """End all threads; requests that did not start yet are dropped."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
-
-    def cut(self, tile: Tile, places: Sequence[Place], who: Who, targets: Targets) -> Cost:
-        """Have the parts of these blocks on the shelf: of this owner, under (path, place).
-
-        Raises:
-            Changed: if the file is another one than it was when it was opened.
-            SourceError: of the first thing that failed; the next call goes on from there.
-        """
-        cost = Cost()
-        while True:
-            with self._lock:
-                missing = [p for p in places if not self._shelf.has(who, (tile.path, p))]
-                missing = [p for p in missing if not self._from_recent(tile, p, who, targets)]
-                if not missing:
-                    return cost
-                mine, others = self._begin(tile, missing, who, targets)
-            if mine:
-                spent = self._run(tile, mine)
-                cost = Cost(cost.requests + spent.requests, cost.received + spent.received)
-            for load, ended in others:
-                ended.wait()
-                if load.error is not None:
-                    raise _again(load.error)
-
-    def _from_recent(self, tile: Tile, place: Place, who: Who, targets: Targets) -> bool:
-        bands = self._recent.get((tile.path, place))
-        if bands is None:
-            return False
-        self._recent.move_to_end((tile.path, place))
-        flat = targets.flats(place)[who]
-        part = np.stack([bands[band].take(flat) for band in range(BANDS)])
-        self._shelf.put(who, (tile.path, place), part)
-        return True
-
-    def _begin(
-        self, tile: Tile, missing: list[Place], who: Who, targets: Targets
-    ) -> tuple[list[_Load], list[tuple[_Load, threading.Event]]]:
-        """Loads that this thread shall do, and those that others are at."""
-        mine: list[_Load] = []
-        others: list[tuple[_Load, threading.Event]] = []
-        for place in dict.fromkeys(chain(missing, *map(self._beside(tile, targets), missing))):
-            load = self._loads.get((tile.path, place))
-            if load is not None and load.ended is not None:
-                if place in missing:
-                    others.append((load, load.ended))
-                continue
-            if load is None or (place in missing and who not in load.parts):
-                load = self._loads[tile.path, place] = self._new(place, targets)
-            load.ended, load.error = threading.Event(), None
-            mine.append(load)
-        return mine, others
-
-    def _beside(self, tile: Tile, targets: Targets) -> Callable[[Place], list[Place]]:
-        """Neighbours of a block in its row that will be needed anyway and are not there yet."""
-
-        def beside(place: Place) -> list[Place]:
-            level, row, column = place
-            width = tile.levels[level].starts.shape[2]
-            found: list[Place] = []
-            for steps in (range(column + 1, width), range(column - 1, -1, -1)):
-                for other in steps:
-                    if len(found) == NEIGHBOURS - 1 or not targets.sure((level, row, other)):
-                        break
-                    found.append((level, row, other))
-            return found
-
-        return beside
-
-    def _new(self, place: Place, targets: Targets) -> _Load:
-        flats = targets.flats(place)
-        parts = {who: np.empty((BANDS, flat.size), np.int8) for who, flat in flats.items()}
-        return _Load(place, flats, parts, decoded={} if self.keep else None)
-
-    def _run(self, tile: Tile, loads: list[_Load]) -> Cost:
-        """Fetch what these loads wait for."""
-        by_place = {load.place: load for load in loads}
-        runs = plan_runs(chain.from_iterable(_chunks(tile, load) for load in loads))
-        stop = threading.Event()
-        error: Exception | None = None
-        try:
-            futures = [self._pool.submit(self._fetch, tile, run, by_place, stop) for run in runs]
-            wait(futures)
-            error = _worst(futures)
-            requests = sum(not future.cancelled() for future in futures)
-            received = sum(
-                run.count
-                for run, done in zip(runs, futures, strict=True)
-                if not done.cancelled() and done.exception() is None
-            )
-        finally:
-            self._end(tile, loads, error)
-        errors = [load.error for load in loads if load.error is not None]
-        if errors:
-            raise errors[0]
-        return Cost(requests, received)
-
-    def _fetch(
-        self, tile: Tile, run: Run, loads: Mapping[Place, _Load], stop: threading.Event
-    ) -> None:
-        """Fetch a run and cut its chunks as they arrive."""
-        if stop.is_set():
-            return
-        try:
-            with self._remote.stream(tile.path, run.start, run.count, tile.found) as body:
-                position = run.start
-                for chunk in run.chunks:
-                    body.take(chunk.start - position)
-                    content = body.take(chunk.count)
-                    position = chunk.start + chunk.count
-                    _cut(loads[chunk.place], chunk, _decode(tile, chunk, content))
-        except (Throttled, Changed):
-            # Asking on would make it worse, or is in vain.
-            stop.set()
-            raise
-
-    def _end(self, tile: Tile, loads: list[_Load], error: Exception | None) -> None:
-        with self._lock:
-            for load in loads:
-                try:
-                    if load.waiting:
-                        load.error = error or Transient(f"{tile.path}: was not read to the end")
-                    else:
-                        del self._loads[tile.path, load.place]
-                        for who, part in load.parts.items():
-                            self._shelf.put(who, (tile.path, load.place), part)
-                        self._remember(tile, load)
-                except HfaefError as full:
-                    load.error = full
-                finally:
-                    if load.ended is not None:
-                        load.ended.set()
-                    load.ended = None
-
-    def _remember(self, tile: Tile, load: _Load) -> None:
-        if not load.decoded:
-            return
-        self._recent[tile.path, load.place] = load.decoded
-        size = next(iter(load.decoded.values())).nbytes * BANDS
-        while len(self._recent) > max(1, _RECENT_BYTES // size):
-            self._recent.popitem(last=False)
+    name = f"BLOCK_SIZE_{column}_{row}"
+    sizes = (tile.get_tag_item(name, "TIFF", bidx=band) for band in tile.indexes)
+    return sum(int(size or 0) for size in sizes)
 
 
-def _chunks(tile: Tile, load: _Load) -> list[Chunk]:
-    """Chunks that a load still waits for; those that are not in the file are cut here."""
-    number, row, column = load.place
-    level = tile.levels[number]
-    chunks = []
-    for band in sorted(load.waiting):
-        count = int(level.counts[band, row, column])
-        chunk = Chunk(int(level.starts[band, row, column]), count, load.place, band)
-        if count:
-            chunks.append(chunk)
-        else:
-            nothing = np.full(level.block_width * level.block_height, NODATA, np.int8)
-            _cut(load, chunk, nothing)
-    return chunks
+def _corners(grids: Iterable[Grid]) -> tuple[Float64, Float64]:
+    """x and y of the corners of grids, each (grids, 4)."""
+    shapes = np.array([(*grid.transform, grid.width, grid.height) for grid in grids])
+    a, b, c, d, e, f, width, height = (column[:, None] for column in shapes.T)
+    columns, rows = width * np.array([0, 1, 0, 1]), height * np.array([0, 0, 1, 1])
+    return a * columns + b * rows + c, d * columns + e * rows + f
 
 
-def _decode(tile: Tile, chunk: Chunk, content: bytes) -> npt.NDArray[np.int8]:
-    """The pixels of a chunk, int8, row by row."""
-    level = tile.levels[chunk.place[0]]
-    size = level.block_width * level.block_height
-    if tile.compression == ZSTD:
-        try:
-            content = pa.Codec("zstd").decompress(content, size, asbytes=False)
-        except (OSError, pa.ArrowException) as error:
-            raise Transient(f"{tile.path}: damaged bytes came") from error
-    if len(content) != size:
-        raise Transient(f"{tile.path}: damaged bytes came")
-    return np.frombuffer(content, np.int8)
+def _zones(crs: str, lon: Float64, lat: Float64) -> Iterator[tuple[str, npt.NDArray[np.intp]]]:
+    """UTM zones, and the numbers of the grids that have to be looked up there."""
+    west, east, north = lon.min(axis=1), lon.max(axis=1), lat.mean(axis=1) >= 0
+    inside = np.zeros(len(lon), dtype=bool)
+    if crs.startswith(("EPSG:326", "EPSG:327")):
+        middle = int(crs[-2:]) * 6 - 183
+        inside = (west >= middle - _HALF_ZONE) & (east <= middle + _HALF_ZONE)
+        partly = (west <= middle + _HALF_ZONE) & (east >= middle - _HALF_ZONE)
+        yield crs, np.flatnonzero(partly)
+    others: dict[str, list[int]] = defaultdict(list)
+    for number in np.flatnonzero(~inside & np.isfinite(lon).all(axis=1)):
+        latitude = 1.0 if north[number] else -1.0
+        for zone in {utm_crs(float(end), latitude) for end in (west[number], east[number])}:
+            if zone != crs:
+                others[zone].append(int(number))
+    for zone, numbers in sorted(others.items()):
+        yield zone, np.array(numbers)
 
 
-def _cut(load: _Load, chunk: Chunk, pixels: npt.NDArray[np.int8]) -> None:
-    for who, flat in load.flats.items():
-        # All places are within the block; another mode would copy once more.
-        pixels.take(flat, out=load.parts[who][chunk.band], mode="clip")
-    if load.decoded is not None:
-        load.decoded[chunk.band] = pixels
-    load.waiting.discard(chunk.band)
+def _blocks(crs: str, x: Float64, y: Float64) -> Iterator[Block]:
+    """The blocks under boxes round these corners, each (grids, 4)."""
+    if not len(x):
+        return
+    south = _south(crs)
+    left, right = ((edge - _EASTING) / BLOCK_METRES for edge in (x.min(axis=1), x.max(axis=1)))
+    low, high = ((edge - south) / BLOCK_METRES for edge in (y.min(axis=1), y.max(axis=1)))
+    left, low = np.floor(left).astype(int), np.floor(low).astype(int)
+    across = (np.ceil(right).astype(int) - left).max()
+    up = (np.ceil(high).astype(int) - low).max()
+    for right_by in range(across):
+        for up_by in range(up):
+            columns, rows = left + right_by, low + up_by
+            there = (columns < right) & (rows < high)
+            pairs = np.unique(np.stack([columns[there], rows[there]], axis=1), axis=0)
+            for column, row in pairs.tolist():
+                tile = Tile(crs, column // TILE_BLOCKS, row // TILE_BLOCKS)
+                yield Block(tile, column % TILE_BLOCKS, row % TILE_BLOCKS)
 
 
-def _worst(futures: Iterable[Future[None]]) -> Exception | None:
-    """The error that decides what to do: a change, a refusal, then any other."""
-    ended = [future for future in futures if not future.cancelled()]
-    errors = [error for future in ended if (error := future.exception()) is not None]
-    order = (Changed, Throttled)
-    errors.sort(key=lambda error: next((n for n, k in enumerate(order) if isinstance(error, k)), 9))
-    found = errors[0] if errors else None
-    if found is not None and not isinstance(found, Exception):
-        raise found
-    return found
+def _lattice(crs: str, x: float, y: float) -> tuple[int, int]:
+    """Column and row of the block that holds a place."""
+    return (
+        math.floor((x - _EASTING) / BLOCK_METRES),
+        math.floor((y - _south(crs)) / BLOCK_METRES),
+    )
 
 
-def _again(error: Exception) -> Exception:
-    """The same error for another thread: one object would gather the traces of all."""
-    if isinstance(error, Throttled):
-        return Throttled(error.message, error.hint, delay=error.delay)
-    if isinstance(error, SourceError):
-        return type(error)(error.message, error.hint)
-    return error
+def _south(crs: str) -> float:
+    return _SOUTHERN_NORTHING if crs.startswith("EPSG:327") else 0.0

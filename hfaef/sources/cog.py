@@ -72,9 +72,9 @@ class CogSource:
         if not origins:
             reason = f"no data there in {year}" if covered else f"outside every tile of {year}"
             raise Hopeless(reason)
-        requests, received = self._tiles.finish(grid, year)
+        cost = self._tiles.finish(grid, year)
         try:
-            return Pixels(codes, tuple(origins), resampled, requests, received)
+            return Pixels(codes, tuple(origins), resampled, cost.chunks, cost.received)
         except ValueError as error:
             raise Hopeless(f"{' and '.join(origins)}: {error}") from error
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +19,9 @@ from rasterio.windows import Window
 from hfaef.errors import Hopeless
 from hfaef.grid import Affine, Grid
 from hfaef.quantize import BANDS, NODATA
+from hfaef.sources.blocks import block_bytes
 from hfaef.sources.index import Entry, TileIndex
+from hfaef.sources.lookup import Cost
 from hfaef.workers import core_count
 
 _WINDOW = 1024
@@ -34,6 +38,10 @@ class FolderTiles:
         # Decoding is what takes time and memory; more reads than this do not make it faster.
         self.max_requests = 2 * core_count()
         self._root = root
+        self._lock = threading.Lock()
+        self._seen: set[tuple[str, int, int, int]] = set()
+        """Internal tiles that were read before: the system keeps them in memory."""
+        self._costs: defaultdict[tuple[Grid, int], Cost] = defaultdict(Cost)
 
     def expect(self, places: Iterable[tuple[Grid, int]], index: TileIndex) -> None:
         """As of `Tiles`; nothing is shared here."""
@@ -56,13 +64,34 @@ class FolderTiles:
             ):
                 _require_aef(tile, entry, path, overview)
                 transform = tuple(tile.transform)[:6]
-                yield FolderTile(tile, tile.crs.to_wkt(), transform, tile.width, tile.height)
+                yield FolderTile(
+                    self,
+                    entry.path,
+                    tile,
+                    tile.crs.to_wkt(),
+                    transform,
+                    tile.width,
+                    tile.height,
+                )
         except RasterioError as error:
             raise Hopeless(f"cannot read the tile {entry.path}: {error}") from error
 
-    def finish(self, grid: Grid, year: int) -> tuple[int, int]:  # noqa: ARG002
-        """As of `Tiles`; nothing was asked of a server."""
-        return 0, 0
+    def finish(self, grid: Grid, year: int) -> Cost:
+        """As of `Tiles`."""
+        with self._lock:
+            return self._costs.pop((grid, year), Cost())
+
+    def count(self, tile: FolderTile, grid: Grid, year: int, row: int, column: int) -> None:
+        """Take note of an internal tile that was read, if it is the first time."""
+        block = (tile.path, tile.width, row, column)
+        with self._lock:
+            if block in self._seen:
+                return
+            self._seen.add(block)
+        size = block_bytes(tile.dataset, column, row)
+        with self._lock:
+            more = Cost(BANDS if size else 0, size)
+            self._costs[grid, year] = self._costs[grid, year].plus(more)
 
     def close(self) -> None:
         """Nothing is kept open."""
@@ -72,6 +101,8 @@ class FolderTiles:
 class FolderTile:
     """As `lookup.Tile`."""
 
+    tiles: FolderTiles
+    path: str
     dataset: Any
     """Of rasterio."""
     crs: str
@@ -82,8 +113,8 @@ class FolderTile:
 
     def look_up(
         self,
-        grid: Grid,  # noqa: ARG002
-        year: int,  # noqa: ARG002
+        grid: Grid,
+        year: int,
         rows: npt.NDArray[np.intp],
         columns: npt.NDArray[np.intp],
         wanted: npt.NDArray[np.bool_],
@@ -91,7 +122,8 @@ class FolderTile:
         """As of `lookup.Tile`."""
         rows, columns = rows[wanted], columns[wanted]
         codes = np.empty((BANDS, rows.size), np.int8)
-        windows = rows // _WINDOW * (self.width // _WINDOW + 1) + columns // _WINDOW
+        across = self.width // _WINDOW + 1
+        windows = rows // _WINDOW * across + columns // _WINDOW
         for window in np.unique(windows):
             these = windows == window
             row, column = rows[these], columns[these]
@@ -99,6 +131,7 @@ class FolderTile:
             part = Window(left, top, int(column.max()) - left + 1, int(row.max()) - top + 1)
             values = self.dataset.read(window=part)
             codes[:, these] = values[:, row - top, column - left]
+            self.tiles.count(self, grid, year, *divmod(int(window), across))
         return codes
 
 

@@ -86,10 +86,11 @@ class TileIndex:
     ) -> None:
         self._paths = pa.array(paths, pa.string())
         self._crs = pa.array(crs, pa.string()).dictionary_encode()
-        of_year = np.asarray(list(years), np.int64)
-        self.years: frozenset[int] = frozenset(of_year.tolist())
+        self._of_year = np.asarray(list(years), np.int64)
+        self._boxes = boxes
         self._years = {
-            year: _make_year(np.flatnonzero(of_year == year), boxes) for year in self.years
+            year: _make_year(np.flatnonzero(self._of_year == year), boxes)
+            for year in set(self._of_year.tolist())
         }
 
     def __len__(self) -> int:
@@ -103,6 +104,11 @@ class TileIndex:
         tiles = self._years[year]
         around = shapely.box(west - _PAD, south - _PAD, east + _PAD, north + _PAD)
         return [self._entry(row) for row in np.unique(tiles.rows[tiles.tree.query(around)])]
+
+    def of_year(self, year: int) -> tuple[list[Entry], npt.NDArray[np.float64]]:
+        """All tiles of a year, and their boxes as they were given."""
+        rows = np.flatnonzero(self._of_year == year)
+        return [self._entry(row) for row in rows.tolist()], self._boxes[rows]
 
     def _entry(self, row: int) -> Entry:
         path = self._paths[int(row)].as_py()

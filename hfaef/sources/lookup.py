@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -54,6 +55,18 @@ class Tile(Protocol):
         """
 
 
+@dataclass(frozen=True)
+class Cost:
+    """What was fetched for a patch, and for others along with it."""
+
+    chunks: int = 0
+    received: int = 0
+
+    def plus(self, other: Cost) -> Cost:
+        """Both together."""
+        return Cost(self.chunks + other.chunks, self.received + other.received)
+
+
 class Tiles(Protocol):
     """A store of tiles; used from many threads."""
 
@@ -70,8 +83,8 @@ class Tiles(Protocol):
             SourceError: if it is not there, or is not AEF's.
         """
 
-    def finish(self, grid: Grid, year: int) -> tuple[int, int]:
-        """Forget a patch that was read; gives the requests and bytes that it took."""
+    def finish(self, grid: Grid, year: int) -> Cost:
+        """Forget a patch that was read; gives what was read for it."""
 
     def close(self) -> None:
         """Let go of files and connections."""

@@ -16,11 +16,11 @@ from hfaef.errors import Hopeless
 from hfaef.grid import Affine, Grid, project
 from hfaef.quantize import BANDS
 from hfaef.recipe import Cog
-from hfaef.sources.blocks import Blocks, Cost, Flat, Place, Targets, Tile, Who
 from hfaef.sources.cache import cache_folder, cache_key
+from hfaef.sources.chunks import Blocks, Flat, Place, Targets, Tile, Who
 from hfaef.sources.headers import keep_header, kept_header
 from hfaef.sources.index import NAME, Entry, TileIndex, download, find_index, read_index
-from hfaef.sources.lookup import candidates, locate
+from hfaef.sources.lookup import Cost, candidates, locate
 from hfaef.sources.remote import CONNECTIONS, Changed, Found, Remote, address_of
 from hfaef.sources.shelf import Shelf
 from hfaef.sources.tiff import FIRST_BYTES, Header, read_header
@@ -109,7 +109,7 @@ class ServedTiles:
         number = _number(opened.header, overview, entry)
         yield ServedTile(self, entry, overview, number, opened)
 
-    def finish(self, grid: Grid, year: int) -> tuple[int, int]:
+    def finish(self, grid: Grid, year: int) -> Cost:
         """As of `Tiles`."""
         who = (grid, year)
         with self._lock:
@@ -118,7 +118,7 @@ class ServedTiles:
             if self._expected[who] <= 0:
                 del self._expected[who]
                 self._shelf.drop(who)
-        return cost.requests, cost.received
+        return cost
 
     def close(self) -> None:
         """As of `Tiles`."""
@@ -159,10 +159,7 @@ class ServedTiles:
             raise _changed(tile.path, pinned)
         cost = self.blocks.cut(tile, places, who, targets)
         with self._lock:
-            before = self._costs[who]
-            self._costs[who] = Cost(
-                before.requests + cost.requests, before.received + cost.received
-            )
+            self._costs[who] = self._costs[who].plus(cost)
 
     def part(self, who: Who, path: str, place: Place) -> npt.NDArray[np.int8]:
         """A part from the shelf, int8 (64, pixels)."""
