@@ -39,7 +39,7 @@ from hfaef.release import (
 )
 from hfaef.retry import Policy
 from hfaef.scores import SCORES, read_evaluation
-from hfaef.sources import Source, open_source
+from hfaef.sources import Expectant, Source, open_source
 from hfaef.store import (
     MANIFEST,
     Outcome,
@@ -145,6 +145,9 @@ def _fetch(
             cluster, partial(open_source, recipe.source), store.pixels, policy, reads
         )
     patches = in_units(catalog.patches)
+    if cluster is None and isinstance(source, Expectant):
+        staged = {key for key, outcome in store.outcomes().items() if outcome.fetched}
+        source.expect([(p.grid, p.year) for p in patches if (p.year, p.id) not in staged])
     fetch(patches, crew, store, per_minute=_reads_per_minute(recipe.source), policy=policy)
 
 

@@ -21,6 +21,12 @@ WGS84 = "EPSG:4326"
 LATTICE = 10.0
 """Metres: AEF's pixel edges lie on multiples of it, in UTM."""
 
+EASTING = 500_000.0
+"""Metres: AEF's tiles and their overviews are laid out from the middle of a UTM zone."""
+
+_MOST_HALVINGS = 6
+"""Larger pixels do not fit between the equator and the origin of northings in the south."""
+
 _EDGE_POINTS = 9
 """Points on each edge of a patch for its bounds; straight edges are curved in lon/lat."""
 
@@ -89,6 +95,19 @@ class Grid:
         a, b, c, d, e, f = self.transform
         square = (a, b, d, e) == (LATTICE, 0, 0, -LATTICE)
         return square and c % LATTICE == 0 and f % LATTICE == 0
+
+    def overview(self) -> int:
+        """How often AEF's pixels are halved to give these: 0 for 10 m, 1 for 20 m, and so on.
+
+        Only for upright pixels of just such a size on the lattice of AEF's own overviews, which is
+        counted from easting 500,000 and the equator; 0 for all others.
+        """
+        a, b, c, d, e, f = self.transform
+        number = max(0, round(math.log2(abs(a) / LATTICE))) if a else 0
+        side = LATTICE * 2**number
+        upright = (a, b, d, abs(e)) == (side, 0, 0, side) and number <= _MOST_HALVINGS
+        along = (c - EASTING) % side == 0 and f % side == 0
+        return number if upright and along else 0
 
     def ring(self) -> list[tuple[float, float]]:
         """The corners in lon/lat (WGS 84), counter-clockwise for a north-up grid, closed."""

@@ -24,7 +24,7 @@ from hfaef.sources.blocks import (
     blocks_of,
     tiles_of,
 )
-from hfaef.sources.index import NAME, TileIndex, read_index
+from hfaef.sources.index import TileIndex, find_index
 from hfaef.workers import core_count
 
 BLOCK_BYTES = 33_000_000
@@ -228,7 +228,7 @@ def _on_this_machine(section: Cog | EarthEngine) -> tuple[Path, TileIndex | None
     if not isinstance(section, Cog) or "://" in section.root:
         return Path(), None
     root = Path(section.root)
-    return root, read_index(Path(section.index) if section.index else root / NAME)
+    return root, find_index(root, section.index)
 
 
 def _bytes_on_disk(root: Path, tiles: dict[Tile, str], blocks: Sequence[Block]) -> dict[Block, int]:

@@ -76,6 +76,7 @@ Scheme = Annotated[
     str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$"), AfterValidator(_free_name)
 ]
 SplitName = Annotated[Literal["train", "validation", "test"], BeforeValidator(_split_name)]
+HostName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.-]+$")]
 HttpAddress = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/@]+$")]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
@@ -126,21 +127,25 @@ class Table(Section):
     """``.parquet``, ``.csv`` or ``.geojson``."""
     size: int = Field(64, ge=1, le=4096)
     """Pixels a side of the patch round a point."""
-    resolution: Literal[10] = 10
-    """Metres a pixel."""
+    resolution: Literal[10, 20, 40, 80, 160, 320] = 10
+    """Metres a pixel; above 10, pixels are those of AEF's overviews."""
     labels: list[Label] | None = None
     schemes: list[Scheme] | None = None
     """Columns that hold split names; the column ``split``, if there is one, by default."""
 
 
 class Cog(Section):
-    """AEF's cloud-optimised GeoTIFFs in a folder."""
+    """AEF's cloud-optimised GeoTIFFs, in a folder or behind an address."""
 
     kind: Literal["cog"]
-    root: str
-    """The folder that holds ``aef_index.parquet`` and the year folders."""
+    root: str = "s3://us-west-2.opendata.source.coop/tge-labs/aef/v1/annual"
+    """The folder, or the ``s3://``, ``gs://`` or ``https://`` address, that holds
+    ``aef_index.parquet`` and the year folders; the published one by default:
+    https://source.coop/tge-labs/aef"""
     index: str | None = None
     """Another place of the index."""
+    hosts: list[HostName] = []
+    """Other hosts that the root's may send us to."""
 
 
 class EarthEngine(Section):
@@ -226,7 +231,14 @@ class Recipe(Section):
                 public = _public_url(source.pop(key))
                 if public:
                     source[key] = public
-        for key in ("project", "max_requests", "requests_per_minute", "workload_tag", "reader"):
+        for key in (
+            "project",
+            "max_requests",
+            "requests_per_minute",
+            "workload_tag",
+            "reader",
+            "hosts",
+        ):
             source.pop(key, None)
         return content
 

@@ -85,7 +85,7 @@ def inputs(recipe: Recipe, catalog: Catalog) -> dict[str, Any]:
         text = (patch.id, grid.crs, grid.transform, grid.height, grid.width)
         digest.update(repr(text).encode())
     # Neither changes a pixel.
-    speed = {"project", "max_requests", "requests_per_minute", "workload_tag", "reader"}
+    speed = {"project", "max_requests", "requests_per_minute", "workload_tag", "reader", "hosts"}
     return {
         "years": sorted(recipe.years),
         "source": recipe.source.model_dump(mode="json", exclude=speed, exclude_none=True),

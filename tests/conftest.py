@@ -128,6 +128,12 @@ def own_release(demo_release: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(demo_release, tmp_path / demo_release.name))
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test meets what another one, or a user, left in the cache."""
+    monkeypatch.setenv("HFAEF_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
 @pytest.fixture
 def utm_grid() -> Grid:
     """A patch on no lattice, in the middle of a zone."""

@@ -12,8 +12,9 @@ from conftest import World
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hfaef.demo.bigtiff import BLOCK
 from hfaef.demo.field import Field
-from hfaef.demo.tiles import BLOCK, TILE, Tile, write_store
+from hfaef.demo.tiles import TILE, Tile, write_store
 from hfaef.errors import Hopeless, InputError
 from hfaef.grid import WGS84, Grid, project
 from hfaef.quantize import NODATA

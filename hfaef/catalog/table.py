@@ -1,7 +1,7 @@
 """Patches that are rows of a table: points, boxes or geometries in lon/lat (WGS 84).
 
-Their grids lie on AEF's own lattice: in the UTM zone of the place, 10 m, edges on multiples of
-10 m.
+Their grids lie on AEF's own lattice, or that of its overviews: in the UTM zone of the place, edges
+on multiples of a pixel from easting 500,000 and the equator.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import shapely
 
 from hfaef.catalog import SPLITS, Catalog, Patch, label_names
 from hfaef.errors import CatalogError
-from hfaef.grid import WGS84, Grid, project, utm_crs
+from hfaef.grid import EASTING, WGS84, Grid, project, utm_crs
 from hfaef.recipe import Table
 
 _BOX = ("west", "south", "east", "north")
@@ -58,7 +58,7 @@ def read(section: Table, year: int) -> Catalog:
             raise CatalogError(f"{path}: row {number + 1} has no id or no label", "fill it in")
         patch = Patch(
             id=str(identity),
-            grid=_grid(path, str(identity), box, section.size),
+            grid=_grid(path, str(identity), box, section.size, section.resolution),
             label=str(label),
             splits={s: _split(path, str(identity), s, columns[s][number]) for s in schemes},
             year=year,
@@ -155,8 +155,8 @@ def _boxes(path: Path, columns: dict[str, list[Any]]) -> Iterable[Sequence[Any]]
     )
 
 
-def _grid(path: Path, identity: str, box: Sequence[Any], size: int) -> Grid:
-    """The grid on AEF's lattice round a point, or one that covers a box."""
+def _grid(path: Path, identity: str, box: Sequence[Any], size: int, side: int) -> Grid:
+    """The grid with pixels of this side on AEF's lattice round a point, or that covers a box."""
     where = f"{path}: patch {identity}"
     usable = len(box) == 4 and all(isinstance(v, (int, float)) and math.isfinite(v) for v in box)
     if not usable:
@@ -171,13 +171,17 @@ def _grid(path: Path, identity: str, box: Sequence[Any], size: int) -> Grid:
     crs = utm_crs((west + east) / 2, (south + north) / 2)
     lon, lat = np.array([west, west, east, east]), np.array([south, north, south, north])
     x, y = project(lon, lat, WGS84, crs)
+    x = (x - EASTING) / side
+    y = y / side
     if (west, south) == (east, north):
-        left = round(float(x[0]) / 10 - size / 2) * 10.0
-        top = round(float(y[0]) / 10 + size / 2) * 10.0
-        return Grid(crs, (10.0, 0.0, left, 0.0, -10.0, top), size, size)
-    left, right = math.floor(x.min() / 10), math.ceil(x.max() / 10)
-    bottom, top_row = math.floor(y.min() / 10), math.ceil(y.max() / 10)
-    height, width = max(top_row - bottom, 1), max(right - left, 1)
+        left, top = round(float(x[0]) - size / 2), round(float(y[0]) + size / 2)
+        height = width = size
+    else:
+        left, top = math.floor(x.min()), math.ceil(y.max())
+        height = max(top - math.floor(y.min()), 1)
+        width = max(math.ceil(x.max()) - left, 1)
     if max(height, width) > _MAX_SIDE:
         raise CatalogError(f"{where} is {height} x {width} pixels", f"keep to {_MAX_SIDE} a side")
-    return Grid(crs, (10.0, 0.0, left * 10.0, 0.0, -10.0, top_row * 10.0), height, width)
+    metres = float(side)
+    corner = EASTING + left * metres, top * metres
+    return Grid(crs, (metres, 0.0, corner[0], 0.0, -metres, corner[1]), height, width)

@@ -1,8 +1,8 @@
 """A store of AEF tiles in the format of the published ones, filled from a closed-form field.
 
 Format: https://source.coop/tge-labs/aef. BigTIFF, int8, zstd, planar separate, 1024 x 1024
-internal tiles, rows from south to north. Only what is asked for is written; the rest of a tile
-is sparse, which reads as nodata.
+internal tiles, rows from south to north, overviews. Only what is asked for is written; the rest of
+a tile is sparse, which reads as nodata.
 """
 
 from __future__ import annotations
@@ -12,25 +12,24 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
-import rasterio
 import shapely
 from rasterio.windows import Window
 
+from hfaef.demo.bigtiff import CELL, write_tiff
 from hfaef.demo.field import Field
+from hfaef.demo.overviews import overviews
 from hfaef.grid import LATTICE, WGS84, Grid, project
 from hfaef.quantize import BANDS, NODATA
 
 TILE = 8192
 """Pixels a side of a tile."""
-
-BLOCK = 1024
-"""Pixels a side of an internal tile."""
 
 IMAGE_TILES = 2
 """Tiles a side of the Earth Engine image that a tile is cut from."""
@@ -179,44 +178,27 @@ def _zone(longitude: float) -> int:
 
 def _write_tile(path: Path, tile: Tile, windows: list[Window], field: Field, year: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    blocks: dict[tuple[int, int], list[Window]] = defaultdict(list)
+    cells: defaultdict[tuple[int, int], npt.NDArray[np.int8]] = defaultdict(
+        lambda: np.full((BANDS, CELL, CELL), NODATA, np.int8)
+    )
     for window in windows:
-        for row in range(
-            window.row_off // BLOCK, (window.row_off + window.height - 1) // BLOCK + 1
-        ):
-            for column in range(
-                window.col_off // BLOCK, (window.col_off + window.width - 1) // BLOCK + 1
-            ):
-                block = Window(column * BLOCK, row * BLOCK, BLOCK, BLOCK)
-                blocks[row, column].append(window.intersection(block))
-    with rasterio.open(
+        rows = range(window.row_off // CELL, (window.row_off + window.height - 1) // CELL + 1)
+        columns = range(window.col_off // CELL, (window.col_off + window.width - 1) // CELL + 1)
+        for place in product(rows, columns):
+            cell = Window(place[1] * CELL, place[0] * CELL, CELL, CELL)
+            part = window.intersection(cell)
+            top, left = part.row_off - cell.row_off, part.col_off - cell.col_off
+            cells[place][:, top : top + part.height, left : left + part.width] = tile_codes(
+                tile, part, field, year
+            )
+    write_tiff(
         path,
-        "w",
-        driver="GTiff",
-        width=TILE,
-        height=TILE,
-        count=BANDS,
-        dtype="int8",
-        nodata=NODATA,
-        crs=tile.crs,
-        transform=rasterio.Affine(*tile.grid.transform),
-        tiled=True,
-        blockxsize=BLOCK,
-        blockysize=BLOCK,
-        interleave="band",
-        compress="zstd",
-        bigtiff="yes",
-        sparse_ok=True,
-        num_threads="all_cpus",
-    ) as dataset:
-        for (row, column), parts in sorted(blocks.items()):
-            block = np.full((BANDS, BLOCK, BLOCK), NODATA, dtype=np.int8)
-            for part in parts:
-                top, left = part.row_off - row * BLOCK, part.col_off - column * BLOCK
-                block[:, top : top + part.height, left : left + part.width] = tile_codes(
-                    tile, part, field, year
-                )
-            dataset.write(block, window=Window(column * BLOCK, row * BLOCK, BLOCK, BLOCK))
+        [cells, *overviews(cells, TILE)],
+        epsg=int(tile.crs.partition(":")[2]),
+        transform=tile.grid.transform,
+        side=TILE,
+        order="bands",
+    )
 
 
 def tile_codes(tile: Tile, window: Window, field: Field, year: int) -> npt.NDArray[np.int8]:

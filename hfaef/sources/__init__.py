@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -61,6 +61,14 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Let go of files and connections."""
+
+
+@runtime_checkable
+class Expectant(Protocol):
+    """A source that spends less if it is told beforehand what will be read."""
+
+    def expect(self, places: Iterable[tuple[Grid, int]]) -> None:
+        """Be told the grids and years, in any order."""
 
 
 def open_source(section: Cog | EarthEngine, years: Sequence[int] = ()) -> Source:

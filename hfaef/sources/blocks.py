@@ -88,18 +88,19 @@ def blocks_of(grids: Sequence[Grid], exists: Exists | None = None) -> list[Block
 def tiles_of(index: TileIndex, year: int) -> dict[Tile, str]:
     """The tiles of a year that an index names, with their paths from the year folder on."""
     by_crs: dict[str, list[int]] = defaultdict(list)
-    for number, entry in enumerate(index.entries.get(year, [])):
+    entries, all_boxes = index.of_year(year)
+    for number, entry in enumerate(entries):
         by_crs[entry.crs].append(number)
     tiles = {}
     for crs, numbers in by_crs.items():
-        boxes = index.boxes[year][numbers]
+        boxes = all_boxes[numbers]
         # The middle of the box round a tile lies in the tile.
         lon, lat = (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2
         places = zip(*project(lon, lat, WGS84, crs), strict=True)
         for number, (x, y) in zip(numbers, places, strict=True):
             column, row = _lattice(crs, float(x), float(y))
             tile = Tile(crs, column // TILE_BLOCKS, row // TILE_BLOCKS)
-            tiles[tile] = index.entries[year][number].path
+            tiles[tile] = entries[number].path
     return tiles
 
 

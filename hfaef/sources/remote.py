@@ -1,0 +1,337 @@
+"""Files of a web server or a public bucket: whole, or parts of them, over pooled connections.
+
+This is the only place that talks to a host that serves tiles. It asks no host but the root's own
+and those that are declared, retries nothing (`fetch` does), and sorts what goes wrong by what to do
+about it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Protocol
+from urllib.parse import quote, urljoin, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import urllib3
+from urllib3.exceptions import HTTPError
+
+from hfaef.errors import (
+    CredentialsError,
+    HfaefError,
+    Hopeless,
+    InputError,
+    Throttled,
+    Transient,
+)
+
+CONNECTIONS = 64
+"""Requests under way at once. S3 bears 5,500 a second for each prefix:
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance.html"""
+
+_REGIONS = {"us-west-2.opendata.source.coop": "us-west-2"}
+"""Of buckets that are known to be elsewhere than us-east-1."""
+
+_SISTERS = {
+    "data.source.coop": frozenset({"s3.us-west-2.amazonaws.com"}),
+    "s3.us-west-2.amazonaws.com": frozenset({"data.source.coop"}),
+}
+"""Hosts that serve the same files, by the host that may send us there."""
+
+_CONNECT_SECONDS = 10.0
+_SILENT_SECONDS = 60.0
+_MOST_REDIRECTS = 3
+_SMALL_BYTES = 1 << 16
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
+
+
+class Changed(Exception):
+    """A file is not the one any more that was read before."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What an answer tells of the file it is from."""
+
+    version: str
+    """ETag, else the time of the last change; empty if the server tells neither."""
+    size: int
+    """Bytes of the whole file; -1 if the server does not tell."""
+
+
+class Body(Protocol):
+    """Bytes on their way."""
+
+    def take(self, count: int) -> bytes:
+        """The next bytes, exactly so many.
+
+        Raises:
+            Transient: if fewer come.
+        """
+
+
+def address_of(root: str) -> str:
+    """The http(s) address of a root.
+
+    Args:
+        root: ``s3://BUCKET/PREFIX``, ``gs://BUCKET/PREFIX`` or ``http(s)://HOST/PREFIX``.
+
+    Raises:
+        InputError: if it is none of them, or holds a password.
+    """
+    parts = urlsplit(root)
+    if parts.username or parts.password or parts.query or parts.fragment or not parts.netloc:
+        raise InputError(
+            f"`source.root` {parts.scheme}://{parts.hostname} is no plain address",
+            "leave user, password and what follows `?` out",
+        )
+    path = quote(parts.path.strip("/"))
+    if parts.scheme in ("http", "https"):
+        return f"{parts.scheme}://{parts.netloc}/{path}".rstrip("/")
+    if parts.scheme == "s3":
+        # The path style: names of buckets with dots do not go with certificates for subdomains.
+        region = _REGIONS.get(parts.netloc) or os.environ.get("AWS_REGION", "us-east-1")
+        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+        host = endpoint or f"https://s3.{region}.amazonaws.com"
+    elif parts.scheme == "gs":
+        host = os.environ.get("STORAGE_EMULATOR_HOST") or "https://storage.googleapis.com"
+    else:
+        raise InputError(f"`source.root` {root} is no folder, s3://, gs:// or https:// address")
+    return f"{host.rstrip('/')}/{parts.netloc}/{path}".rstrip("/")
+
+
+class Remote:
+    """Files below one address; used from many threads.
+
+    Args:
+        base: the address, http or https.
+        hosts: other hosts that it may send us to.
+        connections: kept open.
+    """
+
+    def __init__(
+        self, base: str, hosts: Iterable[str] = (), connections: int = CONNECTIONS
+    ) -> None:
+        self.base = base
+        parts = urlsplit(base)
+        self._host = parts.hostname or ""
+        self._hosts = {self._host, *hosts} | _SISTERS.get(self._host, frozenset())
+        self._pool = _pool(parts.scheme, self._host, connections)
+        self._lock = threading.Lock()
+        self._let_in = False
+        """Whether some file was given, so that a refusal is about another one."""
+        self._in_parts = False
+        """Whether a part of a file was given."""
+        self.requests = 0
+        self.received = 0
+        """Bytes of bodies."""
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._pool.clear()
+
+    def part(self, path: str, start: int, count: int) -> tuple[bytes, Found]:
+        """Bytes of a file, or fewer if it ends before, and what file they are from.
+
+        Raises:
+            SourceError: of the kind that says what to do about it.
+        """
+        with self._ask(path, {"Range": f"bytes={start}-{start + count - 1}"}) as response:
+            found, first, last = self._partial(response, path)
+            if first != start or not start <= last <= start + count - 1:
+                raise Transient(f"{path}: other bytes came than were asked for")
+            return _Body(self, response, path).take(last - first + 1), found
+
+    @contextmanager
+    def stream(self, path: str, start: int, count: int, expected: Found) -> Iterator[Body]:
+        """Bytes of a file that was seen before, as they come.
+
+        Raises:
+            Changed: if the file is another one by now.
+            SourceError: of the kind that says what to do about it.
+        """
+        headers = {"Range": f"bytes={start}-{start + count - 1}"}
+        # If-Match never holds for a weak tag: RFC 9110, section 13.1.1.
+        if expected.version.startswith('"'):
+            headers["If-Match"] = expected.version
+        with self._ask(path, headers) as response:
+            found, first, last = self._partial(response, path)
+            if found != expected:
+                raise Changed
+            if (first, last) != (start, start + count - 1):
+                raise Transient(f"{path}: other bytes came than were asked for")
+            yield _Body(self, response, path)
+
+    @contextmanager
+    def whole(self, path: str, known: str = "") -> Iterator[tuple[Body, Found] | None]:
+        """A whole file, unless it is the version that is known.
+
+        Raises:
+            SourceError: of the kind that says what to do about it.
+        """
+        with self._ask(path, {"If-None-Match": known} if known else {}) as response:
+            if response.status == 304:
+                yield None
+            elif response.status != 200:
+                raise Hopeless(f"{path}: {self._host} answered {response.status}")
+            else:
+                size = int(response.headers.get("Content-Length", -1))
+                self._let_in = True
+                yield _Body(self, response, path), Found(_version(response), size)
+
+    def count(self, received: int) -> None:
+        """Take note of bytes."""
+        with self._lock:
+            self.received += received
+
+    @contextmanager
+    def _ask(self, path: str, headers: dict[str, str]) -> Iterator[urllib3.BaseHTTPResponse]:
+        """An answer that is none of the failures that can be told by its status."""
+        address = f"{self.base}/{path}"
+        try:
+            response = self._get(address, headers)
+            for _ in range(_MOST_REDIRECTS):
+                if response.status not in (301, 302, 303, 307, 308):
+                    break
+                address = self._redirect(response, address, path)
+                response = self._get(address, headers)
+        except (HTTPError, OSError) as error:
+            raise Transient(f"{path}: {_words(error)}") from error
+        try:
+            self._require(response, path)
+            yield response
+        finally:
+            _leave(response)
+
+    def _get(self, address: str, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
+        with self._lock:
+            self.requests += 1
+        return self._pool.request(
+            "GET",
+            address,
+            headers={"Accept-Encoding": "identity", "User-Agent": "hfaef", **headers},
+            redirect=False,
+            retries=False,
+            preload_content=False,
+            decode_content=False,
+            timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=_SILENT_SECONDS),
+        )
+
+    def _redirect(self, response: urllib3.BaseHTTPResponse, address: str, path: str) -> str:
+        _leave(response)
+        target = urljoin(address, response.headers.get("Location", ""))
+        parts, before = urlsplit(target), urlsplit(address)
+        if parts.hostname not in self._hosts or (before.scheme, parts.scheme) == ("https", "http"):
+            raise Hopeless(
+                f"{path}: {before.hostname} sends us to {parts.scheme}://{parts.hostname}, which "
+                "is not declared",
+                "name that host in `source.hosts` if you trust it",
+            )
+        return target
+
+    def _require(self, response: urllib3.BaseHTTPResponse, path: str) -> None:
+        """Raise unless there may be a file in this answer."""
+        status = response.status
+        if status in (200, 206, 304):
+            return
+        if status == 412:
+            raise Changed
+        raise self._failure(status, response, path)
+
+    def _failure(self, status: int, response: urllib3.BaseHTTPResponse, path: str) -> HfaefError:
+        words = f"{path}: {self._host} answered {status}"
+        if status in (429, 503):
+            return Throttled(words, delay=_delay(response.headers.get("Retry-After")))
+        if status >= 500 or status == 408:
+            return Transient(words)
+        if status == 401 or (status == 403 and not self._let_in):
+            return CredentialsError(words, "choose a `source.root` that is public")
+        if status in (403, 404, 410):
+            # S3 answers 403 for a file that is not there, to those who may not list.
+            return Hopeless(f"{path} is not there ({self._host} answered {status})")
+        return Hopeless(words)
+
+    def _partial(self, response: urllib3.BaseHTTPResponse, path: str) -> tuple[Found, int, int]:
+        """What file a part is from, its first and its last byte."""
+        if response.status != 206:
+            if self._in_parts:
+                raise Transient(f"{path}: the whole file came instead of a part")
+            raise InputError(
+                f"{self._host} gives whole files only, not the parts that a patch needs",
+                "name a server with byte ranges in `source.root`, or a folder with its tiles",
+            )
+        self._let_in = self._in_parts = True
+        told = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+        if not told:
+            raise Transient(f"{path}: the answer does not say which part it is")
+        first, last, size = (int(number) for number in told.groups())
+        return Found(_version(response), size), first, last
+
+
+class _Body:
+    """As `Body`, of one answer."""
+
+    def __init__(self, remote: Remote, response: urllib3.BaseHTTPResponse, path: str) -> None:
+        self._remote = remote
+        self._response = response
+        self._path = path
+
+    def take(self, count: int) -> bytes:
+        try:
+            content = self._response.read(count)
+            while len(content) < count:
+                more = self._response.read(count - len(content))
+                if not more:
+                    raise Transient(f"{self._path}: {count - len(content)} bytes are missing")
+                content += more
+        except (HTTPError, OSError) as error:
+            raise Transient(f"{self._path}: {_words(error)}") from error
+        self._remote.count(len(content))
+        return content
+
+
+def _leave(response: urllib3.BaseHTTPResponse) -> None:
+    """Give the connection of an answer back, or close it if many bytes are still to come."""
+    if response.length_remaining is not None and response.length_remaining <= _SMALL_BYTES:
+        response.drain_conn()
+    else:
+        response.close()
+    response.release_conn()
+
+
+def _pool(scheme: str, host: str, connections: int) -> urllib3.PoolManager:
+    proxy = None if proxy_bypass(host) else getproxies().get(scheme)
+    if proxy:
+        return urllib3.ProxyManager(proxy, maxsize=connections, block=True)
+    return urllib3.PoolManager(maxsize=connections, block=True)
+
+
+def _version(response: urllib3.BaseHTTPResponse) -> str:
+    return response.headers.get("ETag") or response.headers.get("Last-Modified") or ""
+
+
+def _delay(text: str | None) -> float | None:
+    """Seconds of a Retry-After, which is a number or a date."""
+    if not text:
+        return None
+    try:
+        return max(0.0, float(text))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):
+        return None
+
+
+def _words(error: BaseException) -> str:
+    """What went wrong on the way, without addresses and objects."""
+    name = type(error).__name__.removesuffix("Error")
+    text = str(error).partition(": ")[2] if "object at 0x" in str(error) else str(error)
+    return f"{name}: {text[:160]}"

@@ -1,0 +1,411 @@
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from conftest import World
+from test_cog import FIELD, GRIDS, YEAR, grid_box
+
+from hfaef.demo.overviews import mean_codes
+from hfaef.demo.tiles import write_store
+from hfaef.errors import (
+    CredentialsError,
+    Hopeless,
+    InputError,
+    SourceError,
+    Throttled,
+    Transient,
+)
+from hfaef.grid import Grid
+from hfaef.quantize import NODATA, dequantize
+from hfaef.recipe import Cog
+from hfaef.sources import Pixels, Source, open_source
+from hfaef.sources.cog import CogSource
+from hfaef.sources.remote import address_of
+from servers.files import SLOW_DOWN, Fault, FileServer, Request
+
+ON_LATTICE = GRIDS["on the lattice"]
+ACROSS = GRIDS["across four tiles"]
+
+CLUSTER = [
+    Grid("EPSG:32632", (10, 0, 600_000 + 70 * column, 0, -10, 5_300_000 - 90 * row), 12, 10)
+    for row in range(3)
+    for column in range(4)
+]
+"""Patches that share a block or two, some of them pixels, too."""
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    root = tmp_path_factory.mktemp("served")
+    write_store(root, FIELD, {YEAR: [*GRIDS.values(), *CLUSTER]})
+    return World(root, FIELD, YEAR)
+
+
+@pytest.fixture
+def server(world: World) -> Iterator[FileServer]:
+    with FileServer(world.root) as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def sources() -> Iterator[list[CogSource]]:
+    yield OPENED
+    while OPENED:
+        OPENED.pop().close()
+
+
+OPENED: list[CogSource] = []
+
+
+def opened(server: FileServer, **keys: object) -> CogSource:
+    source = open_source(Cog(kind="cog", root=server.url, **keys))
+    assert isinstance(source, CogSource)
+    OPENED.append(source)
+    return source
+
+
+def local(world: World) -> Source:
+    return open_source(Cog(kind="cog", root=str(world.root)))
+
+
+def patiently(source: CogSource, grid: Grid, tries: int = 40) -> Pixels:
+    """As an engine reads: what may pass is tried again."""
+    for _ in range(tries - 1):
+        try:
+            return source.read(grid, YEAR)
+        except (Transient, Throttled):
+            continue
+    return source.read(grid, YEAR)
+
+
+def tiles(request: Request) -> bool:
+    return request.path.endswith(".tiff")
+
+
+@pytest.mark.parametrize("expected", [False, True])
+@pytest.mark.parametrize("name", GRIDS)
+def test_a_served_tile_gives_what_the_file_gives(
+    world: World, server: FileServer, name: str, expected: bool
+) -> None:
+    source = opened(server)
+    if expected:
+        source.expect([(grid, YEAR) for grid in GRIDS.values()])
+    pixels, same = source.read(GRIDS[name], YEAR), local(world).read(GRIDS[name], YEAR)
+    assert np.array_equal(pixels.codes, same.codes)
+    assert pixels.resampled == same.resampled
+    assert [origin.partition("@")[0] for origin in pixels.origins] == list(same.origins)
+
+
+def test_rasterio_reads_the_same_bytes_from_a_server(world: World) -> None:
+    # In a process of its own: GDAL may hold Python's lock while it waits for an answer.
+    command = [sys.executable, "-m", "servers.files", str(world.root)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parent
+    ) as process:
+        url = process.stdout.readline().strip()
+        pixels = open_source(Cog(kind="cog", root=url)).read(ON_LATTICE, YEAR)
+        path = pixels.origins[0].partition("@")[0]
+        with rasterio.open(f"/vsicurl/{url}/{path}", driver="GTiff") as tile:
+            south_up = tile.read(window=tile.window(*grid_box(ON_LATTICE)))
+        process.stdin.close()
+    assert np.array_equal(pixels.codes, south_up[:, ::-1])
+
+
+def test_a_row_tells_the_tiles_etag(world: World, server: FileServer) -> None:
+    (origin,) = opened(server).read(ON_LATTICE, YEAR).origins
+    path, _, etag = origin.partition("@")
+    assert etag == server.etag(world.root / path).strip('"')
+
+
+class TestSharing:
+    def test_each_chunk_is_fetched_once_whatever_the_order_and_the_threads(
+        self, world: World, server: FileServer
+    ) -> None:
+        grids = [*CLUSTER, *GRIDS.values()]
+        random.Random(3).shuffle(grids)
+        source = opened(server)
+        source.expect([(grid, YEAR) for grid in grids])
+        with ThreadPoolExecutor(16) as pool:
+            read = list(pool.map(lambda grid: source.read(grid, YEAR), grids))
+        same = local(world)
+        assert all(
+            np.array_equal(pixels.codes, same.read(grid, YEAR).codes)
+            for grid, pixels in zip(grids, read, strict=True)
+        )
+        ranges = [request for request in server.requests if tiles(request)]
+        spans = sorted((r.path, *r.range) for r in ranges if r.range and r.range[0])
+        overlaps = [
+            (one, two) for one, two in pairwise(spans) if one[0] == two[0] and two[1] <= one[2]
+        ]
+        assert not overlaps
+        headers = Counter(r.path for r in ranges if r.range and not r.range[0])
+        assert set(headers.values()) == {1}
+
+    def test_patches_of_one_block_cost_as_much_as_one(self, server: FileServer) -> None:
+        source = opened(server)
+        source.expect([(grid, YEAR) for grid in CLUSTER])
+        first = source.read(CLUSTER[0], YEAR)
+        before = len(server.requests)
+        others = [source.read(grid, YEAR) for grid in CLUSTER[1:]]
+        assert first.received > 0
+        assert len(server.requests) - before <= 1
+        assert sum(pixels.received for pixels in others) <= first.received
+
+    def test_unannounced_patches_share_a_block_read_of_late(self, server: FileServer) -> None:
+        source = opened(server)
+        source.read(CLUSTER[0], YEAR)
+        before = len(server.requests)
+        assert source.read(CLUSTER[1], YEAR).received == 0
+        assert len(server.requests) == before
+
+    def test_a_header_is_fetched_once_for_all_builds(self, server: FileServer) -> None:
+        opened(server).read(ON_LATTICE, YEAR)
+        server.forget()
+        opened(server).read(ON_LATTICE, YEAR)
+        starts = [request.range[0] for request in server.requests if request.range]
+        assert starts
+        assert 0 not in starts
+
+    def test_a_patch_announced_twice_can_be_read_twice(self, server: FileServer) -> None:
+        source = opened(server)
+        source.expect([(ON_LATTICE, YEAR), (ON_LATTICE, YEAR)])
+        one, two = source.read(ON_LATTICE, YEAR), source.read(ON_LATTICE, YEAR)
+        assert np.array_equal(one.codes, two.codes)
+        assert two.received == 0
+
+    def test_parts_without_room_in_memory_wait_in_files(
+        self, world: World, server: FileServer
+    ) -> None:
+        source = opened(server)
+        source._tiles._shelf._room = 10_000
+        source.expect([(grid, YEAR) for grid in CLUSTER])
+        same = local(world)
+        for grid in CLUSTER:
+            assert np.array_equal(source.read(grid, YEAR).codes, same.read(grid, YEAR).codes)
+        source.close()
+        assert not list(Path(os.environ["HFAEF_CACHE"]).glob("parts-*"))
+
+
+class TestOverviews:
+    GRID = Grid("EPSG:32632", (20, 0, 600_000, 0, -20, 5_299_980), 10, 12)
+
+    def test_pixels_of_20_m_are_renormalised_means(self, world: World, server: FileServer) -> None:
+        pixels = opened(server).read(self.GRID, YEAR)
+        _, b, c, d, _, f = self.GRID.transform
+        fine = local(world).read(Grid(self.GRID.crs, (10, b, c, d, -10, f), 20, 24), YEAR).codes
+        vectors = dequantize(fine).reshape(64, 10, 2, 12, 2).sum(axis=(2, 4))
+        assert np.array_equal(pixels.codes, mean_codes(vectors, np.full((10, 12), 4.0)))
+        assert pixels.origins[0].endswith(" overview 20 m")
+        assert not pixels.resampled
+
+    @pytest.mark.parametrize("metres", [20, 40, 80, 160, 320])
+    def test_the_folder_gives_the_same(self, world: World, server: FileServer, metres: int) -> None:
+        left = 500_000 + (600_000 - 500_000) // metres * metres
+        top = 5_300_000 // metres * metres
+        grid = Grid("EPSG:32632", (metres, 0, left, 0, -metres, top), 4, 4)
+        one, two = opened(server).read(grid, YEAR), local(world).read(grid, YEAR)
+        assert np.array_equal(one.codes, two.codes)
+        assert (one.codes != NODATA).any()
+
+    def test_a_tile_without_overviews_is_named(self, tmp_path: Path) -> None:
+        from test_cog import one_tile_store
+
+        section = one_tile_store(tmp_path)
+        grid = Grid("EPSG:32632", (20, 0, 582_020, 0, -20, 64 * 81_920 + 400), 4, 4)
+        with pytest.raises(Hopeless, match=r"xtile-0-0\.tiff"):
+            open_source(section).read(grid, YEAR)
+
+
+class TestFaults:
+    @pytest.mark.parametrize(
+        ("fault", "kind", "words"),
+        [
+            (SLOW_DOWN, Throttled, "503"),
+            (Fault(429, {"Retry-After": "7"}), Throttled, "429"),
+            (Fault(500), Transient, "500"),
+            (Fault(reset=True), Transient, None),
+            (Fault(cut=10), Transient, None),
+            (Fault(declared=10), Transient, None),
+            (Fault(shift=1), Transient, "damaged"),
+            (Fault(headers={"Content-Range": "bytes 5-9/100"}), SourceError, None),
+            (Fault(headers={"Content-Range": "nonsense"}), Transient, "which part"),
+            (Fault(whole=True), Transient, "whole file"),
+            (Fault(404), Hopeless, "is not there"),
+            (Fault(403), Hopeless, "is not there"),
+            (Fault(401), CredentialsError, "401"),
+            (Fault(418), Hopeless, "418"),
+        ],
+    )
+    def test_what_goes_wrong_is_sorted_by_what_to_do(
+        self, server: FileServer, fault: Fault, kind: type[SourceError], words: str | None
+    ) -> None:
+        source = opened(server)
+        source.read(ACROSS, YEAR)
+        server.fail = lambda request: fault if tiles(request) and request.range[0] else None
+        with pytest.raises(kind, match=words) as caught:
+            source.read(ON_LATTICE, YEAR)
+        if fault.headers.get("Retry-After"):
+            assert caught.value.delay == 7
+        server.fail = lambda _: None
+        if kind in (Throttled, Transient):
+            assert source.read(ON_LATTICE, YEAR).codes.shape[0] == 64
+
+    def test_one_in_five_answers_wrong_and_no_pixel_is(
+        self, world: World, server: FileServer
+    ) -> None:
+        chance = random.Random(1)
+        faults = [SLOW_DOWN, Fault(500), Fault(reset=True), Fault(cut=2_000), Fault(declared=50)]
+
+        def fail(request: Request) -> Fault | None:
+            wrong = tiles(request) and chance.random() < 0.2
+            return chance.choice(faults) if wrong else None
+
+        server.fail = fail
+        source, same = opened(server), local(world)
+        grids = [*GRIDS.values(), *CLUSTER]
+        source.expect([(grid, YEAR) for grid in grids])
+        with ThreadPoolExecutor(8) as pool:
+            read = list(pool.map(lambda grid: patiently(source, grid), grids))
+        for grid, pixels in zip(grids, read, strict=True):
+            assert np.array_equal(pixels.codes, same.read(grid, YEAR).codes)
+
+    def test_what_came_before_a_failure_is_not_fetched_again(self, server: FileServer) -> None:
+        source = opened(server)
+        grid = GRIDS["in degrees"]
+        seen: list[int] = []
+
+        def fail(request: Request) -> Fault | None:
+            if tiles(request) and request.range[0]:
+                seen.append(request.range[0])
+                return Fault(500) if len(seen) % 3 == 0 else None
+            return None
+
+        server.fail = fail
+        patiently(source, grid)
+        failed = Counter(seen)
+        assert sum(failed.values()) <= len(failed) + sum(failed.values()) // 3 + 1
+
+    def test_a_server_without_ranges_stops_the_build(self, server: FileServer) -> None:
+        server.fail = lambda request: Fault(whole=True) if tiles(request) else None
+        source = opened(server)
+        with pytest.raises(InputError, match="whole files only"):
+            source.read(ON_LATTICE, YEAR)
+        assert server.sent < 50_000_000
+
+    def test_a_server_that_lets_nobody_in_stops_the_build(self, server: FileServer) -> None:
+        server.fail = lambda _: Fault(403)
+        with pytest.raises(CredentialsError, match="403"):
+            opened(server)
+
+    def test_nobody_listens(self) -> None:
+        with FileServer(Path()) as gone:
+            pass
+        with pytest.raises(Transient):
+            opened(gone)
+
+
+class TestTrust:
+    def test_a_redirect_to_another_host_is_not_followed(
+        self, world: World, server: FileServer
+    ) -> None:
+        with FileServer(world.root, host="127.0.0.2") as other:
+            source = opened(server)
+            server.fail = lambda request: Fault(302, {"Location": other.url + request.path})
+            with pytest.raises(Hopeless, match=r"sends us to http://127\.0\.0\.2") as caught:
+                source.read(ON_LATTICE, YEAR)
+            assert "source.hosts" in caught.value.hint
+            assert not other.requests
+
+    def test_a_redirect_to_a_declared_host_is_followed(
+        self, world: World, server: FileServer
+    ) -> None:
+        with FileServer(world.root, host="127.0.0.2") as other:
+            source = opened(server, hosts=["127.0.0.2"])
+            server.fail = lambda request: Fault(302, {"Location": other.url + request.path})
+            assert source.read(ON_LATTICE, YEAR).origins
+            assert other.requests
+
+    def test_a_circle_of_redirects_ends(self, server: FileServer) -> None:
+        source = opened(server)
+        server.fail = lambda request: Fault(302, {"Location": request.path})
+        with pytest.raises(Hopeless, match="302"):
+            source.read(ON_LATTICE, YEAR)
+
+    @pytest.fixture
+    def changing(self, world: World, tmp_path: Path) -> Iterator[FileServer]:
+        shutil.copytree(world.root, tmp_path / "copy")
+        with FileServer(tmp_path / "copy") as server:
+            yield server
+
+    def touch(self, server: FileServer) -> None:
+        for path in server.folder.rglob("*.tiff"):
+            os.utime(path, ns=(1, path.stat().st_mtime_ns + 1_000_000_000))
+
+    def test_a_tile_that_changes_during_a_build_is_noticed(self, changing: FileServer) -> None:
+        source = opened(changing)
+        source.read(ON_LATTICE, YEAR)
+        self.touch(changing)
+        with pytest.raises(Hopeless, match="was changed on the server"):
+            source.read(GRIDS["in degrees"], YEAR)
+
+    def test_a_tile_that_changed_between_builds_is_read_as_it_is_now(
+        self, changing: FileServer
+    ) -> None:
+        before = opened(changing).read(ON_LATTICE, YEAR)
+        self.touch(changing)
+        after = opened(changing).read(ON_LATTICE, YEAR)
+        assert np.array_equal(before.codes, after.codes)
+        assert before.origins != after.origins
+
+    @pytest.mark.parametrize(
+        "root",
+        ["ftp://host/x", "https://user:secret@host/x", "https://host/x?key=secret", "s3://"],
+    )
+    def test_a_root_that_is_no_plain_address_is_refused(self, root: str) -> None:
+        with pytest.raises(InputError) as caught:
+            address_of(root)
+        assert "secret" not in str(caught.value)
+
+    def test_buckets_have_addresses(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "STORAGE_EMULATOR_HOST"):
+            monkeypatch.delenv(name, raising=False)
+        published = Cog(kind="cog").root
+        assert address_of(published) == (
+            "https://s3.us-west-2.amazonaws.com/us-west-2.opendata.source.coop"
+            "/tge-labs/aef/v1/annual"
+        )
+        assert address_of("gs://alphaearth_foundations/satellite_embedding/v1/annual") == (
+            "https://storage.googleapis.com/alphaearth_foundations/satellite_embedding/v1/annual"
+        )
+
+
+def test_64_requests_are_under_way_at_once(world: World) -> None:
+    with FileServer(world.root, latency=0.05) as server:
+        source = opened(server)
+        grids = [GRIDS["in degrees"], ACROSS, GRIDS["across tiles"]]
+        with ThreadPoolExecutor(3) as pool:
+            list(pool.map(lambda grid: source.read(grid, YEAR), grids))
+        assert 32 < server.peak <= 64
+
+
+def test_threads_end_with_the_source(server: FileServer) -> None:
+    source = opened(server)
+    source.read(ON_LATTICE, YEAR)
+    source.close()
+    for thread in threading.enumerate():
+        if thread.name.startswith("hfaef-range"):
+            thread.join(5)
+            assert not thread.is_alive()
