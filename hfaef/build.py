@@ -18,6 +18,7 @@ from hfaef.recipe import Recipe
 from hfaef.release import (
     FORMAT,
     KINDS,
+    Form,
     Manifest,
     Missing,
     PreviewBasis,
@@ -121,7 +122,8 @@ def _missing(catalog: Catalog, outcomes: dict[tuple[int, str], Outcome]) -> tupl
         outcome = outcomes.get((patch.year, patch.id))
         if outcome is None or not outcome.fetched:
             reason = outcome.reason if outcome else "not tried"
-            missing.append(Missing(id=patch.id, year=patch.year, label=patch.label, reason=reason))
+            label = str(patch.label)
+            missing.append(Missing(id=patch.id, year=patch.year, label=label, reason=reason))
     return tuple(missing)
 
 
@@ -142,6 +144,7 @@ def _write_release(
             shard_bytes=int(recipe.pack.shard_bytes),
             threads=threads,
             advance=advance,
+            form=Form(recipe.pack.format, recipe.pack.codec),
         )
     manifest = _manifest(recipe, catalog, packed, missing)
     with writing(packing):

@@ -1,4 +1,4 @@
-"""From staged pixels to Parquet shards: the same bytes each time, however many threads.
+"""From staged pixels to shards, Parquet or WebDataset: the same bytes each time, however many threads.
 
 One row is one page and the embedding is the first column, so that a second release shares all
 rows that did not change with the first one in the Hub's content-addressed storage.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from hfaef import sheet
 from hfaef.catalog import Catalog, Patch
+from hfaef.codec import encode_raw
 from hfaef.errors import CatalogError
 from hfaef.preview import Basis, fit_basis, render
 from hfaef.progress import Advance
@@ -27,6 +28,7 @@ from hfaef.quantize import BANDS, Pooled, pool, signed_squares, to_stored, valid
 from hfaef.release import (
     KINDS,
     File,
+    Form,
     cell_folder,
     features,
     file_entry,
@@ -35,6 +37,7 @@ from hfaef.release import (
     shuffled,
 )
 from hfaef.store import Outcome, Store, writing
+from hfaef.webdataset import TarShard
 from hfaef.workers import ordered_map
 
 ROW_GROUP_BYTES = 64_000_000
@@ -60,7 +63,8 @@ class Row:
     @property
     def bytes(self) -> int:
         """What its pictures take; the rest is small."""
-        return sum(len(self.data[name]["bytes"]) for name in _PICTURES)
+        cells = [self.data[name] for name in _PICTURES]
+        return sum(len(cell["bytes"] if isinstance(cell, dict) else cell) for cell in cells)
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,7 @@ def pack(
     shard_bytes: int,
     threads: int,
     advance: Advance,
+    form: Form | None = None,
 ) -> Packed:
     """Write the shards of all staged patches of a catalog.
 
@@ -89,11 +94,13 @@ def pack(
         shard_bytes: size at which a shard is closed.
         threads: encoders at work; the result is the same for any number.
         advance: called for each row.
+        form: Parquet with sheets by default.
 
     Raises:
         FolderError: if the disk is full.
         ReleaseError: if staged pixels are damaged.
     """
+    form = form or Form()
     outcomes = store.outcomes()
     cells: dict[tuple[str, str], list[Patch]] = defaultdict(list)
     years = sorted({patch.year for patch in catalog.patches})
@@ -110,17 +117,25 @@ def pack(
 
     def encode(patch: Patch) -> Row:
         codes = store.codes(patch)
-        return encode_row(patch, codes, outcomes[patch.year, patch.id], catalog, basis)
+        return encode_row(patch, codes, outcomes[patch.year, patch.id], catalog, basis, form)
 
     files: list[File] = []
     folders = in_folders(years, catalog.schemes)
-    schemas = {kind: file_schema(kind, catalog.label_names, catalog.schemes) for kind in KINDS}
+    names = (catalog.label_names, catalog.schemes)
+    schemas = {kind: file_schema(kind, *names, form) for kind in KINDS}
+
+    def open_shard(place: Path, number: int) -> _Shard | TarShard:
+        if form.format == "webdataset":
+            return TarShard(place, number, classes=bool(catalog.label_names))
+        return _Shard(place, number, schemas["data"])
+
     for (place, split), patches in sorted(cells.items()):
         encoded = ordered_map(encode, patches, threads)
         data = folder / f"data{place}"
         vectors: list[dict[str, Any]] = []
-        shards = list(_write_shards(encoded, data, schemas["data"], shard_bytes, vectors, advance))
-        files += _settle(folder, data, split, shards, folders=folders)
+        shards = list(_write_shards(encoded, data, open_shard, shard_bytes, vectors, advance))
+        suffix = form.suffix("data")
+        files += _settle(folder, data, split, shards, folders=folders, suffix=suffix)
         pooled = folder / f"pooled{place}"
         with writing(pooled), _Shard(pooled, 0, schemas["pooled"]) as shard:
             shard.write(vectors)
@@ -129,7 +144,12 @@ def pack(
 
 
 def encode_row(
-    patch: Patch, codes: npt.NDArray[np.int8], outcome: Outcome, catalog: Catalog, basis: Basis
+    patch: Patch,
+    codes: npt.NDArray[np.int8],
+    outcome: Outcome,
+    catalog: Catalog,
+    basis: Basis,
+    form: Form | None = None,
 ) -> Row:
     """The rows of a patch with these codes, int8 (64, H, W)."""
     pooled = pool(codes)
@@ -139,13 +159,19 @@ def encode_row(
         raise CatalogError(f"patch {patch.id}: {error}", "take it out of the catalog") from error
     common = {
         "id": patch.id,
-        "label": catalog.label_names.index(patch.label),
+        "label": catalog.number_of(patch.label),
         "year": patch.year,
         **patch.splits,
-        "valid_fraction": pooled.valid_fraction,
+        # As Parquet's float32 holds it, so that all formats hold the same number.
+        "valid_fraction": float(np.float32(pooled.valid_fraction)),
     }
+    stored = to_stored(codes)
+    if form is not None and form.codec == "raw":
+        common |= {"height": patch.grid.height, "width": patch.grid.width}
     data = {
-        "embedding": {"bytes": sheet.encode(to_stored(codes)), "path": f"{patch.id}.png"},
+        "embedding": encode_raw(stored)
+        if form is not None and form.codec == "raw"
+        else {"bytes": sheet.encode(stored), "path": f"{patch.id}.png"},
         "preview": {"bytes": render(codes, basis), "path": f"{patch.id}.jpg"},
         "crs": patch.grid.crs,
         "transform": patch.grid.transform,
@@ -157,9 +183,11 @@ def encode_row(
     return Row({**common, **data}, {**common, **_vectors(pooled)})
 
 
-def file_schema(kind: str, label_names: Sequence[str], schemes: Sequence[str]) -> pa.Schema:
+def file_schema(
+    kind: str, label_names: Sequence[str], schemes: Sequence[str], form: Form | None = None
+) -> pa.Schema:
     """Arrow schema of a shard, with what `datasets` and GeoParquet readers look for."""
-    schema: pa.Schema = features(kind, label_names, schemes).arrow_schema
+    schema: pa.Schema = features(kind, label_names, schemes, form).arrow_schema
     for scheme in schemes:
         # What pyarrow makes of a folder's name; plain strings would make it refuse the folder.
         place = schema.get_field_index(scheme)
@@ -187,10 +215,12 @@ class _Shard:
         self._schema = schema
         leaves = _leaf_names(schema)
         plain = [leaf for leaf in leaves if leaf.split(".")[0] not in _PICTURES]
+        raw = {"embedding"} & set(leaves)  # a sheet's leaves lie below its column
+        packed = {*plain, *raw}
         self._writer = pq.ParquetWriter(
             self.path,
             schema,
-            compression={leaf: "zstd" if leaf in plain else "none" for leaf in leaves},
+            compression={leaf: "zstd" if leaf in packed else "none" for leaf in leaves},
             use_dictionary=False,
             write_statistics=plain,
             write_page_index=True,
@@ -214,7 +244,7 @@ class _Shard:
 def _write_shards(
     rows: Iterable[Row],
     folder: Path,
-    schema: pa.Schema,
+    open_shard: Callable[[Path, int], _Shard | TarShard],
     shard_bytes: int,
     vectors: list[dict[str, Any]],
     advance: Advance,
@@ -227,7 +257,7 @@ def _write_shards(
     row = next(source, None)
     number = 0
     while row is not None:
-        with writing(folder), _Shard(folder, number, schema) as shard:
+        with writing(folder), open_shard(folder, number) as shard:
             size = 0
             while row is not None and size < shard_bytes:
                 group: list[dict[str, Any]] = []
@@ -246,11 +276,18 @@ def _write_shards(
 
 
 def _settle(
-    root: Path, folder: Path, split: str, shards: list[tuple[Path, int]], *, folders: bool
+    root: Path,
+    folder: Path,
+    split: str,
+    shards: list[tuple[Path, int]],
+    *,
+    folders: bool,
+    suffix: str = ".parquet",
 ) -> Iterator[File]:
     """Give shards their names, now that their number is known."""
     for number, (path, rows) in enumerate(shards):
-        named = folder / shard_name(split, number, len(shards), folders=folders)
+        named = folder / shard_name(split, number, len(shards), folders=folders, suffix=suffix)
+        named.parent.mkdir(exist_ok=True)
         path.replace(named)
         yield file_entry(root, named, rows)
 

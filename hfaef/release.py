@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from hfaef import codec
 from hfaef.catalog import SPLITS
 from hfaef.errors import ReleaseError
 from hfaef.quantize import BANDS
@@ -19,7 +21,7 @@ from hfaef.store import MANIFEST
 if TYPE_CHECKING:
     import datasets
 
-FORMAT = 1
+FORMAT = codec.FORMAT
 """Version of the rows' schema and of the meaning of their values."""
 
 KINDS = ("data", "pooled")
@@ -27,6 +29,18 @@ KINDS = ("data", "pooled")
 
 PACKAGES = ("hfaef", "datasets", "numpy", "pillow", "pyarrow", "pyproj", "rasterio")
 """Packages whose version may show in the bytes of a release."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """How rows lie in files."""
+
+    format: Literal["parquet", "webdataset"] = "parquet"
+    codec: Literal["png", "raw"] = "png"
+
+    def suffix(self, kind: str) -> str:
+        """Of the shards of a kind; pooled vectors are a table in every form."""
+        return ".tar" if self.format == "webdataset" and kind == "data" else ".parquet"
 
 
 class Part(BaseModel):
@@ -106,6 +120,12 @@ class Manifest(Part):
     preview: PreviewBasis
     notes: tuple[str, ...] = ()
 
+    @property
+    def form(self) -> Form:
+        """How its rows lie in files."""
+        packing = self.recipe.get("pack", {})
+        return Form(packing.get("format", "parquet"), packing.get("codec", "png"))
+
 
 def manifest_bytes(manifest: Manifest) -> bytes:
     """The content of ``release.json``, the same for the same manifest."""
@@ -183,20 +203,27 @@ def split_glob(
     split: str,
     years: Sequence[int],
     schemes: Sequence[str],
+    suffix: str = ".parquet",
 ) -> str:
     """The pattern of the files that hold a split of a scheme in a year."""
     if not in_folders(years, schemes):
-        return f"{kind}/{split}-*.parquet"
+        return f"{kind}/{split}/*.tar" if suffix == ".tar" else f"{kind}/{split}-*.parquet"
     parts = [str(year)] if len(years) > 1 else []
     parts += [f"{name}={split}" if name == scheme else f"{name}=*" for name in schemes] or [
         "split=train"
     ]
-    return "/".join([kind, *parts, "*.parquet"])
+    return "/".join([kind, *parts, f"*{suffix}"])
 
 
-def shard_name(split: str, number: int, count: int, *, folders: bool) -> str:
+def shard_name(
+    split: str, number: int, count: int, *, folders: bool, suffix: str = ".parquet"
+) -> str:
     """The name of a shard in its folder."""
-    return f"{number:05d}.parquet" if folders else f"{split}-{number:05d}-of-{count:05d}.parquet"
+    if folders:
+        return f"{number:05d}{suffix}"
+    if suffix == ".tar":
+        return f"{split}/{number:05d}.tar"
+    return f"{split}-{number:05d}-of-{count:05d}.parquet"
 
 
 def config_names(
@@ -223,8 +250,10 @@ def make_configs(
     configs = []
     for number, (name, kind, year, scheme) in enumerate(config_names(years, schemes)):
         splits = []
+        tar = any(file.path.startswith(f"{kind}/") and file.path.endswith(".tar") for file in files)
         for split in SPLITS:
-            glob = split_glob(kind, year, scheme, split, years, schemes)
+            suffix = ".tar" if tar else ".parquet"
+            glob = split_glob(kind, year, scheme, split, years, schemes, suffix)
             held = [file for file in files if matches(file.path, glob)]
             rows = sum(file.rows for file in held)
             if rows:
@@ -253,14 +282,20 @@ def matches(path: str, glob: str) -> bool:
     return len(parts) == len(patterns) and all(map(fnmatchcase, parts, patterns))
 
 
-def features(kind: str, label_names: Sequence[str], schemes: Sequence[str]) -> datasets.Features:
-    """Columns of a release in the order of its files, as `datasets` types them."""
+def features(
+    kind: str, label_names: Sequence[str], schemes: Sequence[str], form: Form | None = None
+) -> datasets.Features:
+    """Columns of a release's rows in their order, as `datasets` types them.
+
+    Without label names a label is a number to predict.
+    """
     from datasets import ClassLabel, Features, Image, List, Value
 
+    label = ClassLabel(names=list(label_names)) if label_names else Value("float64")
     if kind == "pooled":
         vectors: dict[str, Any] = {
             "id": Value("string"),
-            "label": ClassLabel(names=list(label_names)),
+            "label": label,
             "year": Value("int32"),
             **{scheme: Value("string") for scheme in schemes},
             "valid_fraction": Value("float32"),
@@ -268,14 +303,17 @@ def features(kind: str, label_names: Sequence[str], schemes: Sequence[str]) -> d
             "stats": List(Value("float32"), length=4 * BANDS),
         }
         return Features(vectors)
+    raw = form is not None and form.codec == "raw"
+    shape = {"height": Value("int32"), "width": Value("int32")} if raw else {}
     return Features(
         {
-            "embedding": Image(),
+            "embedding": Value("binary") if raw else Image(),
             "preview": Image(),
             "id": Value("string"),
-            "label": ClassLabel(names=list(label_names)),
+            "label": label,
             "year": Value("int32"),
             **{scheme: Value("string") for scheme in schemes},
+            **shape,
             "crs": Value("string"),
             "transform": List(Value("float64"), length=6),
             "bounds": List(Value("float64"), length=4),
@@ -285,6 +323,20 @@ def features(kind: str, label_names: Sequence[str], schemes: Sequence[str]) -> d
             "source": List(Value("string")),
         }
     )
+
+
+def sample_features(columns: datasets.Features) -> datasets.Features:
+    """How `datasets` reads the same rows from a WebDataset: members, of which `json` is a record."""
+    from datasets import ClassLabel, Features, Value
+
+    # https://huggingface.co/docs/hub/datasets-webdataset
+    members = {"jpg": columns["preview"]}
+    rest = {name: kind for name, kind in columns.items() if name not in ("embedding", "preview")}
+    if isinstance(rest["label"], ClassLabel):
+        members["cls"] = rest.pop("label")
+    rest["geometry"] = Value("string")
+    about = {"__key__": Value("string"), "__url__": Value("string")}
+    return Features({**members, "json": rest, "png": columns["embedding"], **about})
 
 
 def shown_first(columns: datasets.Features) -> datasets.Features:
