@@ -231,7 +231,7 @@ def edited(change: Callable[[dict[str, object]], object]) -> Callable[[Members],
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (renamed("_", ".5_"), "dot"),
+        (renamed("__", ".5__"), "dot"),
         (renamed(".png", ".PNG"), "upper case"),
         (renamed("_", "X_"), "whose key is not made of"),
         (renamed(".png", ".npy"), "no member of a sample"),
