@@ -14,10 +14,8 @@ from hfaef.release import (
     KINDS,
     Config,
     Manifest,
-    features,
+    loaded_features,
     read_manifest,
-    sample_features,
-    shown_first,
 )
 from hfaef.store import replace_file, writing
 
@@ -69,10 +67,7 @@ def _dataset_info(config: Config, manifest: Manifest) -> dict[str, Any]:
     from datasets.info import DatasetInfosDict
     from huggingface_hub import DatasetCardData
 
-    names = (manifest.label_names, manifest.schemes)
-    columns = features(config.kind, *names, manifest.form)
-    tar = manifest.form.format == "webdataset"
-    columns = sample_features(columns) if tar else shown_first(columns)
+    columns = loaded_features(config.kind, manifest)
     # The one public way to the form that `datasets` reads back.
     card = DatasetCardData()
     DatasetInfosDict({config.name: DatasetInfo(features=columns)}).to_dataset_card_data(card)

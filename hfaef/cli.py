@@ -116,16 +116,22 @@ def status(folder: FolderArgument, as_json: JsonOption = False) -> None:
 
 @app.command()
 def check(
-    target: Annotated[Path, typer.Argument(metavar="TARGET", help="A release folder.")],
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="TARGET", help="A release folder, or OWNER/NAME[@VERSION] on the Hub."
+        ),
+    ],
     as_json: JsonOption = False,
 ) -> None:
     """Check that a release is whole and loads: hashes, columns, labels, splits, card."""
     from hfaef.check import check_folder
+    from hfaef.published import check_published, is_published
 
-    findings = check_folder(target)
+    findings = check_published(target) if is_published(target) else check_folder(Path(target))
     if as_json:
         rows = [{"path": finding.path, "problem": finding.problem} for finding in findings]
-        _print_json({"target": str(target), "findings": rows})
+        _print_json({"target": target, "findings": rows})
     else:
         for finding in findings:
             typer.echo(str(finding))
@@ -136,6 +142,78 @@ def check(
         )
     if findings:
         raise typer.Exit(1)
+
+
+@app.command()
+def diff(
+    before: Annotated[
+        str, typer.Argument(metavar="A", help="A release folder, or OWNER/NAME[@VERSION].")
+    ],
+    after: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Compare two releases: rows, labels, splits, files, bytes to send."""
+    from hfaef.diff import compare
+    from hfaef.published import open_release
+
+    found = compare(open_release(before), open_release(after))
+    if as_json:
+        _print_json(found.summary())
+        return
+    for line in found.lines():
+        typer.echo(line)
+    files = found.files
+    typer.echo(
+        f"files: {len(files.added)} new, {len(files.changed)} changed, {len(files.deleted)} gone, "
+        f"{len(files.unchanged)} the same; {files.bytes_to_send / 1e6:,.1f} MB to send at the most"
+    )
+    if not found.same:
+        typer.echo(f"the version after {before} would be a {found.verdict.level} one")
+
+
+@app.command()
+def push(
+    folder: FolderArgument,
+    repo_id: Annotated[str, typer.Argument(metavar="REPO_ID", help="OWNER/NAME on the Hub.")],
+    version: Annotated[
+        str | None,
+        typer.Option(
+            metavar="X.Y.Z", help="Publish as this version.", show_default="by what changed"
+        ),
+    ] = None,
+    private: Annotated[
+        bool, typer.Option("--private", help="Make a new repository private.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be sent, and as what.")
+    ] = False,
+    message: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Title of the commit.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Publish a release as an immutable version: one commit, checked, then tagged.
+
+    Run it again after an interruption or a failure: it goes on where it stopped.
+    """
+    from hfaef.push import push as run
+
+    pushed = run(
+        folder, repo_id, version=version, private=private, dry_run=dry_run, message=message
+    )
+    if as_json:
+        _print_json(pushed.summary())
+        return
+    for note in pushed.notes:
+        typer.echo(f"note: {note}", err=True)
+    if pushed.plan:
+        for line in pushed.plan.lines():
+            typer.echo(line)
+    typer.echo(f"{pushed.outcome}: {repo_id} v{pushed.version}, {pushed.url}")
+    if not dry_run:
+        typer.echo(
+            f"read it:    datasets.load_dataset({repo_id!r}, revision={'v' + pushed.version!r})"
+        )
 
 
 @app.command()

@@ -7,6 +7,7 @@ HfaefError                exit 1   anything below
 |   `-- FolderError                a folder that holds something else, or cannot hold more
 |-- IncompleteError       exit 3   finished, but some patches are missing
 |-- ReleaseError          exit 1   a release is not what its manifest says
+|-- HubError              exit 1   the Hub refuses, or does not answer
 `-- SourceError           exit 1   a source did not give a patch
     |-- Throttled                  over a quota: wait, then ask again
     |-- Transient                  5xx, reset, truncated, timed out: ask again
@@ -63,6 +64,10 @@ class IncompleteError(HfaefError):
 
 class ReleaseError(HfaefError):
     """A release is not what its manifest says."""
+
+
+class HubError(HfaefError):
+    """The Hub refuses, or does not answer."""
 
 
 class SourceError(HfaefError):

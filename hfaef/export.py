@@ -78,7 +78,7 @@ def export(
             (partial / path).parent.mkdir(parents=True, exist_ok=True)
             write_cog(partial / path, row, manifest, compression)
         plain = {name: row[name] for name in ("id", "year", *manifest.schemes, "geometry")}
-        return {**plain, "label": _label(row, manifest), "path": path}
+        return {**plain, "label": manifest.label_of(row["label"]), "path": path}
 
     with progress("export", manifest.rows) as advance:
         for entry in ordered_map(write, read_rows(release, manifest), threads or core_count()):
@@ -116,7 +116,7 @@ def write_cog(path: Path, row: dict[str, Any], manifest: Manifest, compression: 
         overview_resampling="NEAREST",
         tags={
             "id": row["id"],
-            "label": str(_label(row, manifest)),
+            "label": str(manifest.label_of(row["label"])),
             "year": str(row["year"]),
             **{scheme: row[scheme] for scheme in manifest.schemes},
             "meaning": "q = value - 127; x = sign(q) * (q / 127.5) ** 2; 255 is nodata",
@@ -148,11 +148,6 @@ def _write_table(
     }
     table = pa.table(columns).replace_schema_metadata({"geo": json.dumps(geo)})
     pq.write_table(table, path, compression="zstd")
-
-
-def _label(row: dict[str, Any], manifest: Manifest) -> str | float:
-    number = row["label"]
-    return manifest.label_names[number] if manifest.label_names else float(number)
 
 
 def _path(row: dict[str, Any], manifest: Manifest, places: dict[int, str]) -> str:

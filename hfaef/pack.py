@@ -40,7 +40,7 @@ from hfaef.store import Outcome, Store, writing
 from hfaef.webdataset import TarShard
 from hfaef.workers import ordered_map
 
-ROW_GROUP_BYTES = 64_000_000
+ROW_GROUP_BYTES = 32_000_000
 """Bounds the memory of packing, and stays far below what the dataset viewer refuses (300 MB)."""
 
 _BASIS_PATCHES = 400
@@ -132,14 +132,13 @@ def pack(
     for (place, split), patches in sorted(cells.items()):
         encoded = ordered_map(encode, patches, threads)
         data = folder / f"data{place}"
-        vectors: list[dict[str, Any]] = []
-        shards = list(_write_shards(encoded, data, open_shard, shard_bytes, vectors, advance))
+        pooled = folder / f"pooled{place}"
+        with writing(pooled), _Shard(pooled, 0, schemas["pooled"]) as vectors:
+            written = _write_shards(encoded, data, open_shard, shard_bytes, vectors, advance)
+            shards = list(written)
         suffix = form.suffix("data")
         files += _settle(folder, data, split, shards, folders=folders, suffix=suffix)
-        pooled = folder / f"pooled{place}"
-        with writing(pooled), _Shard(pooled, 0, schemas["pooled"]) as shard:
-            shard.write(vectors)
-        files += _settle(folder, pooled, split, [(shard.path, len(vectors))], folders=folders)
+        files += _settle(folder, pooled, split, [(vectors.path, vectors.rows)], folders=folders)
     return Packed(tuple(sorted(files, key=lambda file: file.path)), basis)
 
 
@@ -246,12 +245,12 @@ def _write_shards(
     folder: Path,
     open_shard: Callable[[Path, int], _Shard | TarShard],
     shard_bytes: int,
-    vectors: list[dict[str, Any]],
+    vectors: _Shard,
     advance: Advance,
 ) -> Iterator[tuple[Path, int]]:
     """Write rows into shards of about this size; gives each one's path and rows.
 
-    The pooled rows are added to `vectors`.
+    The pooled rows go to `vectors`, as many a row group.
     """
     source = iter(rows)
     row = next(source, None)
@@ -260,16 +259,16 @@ def _write_shards(
         with writing(folder), open_shard(folder, number) as shard:
             size = 0
             while row is not None and size < shard_bytes:
-                group: list[dict[str, Any]] = []
+                group: list[Row] = []
                 held = 0
                 limit = min(ROW_GROUP_BYTES, shard_bytes - size)
                 while row is not None and held < limit:
-                    group.append(row.data)
-                    vectors.append(row.pooled)
+                    group.append(row)
                     held += row.bytes
                     advance("")
                     row = next(source, None)
-                shard.write(group)
+                shard.write([packed.data for packed in group])
+                vectors.write([packed.pooled for packed in group])
                 size += held
         yield shard.path, shard.rows
         number += 1

@@ -206,6 +206,8 @@ class Demo(Section):
     root: Path
     seed: int = 0
     patches: int = Field(240, ge=20, le=400)
+    years: list[Annotated[int, Field(ge=FIRST_YEAR, le=2100)]] = Field([2018], min_length=1)
+    """Years of its tiles."""
 
 
 class Recipe(Section):

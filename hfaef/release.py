@@ -89,6 +89,14 @@ class Missing(Part):
     reason: str
 
 
+class Change(Part):
+    """A published version, as the card's changelog tells it."""
+
+    version: str
+    lines: tuple[str, ...]
+    """What is new in it; what matters first."""
+
+
 class PreviewBasis(Part):
     """`preview.Basis`: how previews were coloured."""
 
@@ -104,6 +112,10 @@ class Manifest(Part):
     name: str
     version: str | None = None
     """Given when it is published."""
+    repo: str | None = None
+    """``owner/name`` on the Hub, given when it is published."""
+    history: tuple[Change, ...] = ()
+    """Published versions, this one first; given when it is published."""
     recipe: dict[str, Any]
     """As of `Recipe.portable`."""
     recipe_sha256: str
@@ -126,6 +138,10 @@ class Manifest(Part):
         packing = self.recipe.get("pack", {})
         return Form(packing.get("format", "parquet"), packing.get("codec", "png"))
 
+    def label_of(self, number: float) -> str | float:
+        """What a row's label means: a name, or the number itself if it is to be predicted."""
+        return self.label_names[int(number)] if self.label_names else number
+
 
 def manifest_bytes(manifest: Manifest) -> bytes:
     """The content of ``release.json``, the same for the same manifest."""
@@ -140,17 +156,28 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST
     try:
-        content = json.loads(path.read_bytes())
+        content = path.read_bytes()
     except OSError as error:
         raise ReleaseError(
             f"{folder} holds no finished release (no {MANIFEST})", "hfaef build RECIPE --out DIR"
         ) from error
+    return parse_manifest(content, str(path))
+
+
+def parse_manifest(text: bytes, name: str) -> Manifest:
+    """The manifest that a text is; `name` says where it comes from.
+
+    Raises:
+        ReleaseError: if it is none, or of a newer format.
+    """
+    try:
+        content = json.loads(text)
     except ValueError as error:
-        raise ReleaseError(f"{path} is not JSON: {error}", "build the release again") from error
+        raise ReleaseError(f"{name} is not JSON: {error}", "build the release again") from error
     found = content.get("format") if isinstance(content, dict) else None
     if isinstance(found, int) and found > FORMAT:
         raise ReleaseError(
-            f"{path} has format {found}, newer than this hfaef knows", "pip install -U hfaef"
+            f"{name} has format {found}, newer than this hfaef knows", "pip install -U hfaef"
         )
     try:
         return Manifest.model_validate(content)
@@ -158,7 +185,7 @@ def read_manifest(folder: Path) -> Manifest:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise ReleaseError(
-            f"{path} is no manifest: {where}: {first['msg']}", "build the release again"
+            f"{name} is no manifest: {where}: {first['msg']}", "build the release again"
         ) from error
 
 
@@ -337,6 +364,13 @@ def sample_features(columns: datasets.Features) -> datasets.Features:
     rest["geometry"] = Value("string")
     about = {"__key__": Value("string"), "__url__": Value("string")}
     return Features({**members, "json": rest, "png": columns["embedding"], **about})
+
+
+def loaded_features(kind: str, manifest: Manifest) -> datasets.Features:
+    """Columns that `load_dataset` gives of a kind of rows."""
+    columns = features(kind, manifest.label_names, manifest.schemes, manifest.form)
+    tar = manifest.form.suffix(kind) == ".tar"
+    return sample_features(columns) if tar else shown_first(columns)
 
 
 def shown_first(columns: datasets.Features) -> datasets.Features:

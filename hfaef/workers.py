@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+AHEAD = 16
+"""Results a thread that may wait to be taken, so that threads work on while one is used."""
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -29,7 +32,7 @@ def ordered_map(
     try:
         for item in items:
             pending.append(pool.submit(function, item))
-            if len(pending) > 4 * threads:
+            if len(pending) > AHEAD * threads:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()

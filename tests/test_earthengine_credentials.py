@@ -1,6 +1,6 @@
 """Who asks Earth Engine: where credentials come from, one refresh for all, what doctor says."""
 
-# ruff: noqa: S105, S106 - these open nothing
+# ruff: noqa: S105 - these open nothing
 
 from __future__ import annotations
 
