@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from hfaef.additions import entry, still_true, with_files
 from hfaef.card import CARD, render_card
-from hfaef.catalog import Catalog, open_catalog
+from hfaef.catalog import SPLITS, Catalog, Patch, open_catalog
+from hfaef.cluster import Cluster, ClusterCrew
+from hfaef.crew import Crew, ThreadCrew
 from hfaef.errors import IncompleteError
 from hfaef.fetch import fetch
-from hfaef.pack import Packed, pack
+from hfaef.figures import FIGURES, LABELS, draw_labels
+from hfaef.leakage import Leak, audit
+from hfaef.pack import Packed, pack, write_missing
+from hfaef.plan import in_units
 from hfaef.progress import progress
-from hfaef.recipe import Recipe
+from hfaef.read import read_patch
+from hfaef.recipe import Cog, EarthEngine, Recipe
 from hfaef.release import (
     FORMAT,
     KINDS,
+    MISSING,
     Form,
     Manifest,
     Missing,
@@ -26,7 +38,9 @@ from hfaef.release import (
     manifest_bytes,
     package_versions,
 )
-from hfaef.sources import open_source
+from hfaef.retry import Policy
+from hfaef.scores import SCORES, read_evaluation
+from hfaef.sources import Source, open_source
 from hfaef.store import (
     MANIFEST,
     Outcome,
@@ -36,7 +50,7 @@ from hfaef.store import (
     require_ours,
     writing,
 )
-from hfaef.workers import core_count
+from hfaef.workers import Spread, core_count, ordered_map
 
 
 @dataclass(frozen=True)
@@ -68,6 +82,7 @@ def build(
     *,
     limit: int | None = None,
     threads: int | None = None,
+    scheduler: str | None = None,
     allow_missing: bool = False,
 ) -> Built:
     """Make a release, doing only what earlier builds in the folder left undone.
@@ -77,6 +92,7 @@ def build(
         folder: the release's folder; ``build/NAME`` by default.
         limit: patches a year, for a trial.
         threads: reads and encoders at work.
+        scheduler: address of a Dask scheduler, or ``local``, to read and encode there.
         allow_missing: whether to make a release without the patches that could not be had.
 
     Raises:
@@ -89,31 +105,73 @@ def build(
         from hfaef.demo import write_world
 
         write_world(recipe.demo)
-    whole = open_catalog(recipe)
-    with Store(folder) as store:
-        source = open_source(recipe.source, recipe.years)
-        try:
-            store.claim(inputs(recipe, whole))
-            catalog = whole.first(limit)
-            fetch(catalog.patches, source, store, threads)
-        finally:
-            source.close()
+    with contextlib.ExitStack() as stack:
+        # First, so that nobody downloads patches only to learn that a login has expired.
+        source = stack.enter_context(contextlib.closing(open_source(recipe.source, recipe.years)))
+        whole = open_catalog(recipe)
+        store = stack.enter_context(Store(folder))
+        reads = min(threads or source.max_requests, source.max_requests)
+        cluster = None
+        if scheduler is not None:
+            cluster = stack.enter_context(Cluster(scheduler, reads))
+            cluster.require(package_versions, store.pixels.folder)
+        store.claim(inputs(recipe, whole))
+        catalog = whole.first(limit)
+        _fetch(recipe, catalog, source, store, reads, cluster)
         outcomes = store.outcomes()
         missing = _missing(catalog, outcomes)
-        if len(missing) == len(catalog.patches):
-            raise IncompleteError(
-                f"no patch could be had; the first: {missing[0].id}: {missing[0].reason}",
-                f"hfaef status {folder} lists them",
-            )
-        if missing and not allow_missing:
-            raise IncompleteError(
-                f"{len(missing):,} of {len(catalog.patches):,} patches are missing; "
-                f"the first: {missing[0].id}: {missing[0].reason}",
-                "run again to retry them, or build without them: --allow-missing "
-                f"(hfaef status {folder} lists them)",
-            )
-        manifest = _write_release(recipe, catalog, store, missing, threads or core_count())
+        _require_enough(catalog, missing, folder, allow_missing=allow_missing)
+        spread = (
+            cluster.spread if cluster else partial(ordered_map, threads=threads or core_count())
+        )
+        manifest = _write_release(recipe, catalog, store, missing, spread)
     return Built(folder, manifest, catalog.notes)
+
+
+def _fetch(
+    recipe: Recipe,
+    catalog: Catalog,
+    source: Source,
+    store: Store,
+    reads: int,
+    cluster: Cluster | None,
+) -> None:
+    """Stage what is not staged, with threads here or on a cluster."""
+    policy = Policy()
+    crew: Crew
+    if cluster is None:
+        crew = ThreadCrew(partial(read_patch, source, store.pixels, policy), reads)
+    else:
+        crew = ClusterCrew(
+            cluster, partial(open_source, recipe.source), store.pixels, policy, reads
+        )
+    patches = in_units(catalog.patches)
+    fetch(patches, crew, store, per_minute=_reads_per_minute(recipe.source), policy=policy)
+
+
+def _reads_per_minute(section: Cog | EarthEngine) -> int | None:
+    """Patches that may be begun in a minute, on all machines together."""
+    if not isinstance(section, EarthEngine):
+        return None
+    return max(1, section.requests_per_minute // (2 if section.reader == "xee" else 1))
+
+
+def _require_enough(
+    catalog: Catalog, missing: tuple[Missing, ...], folder: Path, *, allow_missing: bool
+) -> None:
+    """Raise IncompleteError unless a release may be made without these patches."""
+    if len(missing) == len(catalog.patches):
+        raise IncompleteError(
+            f"no patch could be had; the first: {missing[0].id}: {missing[0].reason}",
+            f"hfaef status {folder} lists them",
+        )
+    if missing and not allow_missing:
+        raise IncompleteError(
+            f"{len(missing):,} of {len(catalog.patches):,} patches are missing; "
+            f"the first: {missing[0].id}: {missing[0].reason}",
+            "run again to retry them, or build without them: --allow-missing "
+            f"(hfaef status {folder} lists them)",
+        )
 
 
 def _missing(catalog: Catalog, outcomes: dict[tuple[int, str], Outcome]) -> tuple[Missing, ...]:
@@ -128,7 +186,7 @@ def _missing(catalog: Catalog, outcomes: dict[tuple[int, str], Outcome]) -> tupl
 
 
 def _write_release(
-    recipe: Recipe, catalog: Catalog, store: Store, missing: tuple[Missing, ...], threads: int
+    recipe: Recipe, catalog: Catalog, store: Store, missing: tuple[Missing, ...], spread: Spread
 ) -> Manifest:
     """Pack into the staging, then put the release in the place of the one before."""
     packing = store.staging / "release"
@@ -142,13 +200,22 @@ def _write_release(
             store,
             packing,
             shard_bytes=int(recipe.pack.shard_bytes),
-            threads=threads,
+            spread=spread,
             advance=advance,
             form=Form(recipe.pack.format, recipe.pack.codec),
         )
-    manifest = _manifest(recipe, catalog, packed, missing)
+    files = packed.files
+    if missing:
+        files = (*files, write_missing(packing, missing))
+    manifest = _manifest(recipe, catalog, replace(packed, files=files), missing)
+    # A second build of the same rows keeps the scores; other rows have other ones.
+    additions = {LABELS: draw_labels(packing, manifest), **still_true(store.folder, manifest)}
+    manifest = with_files(manifest, [entry(*item) for item in additions.items()])
     with writing(packing):
-        (packing / CARD).write_text(render_card(manifest), encoding="utf-8")
+        for path, content in additions.items():
+            (packing / path).parent.mkdir(exist_ok=True)
+            (packing / path).write_bytes(content)
+        (packing / CARD).write_text(render_card(manifest, read_evaluation(packing)), "utf-8")
         _publish(packing, store.folder)
         replace_file(store.folder / MANIFEST, manifest_bytes(manifest))
     return manifest
@@ -160,12 +227,24 @@ def _publish(packing: Path, folder: Path) -> None:
     The manifest goes first and comes last: a folder with one holds a whole release.
     """
     (folder / MANIFEST).unlink(missing_ok=True)
-    for name in KINDS:
+    for name in (*KINDS, FIGURES):
         if (folder / name).exists():
             shutil.rmtree(folder / name)
         (packing / name).replace(folder / name)
-    (packing / CARD).replace(folder / CARD)
+    for name in (SCORES, MISSING):
+        (folder / name).unlink(missing_ok=True)
+    for name in (SCORES, MISSING, CARD):
+        if (packing / name).exists():
+            (packing / name).replace(folder / name)
     packing.rmdir()
+
+
+def _leakage(kept: list[Patch], schemes: tuple[str, ...], year: int) -> tuple[Leak, ...]:
+    """How near the splits come to each other; the places are the same every year."""
+    patches = [patch for patch in kept if patch.year == year]
+    rings = np.array([patch.grid.ring() for patch in patches])
+    splits = {scheme: [patch.splits[scheme] for patch in patches] for scheme in schemes}
+    return audit(rings, splits, SPLITS)
 
 
 def _manifest(
@@ -192,5 +271,6 @@ def _manifest(
         preview=PreviewBasis(
             components=packed.basis.components, low=packed.basis.low, high=packed.basis.high
         ),
+        leakage=_leakage(kept, catalog.schemes, years[0]),
         notes=catalog.notes,
     )

@@ -1,22 +1,28 @@
-"""The dataset card: ``README.md`` of a release, made from its manifest and nothing else."""
+"""The dataset card: ``README.md`` of a release, made from its manifest, scores and references."""
 
 from __future__ import annotations
 
-from importlib import resources
+import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
+from hfaef import comparison
 from hfaef.catalog import SPLITS
 from hfaef.errors import ReleaseError
+from hfaef.quantize import dequantize
+from hfaef.references import card_folder, read_references
 from hfaef.release import (
     KINDS,
     Config,
     Manifest,
+    features,
     loaded_features,
     read_manifest,
 )
+from hfaef.scores import Evaluation, read_evaluation
 from hfaef.store import replace_file, writing
 
 CARD = "README.md"
@@ -25,12 +31,6 @@ _TAGS = ("geospatial", "earth-observation", "embeddings", "alphaearth")
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 """https://huggingface.co/docs/hub/datasets-cards"""
-
-
-def card_folder() -> Path:
-    """Where the card's template lies: in the installed package, or beside it in a checkout."""
-    installed = Path(str(resources.files("hfaef"))) / "dataset_card"
-    return installed if installed.is_dir() else installed.parent.parent / "dataset_card"
 
 
 def front_matter(manifest: Manifest) -> dict[str, Any]:
@@ -46,6 +46,7 @@ def front_matter(manifest: Manifest) -> dict[str, Any]:
     return {
         "pretty_name": settings.get("pretty_name") or manifest.name,
         "license": settings.get("license", "cc-by-4.0"),
+        "language": ["en"],
         "task_categories": [
             "image-classification" if manifest.label_names else "tabular-regression"
         ],
@@ -84,8 +85,16 @@ def _dataset_info(config: Config, manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def render_card(manifest: Manifest) -> str:
-    """The whole card, the same for the same manifest."""
+def render_card(
+    manifest: Manifest, evaluation: Evaluation | None = None, repo_id: str | None = None
+) -> str:
+    """The whole card, the same for the same arguments.
+
+    Args:
+        manifest: of the release.
+        evaluation: of the release; left out of the card if it is of other rows.
+        repo_id: ``owner/name``, if the card is for the Hub; the manifest's own by default.
+    """
     import jinja2
 
     settings = manifest.recipe.get("card", {})
@@ -94,31 +103,90 @@ def render_card(manifest: Manifest) -> str:
         undefined=jinja2.StrictUndefined,
         autoescape=False,  # noqa: S701 - it is Markdown; cells are escaped by the filter `cell`
         keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters["thousands"] = "{:,}".format
     environment.filters["cell"] = _cell
     environment.filters["rows_of"] = _rows_of
+    repo_id = repo_id or manifest.repo
+    tag = f"v{manifest.version}" if repo_id and manifest.version else None
     body = environment.get_template("card.md.jinja").render(
         manifest=manifest,
         splits=SPLITS,
         pretty_name=settings.get("pretty_name") or manifest.name,
         description=settings.get("description")
         or "AlphaEarth Foundations embeddings of labelled, georeferenced patches.",
-        licence=settings.get("license", "cc-by-4.0"),
         citation=settings.get("citation"),
+        place=repo_id or manifest.name,
+        tag=tag,
+        files=f"hf://datasets/{repo_id}{f'@{tag}' if tag else ''}" if repo_id else manifest.name,
+        paths={file.path for file in manifest.files},
+        golden=_golden(),
+        columns=_columns(manifest),
+        recipe=json.dumps(manifest.recipe, indent=1, sort_keys=True),
+        references=read_references().about(manifest),
+        **_tables(manifest, evaluation if evaluation and evaluation.of(manifest) else None),
     )
     header = yaml.safe_dump(front_matter(manifest), sort_keys=False, allow_unicode=True, width=100)
     return f"---\n{header}---\n\n{body}"
 
 
-def write_card(folder: Path) -> Path:
+def _tables(manifest: Manifest, evaluation: Evaluation | None) -> dict[str, Any]:
+    year = manifest.years[0]
+    references = read_references().about(manifest)
+    tables: dict[str, Any] = {
+        "evaluation": evaluation,
+        "published": [
+            {
+                "about": published,
+                "ours": comparison.published_table(published, evaluation, year).markdown(),
+                "encoders": comparison.encoders_table(published).markdown(),
+            }
+            for published in references.published
+        ],
+    }
+    if evaluation:
+        about = (evaluation, manifest.schemes, year)
+        tables["scores"] = comparison.scores_table(*about).markdown()
+        tables["metrics"] = comparison.metrics_table(*about).markdown()
+        tables["neighbours"] = comparison.neighbours_table(*about).markdown()
+        tables["warnings"] = list(comparison.said_by_solver(evaluation))
+    return tables
+
+
+def _golden() -> dict[str, list[float]]:
+    """Stored values and the floats they stand for."""
+    stored = np.array([0, 63, 127, 128, 191, 254], np.uint8)
+    return {
+        "stored": stored.tolist(),
+        "floats": [round(value, 6) for value in dequantize(stored).tolist()],
+    }
+
+
+def _columns(manifest: Manifest) -> dict[str, str]:
+    """Type of each column of the rows, as people write it."""
+    types = {}
+    columns = features("data", manifest.label_names, manifest.schemes, manifest.form)
+    for name, feature in columns.items():
+        kind = type(feature).__name__
+        if kind == "Value":
+            kind = feature.dtype
+        elif kind == "List":
+            length = f"[{feature.length}]" if feature.length > 0 else ""
+            kind = f"list of {feature.feature.dtype}{length}"
+        types[name] = kind
+    return types
+
+
+def write_card(folder: Path, repo_id: str | None = None) -> Path:
     """Write the card of a release folder again; gives its path.
 
     Raises:
         ReleaseError: if the folder holds no finished release.
     """
     path = folder / CARD
-    content = render_card(read_manifest(folder)).encode()
+    content = render_card(read_manifest(folder), read_evaluation(folder), repo_id).encode()
     with writing(path):
         replace_file(path, content)
     return path

@@ -12,11 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hfaef import codec, webdataset
+from hfaef.additions import ADDITIONS
 from hfaef.card import CARD, front_matter, loadable, read_front_matter
 from hfaef.errors import HfaefError
-from hfaef.pack import file_schema
+from hfaef.pack import file_schema, missing_table
 from hfaef.quantize import from_stored, pool
-from hfaef.release import KINDS, Config, File, Manifest, file_entry, matches, read_manifest
+from hfaef.release import KINDS, MISSING, Config, File, Manifest, file_entry, matches, read_manifest
+from hfaef.scores import SCORES, read_evaluation
 from hfaef.store import MANIFEST, STAGING
 
 _DECODED = 8
@@ -46,13 +48,19 @@ def check_folder(folder: Path) -> list[Finding]:
     sound = {file.path for file in manifest.files} - {finding.path for finding in findings}
     seen: Counter[tuple[str, int, str]] = Counter()
     for file in manifest.files:
-        if file.path in sound:
+        if file.path == MISSING:
+            findings += _missing(folder, manifest)
+        elif file.path in sound and file.path not in ADDITIONS:
             findings += _shard(folder, file, manifest, seen)
     for (kind, year, identity), count in seen.items():
         if count > 1:
             findings.append(Finding(kind, f"patch {identity} of {year} occurs {count} times"))
+    if manifest.missing and MISSING not in {file.path for file in manifest.files}:
+        findings.append(Finding(MANIFEST, f"names missing patches, but lists no {MISSING}"))
     findings += _configs(manifest)
     findings += _card(folder, manifest)
+    if SCORES in sound:
+        findings += _scores(folder, manifest)
     if not findings:
         findings += _loads(folder, manifest)
     return findings
@@ -74,6 +82,17 @@ def _files(folder: Path, manifest: Manifest) -> Iterator[Finding]:
         name = path.relative_to(folder).as_posix()
         if not path.is_dir() and name.split("/")[0] != STAGING and name not in listed:
             yield Finding(name, "is not in the manifest")
+
+
+def _missing(folder: Path, manifest: Manifest) -> Iterator[Finding]:
+    """Differences between the table of missing patches and the manifest."""
+    try:
+        found = pq.read_table(folder / MISSING)
+    except (OSError, pa.ArrowException) as error:
+        yield Finding(MISSING, f"is no readable Parquet: {error}")
+        return
+    if not found.equals(missing_table(manifest.missing)):
+        yield Finding(MISSING, "names other patches or reasons than the manifest")
 
 
 def _shard(
@@ -255,6 +274,17 @@ def _card(folder: Path, manifest: Manifest) -> Iterator[Finding]:
             yield Finding(
                 CARD, f"its `{key}` is not what the manifest says; `hfaef card` writes it"
             )
+
+
+def _scores(folder: Path, manifest: Manifest) -> Iterator[Finding]:
+    """Scores that were measured on other rows than the release holds."""
+    try:
+        evaluation = read_evaluation(folder)
+    except HfaefError as error:
+        yield Finding(SCORES, error.message)
+        return
+    if evaluation is not None and not evaluation.of(manifest):
+        yield Finding(SCORES, f"was measured on other rows; `hfaef eval {folder}` does it again")
 
 
 def _loads(folder: Path, manifest: Manifest) -> Iterator[Finding]:

@@ -46,6 +46,9 @@ SetOption = Annotated[
 ]
 
 
+_INTERRUPTED = 130
+
+
 @app.command()
 def build(
     recipe: RecipeArgument = None,
@@ -59,6 +62,13 @@ def build(
     ] = None,
     workers: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Reads and encoders at work at once.")
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDR",
+            help="Read and encode on a Dask cluster: `tcp://HOST:PORT`, or `local`.",
+        ),
     ] = None,
     allow_missing: Annotated[
         bool,
@@ -78,6 +88,7 @@ def build(
         out,
         limit=limit,
         threads=workers,
+        scheduler=scheduler,
         allow_missing=allow_missing,
     )
     summary = built.summary()
@@ -93,6 +104,37 @@ def build(
     )
     typer.echo(f"read it:    datasets.load_dataset({str(built.folder)!r})")
     typer.echo(f"check it:   hfaef check {built.folder}")
+
+
+@app.command()
+def plan(
+    recipe: RecipeArgument = None,
+    changes: SetOption = None,
+    limit: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Only N patches a year, for a trial.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a build would cost: requests, bytes, time and disk, from either source."""
+    from hfaef.plan import plan as run
+    from hfaef.recipe import read_recipe
+
+    found = run(read_recipe(recipe, changes or ()), limit=limit)
+    if as_json:
+        _print_json(found.summary())
+        return
+    years = ", ".join(map(str, found.years))
+    typer.echo(
+        f"{found.name}: {found.patches:,} patches ({years}), {found.disk_bytes / 1e9:,.2f} GB of "
+        f"disk ({found.staged_bytes / 1e9:,.2f} staged, {found.release_bytes / 1e9:,.2f} released)"
+    )
+    for cost in found.costs:
+        mark = "this recipe" if cost is found.costs[0] else "instead"
+        typer.echo(
+            f"{cost.source} ({mark}): {cost.units:,} units, {cost.requests:,} requests, "
+            f"{cost.bytes / 1e9:,.2f} GB, {cost.seconds / 60:,.1f} min or more"
+        )
+        typer.echo(f"  {cost.rests_on}")
 
 
 @app.command()
@@ -224,6 +266,87 @@ def card(folder: FolderArgument) -> None:
     typer.echo(write_card(folder))
 
 
+@app.command("eval")
+def evaluate(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="TARGET", help="A release folder, or `REPO_ID[@VERSION]` on the Hub."
+        ),
+    ],
+    poolings: Annotated[
+        list[str] | None,
+        typer.Option("--pooling", metavar="NAME", help="One of the poolings; all by default."),
+    ] = None,
+    on: Annotated[
+        str,
+        typer.Option(
+            metavar="WHAT", help="Pool dequantized `values`, or stored `codes` as published."
+        ),
+    ] = "values",
+    features: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=PATH",
+            help="Other vectors to compare with: a Parquet or CSV table with `id`. Repeat for more.",
+        ),
+    ] = None,
+    probes: Annotated[
+        list[str] | None,
+        typer.Option("--probe", metavar="NAME", help="`knn` or `linear`; both by default."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write there instead of into the release.",
+            show_default="evaluation.json, for a release on the Hub",
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Score a release: neighbours and a linear probe in every split scheme.
+
+    Writes evaluation.json and the figures into the release, and its card again.
+    """
+    from hfaef.evaluate import evaluate as run
+    from hfaef.evaluate import summary
+
+    found = run(
+        target,
+        poolings=poolings or (),
+        on=on,
+        features=features or (),
+        probes=probes or ("knn", "linear"),
+        out=out,
+    )
+    if as_json:
+        _print_json(found.model_dump(mode="json"))
+        return
+    for line in summary(found):
+        typer.echo(line)
+
+
+@app.command()
+def show(
+    folder: FolderArgument,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="One PNG of all; the release stays as it is."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Draw a release: previews by label, map, balance. Adds them to it and its card."""
+    from hfaef.additions import write_figures
+
+    paths = write_figures(folder, out)
+    if as_json:
+        _print_json({"paths": [str(path) for path in paths]})
+        return
+    for path in paths:
+        typer.echo(path)
+
+
 @app.command()
 def export(
     folder: FolderArgument,
@@ -309,16 +432,24 @@ def _fail(message: str, hint: str, code: int) -> int:
     return code
 
 
+def _interrupted() -> int:
+    return _fail(
+        "interrupted; what is staged is kept", "run the same command to go on", _INTERRUPTED
+    )
+
+
 def run() -> int:
     """Run a command; gives its exit code."""
     try:
-        return app(standalone_mode=False) or 0
+        code = int(app(standalone_mode=False) or 0)
+        # Typer makes a number of an interruption, and says nothing.
+        return _interrupted() if code == _INTERRUPTED else code
     except HfaefError as error:
         if os.environ.get("HFAEF_DEBUG") == "1":
             traceback.print_exc()
         return _fail(error.message, error.hint, error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        return _fail("interrupted; what is staged is kept", "run the same command to go on", 130)
+        return _interrupted()
     except typer.TyperException as error:
         return _fail(error.format_message(), "see `hfaef --help`", 2)
     except Exception as error:
@@ -330,4 +461,11 @@ def run() -> int:
 
 def main() -> None:
     """Entry point of the console script."""
-    sys.exit(run())
+    code = run()
+    crew = sys.modules.get("hfaef.crew")
+    if crew is not None and crew.left_behind():
+        # A read that hangs in a library cannot be stopped, and Python might wait for it.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)

@@ -67,6 +67,23 @@ class Grid:
         rows, columns = np.mgrid[0 : self.height, 0 : self.width] + 0.5
         return self.at(columns, rows)
 
+    def halves(self) -> tuple[Grid, Grid, int]:
+        """The halves along the longer side, and the axis of codes (64, H, W) to join them on.
+
+        Raises:
+            ValueError: if it is a single pixel.
+        """
+        a, b, c, d, e, f = self.transform
+        if self.height >= self.width:
+            cut, axis = self.height // 2, 1
+            first = Grid(self.crs, self.transform, cut, self.width)
+            moved = (a, b, c + b * cut, d, e, f + e * cut)
+            return first, Grid(self.crs, moved, self.height - cut, self.width), axis
+        cut, axis = self.width // 2, 2
+        first = Grid(self.crs, self.transform, self.height, cut)
+        moved = (a, b, c + a * cut, d, e, f + d * cut)
+        return first, Grid(self.crs, moved, self.height, self.width - cut), axis
+
     def on_lattice(self) -> bool:
         """Whether the pixels are 10 m, north-up, with edges on multiples of 10 m."""
         a, b, c, d, e, f = self.transform

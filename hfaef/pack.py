@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hfaef import sheet
-from hfaef.catalog import Catalog, Patch
+from hfaef.catalog import Catalog, Patch, label_number
 from hfaef.codec import encode_raw
 from hfaef.errors import CatalogError
 from hfaef.preview import Basis, fit_basis, render
@@ -27,8 +27,10 @@ from hfaef.progress import Advance
 from hfaef.quantize import BANDS, Pooled, pool, signed_squares, to_stored, valid_mask
 from hfaef.release import (
     KINDS,
+    MISSING,
     File,
     Form,
+    Missing,
     cell_folder,
     features,
     file_entry,
@@ -36,9 +38,9 @@ from hfaef.release import (
     shard_name,
     shuffled,
 )
-from hfaef.store import Outcome, Store, writing
+from hfaef.store import Outcome, StagedPixels, Store, writing
 from hfaef.webdataset import TarShard
-from hfaef.workers import ordered_map
+from hfaef.workers import Spread
 
 ROW_GROUP_BYTES = 32_000_000
 """Bounds the memory of packing, and stays far below what the dataset viewer refuses (300 MB)."""
@@ -81,7 +83,7 @@ def pack(
     folder: Path,
     *,
     shard_bytes: int,
-    threads: int,
+    spread: Spread,
     advance: Advance,
     form: Form | None = None,
 ) -> Packed:
@@ -92,7 +94,7 @@ def pack(
         store: holds their pixels.
         folder: an empty folder; gets ``data`` and ``pooled``.
         shard_bytes: size at which a shard is closed.
-        threads: encoders at work; the result is the same for any number.
+        spread: encodes rows, on threads or on many machines; the result is the same.
         advance: called for each row.
         form: Parquet with sheets by default.
 
@@ -113,12 +115,8 @@ def pack(
     for patches in cells.values():
         patches.sort(key=lambda patch: shuffled(patch.id))
     rows = [patch for patches in cells.values() for patch in patches]
-    basis = _sample_basis(sorted(rows, key=lambda patch: shuffled(patch.id)), store, threads)
-
-    def encode(patch: Patch) -> Row:
-        codes = store.codes(patch)
-        return encode_row(patch, codes, outcomes[patch.year, patch.id], catalog, basis, form)
-
+    basis = _sample_basis(sorted(rows, key=lambda patch: shuffled(patch.id)), store, spread)
+    encode = _Encoder(store.pixels, catalog.label_names, basis, form)
     files: list[File] = []
     folders = in_folders(years, catalog.schemes)
     names = (catalog.label_names, catalog.schemes)
@@ -130,7 +128,8 @@ def pack(
         return _Shard(place, number, schemas["data"])
 
     for (place, split), patches in sorted(cells.items()):
-        encoded = ordered_map(encode, patches, threads)
+        staged = ((patch, outcomes[patch.year, patch.id]) for patch in patches)
+        encoded = spread(encode, staged)
         data = folder / f"data{place}"
         pooled = folder / f"pooled{place}"
         with writing(pooled), _Shard(pooled, 0, schemas["pooled"]) as vectors:
@@ -142,11 +141,57 @@ def pack(
     return Packed(tuple(sorted(files, key=lambda file: file.path)), basis)
 
 
+def missing_table(missing: Sequence[Missing]) -> pa.Table:
+    """The table of the patches that a release lacks."""
+    names = ("id", "label", "reason", "year")
+    types = (pa.string(), pa.string(), pa.string(), pa.int32())
+    return pa.Table.from_pylist(
+        [patch.model_dump() for patch in missing],
+        schema=pa.schema(list(zip(names, types, strict=True))),
+    )
+
+
+def write_missing(folder: Path, missing: Sequence[Missing]) -> File:
+    """Write `MISSING` into a release's folder; gives the manifest's line on it."""
+    path = folder / MISSING
+    with writing(path):
+        pq.write_table(missing_table(missing), path, compression="zstd")
+    return file_entry(folder, path, len(missing))
+
+
+@dataclass(frozen=True)
+class _Encoder:
+    """Reads and encodes staged patches; a value that can be sent to other machines."""
+
+    pixels: StagedPixels
+    label_names: tuple[str, ...]
+    basis: Basis
+    form: Form
+
+    def __call__(self, staged: tuple[Patch, Outcome]) -> Row:
+        patch, outcome = staged
+        codes = self.pixels.read(patch)
+        return encode_row(patch, codes, outcome, self.label_names, self.basis, self.form)
+
+
+@dataclass(frozen=True)
+class _Sampler:
+    """Reads some pixels of staged patches."""
+
+    pixels: StagedPixels
+
+    def __call__(self, patch: Patch) -> npt.NDArray[np.float64]:
+        codes = self.pixels.read(patch)
+        valid = codes[:, valid_mask(codes)]
+        step = max(valid.shape[1] // _BASIS_PIXELS, 1)
+        return signed_squares(valid[:, ::step][:, :_BASIS_PIXELS]).astype(np.float64)
+
+
 def encode_row(
     patch: Patch,
     codes: npt.NDArray[np.int8],
     outcome: Outcome,
-    catalog: Catalog,
+    label_names: Sequence[str],
     basis: Basis,
     form: Form | None = None,
 ) -> Row:
@@ -158,7 +203,7 @@ def encode_row(
         raise CatalogError(f"patch {patch.id}: {error}", "take it out of the catalog") from error
     common = {
         "id": patch.id,
-        "label": catalog.number_of(patch.label),
+        "label": label_number(patch.label, label_names),
         "year": patch.year,
         **patch.splits,
         # As Parquet's float32 holds it, so that all formats hold the same number.
@@ -291,16 +336,9 @@ def _settle(
         yield file_entry(root, named, rows)
 
 
-def _sample_basis(patches: Sequence[Patch], store: Store, threads: int) -> Basis:
+def _sample_basis(patches: Sequence[Patch], store: Store, spread: Spread) -> Basis:
     """The basis of previews, fitted to some pixels of some patches."""
-
-    def sample(patch: Patch) -> npt.NDArray[np.float64]:
-        codes = store.codes(patch)
-        valid = codes[:, valid_mask(codes)]
-        step = max(valid.shape[1] // _BASIS_PIXELS, 1)
-        return signed_squares(valid[:, ::step][:, :_BASIS_PIXELS]).astype(np.float64)
-
-    samples = list(ordered_map(sample, patches[:_BASIS_PATCHES], threads))
+    samples = list(spread(_Sampler(store.pixels), patches[:_BASIS_PATCHES]))
     return fit_basis(np.concatenate(samples, axis=1) if samples else np.zeros((BANDS, 1)))
 
 

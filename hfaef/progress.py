@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import (
@@ -21,8 +22,15 @@ from rich.text import Text
 
 _SECONDS_BETWEEN_LINES = 10.0
 
-Advance = Callable[[str], None]
-"""Called once for each thing done, with a note on the whole work or an empty text."""
+
+class Advance(Protocol):
+    """Called once for each thing done, with a note on the whole work or an empty text.
+
+    With ``steps=0`` it brings the note alone up to date.
+    """
+
+    def __call__(self, note: str, steps: int = 1) -> None:
+        """Show it."""
 
 
 class _Rate(ProgressColumn):
@@ -53,7 +61,11 @@ def _bar(console: Console, title: str, total: int) -> Iterator[Advance]:
     )
     with Progress(*columns, console=console) as bar:
         task = bar.add_task(title, total=total, note="")
-        yield lambda note: bar.update(task, advance=1, note=note)
+
+        def advance(note: str, steps: int = 1) -> None:
+            bar.update(task, advance=steps, note=note)
+
+        yield advance
 
 
 @contextmanager
@@ -68,12 +80,14 @@ def _lines(title: str, total: int) -> Iterator[Advance]:
         sys.stderr.write(f"{title}: {done:,} of {total:,}, {rate:,.1f}/s{left}{note}\n")
         sys.stderr.flush()
 
-    def advance(note: str) -> None:
+    def advance(note: str, steps: int = 1) -> None:
         nonlocal shown, done, last_note
-        done, last_note = done + 1, note
+        done, last_note = done + steps, note
         if time.monotonic() - shown >= _SECONDS_BETWEEN_LINES:
             shown = time.monotonic()
             show()
 
-    yield advance
-    show()
+    try:
+        yield advance
+    finally:
+        show()

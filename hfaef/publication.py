@@ -15,6 +15,7 @@ from hfaef.card import CARD, render_card
 from hfaef.errors import HubError
 from hfaef.hub import LocalFile, Snapshot
 from hfaef.release import Change, Manifest, manifest_bytes, matches
+from hfaef.scores import read_evaluation
 from hfaef.store import MANIFEST
 from hfaef.version import Version
 
@@ -59,7 +60,7 @@ def publication(
         LocalFile(file.path, file.bytes, file.sha256, folder / file.path) for file in manifest.files
     ]
     made = [
-        _made(CARD, render_card(published).encode()),
+        _made(CARD, render_card(published, read_evaluation(folder)).encode()),
         _made(MANIFEST, manifest_bytes(published)),
     ]
     return Publication(published, (*data, *made))

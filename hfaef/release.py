@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from hfaef import codec
 from hfaef.catalog import SPLITS
 from hfaef.errors import ReleaseError
+from hfaef.leakage import Leak
 from hfaef.quantize import BANDS
 from hfaef.store import MANIFEST
 
@@ -26,6 +27,9 @@ FORMAT = codec.FORMAT
 
 KINDS = ("data", "pooled")
 """Folders of a release: whole patches, and one vector a patch."""
+
+MISSING = "missing.parquet"
+"""A table of the patches that a release lacks; there is one only if it lacks some."""
 
 PACKAGES = ("hfaef", "datasets", "numpy", "pillow", "pyarrow", "pyproj", "rasterio")
 """Packages whose version may show in the bytes of a release."""
@@ -129,7 +133,10 @@ class Manifest(Part):
     files: tuple[File, ...]
     """All but the card and the manifest itself."""
     missing: tuple[Missing, ...]
+    """The same as in `MISSING`."""
     preview: PreviewBasis
+    leakage: tuple[Leak, ...] = ()
+    """How near the splits of each scheme come to each other, in the first year."""
     notes: tuple[str, ...] = ()
 
     @property
@@ -189,9 +196,16 @@ def parse_manifest(text: bytes, name: str) -> Manifest:
         ) from error
 
 
-def package_versions() -> dict[str, str]:
+def package_versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
     """Versions of what made a release."""
-    return {package: version(package) for package in PACKAGES}
+    return {package: version(package) for package in packages}
+
+
+def content_sha256(manifest: Manifest) -> str:
+    """What the rows of a release are known by: its shards, whatever is said of them beside."""
+    shards = [file for file in manifest.files if file.path.split("/", 1)[0] in KINDS]
+    lines = [f"{file.path} {file.sha256}\n" for file in sorted(shards, key=lambda f: f.path)]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def file_entry(folder: Path, path: Path, rows: int) -> File:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,17 @@ _BATCH = 16
 """Rows of a Parquet file that are in memory at a time."""
 
 
-def read_rows(folder: Path, manifest: Manifest, kind: str = "data") -> Iterator[dict[str, Any]]:
+def read_rows(
+    folder: Path, manifest: Manifest, kind: str = "data", columns: Sequence[str] | None = None
+) -> Iterator[dict[str, Any]]:
     """All rows of a kind as dictionaries, in the order of the files.
+
+    Args:
+        folder: of the release.
+        manifest: the release's.
+        kind: one of `release.KINDS`.
+        columns: names of those that are wanted, at least; all by default. Height and width come
+            with raw embeddings.
 
     Raises:
         ReleaseError: naming the file that cannot be read.
@@ -33,11 +42,18 @@ def read_rows(folder: Path, manifest: Manifest, kind: str = "data") -> Iterator[
             if path.suffix == ".tar":
                 yield from webdataset.read_rows(path)
             else:
-                with pq.ParquetFile(path) as shard:
-                    for batch in shard.iter_batches(_BATCH):
+                # Row by row from the file: a row group at once would be 32 MB.
+                with pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as shard:
+                    for batch in shard.iter_batches(_BATCH, columns=_with_shape(shard, columns)):
                         yield from batch.to_pylist()
         except (OSError, ValueError, pa.ArrowException, tarfile.TarError) as error:
             raise ReleaseError(f"cannot read {path}: {error}", f"hfaef check {folder}") from error
+
+
+def _with_shape(shard: pq.ParquetFile, columns: Sequence[str] | None) -> list[str] | None:
+    if columns is None or "embedding" not in columns:
+        return None if columns is None else list(columns)
+    return [*columns, *({"height", "width"} & set(shard.schema_arrow.names) - set(columns))]
 
 
 def stored_of(row: dict[str, Any]) -> Array:
@@ -50,4 +66,4 @@ def stored_of(row: dict[str, Any]) -> Array:
     try:
         return codec.decode(row["embedding"], shape)
     except ValueError as error:
-        raise ReleaseError(f"patch {row['id']} cannot be decoded: {error}") from error
+        raise ReleaseError(f"patch {row['id']}: {error}", "hfaef check DIR") from error

@@ -16,9 +16,10 @@ import hashlib
 import io
 import json
 import sqlite3
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -43,6 +44,8 @@ CREATE TABLE IF NOT EXISTS outcomes (
   reason TEXT NOT NULL,
   attempts INTEGER NOT NULL,
   seconds REAL NOT NULL,
+  requests INTEGER NOT NULL,
+  bytes INTEGER NOT NULL,
   origins TEXT NOT NULL,
   resampled INTEGER NOT NULL,
   PRIMARY KEY (year, id)
@@ -61,8 +64,13 @@ class Outcome:
     reason: str = ""
     """Why it is missing, in words; empty if it is not."""
     attempts: int = 1
+    """Reads that were started for it, in the last build that tried."""
     seconds: float = 0.0
-    """Spent on it, all attempts together."""
+    """Spent on it, all attempts together, without waiting between them."""
+    requests: int = 0
+    """`Pixels.requests`."""
+    bytes: int = 0
+    """`Pixels.received`."""
     origins: tuple[str, ...] = ()
     """`Pixels.origins`."""
     resampled: bool = False
@@ -84,6 +92,75 @@ def inputs(recipe: Recipe, catalog: Catalog) -> dict[str, Any]:
         "patches": len(catalog.patches),
         "places": digest.hexdigest(),
     }
+
+
+@dataclass(frozen=True)
+class StagedPixels:
+    """The pixels that a build has staged; a value that can be sent to other machines.
+
+    A file is whole or not there: it is written beside its place and renamed, so any number of
+    threads, processes and machines that see the folder may write at once.
+    """
+
+    folder: Path
+
+    def prepare(self) -> None:
+        """Make the folder, and remove what a killed build left half-written."""
+        self.folder.mkdir(exist_ok=True)
+        for path in self.folder.glob("*/*.part"):
+            path.unlink(missing_ok=True)
+
+    def keys(self) -> set[tuple[int, str]]:
+        """Year and id of every patch whose pixels are there."""
+        years = sorted(self.folder.iterdir()) if self.folder.is_dir() else []
+        return {(int(year.name), path.stem) for year in years for path in year.glob("*.npy")}
+
+    def write(self, patch: Patch, pixels: Pixels) -> None:
+        """Write a patch's pixels.
+
+        Raises:
+            FolderError: if the disk is full, or the folder is gone.
+        """
+        path = self.path(patch)
+        temporary = path.with_name(f"{patch.id}.{uuid.uuid4().hex}.part")
+        with writing(path):
+            try:
+                # Its parent is not: if that is gone, so are the ledger and what was staged.
+                path.parent.mkdir(exist_ok=True)
+                # numpy writes to files through a buffer of its own, and misses a full disk.
+                buffer = io.BytesIO()
+                np.save(buffer, pixels.codes, allow_pickle=False)
+                temporary.write_bytes(buffer.getbuffer())
+                temporary.replace(path)
+            except FileNotFoundError as error:
+                raise FolderError(
+                    f"{path.parent} was removed while the build was running",
+                    "run the same command again; it fetches what is gone",
+                ) from error
+            except OSError:
+                temporary.unlink(missing_ok=True)
+                raise
+
+    def read(self, patch: Patch) -> npt.NDArray[np.int8]:
+        """The codes of a patch, int8 (64, H, W).
+
+        Raises:
+            ReleaseError: if the file is gone or is not what was staged.
+        """
+        path = self.path(patch)
+        try:
+            codes = np.load(path, allow_pickle=False)
+            Pixels(codes, (), resampled=False).require(patch.grid)
+        except (OSError, ValueError, EOFError) as error:
+            raise ReleaseError(
+                f"the staged pixels {path} are damaged: {error}",
+                "remove the file and run the same command again",
+            ) from error
+        return np.asarray(codes)
+
+    def path(self, patch: Patch) -> Path:
+        """Where the pixels of a patch are, or would be."""
+        return self.folder / str(patch.year) / f"{patch.id}.npy"
 
 
 class Store:
@@ -109,6 +186,8 @@ class Store:
                 ) from error
         with writing(self.staging):
             self._ledger = _open_ledger(self.staging)
+            self.pixels = StagedPixels(self.staging.absolute() / "pixels")
+            self.pixels.prepare()
 
     def __enter__(self) -> Self:
         return self
@@ -152,16 +231,6 @@ class Store:
         with writing(self.staging):
             return read_outcomes(self.staging, self._ledger)
 
-    def stage(self, patch: Patch, pixels: Pixels) -> None:
-        """Write a patch's pixels; from any thread."""
-        path = self._path(patch)
-        with writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            # numpy writes to files through a buffer of its own, and misses a full disk.
-            buffer = io.BytesIO()
-            np.save(buffer, pixels.codes, allow_pickle=False)
-            replace_file(path, buffer.getbuffer())
-
     def record(self, outcome: Outcome) -> None:
         """Write what happened to a patch; from the thread that opened the store."""
         row = (
@@ -171,53 +240,27 @@ class Store:
             outcome.reason,
             outcome.attempts,
             outcome.seconds,
+            outcome.requests,
+            outcome.bytes,
             json.dumps(outcome.origins),
             outcome.resampled,
         )
         with writing(self.staging / "ledger.sqlite"), self._ledger:
-            self._ledger.execute("REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
-
-    def codes(self, patch: Patch) -> npt.NDArray[np.int8]:
-        """The staged pixels of a patch, int8 (64, H, W).
-
-        Raises:
-            ReleaseError: if the file is gone or is not what was staged.
-        """
-        path = self._path(patch)
-        try:
-            codes = np.load(path, allow_pickle=False)
-            Pixels(codes, (), resampled=False).require(patch.grid)
-        except (OSError, ValueError, EOFError) as error:
-            raise ReleaseError(
-                f"the staged pixels {path} are damaged: {error}",
-                "remove the file and run the same command again",
-            ) from error
-        return np.asarray(codes)
-
-    def _path(self, patch: Patch) -> Path:
-        return self.staging / "pixels" / str(patch.year) / f"{patch.id}.npy"
+            self._ledger.execute("REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
 
 
 def read_outcomes(staging: Path, ledger: sqlite3.Connection) -> dict[tuple[int, str], Outcome]:
     """The ledger of a staging folder, as in `Store.outcomes`."""
-    pixels = staging / "pixels"
-    years = sorted(pixels.iterdir()) if pixels.is_dir() else []
-    there = {(int(year.name), path.stem) for year in years for path in year.glob("*.npy")}
+    there = StagedPixels(staging / "pixels").keys()
     found = {}
-    for year, name, fetched, reason, attempts, seconds, origins, resampled in ledger.execute(
-        "SELECT year, id, fetched, reason, attempts, seconds, origins, resampled FROM outcomes"
-    ):
-        if not fetched or (year, name) in there:
-            found[year, name] = Outcome(
-                year,
-                name,
-                bool(fetched),
-                reason,
-                attempts,
-                seconds,
-                tuple(json.loads(origins)),
-                bool(resampled),
-            )
+    names = [field.name for field in fields(Outcome)]
+    for row in ledger.execute(f"SELECT {', '.join(names)} FROM outcomes"):  # noqa: S608 - our names
+        values = dict(zip(names, row, strict=True))
+        if not values["fetched"] or (values["year"], values["id"]) in there:
+            values["origins"] = tuple(json.loads(values["origins"]))
+            for name in ("fetched", "resampled"):
+                values[name] = bool(values[name])
+            found[values["year"], values["id"]] = Outcome(**values)
     return found
 
 

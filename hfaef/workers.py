@@ -6,13 +6,22 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 AHEAD = 16
 """Results a thread that may wait to be taken, so that threads work on while one is used."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+class Spread(Protocol):
+    """The same function over many things, in order, on threads or on many machines."""
+
+    def __call__(
+        self, function: Callable[[Item], Result], items: Iterable[Item]
+    ) -> Iterator[Result]:
+        """Results in the order of the items; only a few are ahead of the one that is taken."""
 
 
 def core_count() -> int:

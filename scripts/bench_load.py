@@ -18,6 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ def write_ours(folder: Path, count: int) -> None:
     )
     from hfaef.sources import Pixels
     from hfaef.store import Outcome, Store
-    from hfaef.workers import core_count
+    from hfaef.workers import core_count, ordered_map
 
     with Store(folder / "staged") as store:
         patches = []
@@ -86,7 +87,7 @@ def write_ours(folder: Path, count: int) -> None:
                 store,
                 target,
                 shard_bytes=256_000_000,
-                threads=core_count(),
+                spread=partial(ordered_map, threads=core_count()),
                 advance=lambda _: None,
                 form=Form(form, codec),
             )

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ from hfaef.pack import pack
 from hfaef.quantize import to_stored
 from hfaef.sources import Pixels
 from hfaef.store import Outcome, Store
-from hfaef.workers import core_count
+from hfaef.workers import core_count, ordered_map
 
 SHARED = Path(os.environ.get("HFAEF_SHARED", Path(__file__).parents[2] / "shared")) / "data/aef"
 SIZE = 64
@@ -118,7 +119,7 @@ def print_speed(count: int) -> None:
                 store,
                 target,
                 shard_bytes=256_000_000,
-                threads=threads,
+                spread=partial(ordered_map, threads=threads),
                 advance=lambda _: None,
             )
             return time.perf_counter() - started

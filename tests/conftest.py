@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 from hfaef.demo.field import Field
 from hfaef.demo.tiles import ZONE_OVERLAP, write_store
 from hfaef.grid import LATTICE, WGS84, Grid, project, utm_crs
-from hfaef.recipe import Demo
+from hfaef.recipe import Demo, read_recipe
 
 pytest_plugins = ("servers.hub.fixtures",)
 
@@ -103,6 +104,28 @@ def demo_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("demo")
     write_world(Demo(root=root / "data/demo", patches=40))
     return root
+
+
+@pytest.fixture(scope="session")
+def demo_release(demo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small release in a folder of its own name; do not write there."""
+    from hfaef.build import build
+
+    world = demo_root / "data/demo"
+    changes = [f"demo.root={world}", "demo.patches=40", f"patches.root={world / 'patches'}"]
+    changes += [f"source.root={world / 'aef'}"]
+    for scheme in ("random", "spatial"):
+        for split in ("train", "val", "test"):
+            lists = world / "lists" / f"{scheme}-{split}.txt"
+            changes.append(f"patches.splits.{scheme}.{split}={lists}")
+    folder = tmp_path_factory.mktemp("demo-release") / "AlphaEarth-Demo"
+    return build(read_recipe("demo", changes), folder).folder
+
+
+@pytest.fixture
+def own_release(demo_release: Path, tmp_path: Path) -> Path:
+    """The small release, to write to."""
+    return Path(shutil.copytree(demo_release, tmp_path / demo_release.name))
 
 
 @pytest.fixture

@@ -257,8 +257,16 @@ class TestMissing:
         assert 0 < len(missing) < 40
         assert released.manifest.rows == 40 - len(missing)
         assert all("is not there" in patch.reason for patch in missing)
-        assert f"{len(missing)} patches have no data" in (tmp_path / "out/README.md").read_text()
-        assert check_folder(released.folder) == []
+        card = (tmp_path / "out/README.md").read_text()
+        assert f"{len(missing)} of 40 patches are not in this release" in card
+        table = pq.read_table(tmp_path / "out/missing.parquet")
+        assert table.column_names == ["id", "label", "reason", "year"]
+        assert table["id"].to_pylist() == [patch.id for patch in missing]
+        assert check_folder(tmp_path / "out") == []
+        (tmp_path / "out/missing.parquet").unlink()
+        assert [finding.path for finding in check_folder(tmp_path / "out")] == [
+            "missing.parquet"
+        ] * 2
 
     def test_when_the_tile_is_back_only_the_missing_are_fetched(
         self, recipe: Recipe, demo_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -270,6 +278,7 @@ class TestMissing:
         count = len(released.manifest.missing)
         assert f"fetch: {count} of {count}" in capsys.readouterr().err
         assert healed.manifest.missing == ()
+        assert not (tmp_path / "out/missing.parquet").exists()
 
     def test_nothing_at_all_is_no_release_even_with_leave(
         self, recipe: Recipe, tmp_path: Path

@@ -46,6 +46,8 @@ def vouch(folder: Path) -> None:
     manifest = read_manifest(folder)
     files = tuple(
         file_entry(folder, folder / file.path, pq.read_metadata(folder / file.path).num_rows)
+        if file.path.endswith(".parquet")
+        else file
         for file in manifest.files
     )
     configs = make_configs(files, manifest.years, manifest.schemes)

@@ -168,3 +168,28 @@ def test_help_teaches(workplace: Path) -> None:
     for command in ("build", "status", "check", "card", "init", "doctor"):
         assert command in overall
         assert "Usage" in hfaef(command, "--help", folder=workplace).stdout
+
+
+def test_eval_scores_a_release_and_show_draws_it(workplace: Path, tmp_path: Path) -> None:
+    pytest.importorskip("sklearn", reason="the extra `eval` is not installed")
+    words = [
+        "eval",
+        "build/AlphaEarth-Demo",
+        "--pooling",
+        "mean",
+        "--out",
+        str(tmp_path / "s.json"),
+    ]
+    told = hfaef(*words, folder=workplace).stdout
+    assert told.startswith("mean: knn random 2018 ")
+    found = json.loads(hfaef(*words, "--json", folder=workplace).stdout)
+    assert found == json.loads((tmp_path / "s.json").read_text())
+    picture = tmp_path / "all.png"
+    shown = hfaef(
+        "show", "build/AlphaEarth-Demo", "--out", str(picture), "--json", folder=workplace
+    )
+    assert json.loads(shown.stdout) == {"paths": [str(picture)]}
+    assert picture.is_file()
+    done = hfaef("eval", "build/AlphaEarth-Demo", "--pooling", "average", folder=workplace)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "'average' is not known" in done.stderr

@@ -12,7 +12,7 @@ import pytest
 from hfaef.errors import Hopeless, RecipeError
 from hfaef.grid import Grid, project
 from hfaef.quantize import NODATA
-from hfaef.sources.earthengine.request import MAX_SIDE, fits, halves, max_pixels, utm_zone
+from hfaef.sources.earthengine.request import MAX_SIDE, fits, max_pixels, utm_zone
 from servers.earthengine import Conduct, Service, Tile, World, tiles_around
 from servers.earthengine.client import PROJECT, TOKEN, expected, isolate, source_of
 
@@ -177,7 +177,7 @@ def test_a_patch_costs_one_request_and_a_build_four_more(service: Service) -> No
 def test_xee_costs_two_requests_a_patch(service: Service) -> None:
     with source_of(service, reader="xee") as source:
         service.conduct.tally.requests.clear()
-        source.read(GRIDS["lattice"], YEAR)
+        assert source.read(GRIDS["lattice"], YEAR).requests == 2
     assert service.conduct.tally.requests == {"value": 1, "pixels": 1}
 
 
@@ -237,15 +237,15 @@ def test_limits_are_known_beforehand() -> None:
 @pytest.mark.parametrize(("height", "width"), [(7, 4), (4, 7), (2, 1), (1, 2), (5, 5)])
 def test_halves_are_the_whole(height: int, width: int) -> None:
     grid = Grid("EPSG:32632", (8.0, 6.0, 512_345.6, 6.0, -8.0, 5_543_210.9), height, width)
-    first, second, axis = halves(grid)
+    first, second, axis = grid.halves()
     for whole, one, two in zip(grid.centres(), first.centres(), second.centres(), strict=True):
         np.testing.assert_allclose(np.concatenate([one, two], axis=axis - 1), whole, rtol=1e-15)
     assert abs(first.height * first.width - second.height * second.width) <= max(height, width)
 
 
 def test_a_pixel_has_no_halves() -> None:
-    with pytest.raises(ValueError, match="no halves"):
-        halves(Grid("EPSG:32632", (10.0, 0, 0, 0, -10.0, 0), 1, 1))
+    with pytest.raises(ValueError, match="empty"):
+        Grid("EPSG:32632", (10.0, 0, 0, 0, -10.0, 0), 1, 1).halves()
 
 
 @pytest.mark.parametrize(

@@ -14,13 +14,15 @@ from pathlib import Path
 import pytest
 from test_build import digests
 
-KILLS = 30
+LONG = pytest.mark.skipif(
+    "HFAEF_LONG_TESTS" not in os.environ, reason="takes ten minutes; HFAEF_LONG_TESTS=1 runs it"
+)
 
 pytestmark = pytest.mark.slow
 
 
-def start(folder: Path, out: str) -> subprocess.Popen[bytes]:
-    words = ["build", "demo", "--set", "demo.patches=40", "--out", out, "--workers", "2"]
+def start(folder: Path, out: str, patches: int = 40) -> subprocess.Popen[bytes]:
+    words = ["build", "demo", "--set", f"demo.patches={patches}", "--out", out, "--workers", "2"]
     return subprocess.Popen(
         [sys.executable, "-W", "ignore", "-c", "from hfaef.cli import main; main()", *words],
         cwd=folder,
@@ -40,7 +42,7 @@ def test_killed_at_random_moments_the_release_is_the_undisturbed_one(
     whole = digests(tmp_path / "whole")
     moments = random.Random(0)
     killed = 0
-    for number in range(KILLS):
+    for number in range(30):
         out = f"killed-{number % 5}"
         if number % 5 == number:
             shutil.rmtree(tmp_path / out, ignore_errors=True)
@@ -54,10 +56,36 @@ def test_killed_at_random_moments_the_release_is_the_undisturbed_one(
         if (tmp_path / out / "release.json").exists():
             assert digests(tmp_path / out) == whole
             shutil.rmtree(tmp_path / out)
-    assert killed > KILLS / 2
+    assert killed > 15
     for number in range(5):
         assert start(tmp_path, f"killed-{number}").wait(timeout=120) == 0
         assert digests(tmp_path / f"killed-{number}") == whole
+
+
+@LONG
+def test_killed_a_hundred_times_a_larger_run_ends_the_same(tmp_path: Path) -> None:
+    """In one folder after another: each is killed from its first patch to its last file."""
+    started = time.monotonic()
+    assert start(tmp_path, "whole", 240).wait(timeout=300) == 0
+    seconds = time.monotonic() - started
+    whole = digests(tmp_path / "whole")
+    moments = random.Random(1)
+    killed = ended = 0
+    while killed < 100:
+        build = start(tmp_path, "killed", 240)
+        try:
+            build.wait(moments.uniform(0.05, 0.7) * seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(build.pid, signal.SIGKILL)
+            build.wait(timeout=60)
+            killed += 1
+        if (tmp_path / "killed/release.json").exists():
+            assert digests(tmp_path / "killed") == whole
+            shutil.rmtree(tmp_path / "killed")
+            ended += 1
+    assert start(tmp_path, "killed", 240).wait(timeout=300) == 0
+    assert digests(tmp_path / "killed") == whole
+    sys.stderr.write(f"killed {killed} times; {ended} builds came to their end between\n")
 
 
 def test_killed_while_the_demo_world_is_written_it_is_written_again(tmp_path: Path) -> None:

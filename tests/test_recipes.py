@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,7 @@ from hfaef.build import build
 from hfaef.card import read_front_matter
 from hfaef.catalog import open_catalog, table
 from hfaef.check import check_folder
-from hfaef.errors import CatalogError, RecipeError
+from hfaef.errors import CatalogError, InputError, RecipeError
 from hfaef.recipe import Recipe, Table, read_recipe
 from hfaef.release import read_manifest
 from hfaef.sources import open_source
@@ -144,3 +146,33 @@ def test_years_share_their_patches_in_the_catalog(years_world: Path) -> None:
         assert one.grid is two.grid
         assert one.label is two.label
         assert one.splits is two.splits
+
+
+@pytest.mark.parametrize("form", list(FORMS))
+def test_code_of_the_card_runs_in_every_form(demo_root: Path, tmp_path: Path, form: str) -> None:
+    pytest.importorskip("torch", reason="the extra `torchgeo` brings torch")
+    from test_card import blocks
+
+    recipe = target_recipe(demo_root, *FORMS[form])
+    folder = build(recipe, tmp_path / recipe.name).folder
+    text = (folder / "README.md").read_text()
+    assert "a number to predict" in text
+    code = blocks(text, "python")
+    assert len(code) >= 6
+    # In one process, as each import of torch takes seconds.
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", "\n".join(code)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_probes_of_classes_refuse_a_target(target: Path) -> None:
+    pytest.importorskip("sklearn", reason="needs the extra eval")
+    from hfaef.evaluate import evaluate
+
+    with pytest.raises(InputError, match="numbers to predict"):
+        evaluate(str(target))

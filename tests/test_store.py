@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -24,11 +25,11 @@ INPUTS = {"years": [2018], "source": {"kind": "cog"}, "patches": 1, "places": "a
 
 def test_what_is_staged_comes_back(tmp_path: Path) -> None:
     with Store(tmp_path / "out") as store:
-        store.stage(PATCH, PIXELS)
+        store.pixels.write(PATCH, PIXELS)
         store.record(OUTCOME)
     with Store(tmp_path / "out") as store:
         assert store.outcomes() == {(2018, "Forest_1"): OUTCOME}
-        assert np.array_equal(store.codes(PATCH), PIXELS.codes)
+        assert np.array_equal(store.pixels.read(PATCH), PIXELS.codes)
 
 
 def test_a_patch_whose_file_is_gone_is_not_done(tmp_path: Path) -> None:
@@ -42,34 +43,43 @@ def test_a_missing_patch_is_remembered_with_its_reason(tmp_path: Path) -> None:
     with Store(tmp_path) as store:
         store.record(missing)
         assert store.outcomes()[2018, "Forest_1"] == missing
-        store.stage(PATCH, PIXELS)
+        store.pixels.write(PATCH, PIXELS)
         store.record(OUTCOME)
         assert store.outcomes()[2018, "Forest_1"] == OUTCOME
 
 
 def test_a_half_written_file_is_not_taken_for_a_patch(tmp_path: Path) -> None:
     with Store(tmp_path) as store:
-        store.stage(PATCH, PIXELS)
+        store.pixels.write(PATCH, PIXELS)
         path = tmp_path / ".staging/pixels/2018/Forest_1.npy"
         path.rename(path.with_suffix(".part"))
         store.record(OUTCOME)
         assert store.outcomes() == {}
+    with Store(tmp_path):
+        assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_staging_folder_that_is_removed_is_not_made_again(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        shutil.rmtree(store.staging)
+        with pytest.raises(FolderError, match="was removed while the build was running"):
+            store.pixels.write(PATCH, PIXELS)
 
 
 @pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"nothing"])
 def test_damaged_pixels_are_named(tmp_path: Path, content: bytes) -> None:
     with Store(tmp_path) as store:
-        store.stage(PATCH, PIXELS)
+        store.pixels.write(PATCH, PIXELS)
         (tmp_path / ".staging/pixels/2018/Forest_1.npy").write_bytes(content)
         with pytest.raises(ReleaseError, match=r"Forest_1\.npy are damaged"):
-            store.codes(PATCH)
+            store.pixels.read(PATCH)
 
 
 def test_pixels_of_another_shape_are_damaged(tmp_path: Path) -> None:
     with Store(tmp_path) as store:
-        store.stage(PATCH, Pixels(np.ones((64, 9, 9), np.int8), (), resampled=False))
+        store.pixels.write(PATCH, Pixels(np.ones((64, 9, 9), np.int8), (), resampled=False))
         with pytest.raises(ReleaseError, match="4 x 5"):
-            store.codes(PATCH)
+            store.pixels.read(PATCH)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +97,7 @@ def test_staging_of_another_recipe_is_refused_and_kept(
     with Store(tmp_path) as store:
         store.claim(INPUTS)
         store.claim(INPUTS)
-        store.stage(PATCH, PIXELS)
+        store.pixels.write(PATCH, PIXELS)
         with pytest.raises(FolderError, match=word):
             store.claim({**INPUTS, key: value})
     assert (tmp_path / ".staging/pixels/2018/Forest_1.npy").is_file()
@@ -124,7 +134,7 @@ def test_the_lock_dies_with_its_process(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_without_rights_is_named(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
-    with pytest.raises(FolderError, match="cannot write"):
+    with pytest.raises(FolderError, match=r"cannot write"):
         Store(tmp_path / "out")
 
 
@@ -135,9 +145,9 @@ def test_a_full_disk_leaves_no_half_file(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (500, hard))
         try:
             with pytest.raises(FolderError, match=r"cannot write .*; make room"):
-                store.stage(PATCH, PIXELS)
+                store.pixels.write(PATCH, PIXELS)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        assert not list(tmp_path.rglob("*.npy"))
-        store.stage(PATCH, PIXELS)
+        assert not [*tmp_path.rglob("*.npy"), *tmp_path.rglob("*.part")]
+        store.pixels.write(PATCH, PIXELS)
         assert list(tmp_path.rglob("*.npy"))

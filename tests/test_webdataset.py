@@ -291,3 +291,23 @@ def test_a_parquet_shard_among_tar_files_is_found(release: Path) -> None:
         manifest_bytes(manifest.model_copy(update={"files": files}))
     )
     assert "is no .tar file" in problems(release)
+
+
+@pytest.mark.parametrize("form", [TAR, "pack.codec=raw"])
+def test_other_forms_are_pooled_as_parquet_is(
+    parquet: Path, demo_root: Path, form: str, tmp_path: Path
+) -> None:
+    from hfaef.vectors import pool_release, read_rows
+
+    found = []
+    for number, folder in enumerate(
+        (parquet, build(demo_recipe(demo_root, form), tmp_path).folder)
+    ):
+        manifest = read_manifest(folder)
+        scratch = tmp_path / f"scratch-{number}"
+        scratch.mkdir()
+        pooled = pool_release(folder, manifest, ["mean"], "values", scratch, lambda _: None)
+        rows = read_rows(folder, manifest)
+        found.append((rows.ids, rows.labels.tolist(), rows.splits))
+        found.append(pooled["mean"].take(np.arange(len(rows.ids))).tolist())
+    assert found[:2] == found[2:]

@@ -82,10 +82,6 @@ class Catalog:
                         "name it in one of the scheme's lists",
                     )
 
-    def number_of(self, label: str | float) -> float:
-        """What a row holds of a label: its place among the names, or the number that it is."""
-        return self.label_names.index(str(label)) if self.label_names else float(label)
-
     def first(self, count: int | None) -> Catalog:
         """The catalog of a few patches a year, spread evenly over the ids; all for None."""
         if count is None:
@@ -124,6 +120,11 @@ def open_catalog(recipe: Recipe) -> Catalog:
 def sort_patches(patches: Iterable[Patch]) -> tuple[Patch, ...]:
     """Patches in the catalog's order."""
     return tuple(sorted(patches, key=lambda patch: (patch.year, patch.id)))
+
+
+def label_number(label: str | float, names: Sequence[str]) -> float:
+    """What a row holds of a label: its place among the names, or the number that it is."""
+    return names.index(str(label)) if names else float(label)
 
 
 def label_names(found: Iterable[str], listed: Sequence[str] | None) -> tuple[str, ...]:

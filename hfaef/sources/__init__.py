@@ -28,6 +28,10 @@ class Pixels:
     """What was read, with its version where the source has one: an asset, or tiles."""
     resampled: bool
     """False if every pixel is one of AEF's own; True if some are the nearest of theirs."""
+    requests: int = 1
+    """Requests that it took; chunks, for a source that reads files."""
+    received: int = 0
+    """Bytes that the source sent for it; 0 if others' chunks served it."""
 
     def __post_init__(self) -> None:
         if self.codes.dtype != np.int8 or self.codes.ndim != 3 or self.codes.shape[0] != BANDS:

@@ -7,6 +7,7 @@ and for tiles stored from south to north as AEF's are.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +24,9 @@ from hfaef.grid import Float64, Grid, canonical_crs, project
 from hfaef.quantize import BANDS, NODATA
 from hfaef.recipe import Cog
 from hfaef.sources import Pixels
+from hfaef.sources.blocks import block_bytes
 from hfaef.sources.index import NAME, Entry, TileIndex, read_index
+from hfaef.workers import core_count
 
 _WINDOW = 1024
 """Pixels a side that are read at once: an internal tile, so 64 MiB bound what a read takes."""
@@ -35,11 +38,14 @@ _CACHE_MEGABYTES = 128
 class CogSource:
     """Tiles in a folder. Opens a tile for each read, so threads share nothing."""
 
-    max_requests = 64
-
     def __init__(self, root: Path, index: TileIndex) -> None:
+        # Decoding is what takes time and memory; more reads than this do not make it faster.
+        self.max_requests = 2 * core_count()
         self._root = root
         self._index = index
+        self._seen: set[tuple[str, int, int]] = set()
+        """Internal tiles that were read before: the system keeps them in memory."""
+        self._lock = threading.Lock()
 
     def read(self, grid: Grid, year: int) -> Pixels:
         """The embedding on this grid.
@@ -53,6 +59,7 @@ class CogSource:
         centres = {grid.crs: grid.centres()}
         codes = np.full((BANDS, grid.height, grid.width), NODATA, dtype=np.int8)
         origins: list[str] = []
+        received: list[int] = []
         resampled = not grid.on_lattice()
         covered = False
         for entry in self._candidates(grid, year):
@@ -68,7 +75,8 @@ class CogSource:
                 covered |= bool(inside.any())
                 if not wanted.any():
                     continue
-                _fill(codes, tile, rows, columns, wanted)
+                blocks = _fill(codes, tile, rows, columns, wanted)
+                received += [self._count(tile, entry, *block) for block in blocks]
             if (codes[0] != NODATA)[wanted].any():
                 origins.append(entry.path)
                 resampled |= crs != grid.crs
@@ -76,12 +84,26 @@ class CogSource:
             reason = f"no data there in {year}" if covered else f"outside every tile of {year}"
             raise Hopeless(reason)
         try:
-            return Pixels(codes, tuple(origins), resampled)
+            return Pixels(
+                codes,
+                tuple(origins),
+                resampled,
+                requests=BANDS * sum(size > 0 for size in received),
+                received=sum(received),
+            )
         except ValueError as error:
             raise Hopeless(f"{' and '.join(origins)}: {error}") from error
 
     def close(self) -> None:
         """Nothing is kept open."""
+
+    def _count(self, tile: Any, entry: Entry, row: int, column: int) -> int:
+        """Bytes of an internal tile if it is read for the first time, else 0."""
+        with self._lock:
+            if (entry.path, row, column) in self._seen:
+                return 0
+            self._seen.add((entry.path, row, column))
+        return block_bytes(tile, column, row)
 
     def _candidates(self, grid: Grid, year: int) -> list[Entry]:
         near = sorted(self._index.near(year, grid.bounds()), reverse=True)
@@ -151,15 +173,21 @@ def _fill(
     rows: npt.NDArray[np.intp],
     columns: npt.NDArray[np.intp],
     wanted: npt.NDArray[np.bool_],
-) -> None:
-    """Put the tile's values into the wanted pixels of codes (64, H, W)."""
+) -> list[tuple[int, int]]:
+    """Put the tile's values into the wanted pixels of codes (64, H, W).
+
+    Gives row and column of the internal tiles that were read.
+    """
     target_rows, target_columns = np.nonzero(wanted)
     rows, columns = rows[wanted], columns[wanted]
-    windows = rows // _WINDOW * (tile.width // _WINDOW + 1) + columns // _WINDOW
-    for window in np.unique(windows):
+    across = tile.width // _WINDOW + 1
+    windows = rows // _WINDOW * across + columns // _WINDOW
+    found = np.unique(windows)
+    for window in found:
         these = windows == window
         row, column = rows[these], columns[these]
         top, left = int(row.min()), int(column.min())
         part = Window(left, top, int(column.max()) - left + 1, int(row.max()) - top + 1)
         values = tile.read(window=part)
         codes[:, target_rows[these], target_columns[these]] = values[:, row - top, column - left]
+    return [(int(window) // across, int(window) % across) for window in found]

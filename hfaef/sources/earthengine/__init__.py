@@ -16,7 +16,7 @@ from hfaef.sources import Pixels
 from hfaef.sources.earthengine.answer import codes_of
 from hfaef.sources.earthengine.expression import DIMENSION, VARIABLE, band_images, codes_image
 from hfaef.sources.earthengine.failures import sort_failure
-from hfaef.sources.earthengine.request import fits, halves, pixel_grid, utm_zone
+from hfaef.sources.earthengine.request import fits, pixel_grid, utm_zone
 from hfaef.sources.earthengine.session import READ_TIMEOUT, Session, connect
 
 SMALLEST = 16
@@ -67,29 +67,32 @@ class EarthEngine:
             Hopeless: the server refuses this grid, or has no valid pixel there.
         """
         self.require([year])
-        codes = self._codes(grid, year)
+        codes, parts = self._codes(grid, year)
         if (codes == NODATA).all():
             raise Hopeless(f"no data there in {year}")
         return Pixels(
             codes=codes,
             origins=(self._origin(year),),
             resampled=utm_zone(grid.crs) is None or not grid.on_lattice(),
+            requests=2 * parts if self._section.reader == "xee" else parts,
+            received=codes.nbytes,
         )
 
     def close(self) -> None:
         """Close the connections."""
         self._session.close()
 
-    def _codes(self, grid: Grid, year: int) -> npt.NDArray[np.int8]:
-        """int8 (64, H, W), in parts where the whole is more than one request may hold."""
+    def _codes(self, grid: Grid, year: int) -> tuple[npt.NDArray[np.int8], int]:
+        """int8 (64, H, W), and in how many parts they came."""
         if fits(grid, self._section.reader):
             try:
-                return self._request(grid, year)
+                return self._request(grid, year), 1
             except TooBig as error:
                 if max(grid.height, grid.width) <= SMALLEST:
                     raise Hopeless(error.message) from error
-        first, second, axis = halves(grid)
-        return np.concatenate([self._codes(first, year), self._codes(second, year)], axis=axis)
+        first, second, axis = grid.halves()
+        one, two = self._codes(first, year), self._codes(second, year)
+        return np.concatenate([one[0], two[0]], axis=axis), one[1] + two[1]
 
     def _request(self, grid: Grid, year: int) -> npt.NDArray[np.int8]:
         read = _read_with_xee if self._section.reader == "xee" else _read_pixels

@@ -1,9 +1,8 @@
-"""What one request may ask for: grids in Earth Engine's words, its limits, halves of a grid."""
+"""What one request may ask for: grids in Earth Engine's words, its limits."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import Any, Literal
 
 from hfaef.grid import Grid
@@ -38,25 +37,6 @@ def fits(grid: Grid, reader: Reader) -> bool:
     """Whether one request may hold a grid."""
     small = grid.height * grid.width <= max_pixels(reader)
     return small and max(grid.height, grid.width) <= MAX_SIDE
-
-
-def halves(grid: Grid) -> tuple[Grid, Grid, int]:
-    """The two halves of a grid along its longer side, and the axis (1 rows, 2 columns) to join on.
-
-    Raises:
-        ValueError: if it is a single pixel.
-    """
-    a, b, c, d, e, f = grid.transform
-    if grid.height >= grid.width:
-        cut = grid.height // 2
-        if cut == 0:
-            raise ValueError("a single pixel has no halves")
-        rest = (a, b, c + b * cut, d, e, f + e * cut)
-        lower = replace(grid, transform=rest, height=grid.height - cut)
-        return replace(grid, height=cut), lower, 1
-    cut = grid.width // 2
-    rest = (a, b, c + a * cut, d, e, f + d * cut)
-    return replace(grid, width=cut), replace(grid, transform=rest, width=grid.width - cut), 2
 
 
 def utm_zone(crs: str) -> str | None:
