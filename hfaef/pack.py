@@ -265,6 +265,8 @@ class _Shard:
             self.path,
             schema,
             compression={leaf: "zstd" if leaf in packed else "none" for leaf in leaves},
+            # Level 3 makes a fifth less of raw codes than 1, and is read as fast.
+            compression_level=dict.fromkeys(raw, 3) or None,
             use_dictionary=False,
             write_statistics=plain,
             write_page_index=True,

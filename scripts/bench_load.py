@@ -32,7 +32,7 @@ OURS = {
     "raw": ("parquet", "raw"),
     "WebDataset": ("webdataset", "png"),
 }
-ARRAY3D, GEOTIFFS = "Array3D, zstd", "GeoTIFFs, deflate"
+ARRAY3D, GEOTIFFS = "Array3D, zstd 3", "GeoTIFFs, deflate"
 WAYS = (*OURS, ARRAY3D, GEOTIFFS)
 READS = 400
 """Rows of a measurement by number."""
@@ -122,15 +122,22 @@ def write_peers(folder: Path, count: int) -> None:
     columns = Features({"embedding": Array3D((64, SIZE, SIZE), "uint8"), "label": Value("int64")})
     (folder / ARRAY3D).mkdir()
     (folder / GEOTIFFS).mkdir()
-    writer = None
+    writers: dict[str, pq.ParquetWriter] = {}
+    settings = {"train-00000-of-00001.parquet": False, "../with-dictionary.parquet": True}
     for start in range(0, count, 50):
         arrays = [pixels.view(np.uint8) + np.uint8(127) for pixels in part(count, start)]
         batch = Dataset.from_dict({"embedding": arrays, "label": [0] * len(arrays)}, columns)
         table = batch.data.table
-        writer = writer or pq.ParquetWriter(
-            folder / ARRAY3D / "train-00000-of-00001.parquet", table.schema, compression="zstd"
-        )
-        writer.write_table(table)
+        for name, dictionary in settings.items():
+            if name not in writers:
+                writers[name] = pq.ParquetWriter(
+                    folder / ARRAY3D / name,
+                    table.schema,
+                    compression="zstd",
+                    compression_level=3,
+                    use_dictionary=dictionary,
+                )
+            writers[name].write_table(table)
         for number, stored in enumerate(arrays, start):
             with rasterio.open(
                 folder / GEOTIFFS / f"p{number}.tif",
@@ -145,7 +152,7 @@ def write_peers(folder: Path, count: int) -> None:
                 compress="deflate",
             ) as dataset:
                 dataset.write(stored)
-    if writer:
+    for writer in writers.values():
         writer.close()
 
 
@@ -373,6 +380,12 @@ def main() -> None:
         print("\n".join(table(found, arguments.patches)))
         if ARRAY3D in found:
             print("\n".join(["", *ratios(found)]))
+            other = (folder / "with-dictionary.parquet").stat().st_size
+            ours = found.get("PNG sheets", found[ARRAY3D])["bytes"]
+            print(
+                f"Array3D with a dictionary of its values too: {other / 1e6:,.0f} MB; "
+                f"PNG sheets / that: {ours / other:.2f}"
+            )
     print_writers(arguments.patches)
 
 
