@@ -33,7 +33,7 @@ from hfaef.scores import (
     evaluation_bytes,
 )
 from hfaef.store import MANIFEST, replace_file, writing
-from hfaef.vectors import Rows, Vectors, pool_release, read_features, read_rows
+from hfaef.vectors import Chosen, Rows, Vectors, pool_release, read_features, read_rows
 
 TRAIN, TEST = "train", "test"
 
@@ -247,8 +247,9 @@ def _results(
                 for kind in probes:
                     if len(train) and len(test):
                         data = (
-                            vectors.take(train),
+                            Chosen(vectors, train),
                             rows.labels[train],
+                            # Asked for in small parts, and a third of the others.
                             vectors.take(test),
                             rows.labels[test],
                         )
@@ -260,7 +261,7 @@ def _results(
                     advance(f"{name}, {scheme}, {kind}")
 
 
-Data = tuple[Any, npt.NDArray[np.int64], Any, npt.NDArray[np.int64]]
+Data = tuple[Chosen, npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.int64]]
 """Training vectors and labels, test vectors and labels."""
 
 
@@ -274,7 +275,8 @@ def _knn(place: dict[str, Any], data: Data, classes: int) -> Iterator[Result]:
 
 
 def _linear(place: dict[str, Any], data: Data, classes: int) -> Iterator[Result]:
-    train, labels, test, _ = data
+    chosen, labels, test, _ = data
+    train = chosen[:]
     for penalty in (None, 1.0):
         try:
             prediction = probe.linear(train, labels, test, penalty)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +39,18 @@ _TEST_ROWS = 256
 """Vectors that are compared with each other at a time; they bound the memory."""
 
 Vectors = npt.NDArray[np.floating[Any]]
+
+
+class Stack(Protocol):
+    """Vectors that are looked at a slice at a time: an array, or something that reads a file."""
+
+    def __len__(self) -> int:
+        """Number of vectors."""
+
+    def __getitem__(self, part: slice, /) -> Vectors:
+        """Vectors (rows, dimensions) of a slice."""
+
+
 Labels = npt.NDArray[np.int64]
 
 
@@ -62,7 +74,7 @@ class Measure:
     high: float
 
 
-def nearest(train: Vectors, test: Vectors, count: int, threads: int | None = None) -> Labels:
+def nearest(train: Stack, test: Stack, count: int, threads: int | None = None) -> Labels:
     """Indices (len(test), count) of the nearest training vectors, the nearest first.
 
     Cosine distance, brute force; of two at the same distance the one with the lower index. A
@@ -88,7 +100,7 @@ def nearest(train: Vectors, test: Vectors, count: int, threads: int | None = Non
 
 
 def _compare(
-    train: npt.NDArray[np.float64], test: Vectors, count: int, start: int
+    train: npt.NDArray[np.float64], test: Stack, count: int, start: int
 ) -> tuple[Labels, npt.NDArray[np.float64]]:
     """Indices and cosines (rows, count) of the most alike of `train` for some test vectors."""
     similar = _unit(test[start : start + _TEST_ROWS]) @ train.T
@@ -129,7 +141,7 @@ def vote(labels: Labels, classes: int) -> Labels:
     return np.asarray(counts.argmax(axis=1))
 
 
-def knn(train: Vectors, train_labels: Labels, test: Vectors, classes: int) -> dict[int, Prediction]:
+def knn(train: Stack, train_labels: Labels, test: Stack, classes: int) -> dict[int, Prediction]:
     """Predictions by number of neighbours, equal votes; without those above the training set."""
     found = train_labels[nearest(train, test, max(NEIGHBOURS))]
     return {k: Prediction(vote(found[:, :k], classes)) for k in NEIGHBOURS if k <= found.shape[1]}

@@ -27,7 +27,7 @@ from hfaef.workers import core_count, ordered_map
 _BATCH = 16
 """Rows that one thread pools in one go."""
 
-_BLOCK = 4096
+_BLOCK = 1024
 """Rows of a file of vectors that are in memory at a time."""
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,60}")
@@ -103,6 +103,20 @@ class ArrayVectors:
     def take(self, rows: Int64) -> Float32:
         """As of `Vectors.take`."""
         return self.array[rows]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The vectors of some rows, taken when a slice of them is asked for."""
+
+    vectors: Vectors
+    rows: Int64
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, part: slice) -> Float32:
+        return self.vectors.take(self.rows[part])
 
 
 def read_rows(folder: Path, manifest: Manifest) -> Rows:

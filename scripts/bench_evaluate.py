@@ -34,7 +34,7 @@ from hfaef.release import (
     package_versions,
     read_manifest,
 )
-from hfaef.vectors import FileVectors, _sheets, pool_release, read_rows
+from hfaef.vectors import Chosen, FileVectors, _sheets, pool_release, read_rows
 from hfaef.workers import core_count, ordered_map
 
 LABELS = tuple(f"label{number}" for number in range(10))
@@ -166,7 +166,7 @@ def neighbours(
     vectors: FileVectors, labels: np.ndarray, train: np.ndarray, test: np.ndarray
 ) -> None:
     """One kNN, from the file of vectors on."""
-    probe.knn(vectors.take(train), labels[train], vectors.take(test), len(LABELS))
+    probe.knn(Chosen(vectors, train), labels[train], vectors.take(test), len(LABELS))
 
 
 def spent_on(work: Callable[[], object]) -> np.ndarray:

@@ -161,7 +161,7 @@ def test_text_from_a_recipe_cannot_break_a_table(demo_release):
     other = type(manifest).model_validate({**manifest.model_dump(), "missing": missing})
     text = body(render_card(other))
     assert "| a | 2018 | x\\|y | no \\| data &lt;b> |" in text
-    assert "and 5 more" in text
+    assert "\nand 5 more.\n" in text
 
 
 def test_template_and_references_are_found():
