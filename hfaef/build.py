@@ -30,6 +30,7 @@ from hfaef.release import (
     FORMAT,
     KINDS,
     MISSING,
+    Form,
     Manifest,
     Missing,
     PreviewBasis,
@@ -182,7 +183,8 @@ def _missing(catalog: Catalog, outcomes: dict[tuple[int, str], Outcome]) -> tupl
         outcome = outcomes.get((patch.year, patch.id))
         if outcome is None or not outcome.fetched:
             reason = outcome.reason if outcome else "not tried"
-            missing.append(Missing(id=patch.id, year=patch.year, label=patch.label, reason=reason))
+            label = str(patch.label)
+            missing.append(Missing(id=patch.id, year=patch.year, label=label, reason=reason))
     return tuple(missing)
 
 
@@ -203,6 +205,7 @@ def _write_release(
             shard_bytes=int(recipe.pack.shard_bytes),
             spread=spread,
             advance=advance,
+            form=Form(recipe.pack.format, recipe.pack.codec),
         )
     files = packed.files
     if missing:

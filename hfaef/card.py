@@ -14,7 +14,14 @@ from hfaef.catalog import SPLITS
 from hfaef.errors import ReleaseError
 from hfaef.quantize import dequantize
 from hfaef.references import card_folder, read_references
-from hfaef.release import Config, Manifest, features, read_manifest, shown_first
+from hfaef.release import (
+    KINDS,
+    Config,
+    Manifest,
+    features,
+    loaded_features,
+    read_manifest,
+)
 from hfaef.scores import Evaluation, read_evaluation
 from hfaef.store import replace_file, writing
 
@@ -30,7 +37,7 @@ def front_matter(manifest: Manifest) -> dict[str, Any]:
     """The card's YAML: what makes `load_dataset` work, and what the Hub shows and filters by."""
     settings = manifest.recipe.get("card", {})
     configs, infos = [], []
-    for config in manifest.configs:
+    for config in loadable(manifest):
         files = [{"split": split.name, "path": split.glob} for split in config.splits]
         default = {"default": True} if config.default else {}
         configs.append({"config_name": config.name, "data_files": files, **default})
@@ -40,7 +47,9 @@ def front_matter(manifest: Manifest) -> dict[str, Any]:
         "pretty_name": settings.get("pretty_name") or manifest.name,
         "license": settings.get("license", "cc-by-4.0"),
         "language": ["en"],
-        "task_categories": ["image-classification"],
+        "task_categories": [
+            "image-classification" if manifest.label_names else "tabular-regression"
+        ],
         "tags": list(dict.fromkeys([*_TAGS, *settings.get("tags", [])])),
         "size_categories": [size],
         "configs": configs,
@@ -48,12 +57,18 @@ def front_matter(manifest: Manifest) -> dict[str, Any]:
     }
 
 
+def loadable(manifest: Manifest) -> list[Config]:
+    """Configs that `load_dataset` calls by name: it reads one format of files in a release."""
+    kinds = ("data",) if manifest.form.format == "webdataset" else KINDS
+    return [config for config in manifest.configs if config.kind in kinds]
+
+
 def _dataset_info(config: Config, manifest: Manifest) -> dict[str, Any]:
     from datasets import DatasetInfo
     from datasets.info import DatasetInfosDict
     from huggingface_hub import DatasetCardData
 
-    columns = shown_first(features(config.kind, manifest.label_names, manifest.schemes))
+    columns = loaded_features(config.kind, manifest)
     # The one public way to the form that `datasets` reads back.
     card = DatasetCardData()
     DatasetInfosDict({config.name: DatasetInfo(features=columns)}).to_dataset_card_data(card)
@@ -152,7 +167,8 @@ def _golden() -> dict[str, list[float]]:
 def _columns(manifest: Manifest) -> dict[str, str]:
     """Type of each column of the rows, as people write it."""
     types = {}
-    for name, feature in features("data", manifest.label_names, manifest.schemes).items():
+    columns = features("data", manifest.label_names, manifest.schemes, manifest.form)
+    for name, feature in columns.items():
         kind = type(feature).__name__
         if kind == "Value":
             kind = feature.dtype

@@ -11,9 +11,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hfaef import sheet
+from hfaef import codec, webdataset
 from hfaef.additions import ADDITIONS
-from hfaef.card import CARD, front_matter, read_front_matter
+from hfaef.card import CARD, front_matter, loadable, read_front_matter
 from hfaef.errors import HfaefError
 from hfaef.pack import file_schema, missing_table
 from hfaef.quantize import from_stored, pool
@@ -103,6 +103,12 @@ def _shard(
     if kind not in KINDS:
         yield Finding(file.path, f"is in none of the folders {', '.join(KINDS)}")
         return
+    if not file.path.endswith(manifest.form.suffix(kind)):
+        yield Finding(file.path, f"is no {manifest.form.suffix(kind)} file, which the others are")
+        return
+    if file.path.endswith(".tar"):
+        yield from _samples(folder, file, manifest, seen)
+        return
     try:
         with pq.ParquetFile(folder / file.path) as shard:
             wrong = list(_schema(file.path, shard.schema_arrow, kind, manifest))
@@ -128,9 +134,29 @@ def _shard(
         yield Finding(file.path, f"is no readable Parquet: {error}")
 
 
+def _samples(
+    folder: Path, file: File, manifest: Manifest, seen: Counter[tuple[str, int, str]]
+) -> Iterator[Finding]:
+    """What is wrong inside a tar file; counts its ids in `seen`."""
+    step = max(file.rows // _DECODED, 1)
+    problems, table = webdataset.inspect(folder / file.path, manifest, step)
+    for problem in problems:
+        yield Finding(file.path, problem)
+    if table is None:
+        return
+    if not len(table):
+        yield Finding(file.path, "has no row, which makes its split fail to load")
+    if len(table) != file.rows:
+        yield Finding(file.path, f"has {len(table):,} rows, the manifest says {file.rows:,}")
+    yield from _rows(file.path, table, manifest)
+    seen.update(
+        ("data", row["year"], row["id"]) for row in table.select(["year", "id"]).to_pylist()
+    )
+
+
 def _schema(path: str, found: pa.Schema, kind: str, manifest: Manifest) -> Iterator[Finding]:
     """Differences between a shard's columns and those that all shards must have."""
-    wanted = file_schema(kind, manifest.label_names, manifest.schemes)
+    wanted = file_schema(kind, manifest.label_names, manifest.schemes, manifest.form)
     for name in wanted.names:
         if name not in found.names:
             yield Finding(path, f"lacks the column {name!r}, which would load as None")
@@ -155,7 +181,7 @@ def _rows(path: str, table: pa.Table, manifest: Manifest) -> Iterator[Finding]:
             yield Finding(path, f"has rows without {name!r}")
             return
     for row in table.select(["id", "label", "year", *manifest.schemes]).to_pylist():
-        if not 0 <= row["label"] < len(manifest.label_names):
+        if manifest.label_names and not 0 <= row["label"] < len(manifest.label_names):
             yield Finding(
                 path, f"patch {row['id']} has the label {row['label']}, which has no name"
             )
@@ -188,6 +214,7 @@ def _sheets(path: str, shard: pq.ParquetFile) -> Iterator[Finding]:
         wanted = [number - first for number in range(-(-first // step) * step, first + rows, step)]
         if wanted:
             columns = ["embedding", "id", "valid_fraction"]
+            columns += [name for name in ("height", "width") if name in shard.schema_arrow.names]
             for row in shard.read_row_group(group, columns=columns).take(wanted).to_pylist():
                 yield from _sheet(path, row)
         first += rows
@@ -195,7 +222,8 @@ def _sheets(path: str, shard: pq.ParquetFile) -> Iterator[Finding]:
 
 def _sheet(path: str, row: dict[str, Any]) -> Iterator[Finding]:
     try:
-        pooled = pool(from_stored(sheet.decode(row["embedding"]["bytes"])))
+        shape = (row["height"], row["width"]) if "height" in row else None
+        pooled = pool(from_stored(codec.decode(row["embedding"], shape)))
     except ValueError as error:
         yield Finding(path, f"patch {row['id']}: {error}")
         return
@@ -212,7 +240,8 @@ def _configs(manifest: Manifest) -> Iterator[Finding]:
             yield Finding(MANIFEST, f"the config {config.name!r} has no split")
         yield from _config(config, manifest)
     rows = sum(file.rows for file in manifest.files if file.path.startswith("data/"))
-    if rows != manifest.rows or sum(manifest.rows_by_label.values()) != rows:
+    labelled = sum(manifest.rows_by_label.values()) if manifest.label_names else rows
+    if rows != manifest.rows or labelled != rows:
         yield Finding(MANIFEST, f"says {manifest.rows:,} rows, but its files hold {rows:,}")
 
 
@@ -262,7 +291,7 @@ def _loads(folder: Path, manifest: Manifest) -> Iterator[Finding]:
     """Configs that `datasets` itself cannot read; asked last, as it is the slowest judge."""
     from datasets import load_dataset
 
-    for config in manifest.configs:
+    for config in loadable(manifest):
         for split in config.splits:
             try:
                 rows = load_dataset(str(folder), config.name, split=split.name, streaming=True)

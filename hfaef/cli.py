@@ -348,6 +348,32 @@ def show(
 
 
 @app.command()
+def export(
+    folder: FolderArgument,
+    to: Annotated[Path, typer.Option(metavar="FOLDER", help="A new or empty folder.")],
+    compression: Annotated[
+        str, typer.Option(metavar="NAME", help="`deflate`, which everything reads, or `zstd`.")
+    ] = "deflate",
+    workers: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Encoders at work at once.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a release for GIS: a cloud-optimised GeoTIFF a patch, pooled vectors as GeoParquet."""
+    from hfaef.export import export as run
+
+    exported = run(folder, to, compression=compression, threads=workers)
+    if as_json:
+        _print_json(exported.summary())
+        return
+    typer.echo(
+        f"{exported.folder}: {exported.patches:,} GeoTIFFs and a table, "
+        f"{exported.bytes / 1e6:,.1f} MB"
+    )
+    typer.echo(f"look at it: gdalinfo FILE, or open {exported.folder / 'pooled.parquet'} in QGIS")
+
+
+@app.command()
 def init(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the data set.")],
     as_json: JsonOption = False,

@@ -177,7 +177,7 @@ def compare_rows(before: Release, after: Release) -> Rows:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    label: str
+    label: str | float
     splits: tuple[str, ...]
     vector: bytes
 
@@ -197,7 +197,7 @@ def _read(release: Release, same: set[str], schemes: Sequence[str]) -> dict[tupl
         plain = table.select(["id", "year", "label", *schemes]).to_pylist()
         for row, mean, fraction in zip(plain, means, fractions, strict=True):
             found[row["year"], row["id"]] = _Row(
-                release.manifest.label_names[row["label"]],
+                release.manifest.label_of(row["label"]),
                 tuple(row[scheme] for scheme in schemes),
                 mean.tobytes() + fraction.tobytes(),
             )

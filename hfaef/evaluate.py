@@ -130,6 +130,11 @@ def evaluate(
             f"{target} has no split scheme, so nothing to train and test on",
             "name one in the recipe's `patches`",
         )
+    if not opened.manifest.label_names:
+        raise InputError(
+            f"the labels of {target} are numbers to predict, and the probes tell classes apart",
+            "probe its pooled vectors with a regression of your own",
+        )
     evaluation = measure(
         opened, poolings=poolings or tuple(POOLINGS), on=chosen, features=features, probes=probes
     )

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow.parquet as pq
 from PIL import Image, ImageDraw, ImageFont
 
 from hfaef.catalog import SPLITS
 from hfaef.release import Manifest, shuffled
+from hfaef.rows import read_rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -69,13 +69,14 @@ def draw(folder: Path, manifest: Manifest) -> dict[str, bytes]:
     if find_spec("matplotlib") is not None:
         places = read_places(folder, manifest)
         figures[MAP] = draw_map(places)
-        figures[BALANCE] = draw_balance(places, manifest.label_names)
+        if manifest.label_names:
+            figures[BALANCE] = draw_balance(places, manifest.label_names)
     return figures
 
 
 def draw_labels(folder: Path, manifest: Manifest) -> bytes:
     """PNG of some previews of every label, a row a label."""
-    names = manifest.label_names[:_MOST_LABELS]
+    names = manifest.label_names[:_MOST_LABELS] or ("patches",)
     font = ImageFont.load_default(16)
     texts = [_fitted(name, _TEXT - 5 * _GAP, font.getlength) for name in names]
     start = round(max(font.getlength(text) for text in texts)) + 5 * _GAP
@@ -102,18 +103,15 @@ def read_previews(folder: Path, manifest: Manifest, count: int) -> dict[int, lis
     wanted: dict[int, list[str]] = {}
     rows = _columns(folder, manifest, ["id", "label", "year"])
     first_year = rows["year"] == manifest.years[0]
-    for number in range(len(manifest.label_names)):
-        ids = rows["id"][first_year & (rows["label"] == number)].tolist()
+    classes = len(manifest.label_names)
+    for number in range(classes or 1):
+        ids = rows["id"][first_year & ((rows["label"] == number) | (classes == 0))].tolist()
         wanted[number] = sorted(ids, key=shuffled)[:count]
     among = {identity for ids in wanted.values() for identity in ids}
     found: dict[str, bytes] = {}
-    for path in _shards(folder, manifest):
-        with pq.ParquetFile(path) as shard:
-            for batch in shard.iter_batches(256, columns=["id", "year", "preview"]):
-                ids, years = batch.column("id").to_pylist(), batch.column("year").to_pylist()
-                for row, (identity, year) in enumerate(zip(ids, years, strict=True)):
-                    if identity in among and year == manifest.years[0]:
-                        found[identity] = batch.column("preview")[row].as_py()["bytes"]
+    for row in read_rows(folder, manifest, columns=["id", "year", "preview"]):
+        if row["id"] in among and row["year"] == manifest.years[0]:
+            found[row["id"]] = row["preview"]["bytes"]
     return {number: [found[identity] for identity in ids] for number, ids in wanted.items()}
 
 
@@ -133,17 +131,8 @@ def read_places(folder: Path, manifest: Manifest) -> Places:
 
 def _columns(folder: Path, manifest: Manifest, names: list[str]) -> dict[str, Any]:
     """Columns of all rows, small ones, as numpy arrays."""
-    parts = [
-        pq.read_table(path, columns=names, partitioning=None) for path in _shards(folder, manifest)
-    ]
-    return {
-        name: np.concatenate([part[name].to_numpy(zero_copy_only=False) for part in parts])
-        for name in names
-    }
-
-
-def _shards(folder: Path, manifest: Manifest) -> list[Path]:
-    return [folder / file.path for file in manifest.files if file.path.startswith("data/")]
+    rows = list(read_rows(folder, manifest, columns=names))
+    return {name: np.array([row[name] for row in rows]) for name in names}
 
 
 def draw_map(places: Places) -> bytes:

@@ -1,13 +1,47 @@
-"""What consumers import: a release as a `datasets` data set whose embeddings are arrays."""
+"""What consumers import: a release as a `datasets` data set whose embeddings are arrays.
+
+However the rows lie in files (sheets or raw bytes in Parquet, or a WebDataset), they look the
+same here. Needs numpy, Pillow and datasets, nothing else.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from hfaef.errors import InputError, ReleaseError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Sequence
 
     import datasets
+    import numpy as np
+    import numpy.typing as npt
+
+Dtype = Literal["uint8", "float32"]
+Layout = Literal["bands_first", "bands_last"]
+
+_MANIFEST = "release.json"
+_SHAPE = ("height", "width")
+
+
+@dataclass(frozen=True)
+class View:
+    """How embeddings are handed over."""
+
+    dtype: Dtype = "uint8"
+    layout: Layout = "bands_first"
+    mask: bool = False
+    columns: tuple[str, ...] | None = None
+    """All of them for None."""
+
+    def __post_init__(self) -> None:
+        if self.dtype not in ("uint8", "float32"):
+            raise InputError(f"dtype {self.dtype!r} is neither uint8 nor float32")
+        if self.layout not in ("bands_first", "bands_last"):
+            raise InputError(f"layout {self.layout!r} is neither bands_first nor bands_last")
 
 
 def load(
@@ -15,53 +49,208 @@ def load(
     split: str | None = None,
     config: str | None = None,
     *,
+    version: str | None = None,
     revision: str | None = None,
     streaming: bool = False,
+    dtype: Dtype = "uint8",
+    layout: Layout = "bands_first",
+    mask: bool = False,
+    columns: Sequence[str] | None = None,
 ) -> datasets.Dataset | datasets.DatasetDict | datasets.IterableDataset:
     """A release, from a folder or the Hub.
 
     Args:
         path_or_repo: a release folder, or ``owner/name`` on the Hub.
         split: ``train``, ``validation`` or ``test``; all of them, in a dictionary, by default.
-        config: one of the release's configs; its default one by default.
-        revision: a version tag such as ``v1.0.0``, or a commit.
+        config: one of the release's configs, the pooled tables among them; its default one by
+            default.
+        version: ``1.2.0``: what the tag ``v1.2.0`` names; a folder must be of that version.
+        revision: any branch, tag or commit of the repository instead.
         streaming: whether to read rows as they are asked for, without a cache.
+        dtype: ``uint8``, the stored form, 255 where there is no data; or ``float32``,
+            dequantized, NaN where there is no data.
+        layout: ``bands_first`` (64, H, W) or ``bands_last`` (H, W, 64).
+        mask: add a column `mask`, bool (H, W), True where there is data; floats are 0 elsewhere,
+            not NaN.
+        columns: names of those to read; all by default.
 
     Returns:
-        Rows whose `embedding` is the stored form: uint8 (64, H, W), 255 where there is no data.
-        `dequantize` makes floats of it. Configs of pooled vectors come as they are.
+        Rows whose `embedding` is an array. Configs of pooled vectors come as they are.
+
+    Raises:
+        ReleaseError: if it is no release, or of a newer format or another version.
+        InputError: if it has no such config, split or column.
     """
-    from datasets import Image, load_dataset
-
-    loaded = load_dataset(
-        str(path_or_repo), config, split=split, revision=revision, streaming=streaming
-    )
-    if isinstance(loaded, dict):
-        return type(loaded)(
-            {name: _with_arrays(part, Image, streaming=streaming) for name, part in loaded.items()}
+    view = View(dtype, layout, mask, None if columns is None else tuple(columns))
+    if version is not None and revision is not None:
+        raise InputError("version and revision both say which commit", "give one of them")
+    place = str(path_or_repo)
+    local = Path(place).is_dir()
+    if version is not None and not local:
+        revision = f"v{version.removeprefix('v')}"
+    builder, manifest = _open(place, config, revision)
+    if version is not None and local and manifest["version"] != version.removeprefix("v"):
+        raise ReleaseError(
+            f"{place} is of version {manifest['version']}, not {version}", "load it from the Hub"
         )
-    return _with_arrays(loaded, Image, streaming=streaming)
-
-
-def _with_arrays(dataset: Any, image: Any, *, streaming: bool) -> Any:
-    """A data set that decodes its sheets when rows are taken."""
-    if "embedding" not in dataset.features:
-        return dataset
-    raw = dataset.cast_column("embedding", image(decode=False))
+    if split == "val":
+        split = "validation"
     if streaming:
-        return raw.map(_decode_row)
-    return raw.with_transform(_decode_batch)
+        loaded = builder.as_streaming_dataset(split=split)
+    else:
+        builder.download_and_prepare()
+        loaded = builder.as_dataset(split=split)
+    if isinstance(loaded, dict):
+        return type(loaded)({name: _viewed(part, view) for name, part in loaded.items()})
+    return _viewed(loaded, view)
 
 
-def _decode_row(row: dict[str, Any]) -> dict[str, Any]:
-    from hfaef.sheet import decode
+def _open(
+    place: str, config: str | None, revision: str | None
+) -> tuple[datasets.DatasetBuilder, dict[str, Any]]:
+    """The builder of a config, pinned to a commit, and the manifest of that commit."""
+    from datasets import DownloadManager, load_dataset_builder
 
-    return {**row, "embedding": decode(row["embedding"]["bytes"])}
+    known = load_dataset_builder(place, revision=revision)
+    # For a repository this names the commit, to which datasets has resolved branch or tag.
+    base = known.base_path
+    manifest = _read_manifest(place, DownloadManager(base_path=base))
+    configs = {entry["name"]: entry for entry in manifest["configs"]}
+    if config is None or configs.get(config, {}).get("default"):
+        return known, manifest
+    if config not in configs:
+        raise InputError(f"{place} has no config {config!r}", f"it has {', '.join(configs)}")
+    entry = configs[config]
+    if entry["kind"] == "pooled" and manifest["recipe"]["pack"]["format"] == "webdataset":
+        # load_dataset reads one format in a repository, and the table is no WebDataset.
+        files = {part["name"]: f"{base}/{part['glob']}" for part in entry["splits"]}
+        return load_dataset_builder("parquet", data_files=files), manifest
+    return load_dataset_builder(place, config, revision=_commit(base) or revision), manifest
 
 
-def _decode_batch(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
-    from hfaef.sheet import decode
+def _commit(base: str) -> str | None:
+    """The commit in ``hf://datasets/OWNER/NAME@COMMIT``."""
+    return base.rpartition("@")[2] if base.startswith("hf://") and "@" in base else None
 
-    if "embedding" in batch:
-        batch["embedding"] = [decode(value["bytes"]) for value in batch["embedding"]]
-    return batch
+
+def _read_manifest(place: str, downloads: datasets.DownloadManager) -> dict[str, Any]:
+    from hfaef.codec import FORMAT
+
+    try:
+        content = json.loads(Path(downloads.download(_MANIFEST)).read_bytes())
+        found = int(content["format"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ReleaseError(
+            f"{place} holds no release: its {_MANIFEST} cannot be read: {error}",
+            "load it with datasets.load_dataset",
+        ) from error
+    if found > FORMAT:
+        raise ReleaseError(
+            f"{place} has format {found}, newer than the {FORMAT} that this hfaef knows",
+            "pip install -U hfaef",
+        )
+    return dict(content)
+
+
+def _viewed(dataset: Any, view: View) -> Any:
+    """A data set in the columns of a release, which decodes embeddings when rows are taken."""
+    from datasets import Image, IterableDataset
+
+    from hfaef.samples import MEMBERS, REST
+
+    streaming = isinstance(dataset, IterableDataset)
+    tar = "__key__" in dataset.column_names
+    if tar and streaming:
+        dataset = dataset.cast_column("png", Image(decode=False))
+        return dataset.map(_Decoder(view, None).sample, remove_columns=dataset.column_names)
+    if tar:
+        # Each column of the record becomes one of its own.
+        dataset = dataset.flatten().remove_columns(["__key__", "__url__"])
+        names = {name: name.removeprefix(f"{REST}.") for name in dataset.column_names}
+        dataset = dataset.rename_columns({old: MEMBERS.get(old, new) for old, new in names.items()})
+    known = list(dataset.column_names)
+    wanted = known if view.columns is None else list(view.columns)
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        raise InputError(f"there is no column {unknown[0]!r}", f"there are {', '.join(known)}")
+    if "embedding" not in wanted:
+        dataset = dataset.select_columns(wanted)
+    else:
+        beside = [name for name in _SHAPE if name in known and name not in wanted]
+        dataset = dataset.select_columns(wanted + beside)
+        if isinstance(dataset.features["embedding"], Image):
+            dataset = dataset.cast_column("embedding", Image(decode=False))
+    decoder = _Decoder(view, None if streaming else _only_shape(dataset))
+    if streaming:
+        return dataset.map(decoder.row, remove_columns=dataset.column_names)
+    return dataset.with_transform(decoder.batch)
+
+
+def _only_shape(dataset: Any) -> tuple[int, int] | None:
+    """Height and width, if all rows have the same."""
+    if not set(_SHAPE) <= set(dataset.column_names):
+        return None
+    heights, widths = (dataset.unique(name) for name in _SHAPE)
+    return (heights[0], widths[0]) if len(heights) == len(widths) == 1 else None
+
+
+@dataclass(frozen=True)
+class _Decoder:
+    """What makes arrays of the cells of a release; it can be sent to other processes."""
+
+    view: View
+    shape: tuple[int, int] | None
+    """Height and width of every patch, where all are alike."""
+
+    def batch(self, batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        """Rows, by column."""
+        if "geometry" in batch:
+            batch["geometry"] = [
+                bytes.fromhex(value) if isinstance(value, str) else value
+                for value in batch["geometry"]
+            ]
+        if "embedding" in batch:
+            shapes = [self.shape] * len(batch["embedding"])
+            if set(_SHAPE) <= batch.keys():
+                shapes = list(zip(batch["height"], batch["width"], strict=True))
+            pairs = [self._arrays(*cell) for cell in zip(batch["embedding"], shapes, strict=True)]
+            batch["embedding"] = [array for array, _ in pairs]
+            if self.view.mask:
+                batch["mask"] = [mask for _, mask in pairs]
+        if self.view.columns is None:
+            return batch
+        return {name: batch[name] for name in (*self.view.columns, "mask") if name in batch}
+
+    def row(self, row: dict[str, Any]) -> dict[str, Any]:
+        """One row."""
+        return {
+            name: values[0]
+            for name, values in self.batch({name: [row[name]] for name in row}).items()
+        }
+
+    def sample(self, sample: dict[str, Any]) -> dict[str, Any]:
+        """The row of a sample of a WebDataset."""
+        row = {"embedding": sample["png"], "preview": sample["jpg"], **sample["json"]}
+        if "cls" in sample:
+            row["label"] = sample["cls"]
+        return self.row(row)
+
+    def _arrays(
+        self, cell: bytes | dict[str, bytes], shape: tuple[int, int] | None
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
+        import numpy as np
+
+        from hfaef.codec import decode
+        from hfaef.quantize import STORED_NODATA, dequantize
+
+        array: npt.NDArray[Any] = decode(cell, shape)
+        mask = np.empty(0, np.bool_)
+        if self.view.mask:
+            mask = (array != STORED_NODATA).all(axis=0)
+        if self.view.dtype == "float32":
+            array = dequantize(array)
+            if self.view.mask:
+                array[:, ~mask] = 0
+        if self.view.layout == "bands_last":
+            array = np.ascontiguousarray(np.moveaxis(array, 0, -1))
+        return array, mask

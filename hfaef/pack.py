@@ -1,4 +1,4 @@
-"""From staged pixels to Parquet shards: the same bytes each time, however many threads.
+"""From staged pixels to shards, Parquet or WebDataset: the same bytes each time, however many threads.
 
 One row is one page and the embedding is the first column, so that a second release shares all
 rows that did not change with the first one in the Hub's content-addressed storage.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -19,7 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hfaef import sheet
-from hfaef.catalog import Catalog, Patch
+from hfaef.catalog import Catalog, Patch, label_number
+from hfaef.codec import encode_raw
 from hfaef.errors import CatalogError
 from hfaef.preview import Basis, fit_basis, render
 from hfaef.progress import Advance
@@ -28,6 +29,7 @@ from hfaef.release import (
     KINDS,
     MISSING,
     File,
+    Form,
     Missing,
     cell_folder,
     features,
@@ -37,6 +39,7 @@ from hfaef.release import (
     shuffled,
 )
 from hfaef.store import Outcome, StagedPixels, Store, writing
+from hfaef.webdataset import TarShard
 from hfaef.workers import Spread
 
 ROW_GROUP_BYTES = 32_000_000
@@ -62,7 +65,8 @@ class Row:
     @property
     def bytes(self) -> int:
         """What its pictures take; the rest is small."""
-        return sum(len(self.data[name]["bytes"]) for name in _PICTURES)
+        cells = [self.data[name] for name in _PICTURES]
+        return sum(len(cell["bytes"] if isinstance(cell, dict) else cell) for cell in cells)
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,7 @@ def pack(
     shard_bytes: int,
     spread: Spread,
     advance: Advance,
+    form: Form | None = None,
 ) -> Packed:
     """Write the shards of all staged patches of a catalog.
 
@@ -91,11 +96,13 @@ def pack(
         shard_bytes: size at which a shard is closed.
         spread: encodes rows, on threads or on many machines; the result is the same.
         advance: called for each row.
+        form: Parquet with sheets by default.
 
     Raises:
         FolderError: if the disk is full.
         ReleaseError: if staged pixels are damaged.
     """
+    form = form or Form()
     outcomes = store.outcomes()
     cells: dict[tuple[str, str], list[Patch]] = defaultdict(list)
     years = sorted({patch.year for patch in catalog.patches})
@@ -109,19 +116,27 @@ def pack(
         patches.sort(key=lambda patch: shuffled(patch.id))
     rows = [patch for patches in cells.values() for patch in patches]
     basis = _sample_basis(sorted(rows, key=lambda patch: shuffled(patch.id)), store, spread)
-    encode = _Encoder(store.pixels, catalog.label_names, basis)
+    encode = _Encoder(store.pixels, catalog.label_names, basis, form)
     files: list[File] = []
     folders = in_folders(years, catalog.schemes)
-    schemas = {kind: file_schema(kind, catalog.label_names, catalog.schemes) for kind in KINDS}
+    names = (catalog.label_names, catalog.schemes)
+    schemas = {kind: file_schema(kind, *names, form) for kind in KINDS}
+
+    def open_shard(place: Path, number: int) -> _Shard | TarShard:
+        if form.format == "webdataset":
+            return TarShard(place, number, classes=bool(catalog.label_names))
+        return _Shard(place, number, schemas["data"])
+
     for (place, split), patches in sorted(cells.items()):
         staged = ((patch, outcomes[patch.year, patch.id]) for patch in patches)
         encoded = spread(encode, staged)
         data = folder / f"data{place}"
         pooled = folder / f"pooled{place}"
         with writing(pooled), _Shard(pooled, 0, schemas["pooled"]) as vectors:
-            written = _write_shards(encoded, data, schemas["data"], shard_bytes, vectors, advance)
+            written = _write_shards(encoded, data, open_shard, shard_bytes, vectors, advance)
             shards = list(written)
-        files += _settle(folder, data, split, shards, folders=folders)
+        suffix = form.suffix("data")
+        files += _settle(folder, data, split, shards, folders=folders, suffix=suffix)
         files += _settle(folder, pooled, split, [(vectors.path, vectors.rows)], folders=folders)
     return Packed(tuple(sorted(files, key=lambda file: file.path)), basis)
 
@@ -151,10 +166,12 @@ class _Encoder:
     pixels: StagedPixels
     label_names: tuple[str, ...]
     basis: Basis
+    form: Form
 
     def __call__(self, staged: tuple[Patch, Outcome]) -> Row:
         patch, outcome = staged
-        return encode_row(patch, self.pixels.read(patch), outcome, self.label_names, self.basis)
+        codes = self.pixels.read(patch)
+        return encode_row(patch, codes, outcome, self.label_names, self.basis, self.form)
 
 
 @dataclass(frozen=True)
@@ -176,6 +193,7 @@ def encode_row(
     outcome: Outcome,
     label_names: Sequence[str],
     basis: Basis,
+    form: Form | None = None,
 ) -> Row:
     """The rows of a patch with these codes, int8 (64, H, W)."""
     pooled = pool(codes)
@@ -185,13 +203,19 @@ def encode_row(
         raise CatalogError(f"patch {patch.id}: {error}", "take it out of the catalog") from error
     common = {
         "id": patch.id,
-        "label": label_names.index(patch.label),
+        "label": label_number(patch.label, label_names),
         "year": patch.year,
         **patch.splits,
-        "valid_fraction": pooled.valid_fraction,
+        # As Parquet's float32 holds it, so that all formats hold the same number.
+        "valid_fraction": float(np.float32(pooled.valid_fraction)),
     }
+    stored = to_stored(codes)
+    if form is not None and form.codec == "raw":
+        common |= {"height": patch.grid.height, "width": patch.grid.width}
     data = {
-        "embedding": {"bytes": sheet.encode(to_stored(codes)), "path": f"{patch.id}.png"},
+        "embedding": encode_raw(stored)
+        if form is not None and form.codec == "raw"
+        else {"bytes": sheet.encode(stored), "path": f"{patch.id}.png"},
         "preview": {"bytes": render(codes, basis), "path": f"{patch.id}.jpg"},
         "crs": patch.grid.crs,
         "transform": patch.grid.transform,
@@ -203,9 +227,11 @@ def encode_row(
     return Row({**common, **data}, {**common, **_vectors(pooled)})
 
 
-def file_schema(kind: str, label_names: Sequence[str], schemes: Sequence[str]) -> pa.Schema:
+def file_schema(
+    kind: str, label_names: Sequence[str], schemes: Sequence[str], form: Form | None = None
+) -> pa.Schema:
     """Arrow schema of a shard, with what `datasets` and GeoParquet readers look for."""
-    schema: pa.Schema = features(kind, label_names, schemes).arrow_schema
+    schema: pa.Schema = features(kind, label_names, schemes, form).arrow_schema
     for scheme in schemes:
         # What pyarrow makes of a folder's name; plain strings would make it refuse the folder.
         place = schema.get_field_index(scheme)
@@ -233,10 +259,14 @@ class _Shard:
         self._schema = schema
         leaves = _leaf_names(schema)
         plain = [leaf for leaf in leaves if leaf.split(".")[0] not in _PICTURES]
+        raw = {"embedding"} & set(leaves)  # a sheet's leaves lie below its column
+        packed = {*plain, *raw}
         self._writer = pq.ParquetWriter(
             self.path,
             schema,
-            compression={leaf: "zstd" if leaf in plain else "none" for leaf in leaves},
+            compression={leaf: "zstd" if leaf in packed else "none" for leaf in leaves},
+            # Level 3 makes a fifth less of raw codes than 1, and is read as fast.
+            compression_level=dict.fromkeys(raw, 3) or None,
             use_dictionary=False,
             write_statistics=plain,
             write_page_index=True,
@@ -260,7 +290,7 @@ class _Shard:
 def _write_shards(
     rows: Iterable[Row],
     folder: Path,
-    schema: pa.Schema,
+    open_shard: Callable[[Path, int], _Shard | TarShard],
     shard_bytes: int,
     vectors: _Shard,
     advance: Advance,
@@ -273,7 +303,7 @@ def _write_shards(
     row = next(source, None)
     number = 0
     while row is not None:
-        with writing(folder), _Shard(folder, number, schema) as shard:
+        with writing(folder), open_shard(folder, number) as shard:
             size = 0
             while row is not None and size < shard_bytes:
                 group: list[Row] = []
@@ -292,11 +322,18 @@ def _write_shards(
 
 
 def _settle(
-    root: Path, folder: Path, split: str, shards: list[tuple[Path, int]], *, folders: bool
+    root: Path,
+    folder: Path,
+    split: str,
+    shards: list[tuple[Path, int]],
+    *,
+    folders: bool,
+    suffix: str = ".parquet",
 ) -> Iterator[File]:
     """Give shards their names, now that their number is known."""
     for number, (path, rows) in enumerate(shards):
-        named = folder / shard_name(split, number, len(shards), folders=folders)
+        named = folder / shard_name(split, number, len(shards), folders=folders, suffix=suffix)
+        named.parent.mkdir(exist_ok=True)
         path.replace(named)
         yield file_entry(root, named, rows)
 

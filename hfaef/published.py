@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from hfaef import sheet
-from hfaef.card import CARD, front_matter
+from hfaef import codec
+from hfaef.card import CARD, front_matter, loadable
 from hfaef.check import Finding
 from hfaef.diff import Release, open_folder
 from hfaef.errors import HubError, InputError
@@ -18,7 +18,7 @@ from hfaef.hub import REPO_ID, Repo, Snapshot
 from hfaef.proposal import manifest_at, release_at
 from hfaef.publication import mixed_in
 from hfaef.quantize import from_stored, pool
-from hfaef.release import Config, Manifest, features
+from hfaef.release import Config, Manifest, loaded_features
 from hfaef.store import MANIFEST
 from hfaef.version import parse_version
 
@@ -84,7 +84,7 @@ def check_published(target: str) -> list[Finding]:
     if version and manifest.version != str(parse_version(version)):
         findings.append(Finding(MANIFEST, f"says that it is version {manifest.version}"))
     if not findings:
-        for config in manifest.configs:
+        for config in loadable(manifest):
             findings += _config(repo.id, snapshot.commit, config, manifest)
     return findings
 
@@ -128,11 +128,11 @@ def _config(repo_id: str, commit: str, config: Config, manifest: Manifest) -> It
             return
         for split in config.splits:
             part = loaded[split.name]
-            wanted = features(config.kind, manifest.label_names, manifest.schemes)
+            wanted = loaded_features(config.kind, manifest)
             if dict(part.features or {}) != dict(wanted):
                 yield Finding(where, f"{split.name}: loads with other columns")
                 return
-            rows = sum(1 for _ in part.select_columns(["id"]))
+            rows = sum(1 for _ in part.select_columns(["json" if "json" in wanted else "id"]))
             if rows != split.rows:
                 yield Finding(where, f"{split.name}: has {rows:,} rows, not {split.rows:,}")
             if config.kind == "data":
@@ -144,10 +144,15 @@ def _config(repo_id: str, commit: str, config: Config, manifest: Manifest) -> It
 def _sheets(where: str, part: Any) -> Iterator[Finding]:
     from datasets import Image
 
-    raw = part.select_columns(["id", "embedding", "valid_fraction"])
-    for row in islice(raw.cast_column("embedding", Image(decode=False)), _DECODED):
+    tar = "png" in part.features
+    pictures = [name for name in ("png", "embedding") if isinstance(part.features.get(name), Image)]
+    for name in pictures:
+        part = part.cast_column(name, Image(decode=False))
+    for found in islice(part.remove_columns(["jpg" if tar else "preview"]), _DECODED):
+        row = {"embedding": found["png"], **found["json"]} if tar else found
+        shape = (row["height"], row["width"]) if "height" in row else None
         try:
-            pooled = pool(from_stored(sheet.decode(row["embedding"]["bytes"])))
+            pooled = pool(from_stored(codec.decode(row["embedding"], shape)))
         except ValueError as error:
             yield Finding(where, f"patch {row['id']}: {error}")
             continue

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from hfaef import codec
 from hfaef.catalog import SPLITS
 from hfaef.errors import ReleaseError
 from hfaef.leakage import Leak
@@ -20,7 +22,7 @@ from hfaef.store import MANIFEST
 if TYPE_CHECKING:
     import datasets
 
-FORMAT = 1
+FORMAT = codec.FORMAT
 """Version of the rows' schema and of the meaning of their values."""
 
 KINDS = ("data", "pooled")
@@ -31,6 +33,18 @@ MISSING = "missing.parquet"
 
 PACKAGES = ("hfaef", "datasets", "numpy", "pillow", "pyarrow", "pyproj", "rasterio")
 """Packages whose version may show in the bytes of a release."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """How rows lie in files."""
+
+    format: Literal["parquet", "webdataset"] = "parquet"
+    codec: Literal["png", "raw"] = "png"
+
+    def suffix(self, kind: str) -> str:
+        """Of the shards of a kind; pooled vectors are a table in every form."""
+        return ".tar" if self.format == "webdataset" and kind == "data" else ".parquet"
 
 
 class Part(BaseModel):
@@ -124,6 +138,16 @@ class Manifest(Part):
     leakage: tuple[Leak, ...] = ()
     """How near the splits of each scheme come to each other, in the first year."""
     notes: tuple[str, ...] = ()
+
+    @property
+    def form(self) -> Form:
+        """How its rows lie in files."""
+        packing = self.recipe.get("pack", {})
+        return Form(packing.get("format", "parquet"), packing.get("codec", "png"))
+
+    def label_of(self, number: float) -> str | float:
+        """What a row's label means: a name, or the number itself if it is to be predicted."""
+        return self.label_names[int(number)] if self.label_names else number
 
 
 def manifest_bytes(manifest: Manifest) -> bytes:
@@ -220,20 +244,27 @@ def split_glob(
     split: str,
     years: Sequence[int],
     schemes: Sequence[str],
+    suffix: str = ".parquet",
 ) -> str:
     """The pattern of the files that hold a split of a scheme in a year."""
     if not in_folders(years, schemes):
-        return f"{kind}/{split}-*.parquet"
+        return f"{kind}/{split}/*.tar" if suffix == ".tar" else f"{kind}/{split}-*.parquet"
     parts = [str(year)] if len(years) > 1 else []
     parts += [f"{name}={split}" if name == scheme else f"{name}=*" for name in schemes] or [
         "split=train"
     ]
-    return "/".join([kind, *parts, "*.parquet"])
+    return "/".join([kind, *parts, f"*{suffix}"])
 
 
-def shard_name(split: str, number: int, count: int, *, folders: bool) -> str:
+def shard_name(
+    split: str, number: int, count: int, *, folders: bool, suffix: str = ".parquet"
+) -> str:
     """The name of a shard in its folder."""
-    return f"{number:05d}.parquet" if folders else f"{split}-{number:05d}-of-{count:05d}.parquet"
+    if folders:
+        return f"{number:05d}{suffix}"
+    if suffix == ".tar":
+        return f"{split}/{number:05d}.tar"
+    return f"{split}-{number:05d}-of-{count:05d}.parquet"
 
 
 def config_names(
@@ -260,8 +291,10 @@ def make_configs(
     configs = []
     for number, (name, kind, year, scheme) in enumerate(config_names(years, schemes)):
         splits = []
+        tar = any(file.path.startswith(f"{kind}/") and file.path.endswith(".tar") for file in files)
         for split in SPLITS:
-            glob = split_glob(kind, year, scheme, split, years, schemes)
+            suffix = ".tar" if tar else ".parquet"
+            glob = split_glob(kind, year, scheme, split, years, schemes, suffix)
             held = [file for file in files if matches(file.path, glob)]
             rows = sum(file.rows for file in held)
             if rows:
@@ -290,14 +323,20 @@ def matches(path: str, glob: str) -> bool:
     return len(parts) == len(patterns) and all(map(fnmatchcase, parts, patterns))
 
 
-def features(kind: str, label_names: Sequence[str], schemes: Sequence[str]) -> datasets.Features:
-    """Columns of a release in the order of its files, as `datasets` types them."""
+def features(
+    kind: str, label_names: Sequence[str], schemes: Sequence[str], form: Form | None = None
+) -> datasets.Features:
+    """Columns of a release's rows in their order, as `datasets` types them.
+
+    Without label names a label is a number to predict.
+    """
     from datasets import ClassLabel, Features, Image, List, Value
 
+    label = ClassLabel(names=list(label_names)) if label_names else Value("float64")
     if kind == "pooled":
         vectors: dict[str, Any] = {
             "id": Value("string"),
-            "label": ClassLabel(names=list(label_names)),
+            "label": label,
             "year": Value("int32"),
             **{scheme: Value("string") for scheme in schemes},
             "valid_fraction": Value("float32"),
@@ -305,14 +344,17 @@ def features(kind: str, label_names: Sequence[str], schemes: Sequence[str]) -> d
             "stats": List(Value("float32"), length=4 * BANDS),
         }
         return Features(vectors)
+    raw = form is not None and form.codec == "raw"
+    shape = {"height": Value("int32"), "width": Value("int32")} if raw else {}
     return Features(
         {
-            "embedding": Image(),
+            "embedding": Value("binary") if raw else Image(),
             "preview": Image(),
             "id": Value("string"),
-            "label": ClassLabel(names=list(label_names)),
+            "label": label,
             "year": Value("int32"),
             **{scheme: Value("string") for scheme in schemes},
+            **shape,
             "crs": Value("string"),
             "transform": List(Value("float64"), length=6),
             "bounds": List(Value("float64"), length=4),
@@ -322,6 +364,27 @@ def features(kind: str, label_names: Sequence[str], schemes: Sequence[str]) -> d
             "source": List(Value("string")),
         }
     )
+
+
+def sample_features(columns: datasets.Features) -> datasets.Features:
+    """How `datasets` reads the same rows from a WebDataset: members, of which `json` is a record."""
+    from datasets import ClassLabel, Features, Value
+
+    # https://huggingface.co/docs/hub/datasets-webdataset
+    members = {"jpg": columns["preview"]}
+    rest = {name: kind for name, kind in columns.items() if name not in ("embedding", "preview")}
+    if isinstance(rest["label"], ClassLabel):
+        members["cls"] = rest.pop("label")
+    rest["geometry"] = Value("string")
+    about = {"__key__": Value("string"), "__url__": Value("string")}
+    return Features({**members, "json": rest, "png": columns["embedding"], **about})
+
+
+def loaded_features(kind: str, manifest: Manifest) -> datasets.Features:
+    """Columns that `load_dataset` gives of a kind of rows."""
+    columns = features(kind, manifest.label_names, manifest.schemes, manifest.form)
+    tar = manifest.form.suffix(kind) == ".tar"
+    return sample_features(columns) if tar else shown_first(columns)
 
 
 def shown_first(columns: datasets.Features) -> datasets.Features:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from hfaef import sheet
+from hfaef import rows
 from hfaef.errors import InputError, ReleaseError
 from hfaef.pooling import DIMENSIONS, POOLINGS, On, pool_stored
 from hfaef.probe import one_thread_each
@@ -125,19 +126,12 @@ def read_rows(folder: Path, manifest: Manifest) -> Rows:
         ReleaseError: naming the file that cannot be read.
     """
     columns = ["id", "label", "year", *manifest.schemes]
-    parts = []
-    for path in _shards(folder, manifest):
-        try:
-            with pq.ParquetFile(path) as shard:
-                parts.append(shard.read(columns=columns).replace_schema_metadata())
-        except (OSError, pa.ArrowException, KeyError) as error:
-            raise ReleaseError(f"cannot read {path}: {error}", f"hfaef check {folder}") from error
-    table = pa.concat_tables(parts)
+    found = list(rows.read_rows(folder, manifest, columns=columns))
     return Rows(
-        ids=tuple(table["id"].to_pylist()),
-        labels=table["label"].to_numpy().astype(np.int64),
-        years=table["year"].to_numpy().astype(np.int64),
-        splits={scheme: tuple(table[scheme].to_pylist()) for scheme in manifest.schemes},
+        ids=tuple(row["id"] for row in found),
+        labels=np.array([row["label"] for row in found], np.int64),
+        years=np.array([row["year"] for row in found], np.int64),
+        splits={scheme: tuple(row[scheme] for row in found) for scheme in manifest.schemes},
     )
 
 
@@ -165,18 +159,20 @@ def pool_release(
         ReleaseError: naming the patch whose sheet cannot be decoded.
     """
 
-    def pool_batch(batch: list[tuple[str, bytes]]) -> dict[str, Float32]:
+    def pool_batch(batch: list[dict[str, Any]]) -> dict[str, Float32]:
         found: dict[str, list[Float32]] = {name: [] for name in names}
         work = np.empty((BANDS, 0))
-        for identity, png in batch:
+        for row in batch:
+            stored = rows.stored_of(row)
             try:
-                stored = sheet.decode(png)
                 pixels = stored[0].size
                 if pixels > work.shape[1]:
                     work = np.empty((BANDS, pixels))
                 pooled = pool_stored(stored, names, on, work[:, :pixels])
             except ValueError as error:
-                raise ReleaseError(f"patch {identity}: {error}", f"hfaef check {folder}") from error
+                raise ReleaseError(
+                    f"patch {row['id']}: {error}", f"hfaef check {folder}"
+                ) from error
             for name, vector in pooled.items():
                 found[name].append(vector)
         return {name: np.stack(vectors) for name, vectors in found.items()}
@@ -197,21 +193,11 @@ def pool_release(
     return vectors
 
 
-def _sheets(folder: Path, manifest: Manifest) -> Iterator[list[tuple[str, bytes]]]:
-    """Ids and sheets of the rows, in the order of `read_rows`, a few at a time."""
-    for path in _shards(folder, manifest):
-        try:
-            # Row by row from the file: a row group at once would be 64 MB.
-            with pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as shard:
-                for batch in shard.iter_batches(_BATCH, columns=["id", "embedding"]):
-                    sheets = batch.column("embedding").field("bytes").to_pylist()
-                    yield list(zip(batch.column("id").to_pylist(), sheets, strict=True))
-        except (OSError, pa.ArrowException) as error:
-            raise ReleaseError(f"cannot read {path}: {error}", f"hfaef check {folder}") from error
-
-
-def _shards(folder: Path, manifest: Manifest) -> list[Path]:
-    return [folder / file.path for file in manifest.files if file.path.startswith("data/")]
+def _sheets(folder: Path, manifest: Manifest) -> Iterator[list[dict[str, Any]]]:
+    """The rows' ids and embeddings, in the order of `read_rows`, a few at a time."""
+    found = rows.read_rows(folder, manifest, columns=["id", "embedding"])
+    while batch := list(islice(found, _BATCH)):
+        yield batch
 
 
 def read_features(argument: str, rows: Rows) -> tuple[str, ArrayVectors]:

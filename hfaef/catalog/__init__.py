@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -24,8 +25,8 @@ class Patch:
     """Unique in its year: letters, digits, ``_`` and ``-``."""
     grid: Grid
     """North-up."""
-    label: str
-    """One of the catalog's label names."""
+    label: str | float
+    """One of the catalog's label names; a number if the catalog has none."""
     splits: dict[str, str]
     """One of `SPLITS` for each of the catalog's schemes."""
     year: int
@@ -42,7 +43,7 @@ class Catalog:
     patches: tuple[Patch, ...]
     """Sorted by year, then id."""
     label_names: tuple[str, ...]
-    """The order gives each label its number."""
+    """The order gives each label its number; none means that labels are numbers to predict."""
     schemes: tuple[str, ...]
     """Split schemes, the default first; none means that every patch is for training."""
     notes: tuple[str, ...] = ()
@@ -64,7 +65,12 @@ class Catalog:
             if (patch.year, patch.id) in seen:
                 raise CatalogError(f"patch {patch.id} occurs twice", "give each patch its own id")
             seen.add((patch.year, patch.id))
-            if patch.label not in known:
+            if not known and not (isinstance(patch.label, float) and math.isfinite(patch.label)):
+                raise CatalogError(
+                    f"patch {patch.id} has the label {patch.label!r}, which is no finite number",
+                    "mend the patch",
+                )
+            if known and patch.label not in known:
                 raise CatalogError(
                     f"patch {patch.id} has the label {patch.label!r}, which is not in the list",
                     "add it to `patches.labels`, or mend the patch",
@@ -114,6 +120,11 @@ def open_catalog(recipe: Recipe) -> Catalog:
 def sort_patches(patches: Iterable[Patch]) -> tuple[Patch, ...]:
     """Patches in the catalog's order."""
     return tuple(sorted(patches, key=lambda patch: (patch.year, patch.id)))
+
+
+def label_number(label: str | float, names: Sequence[str]) -> float:
+    """What a row holds of a label: its place among the names, or the number that it is."""
+    return names.index(str(label)) if names else float(label)
 
 
 def label_names(found: Iterable[str], listed: Sequence[str] | None) -> tuple[str, ...]:

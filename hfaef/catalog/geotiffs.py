@@ -52,7 +52,7 @@ def read(section: Geotiffs, year: int) -> Catalog:
     ]
     return Catalog(
         patches=tuple(patches),
-        label_names=label_names((patch.label for patch in patches), section.labels),
+        label_names=label_names((path.parent.name for path in paths), section.labels),
         schemes=tuple(section.splits),
         notes=notes,
     )

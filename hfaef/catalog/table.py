@@ -49,8 +49,12 @@ def read(section: Table, year: int) -> Catalog:
         if scheme not in columns:
             raise CatalogError(f"{path} has no column {scheme!r}", "mend `patches.schemes`")
     labels = columns["label"]
-    if any(isinstance(label, float) for label in labels):
-        raise CatalogError(f"{path}: labels must be texts or whole numbers", "mend `label`")
+    numbers = section.target == "number"
+    if not numbers and any(isinstance(label, float) for label in labels):
+        raise CatalogError(
+            f"{path}: labels must be texts or whole numbers",
+            'mend `label`, or set `patches.target = "number"` to predict it',
+        )
     patches = []
     for number, box in enumerate(_boxes(path, columns)):
         identity, label = columns["id"][number], labels[number]
@@ -59,17 +63,26 @@ def read(section: Table, year: int) -> Catalog:
         patch = Patch(
             id=str(identity),
             grid=_grid(path, str(identity), box, section.size, section.resolution),
-            label=str(label),
+            label=_number(path, str(identity), label) if numbers else str(label),
             splits={s: _split(path, str(identity), s, columns[s][number]) for s in schemes},
             year=year,
         )
         patches.append(patch)
-    names = [str(label) for label in sorted(set(labels))]
+    names = [] if numbers else [str(label) for label in sorted(set(labels))]
     return Catalog(
         patches=tuple(patches),
         label_names=label_names(names, section.labels) if section.labels else tuple(names),
         schemes=tuple(schemes),
     )
+
+
+def _number(path: Path, identity: str, label: object) -> float:
+    try:
+        return float(label)  # type: ignore[arg-type]
+    except (TypeError, ValueError) as error:
+        raise CatalogError(
+            f"{path}: patch {identity} has the label {label!r}, which is no number", "mend it"
+        ) from error
 
 
 def _split(path: Path, identity: str, scheme: str, value: object) -> str:

@@ -27,6 +27,7 @@ from hfaef.store import replace_file, writing
 LABELS = ("Dune", "Forest", "Heath", "Meadow", "Rock", "Town")
 
 YEAR = 2018
+"""Of the pictures of the ground."""
 
 _SIZE = 64
 _PATCH_METRES = 640.0
@@ -91,7 +92,9 @@ def write_world(settings: Demo) -> None:
         places = _places(field, random, settings.patches)
         _write_patches(partial / "patches", places, field)
         _write_lists(partial / "lists", places, random)
-        write_store(partial / "aef", field, {YEAR: _covered(places)})
+        _write_points(partial / "points.csv", places, field)
+        covered = _covered(places)
+        write_store(partial / "aef", field, dict.fromkeys(settings.years, covered))
         replace_file(partial / "world.json", json.dumps(made_from).encode())
         if root.exists():
             root.rmdir()
@@ -139,6 +142,26 @@ def _grid(place: Sequence[float], random: np.random.Generator, *, other_zone: bo
     width, height = random.uniform(9.94, 10.06, 2)
     left, top = float(x[0]) - _PATCH_METRES / 2, float(y[0]) + _PATCH_METRES / 2
     return Grid(crs, (width, 0.0, left, 0.0, -height, top), _SIZE, _SIZE)
+
+
+def _write_points(path: Path, places: Sequence[_Place], field: Field) -> None:
+    """The middles of the patches with a number to predict: the share of the commonest label."""
+    lines = ["id,label,lon,lat,split"]
+    ends = dict.fromkeys(range(len(places)), "test")
+    order = sorted(range(len(places)), key=lambda number: places[number].longitude)
+    start = 0
+    for split, share in _SHARES:
+        end = round(share * len(places))
+        ends |= dict.fromkeys(order[start:end], split)
+        start = end
+    for number, place in enumerate(places):
+        west, south, east, north = place.grid.bounds()
+        x, y = place.grid.centres()
+        classes = field.classes(*project(x, y, place.grid.crs, WGS84))
+        share = np.bincount(np.ravel(classes)).max() / classes.size
+        middle = f"{(west + east) / 2:.6f},{(south + north) / 2:.6f}"
+        lines.append(f"{place.name},{share:.4f},{middle},{ends[number]}")
+    path.write_text("\n".join(lines) + "\n")
 
 
 def _covered(places: Sequence[_Place]) -> list[Grid]:

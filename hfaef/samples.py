@@ -1,0 +1,82 @@
+"""What a sample of a WebDataset is: its key, its members, and how they map to a row's columns.
+
+| member  | what                                                              |
+| ------- | ----------------------------------------------------------------- |
+| `.png`  | `embedding`: the sheet                                            |
+| `.jpg`  | `preview`                                                         |
+| `.cls`  | `label`: the number of a class; a target lies in `.json`          |
+| `.json` | all other columns; `geometry` is well-known binary as hexadecimal |
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+MEMBERS = {"png": "embedding", "jpg": "preview", "cls": "label"}
+"""Columns of the members that hold one each."""
+
+REST = "json"
+"""Member that holds the rest of the row."""
+
+KEY = re.compile(r"[a-z0-9_]+")
+"""A dot ends a key for every reader, and some read upper case as lower."""
+
+
+def key_of(identity: str) -> str:
+    """Key of a patch: no two ids have the same one, and `identity_of` gives the id back."""
+    return re.sub(r"[A-Z_-]", lambda match: "_" + _escaped(match.group()), identity)
+
+
+def identity_of(key: str) -> str:
+    """Id of the patch with this key."""
+    return re.sub(r"_(.)", lambda match: _unescaped(match.group(1)), key)
+
+
+def members_of(row: Mapping[str, Any], *, classes: bool) -> dict[str, bytes]:
+    """Content of a row's members by their extension.
+
+    Args:
+        row: as in a Parquet shard.
+        classes: whether its label is the number of a class.
+    """
+    rest = {name: value for name, value in row.items() if name not in ("embedding", "preview")}
+    members = {"png": row["embedding"]["bytes"], "jpg": row["preview"]["bytes"]}
+    if classes:
+        members["cls"] = str(rest.pop("label")).encode()
+    rest["geometry"] = rest["geometry"].hex()
+    members[REST] = json.dumps(rest, separators=(",", ":")).encode()
+    return members
+
+
+def row_of(members: Mapping[str, bytes]) -> dict[str, Any]:
+    """The row of these members, as in a Parquet shard.
+
+    Raises:
+        ValueError: if a member is missing, or is not what its extension says.
+    """
+    missing = {"png", "jpg", REST} - members.keys()
+    if missing:
+        raise ValueError(f"lacks .{min(missing)}")
+    rest = json.loads(members[REST])
+    if not isinstance(rest, dict) or not isinstance(rest.get("id"), str):
+        raise ValueError("its .json holds no row")  # noqa: TRY004 - the value is wrong, not the call
+    row = {
+        "embedding": {"bytes": members["png"], "path": f"{rest['id']}.png"},
+        "preview": {"bytes": members["jpg"], "path": f"{rest['id']}.jpg"},
+        **rest,
+        "geometry": bytes.fromhex(rest.get("geometry", "")),
+    }
+    if "cls" in members:
+        row["label"] = int(members["cls"])
+    return row
+
+
+def _escaped(letter: str) -> str:
+    return {"_": "_", "-": "0"}.get(letter, letter.lower())
+
+
+def _unescaped(letter: str) -> str:
+    return {"_": "_", "0": "-"}.get(letter, letter.upper())
