@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -296,8 +297,12 @@ def _loads(folder: Path, manifest: Manifest) -> Iterator[Finding]:
             try:
                 rows = load_dataset(str(folder), config.name, split=split.name, streaming=True)
                 next(iter(rows))
+                del rows
             except Exception as error:  # noqa: BLE001 - whatever it raises is the finding
                 words = f"{type(error).__name__}: {error}"
                 yield Finding(
                     CARD, f"load_dataset fails on {config.name!r}, {split.name!r}: {words[:200]}"
                 )
+    # A half-read stream that is left to the end of the process may abort it:
+    # https://github.com/apache/arrow/issues/45214
+    gc.collect()

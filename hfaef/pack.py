@@ -249,6 +249,18 @@ def file_schema(
     return schema.with_metadata({**(schema.metadata or {}), b"geo": json.dumps(geo).encode()})
 
 
+def _column(values: list[Any], kind: pa.DataType) -> pa.Array:
+    """A column of a row group; vectors as one block, not number by number."""
+    if values and isinstance(values[0], np.ndarray):
+        numbers = pa.array(np.concatenate(values), kind.value_type)
+        return pa.FixedSizeListArray.from_arrays(numbers, type=kind)
+    return pa.array(values, kind)
+
+
+_ROW_PAGES = {"data_page_size": 1, "write_batch_size": 1}
+"""What makes the Parquet writer put each row on a page of its own."""
+
+
 class _Shard:
     """A Parquet file that is being written."""
 
@@ -270,8 +282,8 @@ class _Shard:
             use_dictionary=False,
             write_statistics=plain,
             write_page_index=True,
-            data_page_size=1,
-            write_batch_size=1,
+            # A vector's 256 numbers would be as many pages.
+            **(_ROW_PAGES if "embedding" in schema.names else {}),
         )
 
     def __enter__(self) -> Self:
@@ -282,7 +294,8 @@ class _Shard:
 
     def write(self, rows: list[dict[str, Any]]) -> None:
         """Add one row group."""
-        table = pa.Table.from_pylist(rows, schema=self._schema)
+        columns = [_column([row[field.name] for row in rows], field.type) for field in self._schema]
+        table = pa.Table.from_arrays(columns, schema=self._schema)
         self._writer.write_table(table, row_group_size=max(len(rows), 1))
         self.rows += len(rows)
 

@@ -59,7 +59,9 @@ class Client:
             "from huggingface_hub import HfApi\n"
             "api, arguments, answer = HfApi(), json.loads(sys.argv[1]), None\n"
             f"{code}\n"
-            "print('\\n' + json.dumps(answer, default=str))\n"
+            "print('\\n' + json.dumps(answer, default=str), flush=True)\n"
+            # pyarrow may abort a process that ends: https://github.com/apache/arrow/issues/45214
+            "import os; os._exit(0)\n"
         )
         process = self.start(
             sys.executable, "-c", text, json.dumps(arguments, default=str), token=token, home=home
