@@ -12,6 +12,7 @@ from hfaef.card import CARD, render_card
 from hfaef.catalog import Catalog, open_catalog
 from hfaef.errors import IncompleteError
 from hfaef.fetch import fetch
+from hfaef.layout import Layout
 from hfaef.pack import Packed, pack
 from hfaef.progress import progress
 from hfaef.recipe import Recipe
@@ -31,7 +32,7 @@ from hfaef.store import (
     Outcome,
     Store,
     inputs,
-    replace_file,
+    put_into_release,
     require_ours,
     writing,
 )
@@ -68,6 +69,7 @@ def build(
     limit: int | None = None,
     threads: int | None = None,
     allow_missing: bool = False,
+    layout: Layout | None = None,
 ) -> Built:
     """Make a release, doing only what earlier builds in the folder left undone.
 
@@ -77,6 +79,7 @@ def build(
         limit: patches a year, for a trial.
         threads: reads and encoders at work.
         allow_missing: whether to make a release without the patches that could not be had.
+        layout: of the release before, whose rows stay in their shards.
 
     Raises:
         IncompleteError: if patches are missing and that is not allowed.
@@ -111,7 +114,8 @@ def build(
                 "run again to retry them, or build without them: --allow-missing "
                 f"(hfaef status {folder} lists them)",
             )
-        manifest = _write_release(recipe, catalog, store, missing, threads or core_count())
+        threads = threads or core_count()
+        manifest = _write_release(recipe, catalog, store, missing, threads, layout)
     return Built(folder, manifest, catalog.notes)
 
 
@@ -126,7 +130,12 @@ def _missing(catalog: Catalog, outcomes: dict[tuple[int, str], Outcome]) -> tupl
 
 
 def _write_release(
-    recipe: Recipe, catalog: Catalog, store: Store, missing: tuple[Missing, ...], threads: int
+    recipe: Recipe,
+    catalog: Catalog,
+    store: Store,
+    missing: tuple[Missing, ...],
+    threads: int,
+    layout: Layout | None,
 ) -> Manifest:
     """Pack into the staging, then put the release in the place of the one before."""
     packing = store.staging / "release"
@@ -142,12 +151,13 @@ def _write_release(
             shard_bytes=int(recipe.pack.shard_bytes),
             threads=threads,
             advance=advance,
+            layout=layout,
         )
     manifest = _manifest(recipe, catalog, packed, missing)
     with writing(packing):
         (packing / CARD).write_text(render_card(manifest), encoding="utf-8")
         _publish(packing, store.folder)
-        replace_file(store.folder / MANIFEST, manifest_bytes(manifest))
+        put_into_release(store.folder, MANIFEST, manifest_bytes(manifest))
     return manifest
 
 

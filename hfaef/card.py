@@ -11,7 +11,7 @@ import yaml
 from hfaef.catalog import SPLITS
 from hfaef.errors import ReleaseError
 from hfaef.release import Config, Manifest, features, read_manifest, shown_first
-from hfaef.store import replace_file, writing
+from hfaef.store import put_into_release, writing
 
 CARD = "README.md"
 
@@ -106,7 +106,7 @@ def write_card(folder: Path) -> Path:
     path = folder / CARD
     content = render_card(read_manifest(folder)).encode()
     with writing(path):
-        replace_file(path, content)
+        put_into_release(folder, CARD, content)
     return path
 
 

@@ -64,6 +64,15 @@ def build(
         bool,
         typer.Option("--allow-missing", help="Release without the patches that cannot be had."),
     ] = False,
+    previous: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="RELEASE",
+            help="The release before, a folder or OWNER/NAME[@VERSION]: its rows stay in their "
+            "shards, so that a push sends little more than what is new.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make a release: fetch what is missing, pack it, write the card.
@@ -71,6 +80,7 @@ def build(
     Run it again after an interruption or a failure: it goes on where it stopped.
     """
     from hfaef.build import build as run
+    from hfaef.previous import read_previous
     from hfaef.recipe import read_recipe
 
     built = run(
@@ -79,6 +89,7 @@ def build(
         limit=limit,
         threads=workers,
         allow_missing=allow_missing,
+        layout=read_previous(previous) if previous else None,
     )
     summary = built.summary()
     if as_json:

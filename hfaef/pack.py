@@ -10,6 +10,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,6 +22,7 @@ import pyarrow.parquet as pq
 from hfaef import sheet
 from hfaef.catalog import Catalog, Patch
 from hfaef.errors import CatalogError
+from hfaef.layout import Layout, arrange
 from hfaef.preview import Basis, fit_basis, render
 from hfaef.progress import Advance
 from hfaef.quantize import BANDS, Pooled, pool, signed_squares, to_stored, valid_mask
@@ -79,6 +81,7 @@ def pack(
     shard_bytes: int,
     threads: int,
     advance: Advance,
+    layout: Layout | None = None,
 ) -> Packed:
     """Write the shards of all staged patches of a catalog.
 
@@ -89,6 +92,7 @@ def pack(
         shard_bytes: size at which a shard is closed.
         threads: encoders at work; the result is the same for any number.
         advance: called for each row.
+        layout: of the release before, whose rows stay in their shards.
 
     Raises:
         FolderError: if the disk is full.
@@ -103,10 +107,12 @@ def pack(
             place = cell_folder("", patch.year, patch.splits, years, catalog.schemes)
             split = patch.splits[catalog.schemes[0]] if catalog.schemes else "train"
             cells[place, split].append(patch)
-    for patches in cells.values():
-        patches.sort(key=lambda patch: shuffled(patch.id))
-    rows = [patch for patches in cells.values() for patch in patches]
-    basis = _sample_basis(sorted(rows, key=lambda patch: shuffled(patch.id)), store, threads)
+    layout = layout or Layout()
+    arranged = {cell: arrange(patches, layout) for cell, patches in cells.items()}
+    everyone = [patch for patches in arranged.values() for patch in patches.order]
+    basis = layout.basis or _sample_basis(
+        sorted(everyone, key=lambda patch: shuffled(patch.id)), store, threads
+    )
 
     def encode(patch: Patch) -> Row:
         codes = store.codes(patch)
@@ -115,13 +121,15 @@ def pack(
     files: list[File] = []
     folders = in_folders(years, catalog.schemes)
     schemas = {kind: file_schema(kind, catalog.label_names, catalog.schemes) for kind in KINDS}
-    for (place, split), patches in sorted(cells.items()):
-        encoded = ordered_map(encode, patches, threads)
+    for (place, split), patches in sorted(arranged.items()):
+        encoded = ordered_map(encode, patches.order, threads)
         data = folder / f"data{place}"
         pooled = folder / f"pooled{place}"
         with writing(pooled), _Shard(pooled, 0, schemas["pooled"]) as vectors:
-            written = _write_shards(encoded, data, schemas["data"], shard_bytes, vectors, advance)
-            shards = list(written)
+            rows = _counted(encoded, advance)
+            kept = list(_write_kept(rows, patches.kept, data, schemas["data"], vectors))
+            rest = _write_shards(rows, data, len(kept), schemas["data"], shard_bytes, vectors)
+            shards = [*kept, *rest]
         files += _settle(folder, data, split, shards, folders=folders)
         files += _settle(folder, pooled, split, [(vectors.path, vectors.rows)], folders=folders)
     return Packed(tuple(sorted(files, key=lambda file: file.path)), basis)
@@ -210,21 +218,40 @@ class _Shard:
         self.rows += len(rows)
 
 
-def _write_shards(
-    rows: Iterable[Row],
+def _counted(rows: Iterable[Row], advance: Advance) -> Iterator[Row]:
+    for row in rows:
+        advance("")
+        yield row
+
+
+def _write_kept(
+    rows: Iterator[Row],
+    kept: Sequence[Sequence[Sequence[Patch]]],
     folder: Path,
+    schema: pa.Schema,
+    vectors: _Shard,
+) -> Iterator[tuple[Path, int]]:
+    """Write the first rows into shards and row groups as they were; gives each one's path and rows.
+
+    The pooled rows go to `vectors`, as many a row group: so they tell where the rows lie.
+    """
+    for number, groups in enumerate(kept):
+        with writing(folder), _Shard(folder, number, schema) as shard:
+            for group in groups:
+                _write_group(list(islice(rows, len(group))), shard, vectors)
+        yield shard.path, shard.rows
+
+
+def _write_shards(
+    rows: Iterator[Row],
+    folder: Path,
+    number: int,
     schema: pa.Schema,
     shard_bytes: int,
     vectors: _Shard,
-    advance: Advance,
 ) -> Iterator[tuple[Path, int]]:
-    """Write rows into shards of about this size; gives each one's path and rows.
-
-    The pooled rows go to `vectors`, as many a row group.
-    """
-    source = iter(rows)
-    row = next(source, None)
-    number = 0
+    """Write rows into shards of about this size, from this number on; otherwise as `_write_kept`."""
+    row = next(rows, None)
     while row is not None:
         with writing(folder), _Shard(folder, number, schema) as shard:
             size = 0
@@ -235,13 +262,16 @@ def _write_shards(
                 while row is not None and held < limit:
                     group.append(row)
                     held += row.bytes
-                    advance("")
-                    row = next(source, None)
-                shard.write([packed.data for packed in group])
-                vectors.write([packed.pooled for packed in group])
+                    row = next(rows, None)
+                _write_group(group, shard, vectors)
                 size += held
         yield shard.path, shard.rows
         number += 1
+
+
+def _write_group(rows: list[Row], shard: _Shard, vectors: _Shard) -> None:
+    shard.write([row.data for row in rows])
+    vectors.write([row.pooled for row in rows])
 
 
 def _settle(
