@@ -28,6 +28,7 @@ from hfaef.progress import Advance
 from hfaef.quantize import BANDS, Pooled, pool, signed_squares, to_stored, valid_mask
 from hfaef.release import (
     KINDS,
+    ROW_GROUPS,
     File,
     cell_folder,
     features,
@@ -47,7 +48,7 @@ _BASIS_PIXELS = 128
 """Pixels a patch in the sample that the colours of previews are fitted to."""
 
 _PICTURES = ("embedding", "preview")
-"""Columns that are compressed already, and hold nothing that a statistic could tell."""
+"""Columns that are compressed already."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def pack(
         encoded = ordered_map(encode, patches.order, threads)
         data = folder / f"data{place}"
         pooled = folder / f"pooled{place}"
-        with writing(pooled), _Shard(pooled, 0, schemas["pooled"]) as vectors:
+        with writing(pooled), _Vectors(pooled, 0, schemas["pooled"]) as vectors:
             rows = _counted(encoded, advance)
             kept = list(_write_kept(rows, patches.kept, data, schemas["data"], vectors))
             rest = _write_shards(rows, data, len(kept), schemas["data"], shard_bytes, vectors)
@@ -199,8 +200,9 @@ class _Shard:
             schema,
             compression={leaf: "zstd" if leaf in plain else "none" for leaf in leaves},
             use_dictionary=False,
-            write_statistics=plain,
-            write_page_index=True,
+            # Both hold a line for every page: a row that goes would change all that follows.
+            write_statistics=False,
+            write_page_index=False,
             data_page_size=1,
             write_batch_size=1,
         )
@@ -218,6 +220,34 @@ class _Shard:
         self.rows += len(rows)
 
 
+class _Vectors(_Shard):
+    """The table of pooled vectors of a cell, one row group a shard of its data.
+
+    It tells where the rows lie, so that nobody needs the large files to know.
+    """
+
+    def __init__(self, folder: Path, number: int, schema: pa.Schema) -> None:
+        super().__init__(folder, number, schema)
+        self._held: list[dict[str, Any]] = []
+        self._groups: list[int] = []
+        self._shards: list[list[int]] = []
+
+    def __exit__(self, *error: object) -> None:
+        self._writer.add_key_value_metadata({ROW_GROUPS: json.dumps(self._shards)})
+        super().__exit__(*error)
+
+    def hold(self, rows: list[dict[str, Any]]) -> None:
+        """Add the rows of a row group of data."""
+        self._held += rows
+        self._groups.append(len(rows))
+
+    def end_shard(self) -> None:
+        """Write what a shard of data has held."""
+        self.write(self._held)
+        self._shards.append(self._groups)
+        self._held, self._groups = [], []
+
+
 def _counted(rows: Iterable[Row], advance: Advance) -> Iterator[Row]:
     for row in rows:
         advance("")
@@ -229,16 +259,14 @@ def _write_kept(
     kept: Sequence[Sequence[Sequence[Patch]]],
     folder: Path,
     schema: pa.Schema,
-    vectors: _Shard,
+    vectors: _Vectors,
 ) -> Iterator[tuple[Path, int]]:
-    """Write the first rows into shards and row groups as they were; gives each one's path and rows.
-
-    The pooled rows go to `vectors`, as many a row group: so they tell where the rows lie.
-    """
+    """Write the first rows into shards and row groups as they were; path and rows of each."""
     for number, groups in enumerate(kept):
         with writing(folder), _Shard(folder, number, schema) as shard:
             for group in groups:
                 _write_group(list(islice(rows, len(group))), shard, vectors)
+        vectors.end_shard()
         yield shard.path, shard.rows
 
 
@@ -248,9 +276,9 @@ def _write_shards(
     number: int,
     schema: pa.Schema,
     shard_bytes: int,
-    vectors: _Shard,
+    vectors: _Vectors,
 ) -> Iterator[tuple[Path, int]]:
-    """Write rows into shards of about this size, from this number on; otherwise as `_write_kept`."""
+    """Write rows into shards of about this size, from this number on; path and rows of each."""
     row = next(rows, None)
     while row is not None:
         with writing(folder), _Shard(folder, number, schema) as shard:
@@ -265,13 +293,14 @@ def _write_shards(
                     row = next(rows, None)
                 _write_group(group, shard, vectors)
                 size += held
+        vectors.end_shard()
         yield shard.path, shard.rows
         number += 1
 
 
-def _write_group(rows: list[Row], shard: _Shard, vectors: _Shard) -> None:
+def _write_group(rows: list[Row], shard: _Shard, vectors: _Vectors) -> None:
     shard.write([row.data for row in rows])
-    vectors.write([row.pooled for row in rows])
+    vectors.hold([row.pooled for row in rows])
 
 
 def _settle(

@@ -1,16 +1,16 @@
 """The layout of a release that was built before, in a folder or on the Hub.
 
 Only the tables of pooled vectors are read: they hold the rows of a cell in the order of its data
-shards, and in the same row groups.
+shards, and tell the row groups of those.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from itertools import chain, groupby, islice
-from operator import itemgetter
+from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 from hfaef.diff import Release
@@ -18,7 +18,7 @@ from hfaef.errors import ReleaseError
 from hfaef.layout import Layout, Place
 from hfaef.preview import Basis
 from hfaef.published import open_release
-from hfaef.release import File
+from hfaef.release import ROW_GROUPS, File
 
 _NUMBER = re.compile(r"\d+(-of-\d+)?\.[a-z0-9]+$")
 
@@ -50,45 +50,50 @@ def layout_of(release: Release) -> Layout:
             shards[kind][_NUMBER.sub("", rest)].append(file)
     places: dict[tuple[int, str], Place] = {}
     for cell, files in shards["data"].items():
-        groups = list(
-            chain.from_iterable(_groups(release, file) for file in shards["pooled"][cell])
-        )
-        if sum(map(len, groups)) != sum(file.rows for file in files):
-            raise ReleaseError(
-                f"{release.name}: {files[0].path} and its pooled vectors differ in their rows",
-                f"hfaef check {release.name}",
-            )
-        places |= _places(files, groups, release.manifest.schemes)
+        places |= _places(release, files, shards["pooled"][cell])
     basis = release.manifest.preview
     return Layout(places, Basis(basis.components, basis.low, basis.high))
 
 
-def _groups(release: Release, file: File) -> Iterator[list[dict[str, Any]]]:
-    """Rows of a table of pooled vectors, by row group."""
+def _places(
+    release: Release, files: Sequence[File], tables: Sequence[File]
+) -> dict[tuple[int, str], Place]:
+    """Places of the rows of a cell, given its shards of data and its table of pooled vectors."""
+    schemes = release.manifest.schemes
+    groups: list[list[int]] = []
+    rows: list[dict[str, Any]] = []
+    for file in tables:
+        found, more = _read(release, file, ["id", "year", *schemes])
+        groups += found
+        rows += more
+    if [sum(shard) for shard in groups] != [file.rows for file in files]:
+        raise ReleaseError(
+            f"{release.name}: {files[0].path} and its pooled vectors differ in their rows",
+            f"hfaef check {release.name}, or build without --from",
+        )
+    left = iter(rows)
+    return {
+        (row["year"], row["id"]): Place(
+            {scheme: row[scheme] for scheme in schemes}, file.path, group, position
+        )
+        for file, shard in zip(files, groups, strict=True)
+        for group, count in enumerate(shard)
+        for position, row in enumerate(islice(left, count))
+    }
+
+
+def _read(
+    release: Release, file: File, columns: list[str]
+) -> tuple[list[list[int]], list[dict[str, Any]]]:
+    """What a table of pooled vectors says of the row groups of its cell's data, and its rows."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    columns = ["id", "year", *release.manifest.schemes]
     try:
         with pq.ParquetFile(release.fetch(file.path)) as table:
-            for number in range(table.num_row_groups):
-                yield table.read_row_group(number, columns=columns).to_pylist()
-    except (OSError, pa.ArrowException) as error:
+            said = (table.metadata.metadata or {}).get(ROW_GROUPS.encode(), b"[]")
+            return json.loads(said), table.read(columns=columns).to_pylist()
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise ReleaseError(
             f"{release.name}: {file.path} cannot be read: {error}", f"hfaef check {release.name}"
         ) from error
-
-
-def _places(
-    files: Sequence[File], groups: Sequence[list[dict[str, Any]]], schemes: Sequence[str]
-) -> dict[tuple[int, str], Place]:
-    """Places of the rows of a cell, given its shards and its row groups."""
-    places: dict[tuple[int, str], Place] = {}
-    rows = ((number, row) for number, group in enumerate(groups) for row in group)
-    for file in files:
-        own = islice(rows, file.rows)
-        for group, (_, members) in enumerate(groupby(own, key=itemgetter(0))):
-            for position, (_, row) in enumerate(members):
-                splits = {scheme: row[scheme] for scheme in schemes}
-                places[row["year"], row["id"]] = Place(splits, file.path, group, position)
-    return places

@@ -25,6 +25,9 @@ FORMAT = 1
 KINDS = ("data", "pooled")
 """Folders of a release: whole patches, and one vector a patch."""
 
+ROW_GROUPS = "hfaef.row_groups"
+"""Key in a table of pooled vectors: rows by row group by shard of the data of its cell."""
+
 PACKAGES = ("hfaef", "datasets", "numpy", "pillow", "pyarrow", "pyproj", "rasterio")
 """Packages whose version may show in the bytes of a release."""
 
@@ -281,14 +284,15 @@ def features(kind: str, label_names: Sequence[str], schemes: Sequence[str]) -> d
     from datasets import ClassLabel, Features, Image, List, Value
 
     if kind == "pooled":
+        # By how seldom they change: storage that finds the head of a file finds the rest.
         vectors: dict[str, Any] = {
+            "stats": List(Value("float32"), length=4 * BANDS),
+            "mean": List(Value("float32"), length=BANDS),
+            "valid_fraction": Value("float32"),
             "id": Value("string"),
-            "label": ClassLabel(names=list(label_names)),
             "year": Value("int32"),
             **{scheme: Value("string") for scheme in schemes},
-            "valid_fraction": Value("float32"),
-            "mean": List(Value("float32"), length=BANDS),
-            "stats": List(Value("float32"), length=4 * BANDS),
+            "label": ClassLabel(names=list(label_names)),
         }
         return Features(vectors)
     return Features(
@@ -315,6 +319,6 @@ def shown_first(columns: datasets.Features) -> datasets.Features:
     from datasets import Features
 
     first = [name for name in ("preview", "id", "label") if name in columns]
-    rest = [name for name in columns if name not in (*first, "embedding")]
-    last = [name for name in ("embedding",) if name in columns]
+    last = [name for name in ("mean", "stats", "embedding") if name in columns]
+    rest = [name for name in columns if name not in (*first, *last)]
     return Features({name: columns[name] for name in (*first, *rest, *last)})

@@ -108,7 +108,14 @@ def write(store: Store, patches: Iterable[Patch], folder: Path, layout: Layout |
         schemes=("split",),
         preview=PreviewBasis(components=basis.components, low=basis.low, high=basis.high),
     )
-    return layout_of(Release(folder.name, manifest, lambda path: folder / path))
+    return layout_of(
+        Release(
+            folder.name,
+            manifest,
+            lambda path: folder / path,
+            lambda path: (folder / path).open("rb"),
+        )
+    )
 
 
 def write_plain(release: Path, folder: Path) -> None:

@@ -29,7 +29,7 @@ LAYERS = [
     {"proposal"},
     {"push", "published"},
     {"previous"},
-    {"build"},
+    {"build", "sample"},
     {"load"},
     {"doctor"},
     {"cli"},
