@@ -160,7 +160,7 @@ for config in configs:
         rows = {split: [row["id"] for row in part] for split, part in loaded.items()}
         answer[f"{config} {streaming}"] = rows
 plain = datasets.load_dataset(name, revision="v1.0.0")
-answer["default"] = {split: part["id"] for split, part in plain.items()}
+answer["default"] = {split: list(part["id"]) for split, part in plain.items()}
 shapes = {row["embedding"].shape for row in hfaef.load(name, split="test", revision="v1.0.0")}
 answer["shapes"] = [list(shape) for shape in shapes]
 """
