@@ -93,7 +93,7 @@ class Cluster:
             self._local = LocalCluster(
                 n_workers=processes,
                 threads_per_worker=math.ceil(threads / processes),
-                dashboard_address=None,
+                dashboard_address=":0",  # any free port: another cluster may have the usual one
                 silence_logs=logging.CRITICAL,
             )
         try:
