@@ -20,6 +20,7 @@ from hfaef.crew import Crew, ThreadCrew
 from hfaef.errors import IncompleteError
 from hfaef.fetch import fetch
 from hfaef.figures import FIGURES, LABELS, draw_labels
+from hfaef.layout import Layout
 from hfaef.leakage import Leak, audit
 from hfaef.pack import Packed, pack, write_missing
 from hfaef.plan import in_units
@@ -46,7 +47,7 @@ from hfaef.store import (
     Outcome,
     Store,
     inputs,
-    replace_file,
+    put_into_release,
     require_ours,
     writing,
 )
@@ -84,6 +85,7 @@ def build(
     threads: int | None = None,
     scheduler: str | None = None,
     allow_missing: bool = False,
+    layout: Layout | None = None,
 ) -> Built:
     """Make a release, doing only what earlier builds in the folder left undone.
 
@@ -94,6 +96,7 @@ def build(
         threads: reads and encoders at work.
         scheduler: address of a Dask scheduler, or ``local``, to read and encode there.
         allow_missing: whether to make a release without the patches that could not be had.
+        layout: of the release before, whose rows stay in their shards.
 
     Raises:
         IncompleteError: if patches are missing and that is not allowed.
@@ -124,7 +127,7 @@ def build(
         spread = (
             cluster.spread if cluster else partial(ordered_map, threads=threads or core_count())
         )
-        manifest = _write_release(recipe, catalog, store, missing, spread)
+        manifest = _write_release(recipe, catalog, store, missing, spread, layout)
     return Built(folder, manifest, catalog.notes)
 
 
@@ -189,7 +192,12 @@ def _missing(catalog: Catalog, outcomes: dict[tuple[int, str], Outcome]) -> tupl
 
 
 def _write_release(
-    recipe: Recipe, catalog: Catalog, store: Store, missing: tuple[Missing, ...], spread: Spread
+    recipe: Recipe,
+    catalog: Catalog,
+    store: Store,
+    missing: tuple[Missing, ...],
+    spread: Spread,
+    layout: Layout | None,
 ) -> Manifest:
     """Pack into the staging, then put the release in the place of the one before."""
     packing = store.staging / "release"
@@ -206,6 +214,7 @@ def _write_release(
             spread=spread,
             advance=advance,
             form=Form(recipe.pack.format, recipe.pack.codec),
+            layout=layout,
         )
     files = packed.files
     if missing:
@@ -220,7 +229,7 @@ def _write_release(
             (packing / path).write_bytes(content)
         (packing / CARD).write_text(render_card(manifest, read_evaluation(packing)), "utf-8")
         _publish(packing, store.folder)
-        replace_file(store.folder / MANIFEST, manifest_bytes(manifest))
+        put_into_release(store.folder, MANIFEST, manifest_bytes(manifest))
     return manifest
 
 

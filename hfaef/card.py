@@ -23,7 +23,7 @@ from hfaef.release import (
     read_manifest,
 )
 from hfaef.scores import Evaluation, read_evaluation
-from hfaef.store import replace_file, writing
+from hfaef.store import put_into_release, writing
 
 CARD = "README.md"
 
@@ -188,7 +188,7 @@ def write_card(folder: Path, repo_id: str | None = None) -> Path:
     path = folder / CARD
     content = render_card(read_manifest(folder), read_evaluation(folder), repo_id).encode()
     with writing(path):
-        replace_file(path, content)
+        put_into_release(folder, CARD, content)
     return path
 
 

@@ -16,10 +16,11 @@ from hfaef import codec, webdataset
 from hfaef.additions import ADDITIONS
 from hfaef.card import CARD, front_matter, loadable, read_front_matter
 from hfaef.errors import HfaefError
-from hfaef.pack import file_schema, missing_table
+from hfaef.pack import missing_table
 from hfaef.quantize import from_stored, pool
 from hfaef.release import KINDS, MISSING, Config, File, Manifest, file_entry, matches, read_manifest
 from hfaef.scores import SCORES, read_evaluation
+from hfaef.shard import file_schema
 from hfaef.store import MANIFEST, STAGING
 
 _DECODED = 8

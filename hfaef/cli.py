@@ -74,6 +74,15 @@ def build(
         bool,
         typer.Option("--allow-missing", help="Release without the patches that cannot be had."),
     ] = False,
+    previous: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="RELEASE",
+            help="The release before, a folder or OWNER/NAME[@VERSION]: its rows stay in their "
+            "shards, so that a push sends little more than what is new.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make a release: fetch what is missing, pack it, write the card.
@@ -81,6 +90,7 @@ def build(
     Run it again after an interruption or a failure: it goes on where it stopped.
     """
     from hfaef.build import build as run
+    from hfaef.previous import read_previous
     from hfaef.recipe import read_recipe
 
     built = run(
@@ -90,6 +100,7 @@ def build(
         threads=workers,
         scheduler=scheduler,
         allow_missing=allow_missing,
+        layout=read_previous(previous) if previous else None,
     )
     summary = built.summary()
     if as_json:
@@ -164,16 +175,35 @@ def check(
             metavar="TARGET", help="A release folder, or OWNER/NAME[@VERSION] on the Hub."
         ),
     ],
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RECIPE", help="Fetch some patches again from this recipe's source, too."
+        ),
+    ] = None,
+    sample: Annotated[
+        int, typer.Option(metavar="N", min=1, help="With --against: so many, by chance.")
+    ] = 10,
+    changes: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check that a release is whole and loads: hashes, columns, labels, splits, card."""
+    """Check that a release is whole and loads: hashes, columns, labels, splits, card.
+
+    With --against, compare some rows with what the source gives now.
+    """
     from hfaef.check import check_folder
     from hfaef.published import check_published, is_published
 
     findings = check_published(target) if is_published(target) else check_folder(Path(target))
+    compared = 0
+    if against and not findings:
+        from hfaef.recipe import read_recipe
+        from hfaef.sample import check_sample
+
+        compared, findings = check_sample(target, read_recipe(against, changes or ()), sample)
     if as_json:
         rows = [{"path": finding.path, "problem": finding.problem} for finding in findings]
-        _print_json({"target": target, "findings": rows})
+        _print_json({"target": target, "findings": rows, "compared": compared})
     else:
         for finding in findings:
             typer.echo(str(finding))
@@ -181,6 +211,7 @@ def check(
             f"{target}: not fit to publish, findings: {len(findings)}"
             if findings
             else f"{target}: all is well"
+            + (f", and {compared:,} rows are what the source gives" if compared else "")
         )
     if findings:
         raise typer.Exit(1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from hfaef.release import File, Manifest, read_manifest
 from hfaef.version import Verdict, judge
@@ -23,6 +23,8 @@ class Release:
     manifest: Manifest
     fetch: Callable[[str], Path]
     """Gives a local copy of a file of the manifest."""
+    open: Callable[[str], IO[bytes]]
+    """Opens a file of the manifest to read parts of it."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,12 @@ def open_folder(folder: Path) -> Release:
     Raises:
         ReleaseError: if it holds none.
     """
-    return Release(str(folder), read_manifest(folder), lambda path: folder / path)
+    return Release(
+        str(folder),
+        read_manifest(folder),
+        lambda path: folder / path,
+        lambda path: (folder / path).open("rb"),
+    )
 
 
 def compare(before: Release, after: Release) -> Difference:

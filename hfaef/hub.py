@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from logging import ERROR
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import IO, TYPE_CHECKING, TypeVar, cast
 
 from hfaef.errors import HubError, InputError
 from hfaef.version import Version, version_of_tag
@@ -212,6 +212,13 @@ class Repo:
                 )
             )
         )
+
+    def open(self, path: str, revision: str) -> IO[bytes]:
+        """A file of which only the parts that are read are fetched."""
+        from huggingface_hub import HfFileSystem
+
+        place = f"datasets/{self.id}@{revision}/{path}"
+        return cast("IO[bytes]", self._read(lambda: HfFileSystem().open(place, "rb")))
 
     def send(self, addition: CommitOperationAdd) -> None:
         """Send a file's content to the Hub's storage, unless it is there; it shows nowhere yet."""

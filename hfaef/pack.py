@@ -1,17 +1,13 @@
-"""From staged pixels to shards, Parquet or WebDataset: the same bytes each time, however many threads.
-
-One row is one page and the embedding is the first column, so that a second release shares all
-rows that did not change with the first one in the Hub's content-addressed storage.
-"""
+"""From staged pixels to shards, Parquet or WebDataset: the same bytes each time, however many threads."""
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,22 +18,24 @@ from hfaef import sheet
 from hfaef.catalog import Catalog, Patch, label_number
 from hfaef.codec import encode_raw
 from hfaef.errors import CatalogError
+from hfaef.layout import Layout, arrange
 from hfaef.preview import Basis, fit_basis, render
 from hfaef.progress import Advance
 from hfaef.quantize import BANDS, Pooled, pool, signed_squares, to_stored, valid_mask
 from hfaef.release import (
     KINDS,
     MISSING,
+    PICTURES,
     File,
     Form,
     Missing,
     cell_folder,
-    features,
     file_entry,
     in_folders,
     shard_name,
     shuffled,
 )
+from hfaef.shard import ParquetShard, PooledShard, file_schema
 from hfaef.store import Outcome, StagedPixels, Store, writing
 from hfaef.webdataset import TarShard
 from hfaef.workers import Spread
@@ -49,8 +47,7 @@ _BASIS_PATCHES = 400
 _BASIS_PIXELS = 128
 """Pixels a patch in the sample that the colours of previews are fitted to."""
 
-_PICTURES = ("embedding", "preview")
-"""Columns that are compressed already, and hold nothing that a statistic could tell."""
+OpenShard = Callable[[Path, int], ParquetShard | TarShard]
 
 
 @dataclass(frozen=True)
@@ -65,7 +62,7 @@ class Row:
     @property
     def bytes(self) -> int:
         """What its pictures take; the rest is small."""
-        cells = [self.data[name] for name in _PICTURES]
+        cells = [self.data[name] for name in PICTURES]
         return sum(len(cell["bytes"] if isinstance(cell, dict) else cell) for cell in cells)
 
 
@@ -86,6 +83,7 @@ def pack(
     spread: Spread,
     advance: Advance,
     form: Form | None = None,
+    layout: Layout | None = None,
 ) -> Packed:
     """Write the shards of all staged patches of a catalog.
 
@@ -97,6 +95,7 @@ def pack(
         spread: encodes rows, on threads or on many machines; the result is the same.
         advance: called for each row.
         form: Parquet with sheets by default.
+        layout: of the release before, whose rows stay in their shards.
 
     Raises:
         FolderError: if the disk is full.
@@ -112,29 +111,32 @@ def pack(
             place = cell_folder("", patch.year, patch.splits, years, catalog.schemes)
             split = patch.splits[catalog.schemes[0]] if catalog.schemes else "train"
             cells[place, split].append(patch)
-    for patches in cells.values():
-        patches.sort(key=lambda patch: shuffled(patch.id))
-    rows = [patch for patches in cells.values() for patch in patches]
-    basis = _sample_basis(sorted(rows, key=lambda patch: shuffled(patch.id)), store, spread)
+    layout = layout or Layout()
+    arranged = {cell: arrange(patches, layout) for cell, patches in cells.items()}
+    everyone = [patch for patches in arranged.values() for patch in patches.order]
+    everyone.sort(key=lambda patch: shuffled(patch.id))
+    basis = layout.basis or _sample_basis(everyone, store, spread)
     encode = _Encoder(store.pixels, catalog.label_names, basis, form)
     files: list[File] = []
     folders = in_folders(years, catalog.schemes)
     names = (catalog.label_names, catalog.schemes)
     schemas = {kind: file_schema(kind, *names, form) for kind in KINDS}
 
-    def open_shard(place: Path, number: int) -> _Shard | TarShard:
+    def open_shard(place: Path, number: int) -> ParquetShard | TarShard:
         if form.format == "webdataset":
             return TarShard(place, number, classes=bool(catalog.label_names))
-        return _Shard(place, number, schemas["data"])
+        return ParquetShard(place, number, schemas["data"])
 
-    for (place, split), patches in sorted(cells.items()):
-        staged = ((patch, outcomes[patch.year, patch.id]) for patch in patches)
+    for (place, split), patches in sorted(arranged.items()):
+        staged = ((patch, outcomes[patch.year, patch.id]) for patch in patches.order)
         encoded = spread(encode, staged)
         data = folder / f"data{place}"
         pooled = folder / f"pooled{place}"
-        with writing(pooled), _Shard(pooled, 0, schemas["pooled"]) as vectors:
-            written = _write_shards(encoded, data, open_shard, shard_bytes, vectors, advance)
-            shards = list(written)
+        with writing(pooled), PooledShard(pooled, schemas["pooled"]) as vectors:
+            rows = _counted(encoded, advance)
+            kept = list(_write_kept(rows, patches.kept, data, open_shard, vectors))
+            rest = _write_shards(rows, data, len(kept), open_shard, shard_bytes, vectors)
+            shards = [*kept, *rest]
         suffix = form.suffix("data")
         files += _settle(folder, data, split, shards, folders=folders, suffix=suffix)
         files += _settle(folder, pooled, split, [(vectors.path, vectors.rows)], folders=folders)
@@ -227,94 +229,38 @@ def encode_row(
     return Row({**common, **data}, {**common, **_vectors(pooled)})
 
 
-def file_schema(
-    kind: str, label_names: Sequence[str], schemes: Sequence[str], form: Form | None = None
-) -> pa.Schema:
-    """Arrow schema of a shard, with what `datasets` and GeoParquet readers look for."""
-    schema: pa.Schema = features(kind, label_names, schemes, form).arrow_schema
-    for scheme in schemes:
-        # What pyarrow makes of a folder's name; plain strings would make it refuse the folder.
-        place = schema.get_field_index(scheme)
-        schema = schema.set(
-            place, schema.field(place).with_type(pa.dictionary(pa.int32(), pa.string()))
-        )
-    if kind != "data":
-        return schema
-    # https://geoparquet.org/releases/v1.1.0/; without a crs it is lon/lat on WGS 84.
-    geo = {
-        "version": "1.1.0",
-        "primary_column": "geometry",
-        "columns": {"geometry": {"encoding": "WKB", "geometry_types": ["Polygon"]}},
-    }
-    return schema.with_metadata({**(schema.metadata or {}), b"geo": json.dumps(geo).encode()})
+def _counted(rows: Iterable[Row], advance: Advance) -> Iterator[Row]:
+    for row in rows:
+        advance("")
+        yield row
 
 
-def _column(values: list[Any], kind: pa.DataType) -> pa.Array:
-    """A column of a row group; vectors as one block, not number by number."""
-    if values and isinstance(values[0], np.ndarray):
-        numbers = pa.array(np.concatenate(values), kind.value_type)
-        return pa.FixedSizeListArray.from_arrays(numbers, type=kind)
-    return pa.array(values, kind)
-
-
-_ROW_PAGES = {"data_page_size": 1, "write_batch_size": 1}
-"""What makes the Parquet writer put each row on a page of its own."""
-
-
-class _Shard:
-    """A Parquet file that is being written."""
-
-    def __init__(self, folder: Path, number: int, schema: pa.Schema) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.path = folder / f"{number:05d}.part"
-        self.rows = 0
-        self._schema = schema
-        leaves = _leaf_names(schema)
-        plain = [leaf for leaf in leaves if leaf.split(".")[0] not in _PICTURES]
-        raw = {"embedding"} & set(leaves)  # a sheet's leaves lie below its column
-        packed = {*plain, *raw}
-        self._writer = pq.ParquetWriter(
-            self.path,
-            schema,
-            compression={leaf: "zstd" if leaf in packed else "none" for leaf in leaves},
-            # Level 3 makes a fifth less of raw codes than 1, and is read as fast.
-            compression_level=dict.fromkeys(raw, 3) or None,
-            use_dictionary=False,
-            write_statistics=plain,
-            write_page_index=True,
-            # A vector's 256 numbers would be as many pages.
-            **(_ROW_PAGES if "embedding" in schema.names else {}),
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._writer.close()
-
-    def write(self, rows: list[dict[str, Any]]) -> None:
-        """Add one row group."""
-        columns = [_column([row[field.name] for row in rows], field.type) for field in self._schema]
-        table = pa.Table.from_arrays(columns, schema=self._schema)
-        self._writer.write_table(table, row_group_size=max(len(rows), 1))
-        self.rows += len(rows)
+def _write_kept(
+    rows: Iterator[Row],
+    kept: Sequence[Sequence[Sequence[Patch]]],
+    folder: Path,
+    open_shard: OpenShard,
+    vectors: PooledShard,
+) -> Iterator[tuple[Path, int]]:
+    """Write the first rows into shards and row groups as they were; path and rows of each."""
+    for number, groups in enumerate(kept):
+        with writing(folder), open_shard(folder, number) as shard:
+            for group in groups:
+                _write_group(list(islice(rows, len(group))), shard, vectors)
+        vectors.end_shard()
+        yield shard.path, shard.rows
 
 
 def _write_shards(
-    rows: Iterable[Row],
+    rows: Iterator[Row],
     folder: Path,
-    open_shard: Callable[[Path, int], _Shard | TarShard],
+    number: int,
+    open_shard: OpenShard,
     shard_bytes: int,
-    vectors: _Shard,
-    advance: Advance,
+    vectors: PooledShard,
 ) -> Iterator[tuple[Path, int]]:
-    """Write rows into shards of about this size; gives each one's path and rows.
-
-    The pooled rows go to `vectors`, as many a row group.
-    """
-    source = iter(rows)
-    row = next(source, None)
-    number = 0
+    """Write rows into shards of about this size, from this number on; path and rows of each."""
+    row = next(rows, None)
     while row is not None:
         with writing(folder), open_shard(folder, number) as shard:
             size = 0
@@ -325,13 +271,17 @@ def _write_shards(
                 while row is not None and held < limit:
                     group.append(row)
                     held += row.bytes
-                    advance("")
-                    row = next(source, None)
-                shard.write([packed.data for packed in group])
-                vectors.write([packed.pooled for packed in group])
+                    row = next(rows, None)
+                _write_group(group, shard, vectors)
                 size += held
+        vectors.end_shard()
         yield shard.path, shard.rows
         number += 1
+
+
+def _write_group(rows: list[Row], shard: ParquetShard | TarShard, vectors: PooledShard) -> None:
+    shard.write([row.data for row in rows])
+    vectors.hold([row.pooled for row in rows])
 
 
 def _settle(
@@ -365,11 +315,3 @@ def _polygon(ring: Sequence[tuple[float, float]]) -> bytes:
     import shapely
 
     return bytes(shapely.to_wkb(shapely.Polygon(ring), byte_order=1))
-
-
-def _leaf_names(schema: pa.Schema) -> list[str]:
-    """Parquet's names of the columns of a schema, nested ones with dots."""
-    buffer = pa.BufferOutputStream()
-    pq.write_table(schema.empty_table(), buffer)
-    metadata = pq.read_metadata(pa.BufferReader(buffer.getvalue()))
-    return [metadata.schema.column(number).path for number in range(metadata.num_columns)]

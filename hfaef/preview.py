@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from hfaef.quantize import BANDS, SCALE, signed_squares, valid_mask
+from hfaef.quantize import BANDS, BLOCK, SCALE, signed_squares, valid_mask
 
 MAX_SIDE = 128
 """Pixels a side of the largest preview; larger patches are thinned out."""
@@ -66,8 +66,13 @@ def render(codes: npt.NDArray[np.int8], basis: Basis) -> bytes:
     """JPEG of codes (64, H, W)."""
     step = -(-max(codes.shape[1:]) // MAX_SIDE)
     codes = codes[:, ::step, ::step]
-    squares = signed_squares(codes).reshape(BANDS, -1).astype(np.float64)
-    projected = np.array(basis.components, np.float64) @ squares / (_STEPS * SCALE**2)
+    components = np.array(basis.components, np.float64)
+    flat = codes.reshape(BANDS, -1)
+    # Sums of whole numbers: exact, whatever the order.
+    projected = sum(
+        components[:, start : start + BLOCK] @ signed_squares(flat[start : start + BLOCK])
+        for start in range(0, BANDS, BLOCK)
+    ) / (_STEPS * SCALE**2)
     low, high = (np.array(edge)[:, None] for edge in (basis.low, basis.high))
     colours = np.rint(np.clip((projected - low) / (high - low), 0, 1) * 255).astype(np.uint8)
     picture = colours.T.reshape(*codes.shape[1:], 3)

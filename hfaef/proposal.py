@@ -125,7 +125,12 @@ def manifest_at(repo: Repo, snapshot: Snapshot) -> Manifest | None:
 def release_at(repo: Repo, manifest: Manifest, commit: str) -> Release:
     """A published version."""
     name = f"{repo.id}@{manifest.version or commit[:8]}"
-    return Release(name, manifest, lambda path: repo.fetch(path, commit))
+    return Release(
+        name,
+        manifest,
+        lambda path: repo.fetch(path, commit),
+        lambda path: repo.open(path, commit),
+    )
 
 
 def published(

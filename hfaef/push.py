@@ -22,7 +22,7 @@ from hfaef.progress import progress
 from hfaef.proposal import Proposal, There, look, propose, published
 from hfaef.publication import Publication, faults, is_new
 from hfaef.release import read_manifest
-from hfaef.store import STAGING, replace_file, writing
+from hfaef.store import STAGING, put_into_release, replace_file, writing
 from hfaef.version import parse_version
 
 JOURNAL = "push.json"
@@ -302,10 +302,7 @@ def _settle(folder: Path, published: Publication) -> None:
             path = folder / file.path
             with writing(path):
                 if path.read_bytes() != file.content:
-                    # Not beside it: a kill must leave nothing there that a check would object to.
-                    staged = folder / STAGING / file.path
-                    staged.write_bytes(file.content)
-                    staged.replace(path)
+                    put_into_release(folder, file.path, file.content)
 
 
 def _again(folder: Path, repo: Repo) -> str:

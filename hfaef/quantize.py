@@ -21,6 +21,9 @@ import numpy.typing as npt
 BANDS = 64
 """Bands of an embedding, ``A00`` to ``A63``."""
 
+BLOCK = 8
+"""Bands to work on at a time where floats are made of codes: so few stay in a core's cache."""
+
 BAND_NAMES = tuple(f"A{band:02d}" for band in range(BANDS))
 
 NODATA = -128
@@ -124,9 +127,8 @@ def pool(codes: npt.NDArray[np.int8]) -> Pooled:
     count = flat.shape[1]
     if count == 0:
         raise ValueError("no valid pixel to pool over")
-    squares = signed_squares(flat).astype(np.float64)
-    total = squares.sum(axis=1)
-    total_of_squares = np.einsum("bp,bp->b", squares, squares)
+    sums = [_sums(part) for part in np.array_split(flat, BANDS // BLOCK)]
+    total, total_of_squares = np.concatenate(sums, axis=1)
     mean = total / count
     variance = np.maximum(total_of_squares * count - total**2, 0) / count**2
     low, high = (_FLOAT_OF_CODE[edge.astype(np.int16) + 128] for edge in (flat.min(1), flat.max(1)))
@@ -137,3 +139,9 @@ def pool(codes: npt.NDArray[np.int8]) -> Pooled:
         stats=np.concatenate([low, high, mean32, deviation]),
         valid_fraction=count / valid.size,
     )
+
+
+def _sums(codes: npt.NDArray[np.int8]) -> npt.NDArray[np.float64]:
+    """Sums (2, bands) of the signed squares of codes (bands, pixels), and of their squares."""
+    squares = signed_squares(codes).astype(np.float64)
+    return np.stack([squares.sum(axis=1), np.einsum("bp,bp->b", squares, squares)])

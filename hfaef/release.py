@@ -31,6 +31,12 @@ KINDS = ("data", "pooled")
 MISSING = "missing.parquet"
 """A table of the patches that a release lacks; there is one only if it lacks some."""
 
+PICTURES = ("embedding", "preview")
+"""Columns that are compressed already, and hold nothing that a statistic could tell."""
+
+ROW_GROUPS = "hfaef.row_groups"
+"""Key in a table of pooled vectors: rows by row group by shard of the data of its cell."""
+
 PACKAGES = ("hfaef", "datasets", "numpy", "pillow", "pyarrow", "pyproj", "rasterio")
 """Packages whose version may show in the bytes of a release."""
 
@@ -334,14 +340,15 @@ def features(
 
     label = ClassLabel(names=list(label_names)) if label_names else Value("float64")
     if kind == "pooled":
+        # By how seldom they change: storage that finds the head of a file finds the rest.
         vectors: dict[str, Any] = {
+            "stats": List(Value("float32"), length=4 * BANDS),
+            "mean": List(Value("float32"), length=BANDS),
+            "valid_fraction": Value("float32"),
             "id": Value("string"),
-            "label": label,
             "year": Value("int32"),
             **{scheme: Value("string") for scheme in schemes},
-            "valid_fraction": Value("float32"),
-            "mean": List(Value("float32"), length=BANDS),
-            "stats": List(Value("float32"), length=4 * BANDS),
+            "label": label,
         }
         return Features(vectors)
     raw = form is not None and form.codec == "raw"
@@ -392,6 +399,6 @@ def shown_first(columns: datasets.Features) -> datasets.Features:
     from datasets import Features
 
     first = [name for name in ("preview", "id", "label") if name in columns]
-    rest = [name for name in columns if name not in (*first, "embedding")]
-    last = [name for name in ("embedding",) if name in columns]
+    last = [name for name in ("mean", "stats", "embedding") if name in columns]
+    rest = [name for name in columns if name not in (*first, *last)]
     return Features({name: columns[name] for name in (*first, *rest, *last)})

@@ -288,6 +288,22 @@ def replace_file(path: Path, content: bytes | memoryview) -> None:
     temporary.replace(path)
 
 
+def put_into_release(folder: Path, name: str, content: bytes) -> None:
+    """Write a file of a release whole or not at all; a kill leaves nothing beside it.
+
+    Args:
+        folder: the release's.
+        name: of the file; it lies in the folder itself.
+        content: all of it.
+    """
+    staging = folder / STAGING
+    staging.mkdir(exist_ok=True)
+    # Not beside the file: a check would object to what a kill leaves there.
+    staged = staging / f"{name}.part"
+    staged.write_bytes(content)
+    staged.replace(folder / name)
+
+
 def _open_ledger(staging: Path) -> sqlite3.Connection:
     ledger = sqlite3.connect(staging / "ledger.sqlite")
     # A write-ahead log survives a kill at any moment; a row is lost at the most, never torn.

@@ -21,7 +21,6 @@ from pathlib import Path
 import numpy as np
 
 from hfaef import probe, sheet
-from hfaef.pack import _Shard, file_schema
 from hfaef.pooling import POOLINGS
 from hfaef.quantize import BANDS, to_stored
 from hfaef.release import (
@@ -34,6 +33,7 @@ from hfaef.release import (
     package_versions,
     read_manifest,
 )
+from hfaef.shard import ParquetShard, file_schema
 from hfaef.vectors import Chosen, FileVectors, _sheets, pool_release, read_rows
 from hfaef.workers import core_count, ordered_map
 
@@ -93,7 +93,7 @@ def write_release(folder: Path, patches: int) -> None:
         wanted = [number for number in range(patches) if split_of(number) == split]
         for part in range(0, len(wanted), ROWS_OF_SHARD):
             numbers = wanted[part : part + ROWS_OF_SHARD]
-            with _Shard(folder / "data", part, schema) as shard:
+            with ParquetShard(folder / "data", part, schema) as shard:
                 for first in range(0, len(numbers), ROWS_OF_GROUP):
                     group = numbers[first : first + ROWS_OF_GROUP]
                     shard.write(list(ordered_map(row, group, core_count())))

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hfaef.build import build
+from hfaef.previous import read_previous
 from hfaef.recipe import read_recipe
 
 
@@ -23,7 +24,7 @@ def inside(folder: Path) -> Iterator[None]:
         os.chdir(before)
 
 
-def make_release(
+def make_release(  # noqa: PLR0913 - a keyword for each way to differ
     demo_root: Path,
     folder: Path,
     *,
@@ -32,6 +33,8 @@ def make_release(
     relabel: Mapping[str, str] | None = None,
     description: str = "A few patches.",
     shard_bytes: str = "1MB",
+    resplit: Mapping[str, str] | None = None,
+    previous: str | None = None,
 ) -> Path:
     """A release of some patches of the demo world; gives its folder.
 
@@ -43,6 +46,8 @@ def make_release(
         relabel: other labels by the name of the patch.
         description: for the card.
         shard_bytes: size of a shard.
+        resplit: other splits (train, val, test) by the name of the patch.
+        previous: the release before, whose rows stay in their shards.
     """
     world = demo_root / "data/demo"
     names = sorted(path.stem for path in world.glob("patches/*/*.tif"))[:patches]
@@ -51,9 +56,12 @@ def make_release(
             label = (relabel or {}).get(path.stem, path.parent.name)
             (folder / "patches" / label).mkdir(parents=True, exist_ok=True)
             shutil.copy(path, folder / "patches" / label / path.name)
-    lists = "\n".join(
-        f'{split} = "{world}/lists/random-{split}.txt"' for split in ("train", "val", "test")
-    )
+    for split in ("train", "val", "test"):
+        listed = (world / f"lists/random-{split}.txt").read_text().split()
+        stays = [name for name in listed if Path(name).stem not in (resplit or {})]
+        moved = [name for name, other in (resplit or {}).items() if other == split]
+        (folder / f"{split}.txt").write_text("\n".join([*stays, *moved]))
+    lists = "\n".join(f'{split} = "{split}.txt"' for split in ("train", "val", "test"))
     recipe = f"""
 name = "Patches"
 years = [2018]
@@ -73,7 +81,8 @@ description = "{description}"
 """
     (folder / "hfaef.toml").write_text(recipe)
     with inside(folder):
-        build(read_recipe(None), Path("release"), threads=1)
+        layout = read_previous(previous) if previous else None
+        build(read_recipe(None), Path("release"), threads=1, layout=layout)
     return folder / "release"
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from conftest import World
 from datasets import load_dataset
+from pushing import finish, is_whole
 
 import hfaef
 from hfaef.build import Built, build
@@ -18,6 +19,8 @@ from hfaef.errors import CatalogError
 from hfaef.grid import Grid
 from hfaef.quantize import from_stored
 from hfaef.recipe import Recipe, read_recipe
+from servers.hub import Hub
+from servers.hub.fixtures import OTHER, Client
 
 pytestmark = pytest.mark.slow
 
@@ -143,6 +146,49 @@ def test_patches_across_tiles_name_all_they_were_read_from(built: Built) -> None
 
 def test_the_release_has_no_finding(built: Built) -> None:
     assert check_folder(built.folder) == []
+
+
+LOAD = """
+import datasets
+import hfaef
+datasets.disable_progress_bars()
+name, configs = arguments
+answer = {}
+for config in configs:
+    for streaming in (False, True):
+        loaded = datasets.load_dataset(name, config, revision="v1.0.0", streaming=streaming)
+        rows = {split: [row["id"] for row in part] for split, part in loaded.items()}
+        answer[f"{config} {streaming}"] = rows
+plain = datasets.load_dataset(name, revision="v1.0.0")
+answer["default"] = {split: list(part["id"]) for split, part in plain.items()}
+shapes = {row["embedding"].shape for row in hfaef.load(name, split="test", revision="v1.0.0")}
+answer["shapes"] = [list(shape) for shape in shapes]
+"""
+
+
+def test_consumers_load_every_config_of_the_published_version(
+    hub: Hub, client: Client, by_geotiffs: Recipe, tmp_path: Path
+) -> None:
+    released = build(by_geotiffs, tmp_path / "release")
+    token = "token-of-owner"  # noqa: S105 - it opens nothing
+    hub.account("owner", token)
+    name = "owner/AlphaEarth-EuroSAT100"
+    said = finish(client.hfaef("push", released.folder, name, "--json", token=token))
+    assert (said["exit"], said["outcome"], said["version"]) == (0, "published", "1.0.0")
+    is_whole(hub, released.folder, "1.0.0", name)
+    hub.put(name, {"README.md": b"# later, on the branch where nobody pins\n"})
+    configs = released.manifest.configs
+    assert [config.name for config in configs] == ["random", "spatial", "pooled", "pooled_spatial"]
+    loaded = client.run(LOAD, name, [config.name for config in configs], token=OTHER)
+    for config in configs:
+        rows = loaded[f"{config.name} False"]
+        assert rows == loaded[f"{config.name} True"]
+        assert {split: len(ids) for split, ids in rows.items()} == {
+            split.name: split.rows for split in config.splits
+        }
+        assert len({name for ids in rows.values() for name in ids}) == 100
+    assert loaded["default"] == loaded["random False"]
+    assert loaded["shapes"] == [[64, 64, 64]]
 
 
 def test_names_of_the_other_patches_are_counted_in_a_note(built: Built) -> None:

@@ -14,7 +14,7 @@ from hfaef.catalog import Patch
 from hfaef.errors import FolderError, ReleaseError
 from hfaef.grid import Grid
 from hfaef.sources import Pixels
-from hfaef.store import Outcome, Store
+from hfaef.store import Outcome, Store, put_into_release
 
 GRID = Grid("EPSG:32632", (10.0, 0.0, 500_000.0, 0.0, -10.0, 5_000_000.0), 4, 5)
 PATCH = Patch("Forest_1", GRID, "Forest", {}, 2018)
@@ -151,3 +151,19 @@ def test_a_full_disk_leaves_no_half_file(tmp_path: Path) -> None:
         assert not [*tmp_path.rglob("*.npy"), *tmp_path.rglob("*.part")]
         store.pixels.write(PATCH, PIXELS)
         assert list(tmp_path.rglob("*.npy"))
+
+
+def test_a_file_of_a_release_leaves_nothing_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    put_into_release(tmp_path, "README.md", b"one")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            put_into_release(tmp_path, "README.md", b"two")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".staging", "README.md"]
+    put_into_release(tmp_path, "README.md", b"two")
+    assert (tmp_path / "README.md").read_bytes() == b"two"
