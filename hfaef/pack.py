@@ -184,9 +184,9 @@ class _Sampler:
 
     def __call__(self, patch: Patch) -> npt.NDArray[np.float64]:
         codes = self.pixels.read(patch)
-        valid = codes[:, valid_mask(codes)]
-        step = max(valid.shape[1] // _BASIS_PIXELS, 1)
-        return signed_squares(valid[:, ::step][:, :_BASIS_PIXELS]).astype(np.float64)
+        valid = np.flatnonzero(valid_mask(codes))
+        chosen = valid[:: max(valid.size // _BASIS_PIXELS, 1)][:_BASIS_PIXELS]
+        return signed_squares(codes.reshape(BANDS, -1)[:, chosen]).astype(np.float64)
 
 
 def encode_row(
@@ -198,7 +198,9 @@ def encode_row(
     form: Form | None = None,
 ) -> Row:
     """The rows of a patch with these codes, int8 (64, H, W)."""
-    pooled = pool(codes)
+    # Once for both, as it is the dearest step after the sheet.
+    squares = signed_squares(codes).astype(np.float64)
+    pooled = pool(codes, squares)
     try:
         bounds, ring = patch.grid.bounds(), patch.grid.ring()
     except ValueError as error:
@@ -218,7 +220,7 @@ def encode_row(
         "embedding": encode_raw(stored)
         if form is not None and form.codec == "raw"
         else {"bytes": sheet.encode(stored), "path": f"{patch.id}.png"},
-        "preview": {"bytes": render(codes, basis), "path": f"{patch.id}.jpg"},
+        "preview": {"bytes": render(codes, basis, squares), "path": f"{patch.id}.jpg"},
         "crs": patch.grid.crs,
         "transform": patch.grid.transform,
         "bounds": bounds,

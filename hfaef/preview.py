@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from hfaef.quantize import BANDS, BLOCK, SCALE, signed_squares, valid_mask
+from hfaef.quantize import BANDS, SCALE, signed_squares, valid_mask
 
 MAX_SIDE = 128
 """Pixels a side of the largest preview; larger patches are thinned out."""
@@ -62,17 +62,22 @@ def fit_basis(squares: npt.NDArray[np.float64]) -> Basis:
     )
 
 
-def render(codes: npt.NDArray[np.int8], basis: Basis) -> bytes:
-    """JPEG of codes (64, H, W)."""
+def render(
+    codes: npt.NDArray[np.int8], basis: Basis, squares: npt.NDArray[np.float64] | None = None
+) -> bytes:
+    """JPEG of codes (64, H, W).
+
+    Args:
+        codes: of a patch.
+        basis: of its release.
+        squares: the `signed_squares` of the codes, (64, H, W), where they are known already.
+    """
     step = -(-max(codes.shape[1:]) // MAX_SIDE)
     codes = codes[:, ::step, ::step]
-    components = np.array(basis.components, np.float64)
-    flat = codes.reshape(BANDS, -1)
-    # Sums of whole numbers: exact, whatever the order.
-    projected = sum(
-        components[:, start : start + BLOCK] @ signed_squares(flat[start : start + BLOCK])
-        for start in range(0, BANDS, BLOCK)
-    ) / (_STEPS * SCALE**2)
+    shown = signed_squares(codes) if squares is None else squares[:, ::step, ::step]
+    # Whole numbers, so the sum is exact in any order.
+    projected = np.array(basis.components, np.float64) @ shown.reshape(BANDS, -1)
+    projected /= _STEPS * SCALE**2
     low, high = (np.array(edge)[:, None] for edge in (basis.low, basis.high))
     colours = np.rint(np.clip((projected - low) / (high - low), 0, 1) * 255).astype(np.uint8)
     picture = colours.T.reshape(*codes.shape[1:], 3)

@@ -21,9 +21,6 @@ import numpy.typing as npt
 BANDS = 64
 """Bands of an embedding, ``A00`` to ``A63``."""
 
-BLOCK = 8
-"""Bands to work on at a time where floats are made of codes: so few stay in a core's cache."""
-
 BAND_NAMES = tuple(f"A{band:02d}" for band in range(BANDS))
 
 NODATA = -128
@@ -98,8 +95,11 @@ def signed_squares(codes: npt.NDArray[np.int8]) -> npt.NDArray[np.int16]:
     every machine.
     """
     wide = codes.astype(np.int16)
-    wide[codes == NODATA] = 0
-    return wide * np.abs(wide)
+    nodata = codes == NODATA
+    if nodata.any():
+        wide[nodata] = 0
+    wide *= np.abs(wide)
+    return wide
 
 
 @dataclass(frozen=True)
@@ -114,21 +114,28 @@ class Pooled:
     """Valid pixels by all pixels, 0 to 1."""
 
 
-def pool(codes: npt.NDArray[np.int8]) -> Pooled:
+def pool(codes: npt.NDArray[np.int8], squares: npt.NDArray[np.float64] | None = None) -> Pooled:
     """Pooled vectors of codes (64, H, W).
+
+    Args:
+        codes: of a patch; a pixel is without data in all bands or in none.
+        squares: their `signed_squares`, (64, H, W), where they are known already.
 
     Raises:
         ValueError: without one valid pixel.
     """
     valid = valid_mask(codes)
-    flat = codes.reshape(BANDS, -1)
-    if not valid.all():
-        flat = flat[:, valid.ravel()]
-    count = flat.shape[1]
+    count = np.count_nonzero(valid)
     if count == 0:
         raise ValueError("no valid pixel to pool over")
-    sums = [_sums(part) for part in np.array_split(flat, BANDS // BLOCK)]
-    total, total_of_squares = np.concatenate(sums, axis=1)
+    flat = codes.reshape(BANDS, -1)
+    # Pixels without data add nothing to sums of squares.
+    summed = (signed_squares(codes) if squares is None else squares).reshape(BANDS, -1)
+    summed = summed.astype(np.float64, copy=False)
+    total = summed.sum(axis=1)
+    total_of_squares = np.vecdot(summed, summed)
+    if count < valid.size:
+        flat = flat[:, valid.ravel()]
     mean = total / count
     variance = np.maximum(total_of_squares * count - total**2, 0) / count**2
     low, high = (_FLOAT_OF_CODE[edge.astype(np.int16) + 128] for edge in (flat.min(1), flat.max(1)))
@@ -139,9 +146,3 @@ def pool(codes: npt.NDArray[np.int8]) -> Pooled:
         stats=np.concatenate([low, high, mean32, deviation]),
         valid_fraction=count / valid.size,
     )
-
-
-def _sums(codes: npt.NDArray[np.int8]) -> npt.NDArray[np.float64]:
-    """Sums (2, bands) of the signed squares of codes (bands, pixels), and of their squares."""
-    squares = signed_squares(codes).astype(np.float64)
-    return np.stack([squares.sum(axis=1), np.einsum("bp,bp->b", squares, squares)])

@@ -32,7 +32,7 @@ MISSING = "missing.parquet"
 """A table of the patches that a release lacks; there is one only if it lacks some."""
 
 PICTURES = ("embedding", "preview")
-"""Columns that are compressed already, and hold nothing that a statistic could tell."""
+"""Columns that are compressed already."""
 
 ROW_GROUPS = "hfaef.row_groups"
 """Key in a table of pooled vectors: rows by row group by shard of the data of its cell."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hfaef import sheet
+from hfaef import codec
 from hfaef.catalog import Patch, open_catalog
 from hfaef.check import Finding
 from hfaef.diff import Release
@@ -20,6 +20,9 @@ from hfaef.published import open_release
 from hfaef.quantize import from_stored
 from hfaef.recipe import Recipe
 from hfaef.sources import Source, open_source
+from hfaef.webdataset import read_rows
+
+_COLUMNS = ("embedding", "id", "year", "crs", "transform", "height", "width")
 
 
 def check_sample(
@@ -54,7 +57,7 @@ def check_sample(
 
 
 def _differences(release: Release, place: Place, patch: Patch, source: Source) -> Iterator[Finding]:
-    row = _row(release, place)
+    row = _row(release, place, patch.id)
     where = f"patch {patch.id} of {patch.year}"
     if (row["id"], row["year"]) != (patch.id, patch.year):
         yield Finding(place.path, f"{where} is not where the pooled vectors say")
@@ -64,7 +67,8 @@ def _differences(release: Release, place: Place, patch: Patch, source: Source) -
         yield Finding(place.path, f"{where} lies on another grid than in the recipe")
         return
     try:
-        held = from_stored(sheet.decode(row["embedding"]["bytes"]))
+        shape = (row["height"], row["width"]) if "height" in row else None
+        held = from_stored(codec.decode(row["embedding"], shape))
     except ValueError as error:
         yield Finding(place.path, f"{where}: {error}")
         return
@@ -78,11 +82,14 @@ def _differences(release: Release, place: Place, patch: Patch, source: Source) -
         )
 
 
-def _row(release: Release, place: Place) -> dict[str, Any]:
-    """A row; reads its row group, and no more of a file that lies on the Hub."""
+def _row(release: Release, place: Place, id_: str) -> dict[str, Any]:
+    """A row; of a Parquet file that lies on the Hub, only its row group is read."""
     import pyarrow.parquet as pq
 
-    columns = ["embedding", "id", "year", "crs", "transform"]
+    if place.path.endswith(".tar"):
+        rows = read_rows(release.fetch(place.path))
+        return next((row for row in rows if row["id"] == id_), {"id": None, "year": None})
     with release.open(place.path) as file, pq.ParquetFile(file) as shard:
+        columns = [name for name in shard.schema_arrow.names if name in _COLUMNS]
         group = shard.read_row_group(place.group, columns=columns)
         return dict(group.slice(place.position, 1).to_pylist()[0])

@@ -52,9 +52,8 @@ class ParquetShard:
         self.rows = 0
         self._schema = schema
         leaves = _leaf_names(schema)
-        plain = [leaf for leaf in leaves if leaf.split(".")[0] not in PICTURES]
         raw = {"embedding"} & set(leaves)  # a sheet's leaves lie below its column
-        packed = {*plain, *raw}
+        packed = {leaf for leaf in leaves if leaf.split(".")[0] not in PICTURES} | raw
         self._writer = pq.ParquetWriter(
             self.path,
             schema,
@@ -62,7 +61,8 @@ class ParquetShard:
             # Level 3 makes a fifth less of raw codes than 1, and is read as fast.
             compression_level=dict.fromkeys(raw, 3) or None,
             use_dictionary=False,
-            write_statistics=plain,
+            # Rows are shuffled, so a range tells nothing; and it would change with a single label.
+            write_statistics=False,
             write_page_index=True,
             # A vector's 256 numbers would be as many pages.
             **(_ROW_PAGES if "embedding" in schema.names else {}),

@@ -15,11 +15,13 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import sqlite3
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -30,6 +32,7 @@ import numpy.typing as npt
 
 from hfaef.catalog import Catalog, Patch
 from hfaef.errors import FolderError, ReleaseError
+from hfaef.quantize import BANDS
 from hfaef.recipe import Recipe
 from hfaef.sources import Pixels
 
@@ -149,18 +152,36 @@ class StagedPixels:
         """
         path = self.path(patch)
         try:
-            codes = np.load(path, allow_pickle=False)
-            Pixels(codes, (), resampled=False).require(patch.grid)
-        except (OSError, ValueError, EOFError) as error:
+            return _decode(path.read_bytes(), (BANDS, patch.grid.height, patch.grid.width))
+        except (OSError, ValueError) as error:
             raise ReleaseError(
                 f"the staged pixels {path} are damaged: {error}",
                 "remove the file and run the same command again",
             ) from error
-        return np.asarray(codes)
 
     def path(self, patch: Patch) -> Path:
         """Where the pixels of a patch are, or would be."""
         return self.folder / str(patch.year) / f"{patch.id}.npy"
+
+
+def _decode(content: bytes, shape: tuple[int, int, int]) -> npt.NDArray[np.int8]:
+    """The array of a ``.npy`` file that should have this shape; `numpy.load` takes twice as long."""
+    head = _npy_head(shape)
+    if not content.startswith(head):
+        raise ValueError(f"no .npy file of {' x '.join(map(str, shape))} int8")
+    if len(content) - len(head) != math.prod(shape):
+        raise ValueError(f"{len(content):,} bytes, not {len(head) + math.prod(shape):,}")
+    return np.frombuffer(content, np.int8, offset=len(head)).reshape(shape)
+
+
+@lru_cache
+def _npy_head(shape: tuple[int, int, int]) -> bytes:
+    """What a ``.npy`` file of an int8 array of this shape begins with."""
+    buffer = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        buffer, {"descr": "|i1", "fortran_order": False, "shape": shape}
+    )
+    return buffer.getvalue()
 
 
 class Store:

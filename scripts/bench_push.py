@@ -19,6 +19,7 @@ import sys
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ from hfaef.previous import layout_of
 from hfaef.release import Manifest, PreviewBasis
 from hfaef.sources import Pixels
 from hfaef.store import Outcome, Store
-from hfaef.workers import core_count
+from hfaef.workers import core_count, ordered_map
 
 SIZE = 64
 LABELS = tuple(f"class-{number}" for number in range(10))
@@ -98,7 +99,7 @@ def write(store: Store, patches: Iterable[Patch], folder: Path, layout: Layout |
         store,
         folder,
         shard_bytes=256_000_000,
-        threads=core_count(),
+        spread=partial(ordered_map, threads=core_count()),
         advance=lambda _: None,
         layout=layout,
     )
@@ -174,7 +175,7 @@ def print_ratios(root: Path, count: int) -> None:
     codes = wide_patches(count + extra)
     with Store(root / "out") as store:
         for patch, pixels in zip(patches, codes, strict=True):
-            store.stage(patch, Pixels(pixels, (), resampled=False))
+            store.pixels.write(patch, Pixels(pixels, (), resampled=False))
             store.record(Outcome(2024, patch.id, fetched=True))
         first, more = patches[:count], patches[count:]
         layout = write(store, first, root / "ours-first", None)

@@ -161,7 +161,7 @@ def test_shards_hold_one_row_a_page_and_the_embedding_first(built: Built) -> Non
         assert group.column(0).path_in_schema == "embedding.bytes"
         assert group.column(0).compression == "UNCOMPRESSED"
         assert not group.column(0).is_stats_set
-        assert not group.column(0).has_offset_index
+        assert group.column(0).has_offset_index
         assert shard.metadata.num_row_groups == 1
         plain = {
             group.column(number).path_in_schema: group.column(number) for number in range(4, 8)

@@ -7,7 +7,12 @@ from pathlib import Path
 import pytest
 from pushing import NAME, finish, push
 from releases import fresh_copy, inside, make_release
+from test_build import demo_recipe
 
+from hfaef.build import build
+from hfaef.catalog import open_catalog
+from hfaef.demo.field import Field
+from hfaef.demo.tiles import write_store
 from hfaef.errors import InputError
 from hfaef.recipe import read_recipe
 from hfaef.sample import check_sample
@@ -26,22 +31,23 @@ def test_rows_of_a_folder_are_what_the_source_gives(first: Path) -> None:
         assert check_sample(str(first), read_recipe(None), 500) == (24, [])
 
 
-def test_a_row_that_the_source_gives_otherwise_is_found(
-    first: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("packing", ["pack.codec=raw", "pack.format=webdataset"])
+def test_rows_are_compared_however_they_are_packed(
+    packing: str, demo_root: Path, tmp_path: Path
 ) -> None:
-    from hfaef import sample
+    recipe = demo_recipe(demo_root, packing)
+    folder = build(recipe, tmp_path / "release", limit=12).folder
+    assert check_sample(str(folder), recipe, 12) == (12, [])
 
-    def other(data: bytes) -> object:
-        codes = decode(data).copy()
-        codes[3, 5, 7] ^= 1
-        return codes
 
-    decode = sample.sheet.decode
-    monkeypatch.setattr(sample.sheet, "decode", other)
-    with inside(first.parent):
-        compared, findings = check_sample(str(first), read_recipe(None), 2)
+def test_a_row_that_the_source_gives_otherwise_is_found(demo_root: Path, tmp_path: Path) -> None:
+    folder = build(demo_recipe(demo_root), tmp_path / "release", limit=4).folder
+    grids = [patch.grid for patch in open_catalog(demo_recipe(demo_root)).patches]
+    write_store(tmp_path / "aef", Field(seed=5), {2018: grids})
+    recipe = demo_recipe(demo_root, f"source.root={tmp_path / 'aef'}")
+    compared, findings = check_sample(str(folder), recipe, 2)
     assert compared == len(findings) == 2
-    assert all("differs from the source in 1 of 4,096 pixels" in f.problem for f in findings)
+    assert all("differs from the source in 4,096 of 4,096" in f.problem for f in findings)
 
 
 def test_a_recipe_of_other_patches_is_refused(first: Path, tmp_path: Path) -> None:
