@@ -76,7 +76,7 @@ def write_ours(folder: Path, count: int) -> None:
             place = (10.0, 0.0, 3e5 + number * 640, 0.0, -10.0, 5e6)
             patch = Patch(f"p{number}", Grid("EPSG:32616", place, SIZE, SIZE), "x", {}, 2024)
             patches.append(patch)
-            store.stage(patch, Pixels(pixels, (), resampled=False))
+            store.pixels.write(patch, Pixels(pixels, (), resampled=False))
             store.record(Outcome(2024, patch.id, fetched=True))
         catalog = Catalog(sort_patches(patches), ("x",), ())
         for name, (form, codec) in OURS.items():
