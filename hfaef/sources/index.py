@@ -86,6 +86,8 @@ class TileIndex:
     ) -> None:
         self._paths = paths
         self._crs = list(crs)
+        self._entries: dict[int, Entry] = {}
+        """Those that somebody asked for: they are kept for many patches."""
         self._of_year = np.asarray(list(years), np.int64)
         self._boxes = boxes
         self._years = {
@@ -111,8 +113,11 @@ class TileIndex:
         return [self._entry(row) for row in rows.tolist()], self._boxes[rows]
 
     def _entry(self, row: int) -> Entry:
-        path = self._paths[int(row)].as_py()
-        return Entry(path.rsplit("/", 1)[1], path, self._crs[int(row)])
+        row = int(row)
+        if row not in self._entries:
+            path = self._paths[row].as_py()
+            self._entries[row] = Entry(path.rsplit("/", 1)[1], path, self._crs[row])
+        return self._entries[row]
 
 
 def _make_year(rows: npt.NDArray[np.intp], boxes: npt.NDArray[np.float64]) -> _Year:
