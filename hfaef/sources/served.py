@@ -267,10 +267,11 @@ class ServedTile:
         if len(places) == 1 and wanted.all():
             return self._tiles.part(who, self._entry.path, places[0])
         inside = self._inside(grid)
-        codes = np.empty((BANDS, *rows.shape), np.int8)
+        codes = np.empty((BANDS, rows.size), np.int8)
         for number, place in zip(numbers, places, strict=True):
-            codes[:, inside & (blocks == number)] = self._tiles.part(who, self._entry.path, place)
-        return codes[:, wanted]
+            here = np.flatnonzero(inside & (blocks == number))
+            codes[:, here] = self._tiles.part(who, self._entry.path, place)
+        return codes if wanted.all() else codes[:, np.flatnonzero(wanted)]
 
     def places_of(self, grid: Grid) -> list[Place]:
         """Blocks that hold pixels of a grid."""
