@@ -323,11 +323,10 @@ def compare(title: str, folder: Path, world: Path, ways: list[str], options: Any
             f"{result['memory'] / 1e6:7,.0f} {result['wrong']:5}"
         )
     mine = results["ours"]
-    headers = mine["requests"] - fewest
     print(f"bytes fetched / needed: {mine['sent'] / size:.4f}, target <= 1.02")
     print(
-        f"chunks a request: {count / fewest:.1f}, "
-        f"{headers} requests beside them for the index and headers"
+        f"chunks a request: {count / mine['requests']:.1f} with the index and headers; "
+        f"{count / fewest:.1f} is the most where chunks lie side by side"
     )
     for name, result in results.items():
         if name != "ours":
