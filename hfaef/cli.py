@@ -494,8 +494,9 @@ def main() -> None:
     """Entry point of the console script."""
     code = run()
     crew = sys.modules.get("hfaef.crew")
-    if crew is not None and crew.left_behind():
-        # A read that hangs in a library cannot be stopped, and Python might wait for it.
+    if code == _INTERRUPTED or (crew is not None and crew.left_behind()):
+        # What a build holds is closed by now. A read that hangs in a library cannot be stopped,
+        # and Python might wait for it; taking libraries down takes a second.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

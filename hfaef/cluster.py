@@ -10,6 +10,7 @@ import contextlib
 import logging
 import math
 import os
+import signal
 import threading
 import time
 import uuid
@@ -114,6 +115,12 @@ class Cluster:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._local is not None and error is not None:
+            # Nobody wants what its workers are at, and they would end that first.
+            for nanny in self._local.workers.values():
+                if nanny.pid:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(nanny.pid, signal.SIGKILL)
         # A cluster that does not take leave in time ends by itself.
         with contextlib.suppress(TimeoutError):
             self.client.close(timeout=_LEAVE_SECONDS)

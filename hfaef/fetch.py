@@ -24,6 +24,7 @@ from hfaef.errors import (
     Throttled,
     Transient,
 )
+from hfaef.outage import Outage
 from hfaef.progress import Advance, progress
 from hfaef.read import Read
 from hfaef.retry import Policy
@@ -134,16 +135,9 @@ class _Engine:
         self._took: deque[float] = deque(maxlen=_RECENT)
         self._usual: float | None = None
         """Seconds that nine of ten reads of late took."""
-        self._answered = self._good = clock()
-        """When the last answer came, and the last good one: pixels, or a plain no."""
-        self._next_probe = -math.inf
-        self._ever_good = False
-        self._failing: set[int] = set()
-        """Patches (`id`) that failed since the last good answer."""
-        self._given_up = 0
-        """Patches given up since then."""
-        self._probes = 0
-        """Reads that failed since it is clear that the source is down."""
+        self._answered = clock()
+        """When the last answer came."""
+        self._outage = Outage(policy, _OPEN * self._window.ceiling, self._answered)
         self._hangs = 0
         """Reads left behind since the last answer."""
         self._refusals = self._retries = self._missing = 0
@@ -185,12 +179,11 @@ class _Engine:
             self._crew.start(ticket, opened.patch)
 
     def _limit(self) -> int:
-        return 1 if self._down() else self._window.limit
+        return 1 if self._outage.down else self._window.limit
 
     def _held(self, now: float) -> float:
         """Seconds until a read may start, as far as limits over time go."""
-        probe = max(0.0, self._next_probe - now)
-        return max(self._window.pause(now), self._rate.wait(now), probe)
+        return max(self._window.pause(now), self._rate.wait(now), self._outage.pause(now))
 
     def _open_count(self) -> int:
         return len(self._under_way) + len(self._waiting)
@@ -218,7 +211,7 @@ class _Engine:
         match answer.result:
             case Read() as read:
                 self._window.accepted(under_way)
-                self._succeed(now)
+                self._outage.over(now)
                 self._time(seconds)
                 self._record(opened, read)
             case Throttled() as error:
@@ -233,7 +226,7 @@ class _Engine:
                 raise error
             case SourceError() as error:
                 self._window.accepted(under_way)
-                self._succeed(now)
+                self._outage.over(now)
                 self._give_up(opened, error.message)
             case HfaefError() as error:
                 raise error
@@ -248,21 +241,9 @@ class _Engine:
         if len(self._took) >= _ENOUGH:
             self._usual = sorted(self._took)[9 * len(self._took) // 10]
 
-    def _succeed(self, now: float) -> None:
-        """Take note that the source works."""
-        self._good, self._ever_good = now, True
-        self._failing.clear()
-        self._given_up = self._probes = 0
-        self._next_probe = -math.inf
-
-    def _down(self) -> bool:
-        """Whether the source, rather than this or that patch, is what fails."""
-        enough = min(self._policy.outage_patches, _OPEN * self._window.ceiling)
-        return len(self._failing) >= enough
-
     def _fault(self, opened: _Open, error: Transient, now: float) -> None:
         """Take note of a read that failed, in the account of its patch unless the source is down."""
-        if not self._down():
+        if not self._outage.down:
             opened.faults += 1
         if opened.faults >= self._policy.attempts or opened.hangs >= _MAX_HANGS:
             self._lose(opened, f"{error.message} ({opened.attempts} tries)")
@@ -275,26 +256,17 @@ class _Engine:
         opened.reason = error.message
         wait = self._policy.wait(error, tries)
         heapq.heappush(self._waiting, (now + wait, next(self._tickets), opened))
-        self._failing.add(id(opened))
-        if self._down():
-            self._probes += 1
-            self._next_probe = now + self._policy.wait(error, self._probes)
-            patience = (
-                self._policy.outage_seconds
-                if self._ever_good
-                else self._policy.first_outage_seconds
-            )
-            if now - self._good >= patience:
-                self._surrender(opened, now)
+        self._outage.failed(id(opened), error, now)
+        if self._outage.too_long(now):
+            self._surrender(opened, now)
 
     def _lose(self, opened: _Open, reason: str) -> None:
         """Give up a patch without a plain no of the source; many of them mean more."""
-        self._failing.discard(id(opened))
         self._give_up(opened, reason)
-        self._given_up += 1
-        if self._given_up >= self._policy.outage_patches and self._more():
+        self._outage.lost(id(opened))
+        if self._outage.given_up >= self._policy.outage_patches and self._more():
             raise SourceError(
-                f"{self._given_up} patches in a row could not be had; the last, "
+                f"{self._outage.given_up} patches in a row could not be had; the last, "
                 f"{opened.patch.id}: {reason}",
                 "run the same command again later; what is staged is kept",
             )
@@ -315,8 +287,8 @@ class _Engine:
         self._new.clear()
         if more:
             raise SourceError(
-                f"the source is down: no good answer for {now - self._good:,.0f} s; the last, to "
-                f"{last.patch.id}: {last.reason}",
+                f"the source is down: no good answer for {self._outage.seconds(now):,.0f} s; "
+                f"the last, to {last.patch.id}: {last.reason}",
                 "run the same command again later; what is staged is kept",
             )
 
@@ -358,7 +330,7 @@ class _Engine:
         for opened in self._running():
             opened.started += seconds
         self._answered += seconds
-        self._good += seconds
+        self._outage.forgive(seconds)
 
     def _record(self, opened: _Open, read: Read) -> None:
         self._store.record(

@@ -16,11 +16,11 @@ from hfaef.grid import Grid
 from hfaef.quantize import BANDS
 from hfaef.recipe import Cog, EarthEngine, Recipe
 from hfaef.sources.blocks import (
-    TILE_BLOCKS,
     Block,
     Tile,
     block_bytes,
     block_of,
+    blocks_across,
     blocks_of,
     tiles_of,
 )
@@ -197,7 +197,7 @@ def cog_cost(patches: Sequence[Patch], section: Cog | EarthEngine) -> Cost:
     for year, grids in sorted(by_year.items()):
         if index is None:
             blocks = blocks_of(grids)
-            size += len(blocks) * BLOCK_BYTES
+            size += round(sum(block.share for block in blocks) * BLOCK_BYTES)
             count += len(blocks)
         else:
             tiles = tiles_of(index, year)
@@ -236,16 +236,18 @@ def _bytes_on_disk(root: Path, tiles: dict[Tile, str], blocks: Sequence[Block]) 
     import rasterio
     from rasterio.errors import RasterioError
 
-    by_tile = defaultdict(list)
+    by_image = defaultdict(list)
     for block in blocks:
-        by_tile[block.tile].append(block)
+        by_image[block.tile, block.overview].append(block)
     found = {}
-    for tile, some in by_tile.items():
+    for (tile, overview), some in by_image.items():
+        level = {"overview_level": overview - 1} if overview else {}
         try:
-            with rasterio.open(root / tiles[tile], driver="GTiff") as file:
+            with rasterio.open(root / tiles[tile], driver="GTiff", **level) as file:
                 for block in some:
                     # AEF's files begin in the south; others may not.
-                    row = block.row if file.transform.e > 0 else TILE_BLOCKS - 1 - block.row
+                    last = blocks_across(overview) - 1
+                    row = block.row if file.transform.e > 0 else last - block.row
                     if size := block_bytes(file, block.column, row):
                         found[block] = size
         except RasterioError:

@@ -1,6 +1,6 @@
 """The COGs: this project's source beside the ways people read them, on one loopback server.
 
-    uv run python scripts/bench_cog.py [--patches 500] [--blocks 50] [--order bands|blocks]
+    uv run python scripts/bench_cog.py [--patches 500] [--blocks 50] [--sample 60]
 
 All ways meet the same server, in a process of its own, that answers after 30 ms; each runs in a
 process of its own, too, so that peak memory is its own. The tiles have the published layout and
@@ -10,6 +10,10 @@ windows     each patch by itself: rasterio's WarpedVRT on the patch's grid, 8 th
 xarray      virtualizarr and dask, as aef-loader does it (where virtual-tiff is installed:
             `uv run --with virtualizarr --with virtual-tiff ...`)
 ours        hfaef's source
+
+The first two may be measured on the first patches of the catalog only, as they take each patch by
+itself: `--sample`. Beside them, what the source does without the network is set against zstd alone,
+on the same chunks in memory.
 """
 
 from __future__ import annotations
@@ -18,106 +22,27 @@ import argparse
 import importlib
 import json
 import os
-import random
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
+from cog_world import SIZE, YEAR, Patch, grid_of, real_like, scatter, tile_url, write_world
+
+if TYPE_CHECKING:
+    from hfaef.sources.chunks import Chunk
+    from hfaef.sources.remote import Found
 
 ROOT = Path(__file__).parents[1]
-YEAR = 2018
-SIZE = 64
-KINDS = 4
-"""Blocks that differ; the others repeat them, as the server and the network cannot tell."""
-
-Patch = tuple[float, float]
-"""West and north."""
-
-
-def real_like(seed: int) -> npt.NDArray[np.int8]:
-    """A block whose zstd size is that of real ones, some 0.7 of its pixels: int8 (64, y, x)."""
-    random = np.random.default_rng(seed)
-    walk = np.cumsum(random.normal(size=(64, 1024, 1024)).astype(np.float32), axis=2)
-    walk -= walk.mean(axis=2, keepdims=True)
-    noise = random.normal(size=walk.shape).astype(np.float32) * 4
-    return np.clip(walk + noise, -100, 100).astype(np.int8)
-
-
-def write_world(folder: Path, blocks: int, order: str) -> list[tuple[float, float, int]]:
-    """Tiles with so many blocks; gives the west, south and kind of each."""
-    from hfaef.demo.bigtiff import write_chunks
-    from hfaef.demo.tiles import TILE, Tile, write_index
-
-    places, entries = [], []
-    kinds = []
-    for kind in range(KINDS):
-        content = real_like(kind)
-        codec = pa.Codec("zstd", compression_level=3)
-        kinds.append([codec.compress(band, asbytes=True) for band in content])
-    per_tile = 16
-    for number in range(-(-blocks // per_tile)):
-        tile = Tile(32, True, number % 4, 64 + number // 4)
-        chunks = {}
-        for step in range(min(per_tile, blocks - number * per_tile)):
-            # Two rows of neighbours: as dense as the clusters of a catalog are.
-            row, column = 3 + step // 8, step % 8
-            kind = len(places) % KINDS
-            chunks |= {(band, row, column): kinds[kind][band] for band in range(64)}
-            places.append((tile.west + column * 10_240, tile.south + row * 10_240, kind))
-        path = folder / str(YEAR) / tile.zone_name / tile.name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_chunks(
-            path,
-            [chunks],
-            epsg=32632,
-            transform=tile.grid.transform,
-            side=TILE,
-            order=order,  # type: ignore[arg-type]
-        )
-        entries.append((YEAR, tile))
-    write_index(folder, entries)
-    return places
-
-
-def scatter(places: list[tuple[float, float, int]], patches: int, seed: int = 0) -> list[Patch]:
-    """Patches inside the blocks in turn, in no order; one in eight crosses into a neighbour."""
-    chance = random.Random(seed)  # noqa: S311 - not for secrets
-    found = []
-    for number in range(patches):
-        west, south, _ = places[number % len(places)]
-        last = number % len(places) % 16 in (7, 15) or number % len(places) == len(places) - 1
-        crossing = number % 8 == 0 and not last and patches > len(places)
-        across = 1024 - SIZE // 2 if crossing else chance.randrange(1024 - SIZE)
-        up = chance.randrange(1024 - SIZE)
-        found.append((west + across * 10, south + (up + SIZE) * 10))
-    chance.shuffle(found)
-    return found
-
-
-def grid_of(patch: Patch) -> Any:
-    """The grid of a patch, on the lattice."""
-    from hfaef.grid import Grid
-
-    return Grid("EPSG:32632", (10.0, 0.0, patch[0], 0.0, -10.0, patch[1]), SIZE, SIZE)
-
-
-def tile_url(url: str, patch: Patch) -> tuple[str, float, float]:
-    """The address, west and south of the tile of a patch."""
-    from hfaef.demo.tiles import Tile
-
-    side = 81_920
-    column, row = int((patch[0] - 500_000) // side), int((patch[1] - SIZE * 10) // side)
-    tile = Tile(32, True, column, row)
-    return f"{url}/{YEAR}/{tile.zone_name}/{tile.name}", tile.west, tile.south
 
 
 def windows(url: str, patches: list[Patch]) -> list[bytes]:
@@ -172,17 +97,25 @@ def xarray(url: str, patches: list[Patch]) -> list[bytes]:
 
 
 def ours(url: str, patches: list[Patch]) -> list[bytes]:
-    """hfaef's source, asked in the catalog's order."""
+    """hfaef's source, told and asked as a build does it."""
     from hfaef.recipe import Cog
     from hfaef.sources import open_source
 
     source = open_source(Cog(kind="cog", root=url))
-    grids = [grid_of(patch) for patch in patches]
+    grids = in_units(patches)
     source.expect([(grid, YEAR) for grid in grids])  # type: ignore[attr-defined]
     with ThreadPoolExecutor(source.max_requests) as pool:
-        read = list(pool.map(lambda grid: source.read(grid, YEAR).codes.tobytes(), grids))
+        codes = pool.map(lambda grid: source.read(grid, YEAR).codes.tobytes(), grids)
+        read = dict(zip(grids, codes, strict=True))
     source.close()
-    return read
+    return [read[grid_of(patch)] for patch in patches]
+
+
+def in_units(patches: list[Patch]) -> list[Any]:
+    """Grids in the order in which a build reads them."""
+    from hfaef.sources.blocks import block_of
+
+    return sorted(map(grid_of, patches), key=block_of)
 
 
 WAYS: dict[str, Callable[[str, list[Patch]], list[bytes]]] = {
@@ -199,12 +132,12 @@ IMPORTS = {
 }
 
 
-def run_way(name: str, url: str, world: Path) -> None:
-    """Run one way in this process and print what it took."""
+def run_way(name: str, url: str, world: Path, sample: int) -> None:
+    """Run one way in this process, on so many patches, and print what it took."""
     # Imports are no part of what is measured.
     for module in IMPORTS[name]:
         importlib.import_module(module)
-    patches = [tuple(patch) for patch in json.loads(world.read_text())["patches"]]
+    patches = [tuple(patch) for patch in json.loads(world.read_text())["patches"]][:sample]
     before = time.process_time()
     started = time.perf_counter()
     read = WAYS[name](url, patches)
@@ -227,7 +160,8 @@ def run_way(name: str, url: str, world: Path) -> None:
         left, bottom = int((west - edge) / 10), int((north - SIZE * 10 - row) / 10)
         here = kinds[kind][:, bottom : bottom + SIZE, left : left + SIZE]
         wrong += not np.array_equal(codes[:, :, : here.shape[2]], here)
-    print(json.dumps({"seconds": seconds, "cpu": cpu, "wrong": wrong, "memory": peak}))
+    told = {"seconds": seconds, "cpu": cpu, "wrong": wrong, "memory": peak, "patches": len(read)}
+    print(json.dumps(told))
 
 
 def ask(url: str, what: str) -> dict[str, int]:
@@ -236,107 +170,188 @@ def ask(url: str, what: str) -> dict[str, int]:
         return dict(json.load(answer))
 
 
-def measure(name: str, url: str, world: Path, cache: Path) -> dict[str, float] | None:
+def measure(name: str, *words: str, cache: Path) -> dict[str, float] | None:
     """One way, in a process of its own."""
-    ask(url, "forget")
-    command = [sys.executable, __file__, "--way", name, "--url", url, "--world", str(world)]
+    command = [sys.executable, __file__, "--way", name, *words]
     env = {**os.environ, "HFAEF_CACHE": str(cache / name), "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     if done.returncode:
         print(f"{name:10} not run: {done.stderr.strip().splitlines()[-1][:120]}")
         return None
-    return {**json.loads(done.stdout), **ask(url, "counts")}
+    return dict(json.loads(done.stdout))
 
 
-def needed(folder: Path, patches: list[Patch]) -> tuple[int, int, int, float]:
-    """Distinct chunks, their bytes, the fewest requests, and seconds that zstd alone takes."""
-    from hfaef.sources.chunks import Chunk, plan_runs
-    from hfaef.sources.tiff import read_header
+def needed(folder: Path, patches: list[Patch]) -> dict[str, set[Chunk]]:
+    """Distinct chunks by their file, its path from the folder on."""
+    from hfaef.sources.chunks import Chunk
+    from hfaef.sources.tiff import Level, read_header
 
     chunks: dict[str, set[Chunk]] = {}
+    levels: dict[str, Level] = {}
     for patch in patches:
-        path, west, south = tile_url(str(folder), patch)
-        blob = Path(path).read_bytes()[: 1 << 17] if path not in chunks else b""
-        if path not in chunks:
-            size = Path(path).stat().st_size
-            head = read_header(lambda start, count, blob=blob: blob[start : start + count], size)
-            chunks[path] = set()
-            HEADS[path] = head
-        level = HEADS[path].levels[0]
+        path, west, south = tile_url(".", patch)
+        if path not in levels:
+            with (folder / path).open("rb") as file:
+                head = file.read(1 << 17)
+            size = (folder / path).stat().st_size
+            header = read_header(lambda start, count, head=head: head[start : start + count], size)
+            levels[path], chunks[path] = header.levels[0], set()
         row = int((patch[1] - SIZE * 10 - south) // 10_240)
         first = int((patch[0] - west) // 10_240)
         last = int((patch[0] + SIZE * 10 - 1 - west) // 10_240)
         for column in {first, last}:
             for band in range(64):
-                start, count = level.starts[band, row, column], level.counts[band, row, column]
-                chunks[path].add(Chunk(int(start), int(count), (0, row, column), band))
-    flat = [(path, chunk) for path, found in chunks.items() for chunk in found]
+                start = int(levels[path].starts[band, row, column])
+                count = int(levels[path].counts[band, row, column])
+                chunks[path].add(Chunk(start, count, (0, row, column), band))
+    return chunks
 
-    def decode(item: tuple[str, bytes]) -> None:
-        pa.Codec("zstd").decompress(item[1], 1 << 20, asbytes=False)
 
-    some = []
-    for path, chunk in flat[: 64 * 16]:
-        with Path(path).open("rb") as file:
-            file.seek(chunk.start)
-            some.append((path, file.read(chunk.count)))
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(decode, some[:64]))
+class Memory:
+    """As `Remote`, of chunks that are in memory: what is left to do is ours, not the network's."""
+
+    base = "memory"
+
+    def __init__(self, folder: Path, chunks: dict[str, set[Chunk]]) -> None:
+        self._folder = folder
+        self.held: dict[tuple[str, int], bytes] = {}
+        for path, found in chunks.items():
+            with (folder / path).open("rb") as file:
+                for chunk in found:
+                    file.seek(chunk.start)
+                    self.held[path.removeprefix("./"), chunk.start] = file.read(chunk.count)
+
+    def part(self, path: str, start: int, count: int) -> tuple[bytes, Found]:
+        """A header, from the disk."""
+        from hfaef.sources.remote import Found
+
+        with (self._folder / path).open("rb") as file:
+            file.seek(start)
+            return file.read(count), Found("", (self._folder / path).stat().st_size)
+
+    @contextmanager
+    def stream(self, path: str, start: int, _count: int, _found: Found) -> Iterator[Held]:
+        """Chunks, one after another."""
+        yield Held(self.held, path, start)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@dataclass
+class Held:
+    """As `Body`, of chunks that are in memory."""
+
+    held: dict[tuple[str, int], bytes]
+    path: str
+    place: int
+
+    def take(self, count: int) -> bytes:
+        """The next chunk; there is nothing between them."""
+        self.place += count
+        return self.held[self.path, self.place - count] if count else b""
+
+
+def decode(folder: Path, patches: list[Patch]) -> None:
+    """Print seconds of zstd alone, of decoding and cutting, and of looking up the rest."""
+    from hfaef.sources.blocks import blocks_of
+    from hfaef.sources.cog import CogSource
+    from hfaef.sources.index import NAME, read_index
+    from hfaef.sources.served import ServedTiles
+
+    memory = Memory(folder, needed(folder, patches))
+    index = read_index(folder / NAME)
+    codec = pa.Codec("zstd")
+
+    def alone() -> None:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(lambda c: codec.decompress(c, 1 << 20, asbytes=False).size, contents))
+
+    contents = list(memory.held.values())
+    grids = in_units(patches)
+    # Those that bring a block, for which all chunks are decoded and cut for all patches.
+    first: list[Any] = []
+    seen: set[Any] = set()
+    for grid in grids:
+        if new := set(blocks_of([grid])) - seen:
+            first.append(grid)
+            seen |= new
+    rest = [grid for grid in grids if grid not in set(first)]
+    alone()
+    taken = {"alone": 0.0, "decode": 0.0, "look up": 0.0}
+    for _ in range(2):
         started = time.perf_counter()
-        list(pool.map(decode, some))
-        seconds = (time.perf_counter() - started) * len(flat) / len(some)
-    fewest = sum(len(plan_runs(found)) for found in chunks.values())
-    return len(flat), sum(chunk.count for _, chunk in flat), fewest, seconds
-
-
-HEADS: dict[str, Any] = {}
+        alone()
+        taken["alone"] += time.perf_counter() - started
+        source = CogSource(ServedTiles(memory), index)  # type: ignore[arg-type]
+        source.expect([(grid, YEAR) for grid in grids])
+        with ThreadPoolExecutor(source.max_requests) as pool:
+            for name, some in (("decode", first), ("look up", rest)):
+                started = time.perf_counter()
+                list(pool.map(lambda grid, source=source: source.read(grid, YEAR), some))
+                taken[name] += time.perf_counter() - started
+        source.close()
+    print(json.dumps({**taken, "bytes": 2 * len(contents) << 20}))
 
 
 def compare(title: str, folder: Path, world: Path, ways: list[str], options: Any) -> None:
     """All ways side by side on the same patches."""
+    from hfaef.sources.chunks import plan_runs
+
     patches = [tuple(patch) for patch in json.loads(world.read_text())["patches"]]
-    count, size, fewest, alone = needed(folder, patches)
-    print(f"\n{title}: {len(patches)} patches, {count:,} chunks, {size / 1e6:,.0f} MB needed,")
-    print(f"zstd alone takes {alone:.2f} s on all cores; order {options.order}")
-    server = subprocess.Popen(
-        [sys.executable, "-m", "servers.files", str(folder), "--latency", str(options.latency)],
+    chunks = needed(folder, patches)
+    count = sum(map(len, chunks.values()))
+    size = sum(chunk.count for found in chunks.values() for chunk in found)
+    fewest = sum(len(plan_runs(found)) for found in chunks.values())
+    print(f"\n{title}: {len(patches)} patches, {count:,} chunks, {size / 1e6:,.0f} MB needed")
+    results = {}
+    with serve(folder, options.latency) as url, tempfile.TemporaryDirectory() as cache:
+        for name in ways:
+            sample = len(patches) if name == "ours" else min(options.sample, len(patches))
+            ask(url, "forget")
+            words = ("--url", url, "--world", str(world), "--sample", str(sample))
+            if result := measure(name, *words, cache=Path(cache)):
+                results[name] = {**result, **ask(url, "counts")}
+    print(
+        f"{'way':8} {'patches':>7} {'seconds':>8} {'CPU':>7} {'MB':>8} {'requests':>8} "
+        f"{'at once':>7} {'peak MB':>7} {'wrong':>5}"
+    )
+    for name, result in results.items():
+        print(
+            f"{name:8} {result['patches']:7} {result['seconds']:8.2f} {result['cpu']:7.2f} "
+            f"{result['sent'] / 1e6:8,.0f} {result['requests']:8,} {result['peak']:7} "
+            f"{result['memory'] / 1e6:7,.0f} {result['wrong']:5}"
+        )
+    mine = results["ours"]
+    print(f"bytes fetched / needed: {mine['sent'] / size:.4f}, target <= 1.02")
+    print(
+        f"chunks a request: {count / mine['requests']:.1f} with the index and headers; "
+        f"{count / fewest:.1f} is the most where chunks lie side by side"
+    )
+    for name, result in results.items():
+        if name != "ours":
+            share = result["patches"] / len(patches)
+            print(
+                f"{name} / ours, a patch: {result['sent'] / mine['sent'] / share:.1f} times the "
+                f"bytes, {result['seconds'] / mine['seconds'] / share:.2f} times the time"
+                + (f" (measured on {result['patches']} patches)" if share < 1 else "")
+            )
+
+
+@contextmanager
+def serve(folder: Path, latency: float) -> Iterator[str]:
+    """The address of a server in a process of its own."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "servers.files", str(folder), "--latency", str(latency)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT / "tests")},
-    )
-    if server.stdout is None or server.stdin is None:
-        raise SystemExit("no server")
-    try:
-        url = server.stdout.readline().strip()
-        with tempfile.TemporaryDirectory() as cache:
-            results = {name: measure(name, url, world, Path(cache)) for name in ways}
-    finally:
+    ) as server:
+        if server.stdout is None or server.stdin is None:
+            raise SystemExit("no server")
+        yield server.stdout.readline().strip()
         server.stdin.close()
-        server.wait()
-    print(
-        f"{'way':10} {'seconds':>8} {'CPU':>7} {'MB':>9} {'of needed':>9} {'requests':>8} ", end=""
-    )
-    print(f"{'at once':>7} {'peak MB':>8} {'wrong':>5}")
-    for name, result in results.items():
-        if result:
-            print(
-                f"{name:10} {result['seconds']:8.2f} {result['cpu']:7.2f} "
-                f"{result['sent'] / 1e6:9,.0f} {result['sent'] / size:9.3f} "
-                f"{result['requests']:8,} {result['peak']:7} {result['memory'] / 1e6:8,.0f} "
-                f"{result['wrong']:5}"
-            )
-    mine = results["ours"]
-    if mine is None:
-        return
-    for name, result in results.items():
-        if result and name != "ours":
-            print(
-                f"{name} / ours: {result['sent'] / mine['sent']:.1f} times the bytes, "
-                f"{result['seconds'] / mine['seconds']:.1f} times the time"
-            )
-    print(f"chunks a request: {count / fewest:.1f} planned, {count / mine['requests']:.1f} seen")
-    print(f"zstd alone / ours: {alone / mine['seconds']:.2f} of the time, network and all")
 
 
 def main() -> None:
@@ -344,6 +359,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--patches", type=int, default=500)
     parser.add_argument("--blocks", type=int, default=50)
+    parser.add_argument("--sample", type=int, default=10**6)
     parser.add_argument("--order", default="bands", choices=["bands", "blocks"])
     parser.add_argument("--latency", type=float, default=0.03)
     parser.add_argument("--ways", default=",".join(WAYS))
@@ -351,20 +367,32 @@ def main() -> None:
     parser.add_argument("--url")
     parser.add_argument("--world", type=Path)
     options = parser.parse_args()
+    if options.way == "decode":
+        patches = [tuple(patch) for patch in json.loads(options.world.read_text())["patches"]]
+        decode(options.world.parent, patches)
+        return
     if options.way:
-        run_way(options.way, options.url, options.world)
+        run_way(options.way, options.url, options.world, options.sample)
         return
     ways = options.ways.split(",")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         places = write_world(folder, options.blocks, options.order)
         for title, patches in (
-            ("clustered", scatter(places, options.patches)),
             ("scattered", scatter(places[::2], len(places[::2]))),
+            ("clustered", scatter(places, options.patches)),
         ):
             world = folder / f"{title}.json"
             world.write_text(json.dumps({"patches": patches, "places": places}))
             compare(title, folder, world, ways, options)
+        taken = measure("decode", "--world", str(world), cache=folder / "cache")
+    if taken:
+        print(
+            f"decode and cut: {taken['bytes'] / taken['decode'] / 1e6:,.0f} MB/s of pixels; zstd "
+            f"alone: {taken['bytes'] / taken['alone'] / 1e6:,.0f} MB/s; ratio "
+            f"{taken['alone'] / taken['decode']:.2f}, target >= 0.70; with the look-up of "
+            f"the other patches {taken['alone'] / (taken['decode'] + taken['look up']):.2f}"
+        )
 
 
 if __name__ == "__main__":

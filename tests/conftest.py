@@ -18,7 +18,7 @@ from hfaef.demo.tiles import ZONE_OVERLAP, write_store
 from hfaef.grid import LATTICE, WGS84, Grid, project, utm_crs
 from hfaef.recipe import Demo, read_recipe
 
-pytest_plugins = ("servers.hub.fixtures",)
+pytest_plugins = ("servers.hub.fixtures", "serving")
 
 # The first example of a test pays for imports; no test here is about time.
 hypothesis.settings.register_profile("hfaef", deadline=None)

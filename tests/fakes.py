@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import os
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
@@ -114,17 +112,6 @@ class FieldSource:
 
     def close(self) -> None:
         self.released.set()
-
-
-@dataclass
-class Marked(FieldSource):
-    """A source that tells which process it is in."""
-
-    marks: Path = Path()
-
-    def read(self, grid: Grid, year: int) -> Pixels:
-        (self.marks / str(os.getpid())).touch()
-        return super().read(grid, year)
 
 
 class Clock:

@@ -14,8 +14,9 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
-from fakes import FieldSource, Marked, patches, truth
+from fakes import FieldSource, patches, truth
 
 pytest.importorskip("distributed")
 
@@ -24,11 +25,18 @@ from test_build import demo_recipe, digests
 
 from hfaef.build import build
 from hfaef.cluster import Cluster, ClusterCrew
+from hfaef.demo import write_world
 from hfaef.errors import FolderError, InputError, Transient
 from hfaef.fetch import fetch
+from hfaef.recipe import Demo
 from hfaef.release import package_versions
 from hfaef.retry import Policy
 from hfaef.store import Store
+from servers.files import FileServer
+
+LONG = pytest.mark.skipif(
+    "HFAEF_LONG_TESTS" not in os.environ, reason="takes minutes; HFAEF_LONG_TESTS=1 runs it"
+)
 
 pytestmark = [
     pytest.mark.slow,
@@ -57,36 +65,45 @@ def test_faults_are_tried_again(cluster: Cluster, tmp_path: Path) -> None:
         assert not wrong(store, wanted)
 
 
-def test_twenty_killed_workers_lose_nothing(cluster: Cluster, tmp_path: Path) -> None:
-    wanted = patches(4000)
-    policy = Policy(first_wait=0.05)
-    marks = tmp_path / "marks"
-    marks.mkdir()
-    chance = random.Random(7)
+@pytest.mark.parametrize(("count", "kills"), [(40, 2), pytest.param(240, 20, marks=LONG)])
+def test_killed_workers_leave_no_trace_in_the_release(
+    tmp_path: Path, count: int, kills: int
+) -> None:
+    world = tmp_path / "data/demo"
+    write_world(Demo(root=world, patches=count))
+    me = psutil.Process()
     killed: set[int] = set()
     over = threading.Event()
+    chance = random.Random(7)
 
-    def kill() -> None:
-        while len(killed) < 20 and not over.wait(chance.uniform(0.1, 1.0)):
-            reading = {int(mark.name) for mark in marks.iterdir()} - killed
+    def kill(port: int) -> None:
+        while len(killed) < kills and not over.wait(chance.uniform(0.1, 1.0)):
+            reading = [child.pid for child in me.children() if talks_to(child, port)]
             if reading:
-                victim = chance.choice(sorted(reading))
+                victim = chance.choice(reading)
                 os.kill(victim, signal.SIGKILL)
                 killed.add(victim)
 
-    open_source = partial(Marked, latency=0.1, marks=marks)
-    with Store(tmp_path / "out") as store:
-        killer = threading.Thread(target=kill)
+    with FileServer(world / "aef", latency=0.1) as server:
+        recipe = demo_recipe(tmp_path, f"demo.patches={count}", f"source.root={server.url}")
+        here = build(recipe, tmp_path / "here")
+        killer = threading.Thread(target=kill, args=[int(server.url.rpartition(":")[2])])
         killer.start()
         try:
-            crew = ClusterCrew(cluster, open_source, store.pixels, policy, 8)
-            fetch(wanted, crew, store, policy=policy)
+            there = build(recipe, tmp_path / "there", scheduler="local", threads=4)
         finally:
             over.set()
             killer.join()
-        assert not wrong(store, wanted)
-        assert all(outcome.fetched for outcome in store.outcomes().values())
-    assert len(killed) == 20
+    assert len(killed) == kills
+    assert digests(there.folder) == digests(here.folder)
+
+
+def talks_to(process: psutil.Process, port: int) -> bool:
+    try:
+        talks = process.net_connections("tcp")
+    except psutil.Error:
+        return False
+    return any(talk.raddr and talk.raddr.port == port for talk in talks)
 
 
 def test_a_cluster_makes_the_same_bytes(demo_root: Path, tmp_path: Path) -> None:

@@ -35,7 +35,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 def made(boxes: list[tuple[float, float, float, float]]) -> TileIndex:
     paths = [f"2018/1N/x{number}.tiff" for number in range(len(boxes))]
-    return TileIndex(paths, [2018] * len(boxes), ["EPSG:32601"] * len(boxes), np.array(boxes))
+    crs = ["EPSG:32601"] * len(boxes)
+    return TileIndex(pa.array(paths), [2018] * len(boxes), crs, np.array(boxes))
 
 
 def names(index: TileIndex, *bounds: float) -> list[str]:

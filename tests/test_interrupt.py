@@ -11,14 +11,16 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from test_build import digests
 
 pytestmark = pytest.mark.slow
 
 
-def start(folder: Path, out: Path, *, prelude: str = "") -> subprocess.Popen[str]:
+def start(folder: Path, out: Path, *more: str, prelude: str = "") -> subprocess.Popen[str]:
     words = ["build", "demo", "--set", "demo.patches=40", "--out", str(out), "--workers", "1"]
+    words += more
     code = f"{prelude}\nfrom hfaef.cli import main\nmain()"
     return subprocess.Popen(
         [sys.executable, "-W", "ignore", "-c", code, *words],
@@ -44,16 +46,21 @@ def world(demo_root: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_ctrl_c_ends_within_two_seconds_and_says_how_to_go_on(world: Path) -> None:
-    build = start(world, world / "out")
+@pytest.mark.parametrize("where", [(), ("--scheduler", "local")])
+def test_ctrl_c_ends_within_two_seconds_and_says_how_to_go_on(
+    world: Path, where: tuple[str, ...]
+) -> None:
+    build = start(world, world / "out", *where)
     wait_for_staged(world / "out", 5, build)
     pressed = time.monotonic()
+    workers = psutil.Process(build.pid).children(recursive=True)
     os.kill(build.pid, signal.SIGINT)
     _, words = build.communicate(timeout=30)
     assert time.monotonic() - pressed < 2
     assert build.returncode == 130
     assert "what is staged is kept; run the same command to go on" in words
     assert "Traceback" not in words
+    assert not psutil.wait_procs(workers, timeout=10)[1]
     staged = len(list((world / "out").rglob("*.npy")))
     assert staged >= 5
     again = start(world, world / "out")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from hfaef.plan import (
 from hfaef.read import read_patch
 from hfaef.recipe import Cog, EarthEngine
 from hfaef.retry import Policy
+from hfaef.sources import open_source
 from hfaef.sources.blocks import Block, Tile, block_of, blocks_of
 from hfaef.store import Store
 from servers.earthengine import Service, World, tiles_around
@@ -142,6 +144,46 @@ def test_the_plan_of_the_demo_is_what_its_build_then_counts(
     assert plan.staged_bytes == staged
     released = sum(file.bytes for file in built.manifest.files)
     assert plan.disk_bytes == pytest.approx(staged + released, rel=0.1)
+
+
+@pytest.mark.parametrize("metres", [20, 40, 80, 160])
+def test_a_plan_for_coarser_pixels_is_what_is_then_counted(
+    demo_root: Path, tmp_path: Path, metres: int
+) -> None:
+    recipe = demo_recipe(
+        demo_root,
+        "patches.kind=table",
+        f"patches.path={demo_root / 'data/demo/points.csv'}",
+        "patches.target=number",
+        "patches.size=16",
+        f"patches.resolution={metres}",
+    )
+    catalog = open_catalog(recipe)
+    assert {patch.grid.overview() for patch in catalog.patches} == {round(np.log2(metres / 10))}
+    cost = make_plan(recipe, catalog).costs[0]
+    with closing(open_source(recipe.source)) as source, Store(tmp_path / "out") as store:
+        crew = ThreadCrew(partial(read_patch, source, store.pixels, Policy()), 2)
+        fetch(catalog.patches, crew, store)
+        outcomes = store.outcomes().values()
+    assert all(outcome.fetched for outcome in outcomes)
+    assert cost.requests == pytest.approx(sum(o.requests for o in outcomes), rel=0.1)
+    assert cost.bytes == pytest.approx(sum(o.bytes for o in outcomes), rel=0.1)
+
+
+def test_published_overviews_cost_fewer_blocks_and_the_small_ones_less_of_one() -> None:
+    def cost(metres: int) -> tuple[int, int]:
+        step = metres * 1024
+        grids = [
+            Grid("EPSG:32632", (metres, 0, 500_000, 0, -metres, step * (20 + n)), 64, 64)
+            for n in range(4)
+        ]
+        found = cog_cost(
+            [Patch(f"P{n}", grid, "Land", {}, 2018) for n, grid in enumerate(grids)], PUBLISHED
+        )
+        return found.units, found.bytes
+
+    assert cost(10) == cost(80) == (4, 4 * 33_000_000)
+    assert cost(160) == (4, 33_000_000)
 
 
 def test_the_plan_for_earth_engine_is_what_its_service_then_counts(

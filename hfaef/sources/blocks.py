@@ -1,8 +1,9 @@
 """AEF's fixed geometry: the internal tiles (blocks) that a patch needs, known without any file.
 
 Tiles are 8,192 pixels of 10 m a side, anchored at easting 500,000 and the equator of each UTM
-zone, cut into blocks of 1,024 pixels (https://source.coop/tge-labs/aef). A block is the least
-that can be read: 64 chunks, one a band.
+zone, cut into blocks of 1,024 pixels (https://source.coop/tge-labs/aef), as are their overviews,
+of which the smaller ones are one block. A block is the least that can be read: 64 chunks, one a
+band.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from hfaef.sources.index import TileIndex
 BLOCK_METRES = 10_240.0
 TILE_BLOCKS = 8
 """Blocks a side of a tile."""
+
+_TILE_METRES = BLOCK_METRES * TILE_BLOCKS
 
 _EASTING = 500_000.0
 _SOUTHERN_NORTHING = 10_000_000.0
@@ -52,6 +55,18 @@ class Block:
     """Blocks from the tile's western edge, 0 to 7."""
     row: int
     """Blocks from its southern edge, which is where AEF's files begin."""
+    overview: int = 0
+    """How often the tile's pixels are halved; 0 for the full image."""
+
+    @property
+    def share(self) -> float:
+        """Of the block's pixels that the tile's overview fills; the rest is nodata."""
+        return min(1.0, TILE_BLOCKS**2 / 4.0**self.overview)
+
+
+def blocks_across(overview: int) -> int:
+    """Blocks a side of a tile's overview."""
+    return max(1, TILE_BLOCKS >> overview)
 
 
 def block_of(grid: Grid) -> tuple[str, int, int]:
@@ -73,15 +88,15 @@ def blocks_of(grids: Sequence[Grid], exists: Exists | None = None) -> list[Block
         grids: in any CRS.
         exists: whether there is such a tile; all by default.
     """
-    by_crs: dict[str, list[Grid]] = defaultdict(list)
+    alike: dict[tuple[str, int], list[Grid]] = defaultdict(list)
     for grid in grids:
-        by_crs[grid.crs].append(grid)
+        alike[grid.crs, grid.overview()].append(grid)
     found: set[Block] = set()
-    for crs, some in by_crs.items():
+    for (crs, overview), some in alike.items():
         x, y = _corners(some)
         lon, lat = project(x, y, crs, WGS84)
         for zone, rows in _zones(crs, lon, lat):
-            found.update(_blocks(zone, *project(x[rows], y[rows], crs, zone)))
+            found.update(_blocks(zone, *project(x[rows], y[rows], crs, zone), overview))
     return sorted(block for block in found if exists is None or exists(block.tile))
 
 
@@ -144,13 +159,14 @@ def _zones(crs: str, lon: Float64, lat: Float64) -> Iterator[tuple[str, npt.NDAr
         yield zone, np.array(numbers)
 
 
-def _blocks(crs: str, x: Float64, y: Float64) -> Iterator[Block]:
+def _blocks(crs: str, x: Float64, y: Float64, overview: int) -> Iterator[Block]:
     """The blocks under boxes round these corners, each (grids, 4)."""
     if not len(x):
         return
-    south = _south(crs)
-    left, right = ((edge - _EASTING) / BLOCK_METRES for edge in (x.min(axis=1), x.max(axis=1)))
-    low, high = ((edge - south) / BLOCK_METRES for edge in (y.min(axis=1), y.max(axis=1)))
+    south, per_tile = _south(crs), blocks_across(overview)
+    metres = _TILE_METRES / per_tile
+    left, right = ((edge - _EASTING) / metres for edge in (x.min(axis=1), x.max(axis=1)))
+    low, high = ((edge - south) / metres for edge in (y.min(axis=1), y.max(axis=1)))
     left, low = np.floor(left).astype(int), np.floor(low).astype(int)
     across = (np.ceil(right).astype(int) - left).max()
     up = (np.ceil(high).astype(int) - low).max()
@@ -160,8 +176,8 @@ def _blocks(crs: str, x: Float64, y: Float64) -> Iterator[Block]:
             there = (columns < right) & (rows < high)
             pairs = np.unique(np.stack([columns[there], rows[there]], axis=1), axis=0)
             for column, row in pairs.tolist():
-                tile = Tile(crs, column // TILE_BLOCKS, row // TILE_BLOCKS)
-                yield Block(tile, column % TILE_BLOCKS, row % TILE_BLOCKS)
+                tile = Tile(crs, column // per_tile, row // per_tile)
+                yield Block(tile, column % per_tile, row % per_tile, overview)
 
 
 def _lattice(crs: str, x: float, y: float) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import accumulate, chain
 
 import numpy as np
 import numpy.typing as npt
@@ -120,8 +120,11 @@ class _Load:
     """A block that is being fetched, or was until something failed."""
 
     place: Place
-    flats: Mapping[Who, Flat]
-    parts: dict[Who, npt.NDArray[np.int8]]
+    spans: Mapping[Who, slice]
+    """Which of the pixels below are whose."""
+    flat: Flat
+    """Pixels of the block for all of them: cut at once, as threads get in each other's way."""
+    parts: npt.NDArray[np.int8]
     """Filled band by band: int8 (64, pixels)."""
     waiting: set[int] = field(default_factory=lambda: set(range(BANDS)))
     """Bands that are not there yet."""
@@ -202,7 +205,7 @@ class Blocks:
                 if place in missing:
                     others.append((load, load.ended))
                 continue
-            if load is None or (place in missing and who not in load.parts):
+            if load is None or (place in missing and who not in load.spans):
                 load = self._loads[tile.path, place] = self._new(place, targets)
             load.ended, load.error = threading.Event(), None
             mine.append(load)
@@ -226,8 +229,13 @@ class Blocks:
 
     def _new(self, place: Place, targets: Targets) -> _Load:
         flats = targets.flats(place)
-        parts = {who: np.empty((BANDS, flat.size), np.int8) for who, flat in flats.items()}
-        return _Load(place, flats, parts, decoded={} if self.keep else None)
+        ends = accumulate(flat.size for flat in flats.values())
+        spans = {
+            who: slice(end - flats[who].size, end) for who, end in zip(flats, ends, strict=True)
+        }
+        flat = np.concatenate(list(flats.values()))
+        parts = np.empty((BANDS, flat.size), np.int8)
+        return _Load(place, spans, flat, parts, decoded={} if self.keep else None)
 
     def _run(self, tile: Tile, loads: list[_Load]) -> Cost:
         """Fetch what these loads wait for."""
@@ -274,7 +282,8 @@ class Blocks:
                         load.error = error or Transient(f"{tile.path}: was not read to the end")
                     else:
                         del self._loads[tile.path, load.place]
-                        for who, part in load.parts.items():
+                        for who, span in load.spans.items():
+                            part = np.ascontiguousarray(load.parts[:, span])
                             self._shelf.put(who, (tile.path, load.place), part)
                         self._remember(tile, load)
                 except HfaefError as full:
@@ -324,9 +333,8 @@ def _decode(tile: Tile, chunk: Chunk, content: bytes) -> npt.NDArray[np.int8]:
 
 
 def _cut(load: _Load, chunk: Chunk, pixels: npt.NDArray[np.int8]) -> None:
-    for who, flat in load.flats.items():
-        # All places are within the block; another mode would copy once more.
-        pixels.take(flat, out=load.parts[who][chunk.band], mode="clip")
+    # All places are within the block; another mode would copy once more.
+    pixels.take(load.flat, out=load.parts[chunk.band], mode="clip")
     if load.decoded is not None:
         load.decoded[chunk.band] = pixels
     load.waiting.discard(chunk.band)

@@ -31,10 +31,18 @@ class CogSource:
         self.max_requests = tiles.max_requests
         self._tiles = tiles
         self._index = index
+        self._near: dict[tuple[Grid, int], list[Entry]] = {}
+        """Tiles that may hold a patch that is expected. Found by one thread, as what knows about
+        CRSs is made anew in each thread that asks it, which takes as long as reading a patch."""
 
     def expect(self, places: Iterable[tuple[Grid, int]]) -> None:
         """Be told what will be read, in any order, so that what patches share is read once."""
-        self._tiles.expect(places, self._index)
+        for grid, year in places:
+            try:
+                entries = self._near[grid, year] = candidates(self._index, grid, year)
+            except Hopeless:
+                continue  # it will be told when it is read
+            self._tiles.expect(grid, year, entries)
 
     def read(self, grid: Grid, year: int) -> Pixels:
         """The embedding on this grid.
@@ -52,7 +60,7 @@ class CogSource:
         origins: list[str] = []
         resampled = not (overview or grid.on_lattice())
         covered = False
-        for entry in candidates(self._index, grid, year):
+        for entry in self._near.get((grid, year)) or candidates(self._index, grid, year):
             empty = codes[0] == NODATA
             if not empty.any():
                 break
@@ -65,7 +73,11 @@ class CogSource:
                 covered |= bool(inside.any())
                 if not wanted.any():
                     continue
-                codes[:, wanted] = tile.look_up(grid, year, rows, columns, wanted)
+                values = tile.look_up(grid, year, rows, columns, wanted)
+                if wanted.all():
+                    codes[:] = values.reshape(codes.shape)  # a mask takes a hundred times as long
+                else:
+                    codes[:, wanted] = values
             if (codes[0] != NODATA)[wanted].any():
                 origins.append(_origin(entry, tile.version, overview))
                 resampled |= crs != grid.crs
@@ -73,6 +85,7 @@ class CogSource:
             reason = f"no data there in {year}" if covered else f"outside every tile of {year}"
             raise Hopeless(reason)
         cost = self._tiles.finish(grid, year)
+        self._near.pop((grid, year), None)
         try:
             return Pixels(codes, tuple(origins), resampled, cost.chunks, cost.received)
         except ValueError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from hfaef.errors import Hopeless
 from hfaef.grid import Affine, Grid
 from hfaef.quantize import BANDS, NODATA
 from hfaef.sources.blocks import block_bytes
-from hfaef.sources.index import Entry, TileIndex
+from hfaef.sources.index import Entry
 from hfaef.sources.lookup import Cost
 from hfaef.workers import core_count
 
@@ -43,7 +43,7 @@ class FolderTiles:
         """Internal tiles that were read before: the system keeps them in memory."""
         self._costs: defaultdict[tuple[Grid, int], Cost] = defaultdict(Cost)
 
-    def expect(self, places: Iterable[tuple[Grid, int]], index: TileIndex) -> None:
+    def expect(self, grid: Grid, year: int, entries: Sequence[Entry]) -> None:
         """As of `Tiles`; nothing is shared here."""
 
     @contextmanager

@@ -79,13 +79,15 @@ class TileIndex:
 
     def __init__(
         self,
-        paths: Iterable[str],
+        paths: pa.StringArray,
         years: Iterable[int],
         crs: Iterable[str],
         boxes: npt.NDArray[np.float64],
     ) -> None:
-        self._paths = pa.array(paths, pa.string())
-        self._crs = pa.array(crs, pa.string()).dictionary_encode()
+        self._paths = paths
+        self._crs = list(crs)
+        self._entries: dict[int, Entry] = {}
+        """Those that somebody asked for: they are kept for many patches."""
         self._of_year = np.asarray(list(years), np.int64)
         self._boxes = boxes
         self._years = {
@@ -111,8 +113,11 @@ class TileIndex:
         return [self._entry(row) for row in rows.tolist()], self._boxes[rows]
 
     def _entry(self, row: int) -> Entry:
-        path = self._paths[int(row)].as_py()
-        return Entry(path.rsplit("/", 1)[1], path, self._crs[int(row)].as_py())
+        row = int(row)
+        if row not in self._entries:
+            path = self._paths[row].as_py()
+            self._entries[row] = Entry(path.rsplit("/", 1)[1], path, self._crs[row])
+        return self._entries[row]
 
 
 def _make_year(rows: npt.NDArray[np.intp], boxes: npt.NDArray[np.float64]) -> _Year:
@@ -180,23 +185,24 @@ def read_index(path: Path) -> TileIndex:
     columns = {wanted: table[name].combine_chunks() for wanted, name in names.items()}
     texts = columns["path"].cast(pa.string())
     places = pc.struct_field(pc.extract_regex(texts, _PATH), "place")
-    wrong = np.flatnonzero(pc.is_null(places).to_numpy(zero_copy_only=False))
-    if wrong.size:
+    if places.null_count:
+        wrong = places.is_null().to_pylist().index(True)
         raise InputError(
-            f"the index {path} names {str(texts[int(wrong[0])].as_py())[:120]!r}, "
+            f"the index {path} names {str(texts[wrong].as_py())[:120]!r}, "
             "which is no YEAR/ZONE/NAME.tiff",
             "get it anew",
         )
     try:
-        boxes = np.stack(
-            [columns[name].to_numpy(zero_copy_only=False).astype(np.float64) for name in _SIDES],
-            axis=1,
-        )
+        # Not `to_numpy`, `pa.array` or `pa.scalar`: they import pandas, which takes a second.
+        sides = [columns[name].cast(pa.float64()) for name in _SIDES]
+        boxes = np.stack([np.from_dlpack(side.drop_null()) for side in sides], axis=1)
         years = _whole_years(columns["year"])
-        crs = [_crs_name(value) for value in columns["crs"].to_pylist()]
+        encoded = columns["crs"].dictionary_encode()
+        crs_names = [_crs_name(value) for value in encoded.dictionary.to_pylist()]
+        crs = [crs_names[number] for number in encoded.indices.to_pylist()]
     except (ValueError, TypeError, pa.ArrowException) as error:
         raise InputError(f"cannot read the index {path}: {error}", "get it anew") from error
-    if not np.isfinite(boxes).all():
+    if len(boxes) < len(places) or not np.isfinite(boxes).all():
         raise InputError(f"the index {path} has a tile without a place", "get it anew")
     return TileIndex(places, years, crs, boxes)
 
@@ -309,7 +315,7 @@ def _from_headers(root: Path, tiles: list[Path]) -> TileIndex:
         except (RasterioError, ValueError) as error:
             raise InputError(f"cannot index the tile {path}: {error}", "remove it") from error
     return TileIndex(
-        [path for path, _, _ in grids],
+        pa.array([path for path, _, _ in grids], pa.string()),
         [int(path[:4]) for path, _, _ in grids],
         [grid.crs for _, grid, _ in grids],
         np.array([bounds for _, _, bounds in grids], np.float64),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -73,8 +73,14 @@ class Tiles(Protocol):
     max_requests: int
     """Patches that may be read at once."""
 
-    def expect(self, places: Iterable[tuple[Grid, int]], index: TileIndex) -> None:
-        """Be told what will be read, so that what several patches share is read once."""
+    def expect(self, grid: Grid, year: int, entries: Sequence[Entry]) -> None:
+        """Be told of a patch that will be read, so that what several share is read once.
+
+        Args:
+            grid: of the patch.
+            year: of its pixels.
+            entries: tiles that may hold it.
+        """
 
     def open(self, entry: Entry, overview: int) -> AbstractContextManager[Tile]:
         """A tile, or its overview with pixels of 10 m doubled so often.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from hfaef.sources.cache import cache_folder, cache_key
 from hfaef.sources.chunks import Blocks, Flat, Place, Targets, Tile, Who
 from hfaef.sources.headers import keep_header, kept_header
 from hfaef.sources.index import NAME, Entry, TileIndex, download, find_index, read_index
-from hfaef.sources.lookup import Cost, candidates, locate
+from hfaef.sources.lookup import Cost, locate
 from hfaef.sources.remote import CONNECTIONS, Changed, Found, Remote, address_of
 from hfaef.sources.shelf import Shelf
 from hfaef.sources.tiff import FIRST_BYTES, Header, read_header
@@ -89,18 +89,13 @@ class ServedTiles:
         """For each tile, who may need it."""
         self._costs: defaultdict[Who, Cost] = defaultdict(Cost)
 
-    def expect(self, places: Iterable[Who], index: TileIndex) -> None:
+    def expect(self, grid: Grid, year: int, entries: Sequence[Entry]) -> None:
         """As of `Tiles`."""
-        for grid, year in places:
-            self._expected[grid, year] += 1
-            if self._expected[grid, year] > 1:
-                continue
-            try:
-                for entry in candidates(index, grid, year):
-                    self._near[entry.path].append((grid, year))
-            except Hopeless:
-                continue  # it will be told when it is read
-        self.blocks.keep = not self._expected
+        self.blocks.keep = False
+        self._expected[grid, year] += 1
+        if self._expected[grid, year] == 1:
+            for entry in entries:
+                self._near[entry.path].append((grid, year))
 
     @contextmanager
     def open(self, entry: Entry, overview: int) -> Iterator[ServedTile]:
@@ -253,9 +248,8 @@ class ServedTile:
     ) -> npt.NDArray[np.int8]:
         """As of `lookup.Tile`."""
         who = (grid, year)
-        inside = self._inside(grid)
         blocks = self._blocks(rows, columns)
-        numbers = np.unique(blocks[wanted]).tolist()
+        numbers = _distinct(blocks[wanted])
         places = [self._place(number) for number in numbers]
         opened = self._opened
         try:
@@ -270,15 +264,19 @@ class ServedTile:
                 self._tiles.cut(self._file(self._opened), places, who, targets)
             except Changed:
                 raise _changed(self._entry.path, self._opened.found) from None
-        codes = np.empty((BANDS, *rows.shape), np.int8)
+        if len(places) == 1 and wanted.all():
+            return self._tiles.part(who, self._entry.path, places[0])
+        inside = self._inside(grid)
+        codes = np.empty((BANDS, rows.size), np.int8)
         for number, place in zip(numbers, places, strict=True):
-            codes[:, inside & (blocks == number)] = self._tiles.part(who, self._entry.path, place)
-        return codes[:, wanted]
+            here = np.flatnonzero(inside & (blocks == number))
+            codes[:, here] = self._tiles.part(who, self._entry.path, place)
+        return codes if wanted.all() else codes[:, np.flatnonzero(wanted)]
 
     def places_of(self, grid: Grid) -> list[Place]:
         """Blocks that hold pixels of a grid."""
         rows, columns, inside = self._locate(grid)
-        return [self._place(n) for n in np.unique(self._blocks(rows, columns)[inside]).tolist()]
+        return [self._place(n) for n in _distinct(self._blocks(rows, columns)[inside])]
 
     def _targets(self, who: Who, opened: _Opened) -> Targets:
         needs = self._tiles.needs(self._entry, opened, self, self._overview)
@@ -325,6 +323,13 @@ class ServedTile:
     def _file(self, opened: _Opened) -> Tile:
         header = opened.header
         return Tile(self._entry.path, opened.found, header.compression, header.levels)
+
+
+def _distinct(numbers: npt.NDArray[np.intp]) -> list[int]:
+    """Distinct numbers, sorted; mostly there is but one."""
+    if numbers.size and numbers.min() == numbers.max():
+        return [int(numbers[0])]
+    return [int(number) for number in np.unique(numbers)]
 
 
 def _number(header: Header, overview: int, entry: Entry) -> int:

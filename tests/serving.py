@@ -1,0 +1,75 @@
+"""A small store of tiles behind a loopback server, and sources that read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from conftest import World
+from test_cog import FIELD, GRIDS, YEAR
+
+from hfaef.demo.tiles import write_store
+from hfaef.errors import Throttled, Transient
+from hfaef.grid import Grid
+from hfaef.recipe import Cog
+from hfaef.sources import Pixels, Source, open_source
+from hfaef.sources.cog import CogSource
+from servers.files import FileServer, Request
+
+ON_LATTICE = GRIDS["on the lattice"]
+ACROSS = GRIDS["across four tiles"]
+
+CLUSTER = [
+    Grid("EPSG:32632", (10, 0, 600_000 + 70 * column, 0, -10, 5_300_000 - 90 * row), 12, 10)
+    for row in range(3)
+    for column in range(4)
+]
+"""Patches that share a block or two, some of them pixels, too."""
+
+
+@pytest.fixture(scope="session")
+def served_world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    root = tmp_path_factory.mktemp("served")
+    write_store(root, FIELD, {YEAR: [*GRIDS.values(), *CLUSTER]})
+    return World(root, FIELD, YEAR)
+
+
+@pytest.fixture
+def server(served_world: World) -> Iterator[FileServer]:
+    with FileServer(served_world.root) as server:
+        yield server
+
+
+@pytest.fixture
+def sources() -> Iterator[list[CogSource]]:
+    yield OPENED
+    while OPENED:
+        OPENED.pop().close()
+
+
+OPENED: list[CogSource] = []
+
+
+def opened(server: FileServer, **keys: object) -> CogSource:
+    source = open_source(Cog(kind="cog", root=server.url, **keys))
+    assert isinstance(source, CogSource)
+    OPENED.append(source)
+    return source
+
+
+def local(world: World) -> Source:
+    return open_source(Cog(kind="cog", root=str(world.root)))
+
+
+def patiently(source: CogSource, grid: Grid, tries: int = 40) -> Pixels:
+    """As an engine reads: what may pass is tried again."""
+    for _ in range(tries - 1):
+        try:
+            return source.read(grid, YEAR)
+        except (Transient, Throttled):
+            continue
+    return source.read(grid, YEAR)
+
+
+def tiles(request: Request) -> bool:
+    return request.path.endswith(".tiff")

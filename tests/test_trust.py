@@ -1,0 +1,98 @@
+"""What a server may do to those who read its tiles, and what it may not."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import World
+from serving import ON_LATTICE, opened
+from test_cog import GRIDS, YEAR
+
+from hfaef.errors import Hopeless, InputError
+from hfaef.recipe import Cog
+from hfaef.sources.remote import address_of
+from servers.files import Fault, FileServer
+
+pytestmark = pytest.mark.usefixtures("sources")
+
+
+def test_a_redirect_to_another_host_is_not_followed(
+    served_world: World, server: FileServer
+) -> None:
+    with FileServer(served_world.root, host="127.0.0.2") as other:
+        source = opened(server)
+        server.fail = lambda request: Fault(302, {"Location": other.url + request.path})
+        with pytest.raises(Hopeless, match=r"sends us to http://127\.0\.0\.2") as caught:
+            source.read(ON_LATTICE, YEAR)
+        assert "source.hosts" in caught.value.hint
+        assert not other.requests
+
+
+def test_a_redirect_to_a_declared_host_is_followed(served_world: World, server: FileServer) -> None:
+    with FileServer(served_world.root, host="127.0.0.2") as other:
+        source = opened(server, hosts=["127.0.0.2"])
+        server.fail = lambda request: Fault(302, {"Location": other.url + request.path})
+        assert source.read(ON_LATTICE, YEAR).origins
+        assert other.requests
+
+
+def test_a_circle_of_redirects_ends(server: FileServer) -> None:
+    source = opened(server)
+    server.fail = lambda request: Fault(302, {"Location": request.path})
+    with pytest.raises(Hopeless, match="302"):
+        source.read(ON_LATTICE, YEAR)
+
+
+@pytest.fixture
+def changing(served_world: World, tmp_path: Path) -> Iterator[FileServer]:
+    shutil.copytree(served_world.root, tmp_path / "copy")
+    with FileServer(tmp_path / "copy") as server:
+        yield server
+
+
+def touch(server: FileServer) -> None:
+    for path in server.folder.rglob("*.tiff"):
+        os.utime(path, ns=(1, path.stat().st_mtime_ns + 1_000_000_000))
+
+
+def test_a_tile_that_changes_during_a_build_is_noticed(changing: FileServer) -> None:
+    source = opened(changing)
+    source.read(ON_LATTICE, YEAR)
+    touch(changing)
+    with pytest.raises(Hopeless, match="was changed on the server"):
+        source.read(GRIDS["in degrees"], YEAR)
+
+
+def test_a_tile_that_changed_between_builds_is_read_as_it_is_now(changing: FileServer) -> None:
+    before = opened(changing).read(ON_LATTICE, YEAR)
+    touch(changing)
+    after = opened(changing).read(ON_LATTICE, YEAR)
+    assert np.array_equal(before.codes, after.codes)
+    assert before.origins != after.origins
+
+
+@pytest.mark.parametrize(
+    "root",
+    ["ftp://host/x", "https://user:secret@host/x", "https://host/x?key=secret", "s3://"],
+)
+def test_a_root_that_is_no_plain_address_is_refused(root: str) -> None:
+    with pytest.raises(InputError) as caught:
+        address_of(root)
+    assert "secret" not in str(caught.value)
+
+
+def test_buckets_have_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "STORAGE_EMULATOR_HOST"):
+        monkeypatch.delenv(name, raising=False)
+    published = Cog(kind="cog").root
+    assert address_of(published) == (
+        "https://s3.us-west-2.amazonaws.com/us-west-2.opendata.source.coop/tge-labs/aef/v1/annual"
+    )
+    assert address_of("gs://alphaearth_foundations/satellite_embedding/v1/annual") == (
+        "https://storage.googleapis.com/alphaearth_foundations/satellite_embedding/v1/annual"
+    )
