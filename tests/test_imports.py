@@ -36,6 +36,7 @@ LAYERS = [
     {"load"},
     {"torch", "torchgeo"},
     {"doctor"},
+    {"commands"},
     {"cli"},
 ]
 """From the ground up. A module imports from its own layer or from those below it."""
