@@ -32,7 +32,7 @@ WAITS = (0.5, 1.0, 2.0, 4.0, 8.0)
 PATIENCE = 300.0
 """Seconds without a byte after which a connection counts as dead; huggingface_hub sets no limit."""
 
-_AGAIN = "run the same command again; what was sent is kept"
+_AGAIN = "run the same command again; what was sent, if anything, is kept"
 _STUMBLES = frozenset({408, 429, 500, 502, 503, 504})
 _UNSURE = _STUMBLES | {409, 412}
 
@@ -295,7 +295,9 @@ def _told(repo_id: str) -> Iterator[None]:
         raise _translated(repo_id, error) from error
     except httpx.TransportError as error:
         words = type(error).__name__
-        raise UnsureError(f"the connection to the Hub broke ({words})", _AGAIN) from error
+        raise UnsureError(
+            f"{repo_id}: the connection to the Hub broke ({words})", _AGAIN
+        ) from error
     except ValueError as error:  # a card that is refused, or an answer that is no answer
         raise HubError(f"the Hub does not take it: {str(error)[:300]}", _AGAIN) from error
     except (RuntimeError, OSError) as error:
@@ -304,7 +306,9 @@ def _told(repo_id: str) -> Iterator[None]:
             raise _translated(repo_id, cause) from error
         if isinstance(cause, httpx.TransportError):
             words = type(cause).__name__
-            raise UnsureError(f"the connection to the Hub broke ({words})", _AGAIN) from error
+            raise UnsureError(
+                f"{repo_id}: the connection to the Hub broke ({words})", _AGAIN
+            ) from error
         raise
     finally:
         logging.set_verbosity(before)
