@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from threading import local
 from typing import Any, Protocol
 
 import numpy as np
@@ -158,17 +159,17 @@ def pool_release(
     Raises:
         ReleaseError: naming the patch whose sheet cannot be decoded.
     """
+    own = local()
 
     def pool_batch(batch: list[dict[str, Any]]) -> dict[str, Float32]:
         found: dict[str, list[Float32]] = {name: [] for name in names}
-        work = np.empty((BANDS, 0))
         for row in batch:
             stored = rows.stored_of(row)
+            if stored[0].size > getattr(own, "pixels", 0):
+                own.pixels = stored[0].size
+                own.work = np.empty((BANDS, own.pixels))
             try:
-                pixels = stored[0].size
-                if pixels > work.shape[1]:
-                    work = np.empty((BANDS, pixels))
-                pooled = pool_stored(stored, names, on, work[:, :pixels])
+                pooled = pool_stored(stored, names, on, own.work)
             except ValueError as error:
                 raise ReleaseError(
                     f"patch {row['id']}: {error}", f"hfaef check {folder}"
