@@ -30,6 +30,9 @@ PERCENTILES = (10, 25, 50, 75, 90)
 SIGMA = 0.25
 """Of the centre's Gaussian weight, in shorter sides of the patch."""
 
+BLOCK = 512
+"""Pixels that are multiplied with each other at a time."""
+
 _FIRST, _SECOND = np.triu_indices(BANDS)
 _LEVELS = 256
 _LOW_BITS = 24
@@ -73,7 +76,7 @@ class Sample:
     """Shape (pixels,): Gaussian weight of each valid pixel; it is 1 at the centre."""
     on: On
     work: Float64 | None = None
-    """Memory of at least (64, pixels) to overwrite, which spares asking for it again."""
+    """Memory of shape (64, `BLOCK`) to overwrite, which spares asking for it again."""
 
     @property
     def pixels(self) -> int:
@@ -112,11 +115,21 @@ class Sample:
         return self._of(_LEVELS - 1 - (self.counts[:, ::-1] > 0).argmax(axis=1))
 
     @cached_property
-    def numbers(self) -> Float64:
-        """Shape (64, pixels): the whole number of every pixel."""
-        work = None if self.work is None else self.work[:, : self.pixels]
-        # `clip` cannot happen, but is the mode that needs no second copy.
-        return np.take(_POWERS[self.on][:, 0], self.stored, out=work, mode="clip")
+    def pairs(self) -> tuple[Float64, Float64]:
+        """Exact sums of products of bands (64, 64), and sums of bands by weight (64,)."""
+        products, weighted = np.zeros((BANDS, BANDS)), np.zeros(BANDS)
+        work = np.empty((BANDS, BLOCK)) if self.work is None else self.work
+        # A few pixels at a time: all of them would not fit into a core's own cache.
+        for first in range(0, self.pixels, BLOCK):
+            part = slice(first, first + BLOCK)
+            stored = self.stored[:, part]
+            numbers = work[:, : stored.shape[1]]
+            codes = self.on == "codes"
+            np.copyto(numbers, stored if codes else signed_squares(from_stored(stored)))
+            # Whole numbers below 2**53, so exact in any order: 16129**2 times 4096**2 pixels.
+            products += numbers @ numbers.T
+            weighted += numbers @ self.weights[part]
+        return products, weighted
 
     @cached_property
     def percentiles(self) -> Float64:
@@ -182,15 +195,14 @@ def gem(sample: Sample) -> Float64:
 
 def center_weighted(sample: Sample) -> Float64:
     """Mean with Gaussian weights."""
-    total = sample.numbers @ sample.weights
+    _, total = sample.pairs
     return np.asarray(total / sample.weights.sum() / _DIVISOR[sample.on])
 
 
 def covariance(sample: Sample) -> Float64:
     """Upper triangle, row by row, of the sample covariance; zeros for a single pixel."""
+    products, _ = sample.pairs
     sums = sample.sums
-    # Whole numbers below 2**53, so exact in any order: 16129**2 times at most 4096**2 pixels.
-    products = sample.numbers @ sample.numbers.T
     centred = products[_FIRST, _SECOND] - sums[_FIRST] * sums[_SECOND] / sample.pixels
     return np.asarray(centred / max(sample.pixels - 1, 1) / _DIVISOR[sample.on] ** 2)
 

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from hfaef import rows
 from hfaef.errors import InputError, ReleaseError
-from hfaef.pooling import DIMENSIONS, POOLINGS, On, pool_stored
+from hfaef.pooling import BLOCK, DIMENSIONS, POOLINGS, On, pool_stored
 from hfaef.probe import one_thread_each
 from hfaef.progress import Advance
 from hfaef.quantize import BANDS
@@ -163,11 +163,10 @@ def pool_release(
 
     def pool_batch(batch: list[dict[str, Any]]) -> dict[str, Float32]:
         found: dict[str, list[Float32]] = {name: [] for name in names}
+        if not hasattr(own, "work"):
+            own.work = np.empty((BANDS, BLOCK))
         for row in batch:
             stored = rows.stored_of(row)
-            if stored[0].size > getattr(own, "pixels", 0):
-                own.pixels = stored[0].size
-                own.work = np.empty((BANDS, own.pixels))
             try:
                 pooled = pool_stored(stored, names, on, own.work)
             except ValueError as error:
