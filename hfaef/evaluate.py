@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,11 @@ import numpy.typing as npt
 from hfaef import probe
 from hfaef.additions import add_files
 from hfaef.comparison import PUBLISHED_NEIGHBOURS
-from hfaef.errors import InputError, ReleaseError
+from hfaef.errors import InputError
 from hfaef.figures import draw
 from hfaef.pooling import ON, POOLINGS, On
 from hfaef.progress import Advance, progress
+from hfaef.published import is_published, open_published
 from hfaef.release import Manifest, content_sha256, package_versions, read_manifest
 from hfaef.scores import (
     SCORES,
@@ -32,12 +33,11 @@ from hfaef.scores import (
     Skipped,
     evaluation_bytes,
 )
-from hfaef.store import MANIFEST, replace_file, writing
+from hfaef.store import replace_file, writing
 from hfaef.vectors import Chosen, Rows, Vectors, pool_release, read_features, read_rows
 
 TRAIN, TEST = "train", "test"
 
-_REMOTE = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 _PACKAGES = ("hfaef", "numpy", "scikit-learn", "scipy")
 
 Result = Score | Skipped
@@ -54,43 +54,30 @@ class Target:
 
 
 def open_target(target: str) -> Target:
-    """A release folder, or ``REPO_ID[@VERSION]`` on the Hub, downloaded into its cache.
+    """A release folder, or ``OWNER/NAME[@VERSION]`` on the Hub, downloaded into its cache.
 
     Raises:
         InputError: if it is neither.
-        ReleaseError: if it holds no release, or the Hub does not give it.
+        HubError: if the Hub has no such version, or does not give it.
+        ReleaseError: if the folder holds no release.
     """
-    folder = Path(target)
-    if folder.is_dir():
-        manifest = read_manifest(folder)
-        return Target(folder, manifest, Origin(content_sha256=content_sha256(manifest)))
-    found = _REMOTE.fullmatch(target)
-    if not found:
-        raise InputError(f"{target} is no folder", "give a release folder, or REPO_ID@VERSION")
-    repo, revision = found["repo"], found["revision"]
-    folder, commit = _download(repo, revision)
-    manifest = read_manifest(folder)
-    content = content_sha256(manifest)
-    origin = Origin(content_sha256=content, repo=repo, revision=revision, commit=commit)
-    return Target(folder, manifest, origin)
-
-
-def _download(repo: str, revision: str | None) -> tuple[Path, str | None]:
-    from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        commit = HfApi().dataset_info(repo, revision=revision).sha
-        folder = snapshot_download(
-            repo, repo_type="dataset", revision=commit, allow_patterns=[MANIFEST, "data/**"]
+    if is_published(target):
+        published = open_published(target)
+        manifest = published.release.manifest
+        origin = Origin(
+            content_sha256=content_sha256(manifest),
+            repo=published.repo.id,
+            revision=published.version.tag,
+            commit=published.snapshot.commit,
         )
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        first = str(error).strip().split("\n", 1)[0]
-        raise ReleaseError(
-            f"cannot get {repo}{f' at {revision}' if revision else ''}: {first}",
-            "check its name and version, and `hf auth login` if it is private",
-        ) from error
-    return Path(folder), commit
+        return Target(published.download("data"), manifest, origin)
+    folder = Path(target)
+    if not folder.is_dir():
+        raise InputError(
+            f"{target!r} is neither a folder nor OWNER/NAME[@VERSION]", "name one of these"
+        )
+    manifest = read_manifest(folder)
+    return Target(folder, manifest, Origin(content_sha256=content_sha256(manifest)))
 
 
 def evaluate(
@@ -117,6 +104,7 @@ def evaluate(
 
     Raises:
         InputError: if something is asked for that is not known.
+        HubError: if the Hub has no such version, or does not give it.
         ReleaseError: if the release is not what its manifest says.
     """
     _require("pooling", poolings, POOLINGS)
@@ -170,10 +158,9 @@ def _require(what: str, given: Sequence[str], known: Sequence[str] | dict[str, A
 
 
 def _require_scikit_learn() -> None:
-    try:
-        import sklearn  # noqa: F401 - found missing now rather than after an hour of pooling
-    except ModuleNotFoundError as error:
-        raise InputError("evaluation needs scikit-learn", "pip install 'hfaef[eval]'") from error
+    # Found missing now rather than after an hour of pooling.
+    if find_spec("sklearn") is None:
+        raise InputError("evaluation needs scikit-learn", "pip install 'hfaef[eval]'")
 
 
 def measure(

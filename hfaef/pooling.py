@@ -30,7 +30,10 @@ PERCENTILES = (10, 25, 50, 75, 90)
 SIGMA = 0.25
 """Of the centre's Gaussian weight, in shorter sides of the patch."""
 
-_UPPER = np.triu_indices(BANDS)
+BLOCK = 512
+"""Pixels that are multiplied with each other at a time."""
+
+_FIRST, _SECOND = np.triu_indices(BANDS)
 _LEVELS = 256
 _LOW_BITS = 24
 
@@ -46,7 +49,18 @@ def _whole_numbers(on: On) -> Int64:
     return signed_squares(from_stored(stored)).astype(np.int64)
 
 
+def _powers(whole: Int64) -> Float64:
+    """Shape (256, 4): first and second power, and the third in two parts.
+
+    Counted over up to 4096**2 pixels, each column has whole sums below 2**53: exact in float64.
+    """
+    cubes = whole**GEM_POWER
+    low = cubes & ((1 << _LOW_BITS) - 1)
+    return np.stack([whole, whole**2, cubes >> _LOW_BITS, low], axis=1).astype(np.float64)
+
+
 _WHOLE = {on: _whole_numbers(on) for on in ON}
+_POWERS = {on: _powers(whole) for on, whole in _WHOLE.items()}
 _DIVISOR: dict[On, float] = {"values": SCALE**2, "codes": 1.0}
 
 
@@ -62,7 +76,7 @@ class Sample:
     """Shape (pixels,): Gaussian weight of each valid pixel; it is 1 at the centre."""
     on: On
     work: Float64 | None = None
-    """Memory of at least (64, pixels) to overwrite, which spares asking for it again."""
+    """Memory of shape (64, `BLOCK`) to overwrite, which spares asking for it again."""
 
     @property
     def pixels(self) -> int:
@@ -70,9 +84,14 @@ class Sample:
         return int(self.stored.shape[1])
 
     @cached_property
-    def sums(self) -> Int64:
+    def powers(self) -> Float64:
+        """Shape (64, 4): exact sums of `_powers`."""
+        return np.asarray(self.counts.astype(np.float64) @ _POWERS[self.on])
+
+    @property
+    def sums(self) -> Float64:
         """Shape (64,): exact sums of the whole numbers."""
-        return np.asarray(self.counts @ _WHOLE[self.on])
+        return self.powers[:, 0]
 
     @cached_property
     def mean(self) -> Float64:
@@ -82,8 +101,7 @@ class Sample:
     @cached_property
     def std(self) -> Float64:
         """Shape (64,): population standard deviations."""
-        squares = (self.counts @ _WHOLE[self.on] ** 2).astype(np.float64)
-        variance = np.maximum(squares * self.pixels - self.sums.astype(np.float64) ** 2, 0)
+        variance = np.maximum(self.powers[:, 1] * self.pixels - self.sums**2, 0)
         return np.asarray(np.sqrt(variance) / self.pixels / _DIVISOR[self.on])
 
     @cached_property
@@ -97,12 +115,21 @@ class Sample:
         return self._of(_LEVELS - 1 - (self.counts[:, ::-1] > 0).argmax(axis=1))
 
     @cached_property
-    def numbers(self) -> Float64:
-        """Shape (64, pixels): the whole number of every pixel."""
-        work = None if self.work is None else self.work[:, : self.pixels]
-        # `clip` cannot happen, but is the mode that needs no second copy.
-        table = _WHOLE[self.on].astype(np.float64)
-        return np.take(table, self.stored, out=work, mode="clip")
+    def pairs(self) -> tuple[Float64, Float64]:
+        """Exact sums of products of bands (64, 64), and sums of bands by weight (64,)."""
+        products, weighted = np.zeros((BANDS, BANDS)), np.zeros(BANDS)
+        work = np.empty((BANDS, BLOCK)) if self.work is None else self.work
+        # A few pixels at a time: all of them would not fit into a core's own cache.
+        for first in range(0, self.pixels, BLOCK):
+            part = slice(first, first + BLOCK)
+            stored = self.stored[:, part]
+            numbers = work[:, : stored.shape[1]]
+            codes = self.on == "codes"
+            np.copyto(numbers, stored if codes else signed_squares(from_stored(stored)))
+            # Whole numbers below 2**53, so exact in any order: 16129**2 times 4096**2 pixels.
+            products += numbers @ numbers.T
+            weighted += numbers @ self.weights[part]
+        return products, weighted
 
     @cached_property
     def percentiles(self) -> Float64:
@@ -162,26 +189,22 @@ def gaussian(height: int, width: int) -> Float64:
 
 def gem(sample: Sample) -> Float64:
     """Generalized mean with its sign kept, power 3 (https://arxiv.org/abs/1711.02512)."""
-    cubes = _WHOLE[sample.on] ** GEM_POWER
-    # In two parts, as a large patch would exceed 64 bits.
-    high, low = cubes >> _LOW_BITS, cubes & ((1 << _LOW_BITS) - 1)
-    total = (sample.counts @ high) * float(1 << _LOW_BITS) + (sample.counts @ low)
+    total = sample.powers[:, 2] * float(1 << _LOW_BITS) + sample.powers[:, 3]
     return np.asarray(np.cbrt(total / sample.pixels) / _DIVISOR[sample.on])
 
 
 def center_weighted(sample: Sample) -> Float64:
     """Mean with Gaussian weights."""
-    total = sample.numbers @ sample.weights
+    _, total = sample.pairs
     return np.asarray(total / sample.weights.sum() / _DIVISOR[sample.on])
 
 
 def covariance(sample: Sample) -> Float64:
     """Upper triangle, row by row, of the sample covariance; zeros for a single pixel."""
-    sums = sample.sums.astype(np.float64)
-    # Whole numbers below 2**53, so exact in any order: 16129**2 times at most 4096**2 pixels.
-    products = sample.numbers @ sample.numbers.T
-    centred = products - np.outer(sums, sums) / sample.pixels
-    return np.asarray(centred[_UPPER] / max(sample.pixels - 1, 1) / _DIVISOR[sample.on] ** 2)
+    products, _ = sample.pairs
+    sums = sample.sums
+    centred = products[_FIRST, _SECOND] - sums[_FIRST] * sums[_SECOND] / sample.pixels
+    return np.asarray(centred / max(sample.pixels - 1, 1) / _DIVISOR[sample.on] ** 2)
 
 
 def median_iqr(sample: Sample) -> Float64:

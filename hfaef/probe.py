@@ -7,10 +7,10 @@ the machine; the linear probe is scikit-learn's (the extra ``eval``).
 from __future__ import annotations
 
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -37,6 +37,9 @@ SEED = 0
 _TRAIN_ROWS = 2048
 _TEST_ROWS = 256
 """Vectors that are compared with each other at a time; they bound the memory."""
+
+_CROWD = 4
+"""Candidates, in numbers of neighbours, above which they are thinned out before sorting."""
 
 Vectors = npt.NDArray[np.floating[Any]]
 
@@ -81,40 +84,52 @@ def nearest(train: Stack, test: Stack, count: int, threads: int | None = None) -
     vector of zeros is at distance 1 from all. In float64, a block of training vectors at a time.
     """
     count = min(count, len(train))
-    places = np.empty((len(test), 0), np.int64)
-    similar = np.empty((len(test), 0))
+    places = np.full((len(test), count), -1)
+    cosines = np.full((len(test), count), -np.inf)
+
+    def improve(start: int) -> None:
+        rows = slice(start, start + _TEST_ROWS)
+        found = _nearer(_unit(test[rows]) @ block.T, first, places[rows], cosines[rows])
+        places[rows], cosines[rows] = found
+
     with one_thread_each():
         for first in range(0, len(train), _TRAIN_ROWS):
             block = _unit(train[first : first + _TRAIN_ROWS])
-            compare = partial(_compare, block, test, count)
             starts = range(0, len(test), _TEST_ROWS)
-            parts = [*ordered_map(compare, starts, threads or core_count())]
-            near, alike = (np.concatenate(side) for side in zip(*parts, strict=True))
-            # Those found before come first, so a stable order keeps the lower index ahead.
-            places = np.concatenate([places, near + first], axis=1)
-            similar = np.concatenate([similar, alike], axis=1)
-            order = np.argsort(-similar, axis=1, kind="stable")[:, :count]
-            places = np.take_along_axis(places, order, axis=1)
-            similar = np.take_along_axis(similar, order, axis=1)
+            deque(ordered_map(improve, starts, threads or core_count()), maxlen=0)
     return places
 
 
-def _compare(
-    train: npt.NDArray[np.float64], test: Stack, count: int, start: int
+def _nearer(
+    alike: npt.NDArray[np.float64],
+    first: int,
+    places: Labels,
+    cosines: npt.NDArray[np.float64],
 ) -> tuple[Labels, npt.NDArray[np.float64]]:
-    """Indices and cosines (rows, count) of the most alike of `train` for some test vectors."""
-    similar = _unit(test[start : start + _TEST_ROWS]) @ train.T
-    extra = similar.shape[1] - count
-    if extra <= 0:
-        chosen = np.broadcast_to(np.arange(similar.shape[1]), similar.shape)
-    else:
-        # The first column that is kept is the best of those that are not wanted.
-        kept = np.argpartition(similar, extra - 1, axis=1)[:, extra - 1 :]
-        alike = np.take_along_axis(similar, kept, axis=1)
-        chosen = np.sort(kept[:, 1:], axis=1)
-        for row in np.flatnonzero(alike[:, 0] == alike[:, 1:].min(axis=1)):
-            chosen[row] = np.sort(np.argsort(-similar[row], kind="stable")[:count])
-    return chosen, np.take_along_axis(similar, chosen, axis=1)
+    """The nearest of those known so far and of a block of training vectors.
+
+    Args:
+        alike: cosines (rows, vectors of the block).
+        first: index of the block's first vector, above all of those in `places`.
+        places: indices (rows, count) of the nearest so far, the nearest first; -1 for none.
+        cosines: theirs; minus infinity for none.
+    """
+    rows, count = places.shape
+    # Few vectors are nearer than the last of the nearest; to sort them all would take longest.
+    nearer = alike > cosines[:, -1:]
+    if np.count_nonzero(nearer) > _CROWD * count * rows:
+        # Of so many groups, `count` hold a vector as near as the least of their nearest ones.
+        groups = _CROWD * count
+        whole = alike[:, : alike.shape[1] // groups * groups].reshape(rows, -1, groups)
+        least = np.partition(whole.max(axis=1), -count, axis=1)[:, -count, None]
+        nearer &= alike >= least
+    row, column = np.divmod(np.flatnonzero(nearer), alike.shape[1])
+    owners = np.concatenate([np.repeat(np.arange(rows), count), row])
+    values = np.concatenate([cosines.ravel(), alike[row, column]])
+    indices = np.concatenate([places.ravel(), first + column])
+    order = np.lexsort((indices, -values, owners))
+    kept = order[np.searchsorted(owners[order], np.arange(rows))[:, None] + np.arange(count)]
+    return indices[kept], values[kept]
 
 
 def _unit(vectors: Vectors) -> npt.NDArray[np.float64]:

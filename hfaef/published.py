@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from hfaef.publication import mixed_in
 from hfaef.quantize import from_stored, pool
 from hfaef.release import Config, Manifest, loaded_features
 from hfaef.store import MANIFEST
-from hfaef.version import parse_version
+from hfaef.version import Version, parse_version
 
 _DECODED = 3
 """Rows of a split whose sheets are decoded; the hashes vouch for the others."""
@@ -46,11 +47,37 @@ def open_release(target: str) -> Release:
                 f"{target!r} is neither a folder nor OWNER/NAME[@VERSION]", "name one of these"
             )
         return open_folder(Path(target))
-    return _open(target)[1]
+    return open_published(target).release
 
 
-def _open(target: str) -> tuple[Snapshot, Release, Repo]:
-    """A published version; without a version, the newest."""
+@dataclass(frozen=True)
+class Published:
+    """A version on the Hub."""
+
+    repo: Repo
+    version: Version
+    snapshot: Snapshot
+    release: Release
+
+    def download(self, kind: str) -> Path:
+        """A folder with the manifest and the files of a kind, one of `release.KINDS`.
+
+        Raises:
+            HubError: if the Hub does not give them.
+        """
+        for file in self.release.manifest.files:
+            if file.path.startswith(f"{kind}/"):
+                self.release.fetch(file.path)
+        return self.release.fetch(MANIFEST).parent
+
+
+def open_published(target: str) -> Published:
+    """The version that ``OWNER/NAME@VERSION`` names; without a version, the newest.
+
+    Raises:
+        InputError: if that is no version.
+        HubError: if the Hub has no such version.
+    """
     name, _, wanted = target.partition("@")
     repo = Repo(name)
     if wanted:
@@ -64,7 +91,7 @@ def _open(target: str) -> tuple[Snapshot, Release, Repo]:
     manifest = manifest_at(repo, snapshot)
     if manifest is None:
         raise HubError(f"{name}@{version} holds no release (no {MANIFEST})", "name another version")
-    return snapshot, release_at(repo, manifest, snapshot.commit), repo
+    return Published(repo, version, snapshot, release_at(repo, manifest, snapshot.commit))
 
 
 def check_published(target: str) -> list[Finding]:
@@ -76,16 +103,16 @@ def check_published(target: str) -> list[Finding]:
     Raises:
         HubError: if the Hub has no such version.
     """
-    snapshot, release, repo = _open(target)
-    manifest = release.manifest
-    findings = list(_files(snapshot, manifest))
-    findings += _card(release)
+    found = open_published(target)
+    manifest = found.release.manifest
+    findings = list(_files(found.snapshot, manifest))
+    findings += _card(found.release)
     version = target.partition("@")[2]
     if version and manifest.version != str(parse_version(version)):
         findings.append(Finding(MANIFEST, f"says that it is version {manifest.version}"))
     if not findings:
         for config in loadable(manifest):
-            findings += _config(repo.id, snapshot.commit, config, manifest)
+            findings += _config(found.repo.id, found.snapshot.commit, config, manifest)
     return findings
 
 

@@ -26,7 +26,7 @@ class Origin(Part):
     repo: str | None = None
     """``owner/name``, if they came from the Hub."""
     revision: str | None = None
-    """The tag or branch that was asked for."""
+    """The tag of its version."""
     commit: str | None = None
 
 

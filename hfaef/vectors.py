@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from threading import local
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,7 +18,7 @@ import pyarrow.parquet as pq
 
 from hfaef import rows
 from hfaef.errors import InputError, ReleaseError
-from hfaef.pooling import DIMENSIONS, POOLINGS, On, pool_stored
+from hfaef.pooling import BLOCK, DIMENSIONS, POOLINGS, On, pool_stored
 from hfaef.probe import one_thread_each
 from hfaef.progress import Advance
 from hfaef.quantize import BANDS
@@ -158,17 +159,16 @@ def pool_release(
     Raises:
         ReleaseError: naming the patch whose sheet cannot be decoded.
     """
+    own = local()
 
     def pool_batch(batch: list[dict[str, Any]]) -> dict[str, Float32]:
         found: dict[str, list[Float32]] = {name: [] for name in names}
-        work = np.empty((BANDS, 0))
+        if not hasattr(own, "work"):
+            own.work = np.empty((BANDS, BLOCK))
         for row in batch:
             stored = rows.stored_of(row)
             try:
-                pixels = stored[0].size
-                if pixels > work.shape[1]:
-                    work = np.empty((BANDS, pixels))
-                pooled = pool_stored(stored, names, on, work[:, :pixels])
+                pooled = pool_stored(stored, names, on, own.work)
             except ValueError as error:
                 raise ReleaseError(
                     f"patch {row['id']}: {error}", f"hfaef check {folder}"

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -33,6 +34,7 @@ from hfaef.release import (
     package_versions,
     read_manifest,
 )
+from hfaef.rows import stored_of
 from hfaef.shard import ParquetShard, file_schema
 from hfaef.vectors import Chosen, FileVectors, _sheets, pool_release, read_rows
 from hfaef.workers import core_count, ordered_map
@@ -133,8 +135,8 @@ def measure(folder: Path) -> None:
     size = sum(file.bytes for file in manifest.files)
     print(f"{len(rows.ids):,} patches of 64 x 64 x 64, {size / 1e6:,.0f} MB, {core_count()} cores")
 
-    def decode(batch: list[tuple[str, bytes]]) -> int:
-        return sum(sheet.decode(png).nbytes for _, png in batch)
+    def decode(batch: list[dict[str, Any]]) -> int:
+        return sum(stored_of(row).nbytes for row in batch)
 
     def read_once() -> None:
         for _ in ordered_map(decode, _sheets(folder, manifest), core_count()):
@@ -159,6 +161,8 @@ def measure(folder: Path) -> None:
             spent = spent_on(partial(neighbours, one, rows.labels, train, test))
             whole += spent
             tell(f"  kNN of {name}", spent, once)
+            if name == "mean":
+                tell("all poolings, kNN of mean", pooled + spent, once)
     tell("all poolings and their kNN", whole, once)
 
 

@@ -303,7 +303,7 @@ def test_a_broken_sheet_is_named(own_release, tmp_path):
 
 
 def test_a_target_is_a_folder_or_a_repo(tmp_path):
-    with pytest.raises(InputError, match="is no folder"):
+    with pytest.raises(InputError, match="is neither a folder nor OWNER/NAME"):
         open_target(str(tmp_path / "gone" / "deeper"))
     with pytest.raises(ReleaseError, match="holds no finished release"):
         open_target(str(tmp_path))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hfaef.pooling import DIMENSIONS, POOLINGS, gaussian, pool_stored
+from hfaef.pooling import BLOCK, DIMENSIONS, POOLINGS, gaussian, pool_stored
 from hfaef.quantize import dequantize, from_stored, pool
 
 
@@ -47,9 +47,9 @@ def by_hand(stored, on):
 
 @pytest.mark.parametrize("on", ["values", "codes"])
 @pytest.mark.parametrize("name", POOLINGS)
-@pytest.mark.parametrize("holes", [True, False])
-def test_pooling_is_the_published_one(name, on, holes) -> None:
-    stored = stored_patch(holes=holes)
+@pytest.mark.parametrize(("height", "holes"), [(7, True), (7, False), (130, True)])
+def test_pooling_is_the_published_one(name, on, height, holes) -> None:
+    stored = stored_patch(height=height, holes=holes)
     found = pool_stored(stored, [name], on)[name]
     assert found.dtype == np.float32
     assert found.shape == (DIMENSIONS[name],)
@@ -65,9 +65,9 @@ def test_stored_vectors_of_a_release_are_the_same_numbers() -> None:
 
 
 def test_memory_to_overwrite_does_not_change_the_vectors() -> None:
-    work = np.full((64, 200), np.nan)
-    for seed in range(3):
-        stored = stored_patch(seed)
+    work = np.full((64, BLOCK), np.nan)
+    for seed, height in enumerate((7, 90, 60)):
+        stored = stored_patch(seed, height)
         fresh, reused = pool_stored(stored), pool_stored(stored, work=work)
         for name in POOLINGS:
             np.testing.assert_array_equal(fresh[name], reused[name])
