@@ -1,7 +1,7 @@
 """Many machines: a crew that reads on a Dask cluster, and a function over many rows there.
 
-The engine stays where it is: it decides, and writes the ledger. Workers read and stage on a path
-that all of them see. A lost worker's reads are given to another one by Dask.
+The engine stays where it is: it decides, and writes the ledger. Workers read and stage in a
+place that all of them see. A lost worker's reads are given to another one by Dask.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -26,10 +25,11 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from hfaef.catalog import Patch
 from hfaef.crew import Answer
 from hfaef.errors import FolderError, HfaefError, InputError, Transient
+from hfaef.place import Place
 from hfaef.read import Read, read_patch
 from hfaef.retry import Policy
 from hfaef.sources import Source
-from hfaef.store import StagedPixels
+from hfaef.store import StagedPixels, writing
 from hfaef.workers import core_count
 
 if TYPE_CHECKING:
@@ -142,16 +142,16 @@ class Cluster:
             )
         return count
 
-    def require(self, versions: Callable[[], dict[str, str]], folder: Path) -> None:
-        """Check that workers make the same bytes, and see what this process sees.
+    def require(self, versions: Callable[[], dict[str, str]], place: Place) -> None:
+        """Check that workers make the same bytes, and share the place of staged pixels.
 
         Args:
             versions: of the packages that show in a release.
-            folder: where pixels are staged.
+            place: where pixels are staged.
 
         Raises:
             InputError: if a worker has other packages.
-            FolderError: if a worker does not see the folder.
+            FolderError: if a worker does not see the place, or cannot write there.
         """
         mine = versions()
         for worker, found in self.client.run(versions).items():
@@ -161,17 +161,19 @@ class Cluster:
                         f"the worker {worker} has {package} {found.get(package)}, not {version}",
                         "install the same versions everywhere",
                     )
-        mark = folder / f"{uuid.uuid4().hex}.part"
-        mark.touch()
+        mark = f"{uuid.uuid4().hex}.part"
+        with writing(str(place)):
+            place.put(mark, mark.encode())
         try:
-            for worker, sees in self.client.run(os.path.exists, str(mark.absolute())).items():
-                if not sees:
+            for worker, trouble in self.client.run(_trouble, place, mark).items():
+                if trouble:
                     raise FolderError(
-                        f"the worker {worker} does not see {folder.absolute()}",
-                        "choose an --out that all machines share",
+                        f"the worker {worker} does not see {place}: {trouble}",
+                        "choose an --out that all machines share, or name such a place with "
+                        "--staging",
                     )
         finally:
-            mark.unlink(missing_ok=True)
+            place.remove(mark)
 
     def spread(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """As of `workers.Spread`; batches whose worker is lost are done again."""
@@ -209,7 +211,7 @@ class ClusterCrew:
     Args:
         cluster: where.
         open_source: opens the source, once in each worker.
-        staged: on a path that all workers see.
+        staged: in a place that all workers see.
         policy: of the build.
         size: reads at once, all workers together.
     """
@@ -347,6 +349,24 @@ def _read_in_worker(patch: Patch, name: str, places: Semaphore) -> Read | Except
         except Exception as error:  # noqa: BLE001 - one that may not survive being sent
             return RuntimeError(f"{type(error).__name__}: {error}")
         return result
+
+
+def _trouble(place: Place, mark: str) -> str:
+    """Why this process cannot use a place; empty if it can.
+
+    Args:
+        place: where pixels are staged.
+        mark: name of a file there that holds its own name.
+    """
+    own = f"{uuid.uuid4().hex}.part"
+    try:
+        if place.get(mark) != mark.encode():
+            return "it holds something else"
+        place.put(own, b"")
+        place.remove(own)
+    except Exception as error:  # noqa: BLE001 - whatever it is, this worker is of no use
+        return f"{type(error).__name__}: {error}"
+    return ""
 
 
 def _map(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:

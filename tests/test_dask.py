@@ -28,6 +28,7 @@ from hfaef.cluster import Cluster, ClusterCrew
 from hfaef.demo import write_world
 from hfaef.errors import FolderError, InputError, Transient
 from hfaef.fetch import fetch
+from hfaef.place import Folder
 from hfaef.recipe import Demo
 from hfaef.release import package_versions
 from hfaef.retry import Policy
@@ -112,6 +113,45 @@ def test_a_cluster_makes_the_same_bytes(demo_root: Path, tmp_path: Path) -> None
     assert digests(there.folder) == digests(here.folder)
 
 
+def test_pixels_may_be_staged_at_an_address(demo_root: Path, tmp_path: Path) -> None:
+    """Three processes share a filesystem through fsspec."""
+    (tmp_path / "shared").mkdir()
+    here = build(demo_recipe(demo_root), tmp_path / "here")
+    there = build(
+        demo_recipe(demo_root),
+        tmp_path / "there",
+        scheduler="local",
+        staging=f"file://{tmp_path}/shared",
+    )
+    assert digests(there.folder) == digests(here.folder)
+    assert not list((tmp_path / "there").rglob("*.npy"))
+    [folder] = (tmp_path / "shared").iterdir()
+    assert len(list(folder.rglob("*.npy"))) == 40
+    assert len([path for path in folder.rglob("*") if path.is_file()]) == 40
+
+
+def test_a_place_that_workers_do_not_share_is_refused(cluster: Cluster, tmp_path: Path) -> None:
+    """Memory is a process's own; so is a folder where that differs from machine to machine."""
+    with (
+        Store(tmp_path / "out", "memory://own") as store,
+        pytest.raises(FolderError, match=r"the worker tcp://.* does not see memory://own/out-"),
+    ):
+        cluster.require(package_versions, store.pixels.place)
+
+
+def test_a_place_where_workers_may_not_write_is_refused(cluster: Cluster, tmp_path: Path) -> None:
+    class Mine(Folder):
+        def put(self, name: str, content: bytes) -> None:
+            if os.getpid() != me:
+                raise PermissionError(13, "Permission denied", name)
+            super().put(name, content)
+
+    me = os.getpid()
+    with pytest.raises(FolderError, match=r"Permission denied.*--staging"):
+        cluster.require(package_versions, Mine(tmp_path))
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_scheduler_and_workers_of_others_may_be_used(demo_root: Path, tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -149,9 +189,9 @@ def test_workers_with_other_packages_are_refused(cluster: Cluster, tmp_path: Pat
     def other() -> dict[str, str]:
         return {"numpy": str(os.getpid())}
 
-    cluster.require(package_versions, tmp_path)
+    cluster.require(package_versions, Folder(tmp_path))
     with pytest.raises(InputError, match="install the same versions"):
-        cluster.require(other, tmp_path)
+        cluster.require(other, Folder(tmp_path))
 
 
 def test_a_function_over_many_rows_keeps_their_order(cluster: Cluster) -> None:

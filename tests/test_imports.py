@@ -15,7 +15,7 @@ PACKAGE = Path(hfaef.__file__).parent
 
 LAYERS = [
     {"errors", "quantize", "sheet", "grid", "workers", "progress", "limit", "adaptive", "retry"},
-    {"outage"},
+    {"outage", "place"},
     {"recipe", "preview", "pooling", "probe", "leakage", "codec", "samples"},
     {"catalog", "sources"},
     {"store"},
