@@ -15,7 +15,8 @@ import numpy as np
 from hfaef.additions import entry, still_true, with_files
 from hfaef.card import CARD, render_card
 from hfaef.catalog import SPLITS, Catalog, Patch, open_catalog
-from hfaef.cluster import Cluster, ClusterCrew
+from hfaef.cluster import Cluster
+from hfaef.cluster_crew import ClusterCrew
 from hfaef.crew import Crew, ThreadCrew
 from hfaef.errors import IncompleteError
 from hfaef.fetch import fetch

@@ -5,9 +5,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 from fakes import FieldSource, patches, truth
+from machines import cluster_of
 
 pytest.importorskip("distributed")
 
@@ -24,7 +22,8 @@ import numpy as np
 from test_build import demo_recipe, digests
 
 from hfaef.build import build
-from hfaef.cluster import Cluster, ClusterCrew
+from hfaef.cluster import Cluster
+from hfaef.cluster_crew import ClusterCrew
 from hfaef.demo import write_world
 from hfaef.errors import FolderError, InputError, Transient
 from hfaef.fetch import fetch
@@ -63,6 +62,19 @@ def test_faults_are_tried_again(cluster: Cluster, tmp_path: Path) -> None:
     with Store(tmp_path / "out") as store:
         crew = ClusterCrew(cluster, partial(FieldSource, share=0.2), store.pixels, policy, 8)
         fetch(wanted, crew, store, policy=policy)
+        assert not wrong(store, wanted)
+
+
+def test_reads_that_hang_in_workers_hold_up_nobody(cluster: Cluster, tmp_path: Path) -> None:
+    """More of them than there are threads."""
+    wanted = patches(400)
+    with Store(tmp_path / "out") as store:
+        source = partial(FieldSource, latency=0.02, stall_share=0.06)
+        crew = ClusterCrew(cluster, source, store.pixels, Policy(), 8)
+        began = time.monotonic()
+        fetch(wanted, crew, store)
+        assert time.monotonic() - began < 30
+        assert sum(outcome.attempts for outcome in store.outcomes().values()) > 408
         assert not wrong(store, wanted)
 
 
@@ -153,30 +165,8 @@ def test_a_place_where_workers_may_not_write_is_refused(cluster: Cluster, tmp_pa
 
 
 def test_a_scheduler_and_workers_of_others_may_be_used(demo_root: Path, tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    address = f"tcp://127.0.0.1:{port}"
-    commands = [
-        ["scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"],
-        ["worker", address, "--nthreads", "2", "--no-dashboard", "--no-nanny"],
-    ]
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-m", "distributed.cli.dask_" + command[0], *command[1:]],
-            cwd=tmp_path,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        for command in commands
-    ]
-    try:
-        time.sleep(4)
+    with cluster_of(tmp_path) as address:
         built = build(demo_recipe(demo_root), tmp_path / "out", limit=10, scheduler=address)
-    finally:
-        for process in reversed(started):
-            process.terminate()
-            process.wait(10)
     assert built.manifest.rows == 10
 
 

@@ -15,11 +15,11 @@ PACKAGE = Path(hfaef.__file__).parent
 
 LAYERS = [
     {"errors", "quantize", "sheet", "grid", "workers", "progress", "limit", "adaptive", "retry"},
-    {"outage", "place"},
+    {"outage", "pace", "place"},
     {"recipe", "preview", "pooling", "probe", "leakage", "codec", "samples"},
     {"catalog", "sources"},
     {"store"},
-    {"read", "crew", "cluster", "fetch"},
+    {"read", "crew", "cluster", "cluster_crew", "effort", "fetch"},
     {"demo"},
     {"release"},
     {"webdataset", "layout", "shard"},
