@@ -179,7 +179,7 @@ class _Engine:
             case Read() as read:
                 self._window.accepted(full=self._full)
                 self._outage.over(now)
-                self._pace.answered(now - reading.started)
+                self._pace.answered(now - reading.started, effort.pixels)
                 self._record(effort, read)
             case Throttled() as error:
                 self._window.refused(reading.started, now, error.delay)
