@@ -19,11 +19,10 @@ import pyarrow.parquet as pq
 from hfaef import rows
 from hfaef.errors import InputError, ReleaseError
 from hfaef.pooling import BLOCK, DIMENSIONS, POOLINGS, On, pool_stored
-from hfaef.probe import one_thread_each
 from hfaef.progress import Advance
 from hfaef.quantize import BANDS
 from hfaef.release import Manifest
-from hfaef.workers import core_count, ordered_map
+from hfaef.workers import core_count, one_thread_each, ordered_map
 
 _BATCH = 16
 """Rows that one thread pools in one go."""

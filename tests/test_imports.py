@@ -14,7 +14,18 @@ import hfaef
 PACKAGE = Path(hfaef.__file__).parent
 
 LAYERS = [
-    {"errors", "quantize", "sheet", "grid", "workers", "progress", "limit", "adaptive", "retry"},
+    {
+        "errors",
+        "quantize",
+        "sheet",
+        "grid",
+        "workers",
+        "progress",
+        "limit",
+        "adaptive",
+        "retry",
+        "marks",
+    },
     {"outage"},
     {"recipe", "preview", "pooling", "probe", "leakage", "codec", "samples"},
     {"catalog", "sources"},
