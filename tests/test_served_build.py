@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -12,10 +11,10 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from serving import require_same_but_for_the_place
 from test_build import digests
 
 from servers.files import Fault, FileServer, Request
@@ -74,38 +73,13 @@ def there(place: Path, server: FileServer) -> Path:
     return built(place, "there", "--set", f"source.root={server.url}")
 
 
-def told(release: Path) -> dict[str, Any]:
-    """The manifest without sizes and hashes."""
-    sums = {"bytes", "sha256", "recipe_sha256"}
-    manifest = json.loads(
-        (release / "release.json").read_text(),
-        object_hook=lambda found: {key: found[key] for key in found.keys() - sums},
-    )
-    return dict(manifest)
-
-
 def test_only_what_says_where_pixels_are_from_differs(
     here: Path, there: Path, server: FileServer
 ) -> None:
-    one, two = digests(here), digests(there)
-    assert list(one) == list(two)
-    differs = [path for path in one if one[path] != two[path]]
-    assert {path.split("/")[0] for path in differs} == {"README.md", "data", "release.json"}
-    cards = [set((release / "README.md").read_text().splitlines()) for release in (here, there)]
-    for line in cards[0] ^ cards[1]:
-        assert re.search(r"(num_bytes|_size): \d+$|^- Recipe `|\"(kind|root)\": ", line)
-    shards = [path for path in one if path.startswith("data/")]
-    for path in shards:
-        mine, theirs = pq.read_table(here / path), pq.read_table(there / path)
-        assert mine.drop(["source"]).equals(theirs.drop(["source"]))
-        pairs = zip(mine["source"].to_pylist(), theirs["source"].to_pylist(), strict=True)
-        for tiles, served in pairs:
-            etags = [server.etag(server.folder / tile).strip('"') for tile in tiles]
-            assert served == [f"{t}@{etag}" for t, etag in zip(tiles, etags, strict=True)]
-    assert shards
-    mine, theirs = told(here), told(there)
-    assert theirs["recipe"]["source"].pop("root") == server.url
-    assert mine == theirs
+    def etag(path: str) -> str:
+        return server.etag(server.folder / path).strip('"')
+
+    require_same_but_for_the_place(here, there, server.url, etag)
 
 
 def test_killed_twice_it_ends_with_the_same_bytes(

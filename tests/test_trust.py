@@ -96,3 +96,43 @@ def test_buckets_have_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
     assert address_of("gs://alphaearth_foundations/satellite_embedding/v1/annual") == (
         "https://storage.googleapis.com/alphaearth_foundations/satellite_embedding/v1/annual"
     )
+
+
+@pytest.mark.parametrize(
+    ("root", "env", "address"),
+    [
+        ("s3://mine/aef", {}, "https://s3.us-east-1.amazonaws.com/mine/aef"),
+        (
+            "s3://mine/aef",
+            {"AWS_REGION": "eu-west-1"},
+            "https://s3.eu-west-1.amazonaws.com/mine/aef",
+        ),
+        (
+            "s3://mine/aef",
+            {"AWS_DEFAULT_REGION": "eu-west-1"},
+            "https://s3.eu-west-1.amazonaws.com/mine/aef",
+        ),
+        (
+            "s3://mine/aef",
+            {"AWS_ENDPOINT_URL": "http://127.0.0.1:9/"},
+            "http://127.0.0.1:9/mine/aef",
+        ),
+        ("s3://mine", {"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9"}, "http://127.0.0.1:9/mine"),
+        (
+            "gs://mine/aef",
+            {"STORAGE_EMULATOR_HOST": "http://127.0.0.1:9"},
+            "http://127.0.0.1:9/mine/aef",
+        ),
+        ("https://mirror.example/aef/", {}, "https://mirror.example/aef"),
+    ],
+)
+def test_the_environment_says_which_store_a_bucket_is_in(
+    monkeypatch: pytest.MonkeyPatch, root: str, env: dict[str, str], address: str
+) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "STORAGE_EMULATOR_HOST"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    assert address_of(root) == address
