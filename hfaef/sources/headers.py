@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -79,5 +80,5 @@ def kept_header(path: Path) -> tuple[Header, Found] | None:
             content["size"],
         )
         return header, Found(content["version"], content["size"])
-    except (OSError, ValueError, KeyError, TypeError, EOFError):
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
         return None

@@ -187,7 +187,8 @@ class Remote:
             elif response.status != 200:
                 raise Hopeless(f"{path}: {self._host} answered {response.status}")
             else:
-                size = int(response.headers.get("Content-Length", -1))
+                told = response.headers.get("Content-Length", "")
+                size = int(told) if told.isdecimal() else -1
                 self._let_in = True
                 yield _Body(self, response, path), Found(_version(response), size)
 
@@ -209,6 +210,11 @@ class Remote:
                 address = self._redirect(response, address, path)
                 response = self._get(address, headers)
         except (HTTPError, OSError) as error:
+            if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                raise InputError(
+                    f"{urlsplit(address).hostname} shows a certificate that nobody vouches for",
+                    "if it is your own network's, name the file with it in SSL_CERT_FILE",
+                ) from error
             raise Transient(f"{path}: {_words(error)}") from error
         try:
             self._require(response, path)
@@ -234,7 +240,9 @@ class Remote:
         _leave(response)
         target = urljoin(address, response.headers["Location"])
         parts, before = urlsplit(target), urlsplit(address)
-        if parts.hostname not in self._hosts or (before.scheme, parts.scheme) == ("https", "http"):
+        if (before.scheme, parts.scheme) == ("https", "http"):
+            raise Hopeless(f"{path}: {before.hostname} sends us from https to plain http")
+        if parts.hostname not in self._hosts:
             raise Hopeless(
                 f"{path}: {before.hostname} sends us to {parts.scheme}://{parts.hostname}, which "
                 "is not declared",
