@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -12,11 +13,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from serving import require_same_but_for_the_place
-from test_build import digests
+from test_build import demo_recipe, digests
 
+from hfaef.build import build
 from servers.files import Fault, FileServer, Request
 
 pytestmark = pytest.mark.slow
@@ -80,6 +83,34 @@ def test_only_what_says_where_pixels_are_from_differs(
         return server.etag(server.folder / path).strip('"')
 
     require_same_but_for_the_place(here, there, server.url, etag)
+
+
+def test_a_build_of_coarser_pixels_tells_the_overview(
+    demo_root: Path, tmp_path: Path, server: FileServer
+) -> None:
+    changes = [
+        "patches.kind=table",
+        f"patches.path={demo_root / 'data/demo/points.csv'}",
+        "patches.target=number",
+        "patches.size=16",
+        "patches.resolution=40",
+    ]
+    releases = [
+        build(demo_recipe(demo_root, *changes, *more), tmp_path / name).folder
+        for name, more in (("here", []), ("there", [f"source.root={server.url}"]))
+    ]
+    here, there = (load_rows(release) for release in releases)
+    assert here.drop(["source"]).equals(there.drop(["source"]))
+    for tiles, served in zip(*(t["source"].to_pylist() for t in (here, there)), strict=True):
+        assert all(tile.endswith(".tiff overview 40 m") for tile in tiles)
+        assert all(re.fullmatch(r"\S+\.tiff@[0-9a-f]{32} overview 40 m", tile) for tile in served)
+    assert not any(here["resampled"].to_pylist())
+
+
+def load_rows(release: Path) -> pa.Table:
+    return pa.concat_tables(
+        pq.read_table(path) for path in sorted(release.rglob("data/**/*.parquet"))
+    )
 
 
 def test_killed_twice_it_ends_with_the_same_bytes(

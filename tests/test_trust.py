@@ -68,6 +68,36 @@ def test_a_tile_that_changes_during_a_build_is_noticed(changing: FileServer) -> 
         source.read(GRIDS["in degrees"], YEAR)
 
 
+@pytest.mark.parametrize(
+    ("name", "before", "after"),
+    [
+        ("ETag", 'W/"one"', 'W/"two"'),
+        ("Last-Modified", "Mon, 02 Nov 2026 10:00:00 GMT", "Tue, 03 Nov 2026 10:00:00 GMT"),
+    ],
+)
+def test_a_change_is_noticed_by_what_a_server_tells_of_a_version(
+    server: FileServer, name: str, before: str, after: str
+) -> None:
+    server.fail = lambda _: Fault(headers={"ETag": "", name: before})
+    source = opened(server)
+    (origin,) = source.read(ON_LATTICE, YEAR).origins
+    assert origin.partition("@")[2] == before.removeprefix("W/").strip('"')
+    # A weak tag holds no condition: https://www.rfc-editor.org/rfc/rfc9110#section-13.1.1
+    assert not any("if-match" in request.headers for request in server.requests)
+    server.fail = lambda _: Fault(headers={"ETag": "", name: after})
+    with pytest.raises(Hopeless, match="was changed on the server"):
+        source.read(GRIDS["in degrees"], YEAR)
+
+
+def test_a_server_that_tells_no_version_is_read_and_its_headers_are_not_kept(
+    server: FileServer,
+) -> None:
+    server.fail = lambda _: Fault(headers={"ETag": ""})
+    (origin,) = opened(server).read(ON_LATTICE, YEAR).origins
+    assert "@" not in origin
+    assert not list(Path(os.environ["HFAEF_CACHE"]).rglob("headers/*/*.npz"))
+
+
 def test_a_tile_that_changed_between_builds_is_read_as_it_is_now(changing: FileServer) -> None:
     before = opened(changing).read(ON_LATTICE, YEAR)
     touch(changing)

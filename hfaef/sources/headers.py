@@ -57,7 +57,8 @@ def keep_header(path: Path, header: Header, found: Found) -> None:
 def kept_header(path: Path) -> tuple[Header, Found] | None:
     """A header that was kept, if it is whole."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        # Opened here, as numpy leaves a damaged file open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             content = json.loads(arrays["content"].tobytes())
             levels = tuple(
                 Level(
