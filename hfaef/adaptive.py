@@ -65,15 +65,15 @@ class Window:
         """Seconds from now until reads may start again; 0 if they may."""
         return max(0.0, self._resume - now)
 
-    def accepted(self, under_way: int) -> None:
+    def accepted(self, *, full: bool) -> None:
         """Take note of an answer other than a refusal.
 
         Args:
-            under_way: reads that were under way, this one among them; a limit that was not
+            full: whether as many reads were under way as the limit allowed; a limit that was not
                 reached is not raised.
         """
         self._count()
-        if under_way < self.limit or self.limit >= self.ceiling:
+        if not full or self.limit >= self.ceiling:
             return
         self._gained += 1
         if self._gained >= self._price():

@@ -15,7 +15,8 @@ import numpy as np
 from hfaef.additions import entry, still_true, with_files
 from hfaef.card import CARD, render_card
 from hfaef.catalog import SPLITS, Catalog, Patch, open_catalog
-from hfaef.cluster import Cluster, ClusterCrew
+from hfaef.cluster import Cluster
+from hfaef.cluster_crew import ClusterCrew
 from hfaef.crew import Crew, ThreadCrew
 from hfaef.errors import IncompleteError
 from hfaef.fetch import fetch
@@ -23,6 +24,7 @@ from hfaef.figures import FIGURES, LABELS, draw_labels
 from hfaef.layout import Layout
 from hfaef.leakage import Leak, audit
 from hfaef.pack import Packed, pack, write_missing
+from hfaef.place import open_place
 from hfaef.plan import in_units
 from hfaef.progress import progress
 from hfaef.read import read_patch
@@ -84,6 +86,7 @@ def build(
     limit: int | None = None,
     threads: int | None = None,
     scheduler: str | None = None,
+    staging: str | None = None,
     allow_missing: bool = False,
     layout: Layout | None = None,
 ) -> Built:
@@ -95,6 +98,8 @@ def build(
         limit: patches a year, for a trial.
         threads: reads and encoders at work.
         scheduler: address of a Dask scheduler, or ``local``, to read and encode there.
+        staging: path or URL below which pixels are staged, for all machines to see; by default
+            where they were, or in the release's folder.
         allow_missing: whether to make a release without the patches that could not be had.
         layout: of the release before, whose rows stay in their shards.
 
@@ -104,6 +109,8 @@ def build(
     """
     folder = folder or Path("build") / recipe.name
     require_ours(folder)
+    if staging is not None:
+        open_place(staging)  # what is wrong with it is said before any work is done
     if recipe.demo is not None:
         from hfaef.demo import write_world
 
@@ -112,12 +119,12 @@ def build(
         # First, so that nobody downloads patches only to learn that a login has expired.
         source = stack.enter_context(contextlib.closing(open_source(recipe.source, recipe.years)))
         whole = open_catalog(recipe)
-        store = stack.enter_context(Store(folder))
+        store = stack.enter_context(Store(folder, staging))
         reads = min(threads or source.max_requests, source.max_requests)
         cluster = None
         if scheduler is not None:
             cluster = stack.enter_context(Cluster(scheduler, reads))
-            cluster.require(package_versions, store.pixels.folder)
+            cluster.require(package_versions, store.pixels.place)
         store.claim(inputs(recipe, whole))
         catalog = whole.first(limit)
         _fetch(recipe, catalog, source, store, reads, cluster)

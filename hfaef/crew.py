@@ -36,7 +36,7 @@ class Crew(Protocol):
     """Reads patches, many at once; used by one thread."""
 
     size: int
-    """Reads that it can have under way at once."""
+    """Reads that it can have under way at once, and as many that are doubtful."""
 
     def start(self, ticket: int, patch: Patch) -> None:
         """Begin a read; the ticket is a number that no other read has."""
@@ -44,8 +44,11 @@ class Crew(Protocol):
     def next(self, timeout: float) -> Answer | None:
         """A read that ended; None if none does within so many seconds."""
 
+    def doubt(self, ticket: int) -> None:
+        """Let another read take the place of one that probably hangs; it may still answer."""
+
     def abandon(self, ticket: int) -> None:
-        """Forget a read that takes too long; it gives no answer any more."""
+        """Forget a read; it gives no answer any more."""
 
     def close(self) -> None:
         """End all; reads under way are forgotten."""
@@ -107,6 +110,9 @@ class ThreadCrew:
             return None
         del self._tasks[answer.ticket]
         return answer
+
+    def doubt(self, ticket: int) -> None:
+        """As of `Crew`; there are as many threads as reads."""
 
     def abandon(self, ticket: int) -> None:
         """As of `Crew`."""

@@ -6,17 +6,15 @@ is one limit, one owner of retries and one writer of the ledger, however many ma
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 from hfaef.adaptive import Rate, Window
 from hfaef.catalog import Patch
 from hfaef.crew import Answer, Crew
+from hfaef.effort import Effort, Efforts, Reading
 from hfaef.errors import (
     CredentialsError,
     HfaefError,
@@ -25,6 +23,7 @@ from hfaef.errors import (
     Transient,
 )
 from hfaef.outage import Outage
+from hfaef.pace import Pace
 from hfaef.progress import Advance, progress
 from hfaef.read import Read
 from hfaef.retry import Policy
@@ -35,10 +34,6 @@ _OPEN = 4
 
 _TICK = 0.5
 """Seconds after which what is shown is brought up to date, though nothing happened."""
-
-_RECENT = 100
-_ENOUGH = 20
-"""Reads of late that tell how long a read takes, and how few of them tell something."""
 
 _MAX_HANGS = 2
 """Times that a read of a patch may hang before the patch is given up."""
@@ -88,23 +83,6 @@ def fetch(
         crew.close()
 
 
-@dataclass
-class _Open:
-    """A patch that was begun and is not done."""
-
-    patch: Patch
-    attempts: int = 0
-    faults: int = 0
-    refusals: int = 0
-    hangs: int = 0
-    started: float = 0.0
-    """When the read that is under way began."""
-    seconds: float = 0.0
-    """Spent on reads that ended."""
-    reason: str = ""
-    """What the last read failed with."""
-
-
 class _Engine:
     """One run: decides, until no patch is open."""
 
@@ -128,28 +106,26 @@ class _Engine:
         self._advance = advance
         self._last_untried = 0
         """Patches left to begin when none is left that was never tried."""
-        self._tickets = itertools.count()
-        self._under_way: dict[int, _Open] = {}
-        self._waiting: list[tuple[float, int, _Open]] = []
-        """A heap by the time of the next try; the number settles ties."""
-        self._took: deque[float] = deque(maxlen=_RECENT)
-        self._usual: float | None = None
-        """Seconds that nine of ten reads of late took."""
+        self._efforts = Efforts()
+        self._pace = Pace(policy)
         self._answered = clock()
         """When the last answer came."""
         self._outage = Outage(policy, _OPEN * self._window.ceiling, self._answered)
+        self._full = False
+        """Whether the limit was reached when the last answers were awaited."""
         self._hangs = 0
-        """Reads left behind since the last answer."""
+        """Reads given up since the last answer."""
         self._refusals = self._retries = self._missing = 0
         """In the whole run; for those who watch."""
 
     def run(self, untried: int) -> None:
         """Read all there is; so many of the first were never tried, in no build before."""
         self._last_untried = len(self._new) - untried
-        while self._new or self._under_way or self._waiting:
+        while self._new or self._efforts:
             now = self._clock()
-            self._abandon_late(now)
+            self._look_after(now)
             self._begin(now)
+            self._full = self._efforts.active >= self._limit()
             timeout = self._pause(now)
             answer = self._crew.next(timeout)
             overrun = self._clock() - now - timeout
@@ -162,21 +138,17 @@ class _Engine:
 
     def _begin(self, now: float) -> None:
         """Start what may start now: what is due again first, then what is new."""
-        while len(self._under_way) < self._limit():
+        while self._efforts.active < self._limit():
             if self._held(now):
                 return
-            if self._waiting and self._waiting[0][0] <= now:
-                _, _, opened = heapq.heappop(self._waiting)
-            elif self._new and self._open_count() < _OPEN * self._window.ceiling:
-                opened = _Open(self._new.popleft())
-            else:
-                return
-            opened.attempts += 1
-            opened.started = now
-            ticket = next(self._tickets)
-            self._under_way[ticket] = opened
+            effort = self._efforts.take_due(now)
+            if effort is None:
+                if not self._new or self._efforts.open >= _OPEN * self._window.ceiling:
+                    return
+                effort = self._efforts.begin(self._new.popleft())
+            ticket = self._efforts.start(effort, now)
             self._rate.started(now)
-            self._crew.start(ticket, opened.patch)
+            self._crew.start(ticket, effort.patch)
 
     def _limit(self) -> int:
         return 1 if self._outage.down else self._window.limit
@@ -185,89 +157,83 @@ class _Engine:
         """Seconds until a read may start, as far as limits over time go."""
         return max(self._window.pause(now), self._rate.wait(now), self._outage.pause(now))
 
-    def _open_count(self) -> int:
-        return len(self._under_way) + len(self._waiting)
-
     def _pause(self, now: float) -> float:
         """Seconds until there is something to decide, unless an answer comes first."""
         times = [_TICK]
-        times += [opened.started + self._late_after(opened) - now for opened in self._running()]
-        if len(self._under_way) < self._limit():
-            due = self._waiting[0][0] - now if self._waiting else math.inf
-            times.append(max(self._held(now), due))
+        times += [self._decide_at(reading) - now for reading in self._readings()]
+        if self._efforts.active < self._limit():
+            due = self._efforts.next_due
+            times.append(max(self._held(now), math.inf if due is None else due - now))
         return max(0.0, min(times))
 
-    def _running(self) -> Iterable[_Open]:
-        return self._under_way.values()
+    def _readings(self) -> Iterable[Reading]:
+        return self._efforts.readings.values()
 
     def _settle(self, answer: Answer) -> None:
         """Take note of an answer: a patch is done, given up, or to be tried again."""
         now = self._clock()
-        under_way = len(self._under_way)
-        opened = self._under_way.pop(answer.ticket)
-        seconds = now - opened.started
-        opened.seconds += seconds
+        reading = self._efforts.end(answer.ticket, now)
+        effort = reading.effort
         self._answered, self._hangs = now, 0
         match answer.result:
             case Read() as read:
-                self._window.accepted(under_way)
+                self._window.accepted(full=self._full)
                 self._outage.over(now)
-                self._time(seconds)
-                self._record(opened, read)
+                self._pace.answered(now - reading.started, effort.pixels)
+                self._record(effort, read)
             case Throttled() as error:
-                self._window.refused(opened.started, now, error.delay)
+                self._window.refused(reading.started, now, error.delay)
                 self._refusals += 1
-                opened.refusals += 1
-                self._again(opened, error, opened.refusals, now)
+                effort.refusals += 1
+                self._again(effort, error, effort.refusals, now)
             case Transient() as error:
                 self._window.failed()
-                self._fault(opened, error, now)
+                self._fault(effort, error, now)
             case CredentialsError() as error:
                 raise error
             case SourceError() as error:
-                self._window.accepted(under_way)
+                self._window.accepted(full=self._full)
                 self._outage.over(now)
-                self._give_up(opened, error.message)
+                self._give_up(effort, error.message)
             case HfaefError() as error:
                 raise error
-            case error:
+            case error if effort.idle:
                 # One patch that trips over a mistake of ours or a library's must not end the run.
                 self._window.failed()
-                self._lose(opened, f"{type(error).__name__}: {error}")
+                self._lose(effort, f"{type(error).__name__}: {error}")
+            case _:
+                self._window.failed()
 
-    def _time(self, seconds: float) -> None:
-        """Take note of how long a read took."""
-        self._took.append(seconds)
-        if len(self._took) >= _ENOUGH:
-            self._usual = sorted(self._took)[9 * len(self._took) // 10]
-
-    def _fault(self, opened: _Open, error: Transient, now: float) -> None:
+    def _fault(self, effort: Effort, error: Transient, now: float) -> None:
         """Take note of a read that failed, in the account of its patch unless the source is down."""
         if not self._outage.down:
-            opened.faults += 1
-        if opened.faults >= self._policy.attempts or opened.hangs >= _MAX_HANGS:
-            self._lose(opened, f"{error.message} ({opened.attempts} tries)")
+            effort.faults += 1
+        if effort.faults >= self._policy.attempts or effort.hangs >= _MAX_HANGS:
+            # A doubtful read may still be answered; if it is not, this comes up again.
+            if effort.idle:
+                self._lose(effort, f"{error.message} ({effort.attempts} tries)")
         else:
-            self._again(opened, error, opened.attempts - opened.refusals, now)
+            self._again(effort, error, effort.attempts - effort.refusals - effort.doubts, now)
 
-    def _again(self, opened: _Open, error: Throttled | Transient, tries: int, now: float) -> None:
+    def _again(self, effort: Effort, error: Throttled | Transient, tries: int, now: float) -> None:
         """Try a patch again later, unless the source has been down for too long."""
+        effort.reason = error.message
+        if effort.pursued:
+            return  # it was begun once more already, when this read was doubtful
         self._retries += 1
-        opened.reason = error.message
-        wait = self._policy.wait(error, tries)
-        heapq.heappush(self._waiting, (now + wait, next(self._tickets), opened))
-        self._outage.failed(id(opened), error, now)
+        self._efforts.wait(effort, now + self._policy.wait(error, max(tries, 1)))
+        self._outage.failed(id(effort), error, now)
         if self._outage.too_long(now):
-            self._surrender(opened, now)
+            self._surrender(effort, now)
 
-    def _lose(self, opened: _Open, reason: str) -> None:
+    def _lose(self, effort: Effort, reason: str) -> None:
         """Give up a patch without a plain no of the source; many of them mean more."""
-        self._give_up(opened, reason)
-        self._outage.lost(id(opened))
+        self._give_up(effort, reason)
+        self._outage.lost(id(effort))
         if self._outage.given_up >= self._policy.outage_patches and self._more():
             raise SourceError(
                 f"{self._outage.given_up} patches in a row could not be had; the last, "
-                f"{opened.patch.id}: {reason}",
+                f"{effort.patch.id}: {reason}",
                 "run the same command again later; what is staged is kept",
             )
 
@@ -275,14 +241,10 @@ class _Engine:
         """Whether there are patches about which the ledger says nothing."""
         return len(self._new) > self._last_untried
 
-    def _surrender(self, last: _Open, now: float) -> None:
+    def _surrender(self, last: Effort, now: float) -> None:
         """Give up all patches that are open, and the run, if there would be more."""
-        for ticket in self._under_way:
-            self._crew.abandon(ticket)
-        for opened in [*self._under_way.values(), *(entry[2] for entry in self._waiting)]:
-            self._give_up(opened, f"{opened.reason or 'no answer'} ({opened.attempts} tries)")
-        self._under_way.clear()
-        self._waiting.clear()
+        for effort in self._efforts.all_open():
+            self._give_up(effort, f"{effort.reason or 'no answer'} ({effort.attempts} tries)")
         more = self._more()
         self._new.clear()
         if more:
@@ -292,54 +254,82 @@ class _Engine:
                 "run the same command again later; what is staged is kept",
             )
 
-    def _abandon_late(self, now: float) -> None:
-        """Leave reads behind that take too long."""
-        late = [
-            (ticket, opened)
-            for ticket, opened in self._under_way.items()
-            if now - opened.started >= self._late_after(opened)
-        ]
-        for ticket, opened in late:
-            if ticket not in self._under_way:
-                return  # the run was given up
-            self._crew.abandon(ticket)
-            del self._under_way[ticket]
-            opened.seconds += now - opened.started
-            # One that is left behind early, because others are quicker, is a fault like others.
-            opened.hangs += now - opened.started >= self._policy.deadline
-            self._hangs += 1
-            if self._hangs >= min(self._crew.size, self._policy.outage_patches):
-                raise SourceError(
-                    f"the source hangs: no answer for {now - self._answered:,.0f} s, to "
-                    f"{self._hangs} reads",
-                    "run the same command again later; what is staged is kept",
-                )
-            self._window.failed()
-            words = f"no answer in {now - opened.started:,.0f} s"
-            self._fault(opened, Transient(words), now)
+    def _look_after(self, now: float) -> None:
+        """Begin once more what is doubtful, and give up what is hopeless."""
+        for ticket, reading in list(self._efforts.readings.items()):
+            if ticket not in self._efforts.readings:
+                continue  # its patch was given up
+            if now < self._decide_at(reading):
+                continue
+            if now >= self._hopeless_at(reading):
+                self._give_up_read(ticket, now)
+            else:
+                self._efforts.doubt(ticket, now)
+                self._crew.doubt(ticket)
+                self._retries += 1
 
-    def _late_after(self, opened: _Open) -> float:
-        """Seconds after which a read under way is late."""
-        grid = opened.patch.grid
+    def _give_up_read(self, ticket: int, now: float) -> None:
+        """Leave a read behind that will not be answered any more."""
+        self._crew.abandon(ticket)
+        reading = self._efforts.end(ticket, now)
+        effort = reading.effort
+        self._window.failed()
+        self._hangs += 1
+        enough = min(self._crew.size, self._policy.outage_patches, _MAX_HANGS * self._efforts.open)
+        last = not self._new and self._efforts.open == 1
+        if self._hangs >= enough and not last:
+            raise SourceError(
+                f"the source hangs: no answer for {now - self._answered:,.0f} s, to "
+                f"{self._hangs} reads",
+                "run the same command again later; what is staged is kept",
+            )
+        error = Transient(f"no answer in {now - reading.started:,.0f} s")
+        if last or self._answered > reading.started:
+            effort.hangs += 1
+            self._fault(effort, error, now)
+        else:
+            # Nobody was answered, so it is not this patch.
+            self._again(effort, error, 1, now)
+
+    def _decide_at(self, reading: Reading) -> float:
+        """When something is to be decided about a read."""
+        hopeless = self._hopeless_at(reading)
         # While nobody is answered, waiting on is cheaper than asking again.
-        usual = self._usual if self._answered > opened.started else None
-        return self._policy.late_after(grid.height * grid.width, usual)
+        if (
+            self._answered <= reading.started
+            or self._efforts.doubtful >= self._crew.size
+            or not self._efforts.may_doubt(reading)
+        ):
+            return hopeless
+        effort = reading.effort
+        patience = self._pace.doubtful_after(effort.pixels, effort.doubts)
+        return min(hopeless, reading.started + patience)
+
+    def _hopeless_at(self, reading: Reading) -> float:
+        return reading.started + self._pace.hopeless_after(reading.effort.pixels)
 
     def _forgive(self, seconds: float) -> None:
         """Do not count seconds in which the machine slept."""
-        for opened in self._running():
-            opened.started += seconds
+        self._efforts.forgive(seconds)
         self._answered += seconds
         self._outage.forgive(seconds)
 
-    def _record(self, opened: _Open, read: Read) -> None:
+    def _close(self, effort: Effort) -> None:
+        """Be done with a patch; its other reads are not waited for."""
+        for ticket in list(effort.tickets):
+            self._crew.abandon(ticket)
+            self._efforts.end(ticket, self._clock())
+        self._efforts.done(effort)
+
+    def _record(self, effort: Effort, read: Read) -> None:
+        self._close(effort)
         self._store.record(
             Outcome(
-                opened.patch.year,
-                opened.patch.id,
+                effort.patch.year,
+                effort.patch.id,
                 fetched=True,
-                attempts=opened.attempts,
-                seconds=opened.seconds,
+                attempts=effort.attempts,
+                seconds=effort.seconds,
                 requests=read.requests,
                 bytes=read.received,
                 origins=read.origins,
@@ -348,23 +338,24 @@ class _Engine:
         )
         self._advance(self._note())
 
-    def _give_up(self, opened: _Open, reason: str) -> None:
+    def _give_up(self, effort: Effort, reason: str) -> None:
+        self._close(effort)
         self._missing += 1
         self._store.record(
             Outcome(
-                opened.patch.year,
-                opened.patch.id,
+                effort.patch.year,
+                effort.patch.id,
                 fetched=False,
                 reason=" ".join(reason.split()),
-                attempts=opened.attempts,
-                seconds=opened.seconds,
+                attempts=effort.attempts,
+                seconds=effort.seconds,
             )
         )
         self._advance(self._note())
 
     def _note(self) -> str:
         """The state of the run for those who watch."""
-        words = [f"{len(self._under_way)} of {self._limit()} under way"]
+        words = [f"{self._efforts.active} of {self._limit()} under way"]
         for count, what in (
             (self._refusals, "throttled"),
             (self._retries, "tried again"),

@@ -10,7 +10,7 @@ import numpy as np
 from tenacity import Retrying
 
 from hfaef.catalog import Patch
-from hfaef.errors import Hopeless, TooBig
+from hfaef.errors import FolderError, Hopeless, TooBig, Transient
 from hfaef.grid import Grid
 from hfaef.retry import Policy
 from hfaef.sources import Pixels, Source
@@ -47,7 +47,7 @@ def read_patch(
         policy: for the parts of a patch that is too big as a whole.
         patch: what to read.
         wanted: asked before the pixels are staged; nothing is written if it says no.
-        sleep: waits for so many seconds, between tries of a part.
+        sleep: waits for so many seconds, between tries of a part and of staging.
 
     Raises:
         SourceError: of the kind that says what to do about it; never TooBig.
@@ -62,7 +62,11 @@ def read_patch(
     except ValueError as error:
         raise Hopeless(f"the source gave another grid: {error}") from error
     if wanted():
-        staged.write(patch, pixels)
+        try:
+            policy.retrying(sleep)(staged.write, patch, pixels)
+        except Transient as error:
+            # The source is not to blame, and no other patch will fare better.
+            raise FolderError(error.message, error.hint) from error
     return Read(pixels.origins, pixels.resampled, pixels.requests, pixels.received)
 
 

@@ -25,12 +25,16 @@ class Policy:
     """Seconds that a wait may grow to."""
     longest_delay: float = 600.0
     """Seconds of a server's own delay that are honoured."""
-    patience: float = 60.0
-    """Seconds after which a read is late, while others are answered; it is tried again then."""
+    patience: float = 1.0
+    """Seconds before which no read is doubtful. One that is, while others are answered, is begun
+    once more in its place, and the first answer of the two counts."""
     late_factor: float = 4.0
-    """A read is not late before it took this many times what nine of ten others took."""
+    """A read is not doubtful before it took this many times what nine of ten others took."""
+    late_margin: float = 1.5
+    """Nor before it took this many times what the longest of all took, as sources have patches that
+    are merely slow; the memory of it fades."""
     deadline: float = 330.0
-    """Seconds after which a read is late at any rate; Earth Engine gives a request 300:
+    """Seconds after which a read is given up; Earth Engine gives a request 300:
     https://developers.google.com/earth-engine/guides/computation_overview"""
     outage_patches: int = 20
     """Patches that fail one after another, without one good answer between, that mean: the source
@@ -66,19 +70,3 @@ class Policy:
             sleep=sleep,
             reraise=True,
         )
-
-    def late_after(self, pixels: int, usual: float | None) -> float:
-        """Seconds after which a read is late.
-
-        Args:
-            pixels: of the patch; a large one may take longer.
-            usual: seconds that nine of ten reads of late took; None if too few were answered.
-        """
-        scale = max(1.0, pixels / _USUAL_PIXELS)
-        if usual is None:
-            return self.deadline * scale
-        return min(max(self.patience, self.late_factor * usual), self.deadline) * scale
-
-
-_USUAL_PIXELS = 512 * 512
-"""A patch up to this size is one request to any source."""

@@ -5,6 +5,7 @@ All of it lies in ``.staging`` of the output folder::
     .staging/inputs.json          what the staged pixels were made from
     .staging/ledger.sqlite        one row a patch and year
     .staging/pixels/YEAR/ID.npy   codes, int8 (64, H, W)
+    .staging/place.json           where the pixels are instead, if somebody named another place
 
 A file is renamed into place before its row is written, and a row counts only with its file, so
 the process may be killed at any moment.
@@ -16,6 +17,7 @@ import hashlib
 import io
 import json
 import math
+import re
 import sqlite3
 import uuid
 from collections.abc import Iterator
@@ -32,12 +34,14 @@ import numpy.typing as npt
 
 from hfaef.catalog import Catalog, Patch
 from hfaef.errors import FolderError, ReleaseError
+from hfaef.place import Folder, Place, open_place
 from hfaef.quantize import BANDS
 from hfaef.recipe import Recipe
 from hfaef.sources import Pixels
 
 STAGING = ".staging"
 MANIFEST = "release.json"
+PLACE = "place.json"
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS outcomes (
@@ -99,50 +103,45 @@ def inputs(recipe: Recipe, catalog: Catalog) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class StagedPixels:
-    """The pixels that a build has staged; a value that can be sent to other machines.
+    """The pixels that a build has staged; a value that can be sent to other machines."""
 
-    A file is whole or not there: it is written beside its place and renamed, so any number of
-    threads, processes and machines that see the folder may write at once.
-    """
-
-    folder: Path
-
-    def prepare(self) -> None:
-        """Make the folder, and remove what a killed build left half-written."""
-        self.folder.mkdir(exist_ok=True)
-        for path in self.folder.glob("*/*.part"):
-            path.unlink(missing_ok=True)
+    place: Place
 
     def keys(self) -> set[tuple[int, str]]:
-        """Year and id of every patch whose pixels are there."""
-        years = sorted(self.folder.iterdir()) if self.folder.is_dir() else []
-        return {(int(year.name), path.stem) for year in years for path in year.glob("*.npy")}
+        """Year and id of every patch whose pixels are there.
+
+        Raises:
+            FolderError: if the place does not answer.
+        """
+        try:
+            names = self.place.names()
+        except OSError as error:
+            raise FolderError(
+                f"cannot list the staged pixels in {self.place}: {error}",
+                "see that it can be reached, then run the same command again",
+            ) from error
+        parts = (name.removesuffix(".npy").split("/") for name in names)
+        return {(int(year), patch) for year, patch in parts}
 
     def write(self, patch: Patch, pixels: Pixels) -> None:
-        """Write a patch's pixels.
+        """Write a patch's pixels, whole or not at all.
 
         Raises:
             FolderError: if the disk is full, or the folder is gone.
+            Transient: if that may pass.
         """
-        path = self.path(patch)
-        temporary = path.with_name(f"{patch.id}.{uuid.uuid4().hex}.part")
-        with writing(path):
+        name = _file_name(patch)
+        # numpy writes to files through a buffer of its own, and misses a full disk.
+        buffer = io.BytesIO()
+        np.save(buffer, pixels.codes, allow_pickle=False)
+        with writing(self.place.where(name)):
             try:
-                # Its parent is not: if that is gone, so are the ledger and what was staged.
-                path.parent.mkdir(exist_ok=True)
-                # numpy writes to files through a buffer of its own, and misses a full disk.
-                buffer = io.BytesIO()
-                np.save(buffer, pixels.codes, allow_pickle=False)
-                temporary.write_bytes(buffer.getbuffer())
-                temporary.replace(path)
+                self.place.put(name, buffer.getvalue())
             except FileNotFoundError as error:
                 raise FolderError(
-                    f"{path.parent} was removed while the build was running",
+                    f"{self.place} was removed while the build was running",
                     "run the same command again; it fetches what is gone",
                 ) from error
-            except OSError:
-                temporary.unlink(missing_ok=True)
-                raise
 
     def read(self, patch: Patch) -> npt.NDArray[np.int8]:
         """The codes of a patch, int8 (64, H, W).
@@ -150,18 +149,24 @@ class StagedPixels:
         Raises:
             ReleaseError: if the file is gone or is not what was staged.
         """
-        path = self.path(patch)
+        name = _file_name(patch)
         try:
-            return _decode(path.read_bytes(), (BANDS, patch.grid.height, patch.grid.width))
-        except (OSError, ValueError) as error:
+            content = self.place.get(name)
+            return _decode(content, (BANDS, patch.grid.height, patch.grid.width))
+        except OSError as error:
             raise ReleaseError(
-                f"the staged pixels {path} are damaged: {error}",
+                f"the staged pixels {self.place.where(name)} cannot be read: {error}",
+                "run the same command again; it fetches what is gone",
+            ) from error
+        except ValueError as error:
+            raise ReleaseError(
+                f"the staged pixels {self.place.where(name)} are damaged: {error}",
                 "remove the file and run the same command again",
             ) from error
 
-    def path(self, patch: Patch) -> Path:
-        """Where the pixels of a patch are, or would be."""
-        return self.folder / str(patch.year) / f"{patch.id}.npy"
+
+def _file_name(patch: Patch) -> str:
+    return f"{patch.year}/{patch.id}.npy"
 
 
 def _decode(content: bytes, shape: tuple[int, int, int]) -> npt.NDArray[np.int8]:
@@ -187,11 +192,18 @@ def _npy_head(shape: tuple[int, int, int]) -> bytes:
 class Store:
     """The staging of one output folder, held by one process at a time.
 
+    Args:
+        folder: of the release.
+        place: path or URL below which pixels are staged, in a folder of their own; by default
+            where earlier builds of this folder staged them, or in the folder itself.
+
     Raises:
-        FolderError: if the folder holds something else, or another build is running there.
+        FolderError: if the folder holds something else, another build is running there, or its
+            pixels are staged elsewhere.
+        InputError: if the place cannot be opened.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, place: str | None = None) -> None:
         self.folder = folder
         self.staging = folder / STAGING
         require_ours(folder)
@@ -207,8 +219,7 @@ class Store:
                 ) from error
         with writing(self.staging):
             self._ledger = _open_ledger(self.staging)
-            self.pixels = StagedPixels(self.staging.absolute() / "pixels")
-            self.pixels.prepare()
+            self.pixels = StagedPixels(self._settle(place))
 
     def __enter__(self) -> Self:
         return self
@@ -221,6 +232,26 @@ class Store:
     ) -> None:
         self._ledger.close()
         self._lock.release()
+
+    def _settle(self, wanted: str | None) -> Place:
+        """The place of the pixels, made and remembered."""
+        place = _place(self.staging)
+        above = None if wanted is None else str(open_place(wanted))
+        if above is not None and str(place).rpartition("/")[0] != above:
+            if StagedPixels(place).keys():
+                raise FolderError(
+                    f"earlier builds of {self.folder} staged pixels in {place}",
+                    "build without --staging to go on with them, or remove "
+                    f"{self.staging} to fetch all again",
+                )
+            # A name of its own: others stage there, too.
+            name = re.sub(r"[^A-Za-z0-9_-]", "-", self.folder.absolute().name)
+            place = open_place(f"{above}/{name}-{uuid.uuid4().hex[:8]}")
+        with writing(str(place)):
+            place.prepare()
+        if above is not None:
+            replace_file(self.staging / PLACE, json.dumps({"pixels": str(place)}).encode())
+        return place
 
     def claim(self, wanted: dict[str, Any]) -> None:
         """Take the staging for these `inputs`.
@@ -272,7 +303,7 @@ class Store:
 
 def read_outcomes(staging: Path, ledger: sqlite3.Connection) -> dict[tuple[int, str], Outcome]:
     """The ledger of a staging folder, as in `Store.outcomes`."""
-    there = StagedPixels(staging / "pixels").keys()
+    there = StagedPixels(_place(staging)).keys()
     found = {}
     names = [field.name for field in fields(Outcome)]
     for row in ledger.execute(f"SELECT {', '.join(names)} FROM outcomes"):  # noqa: S608 - our names
@@ -285,8 +316,21 @@ def read_outcomes(staging: Path, ledger: sqlite3.Connection) -> dict[tuple[int, 
     return found
 
 
+def _place(staging: Path) -> Place:
+    """Where the pixels of a staging folder are."""
+    recorded = staging / PLACE
+    if not recorded.is_file():
+        return Folder(staging.absolute() / "pixels")
+    try:
+        return open_place(str(json.loads(recorded.read_text())["pixels"]))
+    except (ValueError, LookupError, TypeError) as error:
+        raise FolderError(
+            f"{recorded} is damaged", f"remove {staging} to fetch all again"
+        ) from error
+
+
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
+def writing(path: Path | str) -> Iterator[None]:
     """Turn a failure to write here into a FolderError that says so.
 
     Raises:

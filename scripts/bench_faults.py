@@ -33,8 +33,6 @@ from hfaef.store import Store
 
 LATENCY, AT_ONCE = 0.3, 40
 SHARE = 0.2
-POLICY = Policy(patience=1.0)
-"""A build waits a minute before it takes a read for lost; stalls would be all that is measured."""
 
 
 class QuotaSource(FieldSource):
@@ -75,9 +73,9 @@ def run(source: FieldSource, count: int) -> tuple[float, int, int]:
     """Seconds, patches that were lost, and pixels that are wrong."""
     wanted = patches(count)
     with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "out") as store:
-        read = partial(read_patch, source, store.pixels, POLICY)
+        read = partial(read_patch, source, store.pixels, Policy())
         started = time.monotonic()
-        fetch(wanted, ThreadCrew(read, AT_ONCE), store, policy=POLICY)
+        fetch(wanted, ThreadCrew(read, AT_ONCE), store)
         seconds = time.monotonic() - started
         outcomes = store.outcomes()
         lost = sum(not outcome.fetched for outcome in outcomes.values())

@@ -132,6 +132,8 @@ class SimulatedCrew:
     size: int
     clock: Clock
     latency: float = 0.3
+    slow: Callable[[Patch, int], float] = lambda _patch, _try: 0.0
+    """Seconds that a try of a patch takes beyond the latency."""
     quota: Callable[[float], int] = lambda _now: 1 << 30
     """Reads at once that the service bears at a time."""
     refusal: Callable[[], SourceError] = lambda: Throttled("429 quota exceeded")
@@ -147,6 +149,7 @@ class SimulatedCrew:
         self.tries: Counter[str] = Counter()
         self.starts: list[float] = []
         self.refused: list[float] = []
+        self.doubted: list[int] = []
         self.peak = 0
         self.closed = False
 
@@ -164,7 +167,8 @@ class SimulatedCrew:
             error, took = self.refusal(), 0.01
         else:
             self._served.add(ticket)
-            error, took = self.fault(patch, self.tries[patch.id], now), self.latency
+            error = self.fault(patch, self.tries[patch.id], now)
+            took = self.latency + self.slow(patch, self.tries[patch.id])
         heapq.heappush(self._events, (now + took, next(self._order), ticket, patch, error))
 
     def next(self, timeout: float) -> Answer | None:
@@ -179,6 +183,9 @@ class SimulatedCrew:
             return Answer(ticket, error or self._result(patch))
         self.clock.now = until
         return None
+
+    def doubt(self, ticket: int) -> None:
+        self.doubted.append(ticket)
 
     def abandon(self, ticket: int) -> None:
         self._active.discard(ticket)

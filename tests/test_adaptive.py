@@ -11,21 +11,21 @@ def test_starts_low_and_reaches_the_ceiling_while_all_goes_well() -> None:
     window = Window(40)
     assert window.limit == 10
     for _ in range(200):
-        window.accepted(window.limit)
+        window.accepted(full=True)
     assert window.limit == 40
 
 
 def test_a_limit_that_was_not_reached_is_not_raised() -> None:
     window = Window(40)
     for _ in range(500):
-        window.accepted(3)
+        window.accepted(full=False)
     assert window.limit == 10
 
 
 def test_several_refusals_halve_the_limit_once() -> None:
     window = Window(40)
     for _ in range(100):
-        window.accepted(window.limit)
+        window.accepted(full=True)
     for _ in range(30):
         window.refused(started=1.0, now=2.0)
     assert window.limit == 20
@@ -46,7 +46,7 @@ def test_one_refusal_among_many_answers_is_noise() -> None:
     window = Window(40)
     for _ in range(100):
         for _ in range(24):
-            window.accepted(window.limit)
+            window.accepted(full=True)
         window.refused(started=1.0, now=1.0)
     assert window.limit == 40
     assert window.cuts == 0
@@ -55,30 +55,30 @@ def test_one_refusal_among_many_answers_is_noise() -> None:
 def test_slow_refusals_just_over_a_quota_take_the_limit_back_a_little() -> None:
     window = Window(11)
     while window.limit < 11:
-        window.accepted(window.limit)
+        window.accepted(full=True)
     for _ in range(40):
         window.refused(started=1.0, now=1.0)
         for _ in range(10):
-            window.accepted(window.limit)
+            window.accepted(full=True)
     assert window.limit in (9, 10)
 
 
 def test_after_a_cut_the_limit_rises_by_one_a_round_and_carefully_near_the_last_one() -> None:
     window = Window(40)
     while window.limit < 20:
-        window.accepted(window.limit)
+        window.accepted(full=True)
     for _ in range(9):
         window.refused(started=1.0, now=2.0)
     assert window.limit == 10
     for _ in range(10):
-        window.accepted(10)
+        window.accepted(full=True)
     assert window.limit == 11
     while window.limit < 15:
-        window.accepted(window.limit)
+        window.accepted(full=True)
     for _ in range(16 * 15 - 1):
-        window.accepted(15)
+        window.accepted(full=True)
     assert window.limit == 15
-    window.accepted(15)
+    window.accepted(full=True)
     assert window.limit == 16
 
 
@@ -116,7 +116,7 @@ def test_the_limit_stays_within_one_and_the_ceiling(
     for good, age, step in answers:
         now += step
         if good:
-            window.accepted(window.limit)
+            window.accepted(full=True)
         else:
             window.refused(now - age, now)
         assert 1 <= window.limit <= ceiling

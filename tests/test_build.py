@@ -342,3 +342,15 @@ def test_the_manifest_lists_every_file(built: Built) -> None:
     assert found.keys() - listed.keys() == {"README.md", "release.json"}
     assert all(found[path] == sha for path, sha in listed.items())
     assert json.loads((built.folder / "release.json").read_text())["rows"] == 40
+
+
+def test_pixels_staged_elsewhere_make_the_same_release(
+    built: Built, demo_root: Path, tmp_path: Path
+) -> None:
+    recipe = demo_recipe(demo_root)
+    first = build(recipe, tmp_path / "out", limit=10, staging="memory://elsewhere")
+    assert first.manifest.rows == 10
+    # The place is remembered, and so is what lies there.
+    again = build(recipe, tmp_path / "out")
+    assert not list(tmp_path.rglob("*.npy"))
+    assert digests(again.folder) == digests(built.folder)

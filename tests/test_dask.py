@@ -5,9 +5,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 from fakes import FieldSource, patches, truth
+from machines import cluster_of
 
 pytest.importorskip("distributed")
 
@@ -24,10 +22,12 @@ import numpy as np
 from test_build import demo_recipe, digests
 
 from hfaef.build import build
-from hfaef.cluster import Cluster, ClusterCrew
+from hfaef.cluster import Cluster
+from hfaef.cluster_crew import ClusterCrew
 from hfaef.demo import write_world
 from hfaef.errors import FolderError, InputError, Transient
 from hfaef.fetch import fetch
+from hfaef.place import Folder
 from hfaef.recipe import Demo
 from hfaef.release import package_versions
 from hfaef.retry import Policy
@@ -62,6 +62,19 @@ def test_faults_are_tried_again(cluster: Cluster, tmp_path: Path) -> None:
     with Store(tmp_path / "out") as store:
         crew = ClusterCrew(cluster, partial(FieldSource, share=0.2), store.pixels, policy, 8)
         fetch(wanted, crew, store, policy=policy)
+        assert not wrong(store, wanted)
+
+
+def test_reads_that_hang_in_workers_hold_up_nobody(cluster: Cluster, tmp_path: Path) -> None:
+    """More of them than there are threads."""
+    wanted = patches(400)
+    with Store(tmp_path / "out") as store:
+        source = partial(FieldSource, latency=0.02, stall_share=0.06)
+        crew = ClusterCrew(cluster, source, store.pixels, Policy(), 8)
+        began = time.monotonic()
+        fetch(wanted, crew, store)
+        assert time.monotonic() - began < 30
+        assert sum(outcome.attempts for outcome in store.outcomes().values()) > 408
         assert not wrong(store, wanted)
 
 
@@ -112,31 +125,48 @@ def test_a_cluster_makes_the_same_bytes(demo_root: Path, tmp_path: Path) -> None
     assert digests(there.folder) == digests(here.folder)
 
 
+def test_pixels_may_be_staged_at_an_address(demo_root: Path, tmp_path: Path) -> None:
+    """Three processes share a filesystem through fsspec."""
+    (tmp_path / "shared").mkdir()
+    here = build(demo_recipe(demo_root), tmp_path / "here")
+    there = build(
+        demo_recipe(demo_root),
+        tmp_path / "there",
+        scheduler="local",
+        staging=f"file://{tmp_path}/shared",
+    )
+    assert digests(there.folder) == digests(here.folder)
+    assert not list((tmp_path / "there").rglob("*.npy"))
+    [folder] = (tmp_path / "shared").iterdir()
+    assert len(list(folder.rglob("*.npy"))) == 40
+    assert len([path for path in folder.rglob("*") if path.is_file()]) == 40
+
+
+def test_a_place_that_workers_do_not_share_is_refused(cluster: Cluster, tmp_path: Path) -> None:
+    """Memory is a process's own; so is a folder where that differs from machine to machine."""
+    with (
+        Store(tmp_path / "out", "memory://own") as store,
+        pytest.raises(FolderError, match=r"the worker tcp://.* does not see memory://own/out-"),
+    ):
+        cluster.require(package_versions, store.pixels.place)
+
+
+def test_a_place_where_workers_may_not_write_is_refused(cluster: Cluster, tmp_path: Path) -> None:
+    class Mine(Folder):
+        def put(self, name: str, content: bytes) -> None:
+            if os.getpid() != me:
+                raise PermissionError(13, "Permission denied", name)
+            super().put(name, content)
+
+    me = os.getpid()
+    with pytest.raises(FolderError, match=r"Permission denied.*--staging"):
+        cluster.require(package_versions, Mine(tmp_path))
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_scheduler_and_workers_of_others_may_be_used(demo_root: Path, tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    address = f"tcp://127.0.0.1:{port}"
-    commands = [
-        ["scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"],
-        ["worker", address, "--nthreads", "2", "--no-dashboard", "--no-nanny"],
-    ]
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-m", "distributed.cli.dask_" + command[0], *command[1:]],
-            cwd=tmp_path,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        for command in commands
-    ]
-    try:
-        time.sleep(4)
+    with cluster_of(tmp_path) as address:
         built = build(demo_recipe(demo_root), tmp_path / "out", limit=10, scheduler=address)
-    finally:
-        for process in reversed(started):
-            process.terminate()
-            process.wait(10)
     assert built.manifest.rows == 10
 
 
@@ -149,9 +179,9 @@ def test_workers_with_other_packages_are_refused(cluster: Cluster, tmp_path: Pat
     def other() -> dict[str, str]:
         return {"numpy": str(os.getpid())}
 
-    cluster.require(package_versions, tmp_path)
+    cluster.require(package_versions, Folder(tmp_path))
     with pytest.raises(InputError, match="install the same versions"):
-        cluster.require(other, tmp_path)
+        cluster.require(other, Folder(tmp_path))
 
 
 def test_a_function_over_many_rows_keeps_their_order(cluster: Cluster) -> None:

@@ -200,6 +200,84 @@ def test_a_patch_that_always_hangs_is_missing(store: Store, simulate: Simulate) 
     assert len(store.outcomes()) == 100
 
 
+def test_a_stall_is_recognised_soon_after_what_others_take(
+    store: Store, simulate: Simulate
+) -> None:
+    stalls = {f"P{number:06d}" for number in range(40, 600, 20)}
+    crew = simulate(hangs=lambda patch, tries: tries == 1 and patch.id in stalls)
+    started = crew.clock.now
+    run(patches(600), crew, store)
+    outcomes = store.outcomes()
+    assert {patch for (_, patch), outcome in outcomes.items() if outcome.attempts == 2} == stalls
+    assert all(outcome.seconds < 2 for outcome in outcomes.values())
+    assert crew.clock.now - started < 1.6 * 600 * 0.3 / 40 + 2
+
+
+def test_patches_that_are_merely_slow_are_hardly_ever_asked_for_twice(
+    store: Store, simulate: Simulate
+) -> None:
+    """One in thirty takes a hundred times as long as the others, as some of Earth Engine's do."""
+    crew = simulate(slow=lambda patch, _: 30.0 if int(patch.id[1:]) % 30 == 29 else 0.0)
+    run(patches(3000), crew, store)
+    assert all(outcome.fetched for outcome in store.outcomes().values())
+    assert sum(crew.tries.values()) < 1.02 * 3000
+
+
+def test_under_load_reads_of_all_lengths_are_awaited(store: Store, simulate: Simulate) -> None:
+    random = np.random.default_rng(1)
+    crew = simulate(slow=lambda *_: random.lognormal(1.0, 1.0))
+    run(patches(3000), crew, store)
+    assert all(outcome.fetched for outcome in store.outcomes().values())
+    assert sum(crew.tries.values()) < 1.02 * 3000
+
+
+def test_the_first_answer_of_two_counts(store: Store, simulate: Simulate) -> None:
+    """The read that was doubted brings its patch, long before the one that took its place."""
+    crew = simulate(
+        slow=lambda patch, tries: 100.0 * tries if patch.id == "P000050" else 0.0,
+        fault=lambda patch, tries, _: (
+            KeyError("gone") if patch.id == "P000050" and tries == 3 else None
+        ),
+    )
+    run(patches(3000), crew, store)
+    outcome = store.outcomes()[2018, "P000050"]
+    assert outcome.fetched
+    assert outcome.attempts == 4
+    assert crew.clock.now < 1000 + 110
+
+
+def test_a_failure_of_the_later_read_waits_for_the_earlier(
+    store: Store, simulate: Simulate
+) -> None:
+    crew = simulate(
+        slow=lambda patch, tries: 60.0 if patch.id == "P000050" and tries == 1 else 0.0,
+        fault=lambda patch, tries, _: (
+            KeyError("gone") if patch.id == "P000050" and tries > 1 else None
+        ),
+    )
+    run(patches(3000), crew, store)
+    assert store.outcomes()[2018, "P000050"].fetched
+
+
+def test_another_try_follows_when_the_later_read_fails(store: Store, simulate: Simulate) -> None:
+    crew = simulate(
+        hangs=lambda patch, tries: patch.id == "P000050" and tries == 1,
+        fault=lambda patch, tries, _: (
+            Transient("503") if patch.id == "P000050" and tries == 2 else None
+        ),
+    )
+    run(patches(300), crew, store)
+    assert store.outcomes()[2018, "P000050"].attempts == 3
+    assert crew.clock.now < 1000 + 30
+
+
+def test_doubtful_reads_are_bounded_too(store: Store, simulate: Simulate) -> None:
+    crew = simulate(size=10, hangs=lambda patch, _: int(patch.id[1:]) % 2 == 1)
+    with pytest.raises(SourceError):
+        run(patches(3000), crew, store)
+    assert crew.peak <= 20
+
+
 def test_a_source_that_hangs_for_ever_ends_the_run_and_keeps_what_is_staged(
     store: Store, simulate: Simulate
 ) -> None:

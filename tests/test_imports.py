@@ -14,23 +14,13 @@ import hfaef
 PACKAGE = Path(hfaef.__file__).parent
 
 LAYERS = [
-    {
-        "errors",
-        "quantize",
-        "sheet",
-        "grid",
-        "workers",
-        "progress",
-        "limit",
-        "adaptive",
-        "retry",
-        "marks",
-    },
-    {"outage"},
+    {"errors", "quantize", "sheet", "grid", "workers", "progress"},
+    {"limit", "adaptive", "retry", "marks"},
+    {"outage", "pace", "place"},
     {"recipe", "preview", "pooling", "probe", "leakage", "codec", "samples"},
     {"catalog", "sources"},
     {"store"},
-    {"read", "crew", "cluster", "fetch"},
+    {"read", "crew", "cluster", "cluster_crew", "effort", "fetch"},
     {"demo"},
     {"release"},
     {"webdataset", "layout", "shard"},

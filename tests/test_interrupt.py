@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from machines import cluster_of
 from test_build import digests
 
 pytestmark = pytest.mark.slow
@@ -46,7 +47,19 @@ def world(demo_root: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("where", [(), ("--scheduler", "local")])
+@pytest.fixture(params=["threads", "local", "tcp"])
+def where(request: pytest.FixtureRequest, world: Path) -> Iterator[tuple[str, ...]]:
+    """Options that say where reads run."""
+    match request.param:
+        case "threads":
+            yield ()
+        case "local":
+            yield ("--scheduler", "local")
+        case _:
+            with cluster_of(world) as address:
+                yield ("--scheduler", address)
+
+
 def test_ctrl_c_ends_within_two_seconds_and_says_how_to_go_on(
     world: Path, where: tuple[str, ...]
 ) -> None:
@@ -63,9 +76,9 @@ def test_ctrl_c_ends_within_two_seconds_and_says_how_to_go_on(
     assert not psutil.wait_procs(workers, timeout=10)[1]
     staged = len(list((world / "out").rglob("*.npy")))
     assert staged >= 5
-    again = start(world, world / "out")
+    again = start(world, world / "out", *(where if "tcp" in " ".join(where) else ()))
     _, words = again.communicate(timeout=60)
-    assert again.returncode == 0
+    assert again.returncode == 0, words
     # At most what was under way is read again.
     assert f"fetch: {40 - staged} of {40 - staged}" in words or f"of {40 - staged + 1}" in words
 

@@ -4,9 +4,13 @@ import itertools
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+import pyarrow as pa
 import pytest
+import rasterio
+from conftest import World as Tiles
 from fakes import patches
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +19,8 @@ from test_build import demo_recipe
 from hfaef.build import build
 from hfaef.catalog import Patch, open_catalog
 from hfaef.crew import ThreadCrew
+from hfaef.demo import tiles
+from hfaef.demo.bigtiff import write_chunks
 from hfaef.fetch import fetch
 from hfaef.grid import WGS84, Grid, project, utm_crs
 from hfaef.plan import (
@@ -28,11 +34,12 @@ from hfaef.plan import (
 from hfaef.read import read_patch
 from hfaef.recipe import Cog, EarthEngine
 from hfaef.retry import Policy
-from hfaef.sources import open_source
+from hfaef.sources import Expectant, open_source
 from hfaef.sources.blocks import Block, Tile, block_of, blocks_of
 from hfaef.store import Store
 from servers.earthengine import Service, World, tiles_around
 from servers.earthengine.client import TOKEN, isolate, source_of
+from servers.files import FileServer
 
 ENGINE = EarthEngine(kind="earthengine")
 PUBLISHED = Cog(kind="cog", root="https://data.example/aef")
@@ -161,13 +168,9 @@ def test_a_plan_for_coarser_pixels_is_what_is_then_counted(
     catalog = open_catalog(recipe)
     assert {patch.grid.overview() for patch in catalog.patches} == {round(np.log2(metres / 10))}
     cost = make_plan(recipe, catalog).costs[0]
-    with closing(open_source(recipe.source)) as source, Store(tmp_path / "out") as store:
-        crew = ThreadCrew(partial(read_patch, source, store.pixels, Policy()), 2)
-        fetch(catalog.patches, crew, store)
-        outcomes = store.outcomes().values()
-    assert all(outcome.fetched for outcome in outcomes)
-    assert cost.requests == pytest.approx(sum(o.requests for o in outcomes), rel=0.1)
-    assert cost.bytes == pytest.approx(sum(o.bytes for o in outcomes), rel=0.1)
+    requests, received = counted(recipe.source, list(catalog.patches), tmp_path)
+    assert cost.requests == pytest.approx(requests, rel=0.1)
+    assert cost.bytes == pytest.approx(received, rel=0.1)
 
 
 def test_published_overviews_cost_fewer_blocks_and_the_small_ones_less_of_one() -> None:
@@ -186,23 +189,101 @@ def test_published_overviews_cost_fewer_blocks_and_the_small_ones_less_of_one() 
     assert cost(160) == (4, 33_000_000)
 
 
+@pytest.mark.parametrize(
+    ("reader", "sides"), [("pixels", [64] * 58 + [640, 700]), ("xee", [64] * 12 + [128])]
+)
 def test_the_plan_for_earth_engine_is_what_its_service_then_counts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    reader: Literal["pixels", "xee"],
+    sides: list[int],
 ) -> None:
+    """Two patches are too big for one request."""
     isolate(monkeypatch, tmp_path)
     monkeypatch.setenv("HFAEF_EE_TOKEN", TOKEN)
-    grid = Grid("EPSG:32632", (9.97, 0, 512_345.6, 0, -9.98, 5_549_210.9), 64, 64)
-    wanted = [Patch(f"P{number}", grid, "Land", {}, 2018) for number in range(60)]
-    plan = earth_engine_cost(wanted, ENGINE)
+    grids = [
+        Grid("EPSG:32632", (9.97, 0, 512_345.6, 0, -9.98, 5_549_210.9), side, side)
+        for side in sides
+    ]
+    wanted = [Patch(f"P{number}", grid, "Land", {}, 2018) for number, grid in enumerate(grids)]
+    plan = earth_engine_cost(wanted, ENGINE.model_copy(update={"reader": reader}))
     with (
-        Service(World(tiles_around([grid], (2018,)))) as service,
-        source_of(service) as source,
+        Service(World(tiles_around(grids, (2018,)))) as service,
+        source_of(service, reader=reader) as source,
         Store(tmp_path / "out") as store,
     ):
         crew = ThreadCrew(partial(read_patch, source, store.pixels, Policy()), 8)
         fetch(wanted, crew, store)
         outcomes = store.outcomes().values()
         counted = sum(service.conduct.tally.requests.values())
+    assert all(outcome.fetched for outcome in outcomes)
     assert plan.requests == pytest.approx(counted, rel=0.1)
     assert plan.requests - 4 == sum(outcome.requests for outcome in outcomes)
     assert plan.bytes == pytest.approx(sum(outcome.bytes for outcome in outcomes), rel=0.1)
+
+
+@pytest.mark.parametrize("served", [False, True])
+def test_the_plan_of_eurosat_is_what_is_then_counted(
+    eurosat_world: Tiles, eurosat_grids: dict[str, Grid], tmp_path: Path, served: bool
+) -> None:
+    """Real places: one patch a tile, some across tiles, some in another zone's numbers."""
+    wanted = in_units([Patch(name, grid, "Land", {}, 2018) for name, grid in eurosat_grids.items()])
+    with FileServer(eurosat_world.root) as server:
+        section = Cog(kind="cog", root=server.url if served else str(eurosat_world.root))
+        cost = cog_cost(wanted, section)
+        requests, received = counted(section, wanted, tmp_path)
+    assert cost.requests == pytest.approx(requests, rel=0.1)
+    if not served:  # the world is sparse, which nobody knows of served files
+        assert cost.bytes == pytest.approx(received, rel=0.1)
+
+
+@pytest.mark.slow
+def test_the_plan_for_served_files_is_what_is_then_counted_on_real_codes(
+    shared: Path, tmp_path: Path
+) -> None:
+    """A row of four whole blocks, as compressed as the published ones."""
+    tile = tiles.Tile(32, True, 0, 64)
+    with rasterio.open(shared / "aef/wisconsin_2024_utm16n_16band_10km.tif") as file:
+        codes = file.read()
+    rows, columns = (1024 - side for side in codes.shape[1:])
+    codes = np.pad(codes, ((0, 0), (0, rows), (0, columns)), mode="reflect")
+    codec = pa.Codec("zstd", compression_level=22)
+    chunks = [codec.compress(band.tobytes(), asbytes=True) for band in codes]
+    path = tmp_path / "aef/2018" / tile.zone_name / tile.name
+    path.parent.mkdir(parents=True)
+    write_chunks(
+        path,
+        [{(band, 3, column): chunks[band % 16] for band in range(64) for column in range(4)}],
+        epsg=32632,
+        transform=tile.grid.transform,
+        side=tiles.TILE,
+        order="bands",
+    )
+    tiles.write_index(tmp_path / "aef", [(2018, tile)])
+    places = [(column, step) for column in range(4) for step in range(5)]
+    grids = [
+        Grid("EPSG:32632", (10, 0, tile.west + 10_240 * c + 1_900 * s, 0, -10, north), 64, 64)
+        for c, s in places
+        for north in (tile.south + 10_240 * 3.5 + 300 * s,)
+    ]
+    wanted = [Patch(f"P{number}", grid, "Land", {}, 2018) for number, grid in enumerate(grids)]
+    with FileServer(tmp_path / "aef") as server:
+        section = Cog(kind="cog", root=server.url)
+        cost = cog_cost(wanted, section)
+        requests, received = counted(section, wanted, tmp_path)
+        sent = server.sent
+    assert cost.requests == pytest.approx(requests, rel=0.1)
+    assert cost.bytes == pytest.approx(received, rel=0.1)
+    assert cost.bytes == pytest.approx(sent, rel=0.1)
+
+
+def counted(section: Cog, wanted: list[Patch], folder: Path) -> tuple[int, int]:
+    """Requests and bytes of a real run, as its ledger has them; every patch is fetched."""
+    with closing(open_source(section)) as source, Store(folder / "out") as store:
+        if isinstance(source, Expectant):
+            source.expect([(patch.grid, patch.year) for patch in wanted])
+        crew = ThreadCrew(partial(read_patch, source, store.pixels, Policy()), 8)
+        fetch(wanted, crew, store)
+        outcomes = store.outcomes().values()
+    assert all(outcome.fetched for outcome in outcomes)
+    return sum(o.requests for o in outcomes), sum(o.bytes for o in outcomes)

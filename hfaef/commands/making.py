@@ -30,6 +30,14 @@ def build(
             help="Read and encode on a Dask cluster: `tcp://HOST:PORT`, or `local`.",
         ),
     ] = None,
+    staging: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PLACE",
+            help="Where pixels lie between fetching and packing: a path or URL (`s3://...`, "
+            "`gs://...`) that all workers see; `DIR/.staging` by default.",
+        ),
+    ] = None,
     allow_missing: Annotated[
         bool,
         typer.Option("--allow-missing", help="Release without the patches that cannot be had."),
@@ -59,6 +67,7 @@ def build(
         limit=limit,
         threads=workers,
         scheduler=scheduler,
+        staging=staging,
         allow_missing=allow_missing,
         layout=read_previous(previous) if previous else None,
     )

@@ -16,7 +16,7 @@ from hfaef.sources import Pixels
 from hfaef.sources.earthengine.answer import codes_of
 from hfaef.sources.earthengine.expression import DIMENSION, VARIABLE, band_images, codes_image
 from hfaef.sources.earthengine.failures import sort_failure
-from hfaef.sources.earthengine.request import fits, pixel_grid, utm_zone
+from hfaef.sources.earthengine.request import BYTES_A_CODE, fits, pixel_grid, utm_zone
 from hfaef.sources.earthengine.session import READ_TIMEOUT, Session, connect
 
 SMALLEST = 16
@@ -75,7 +75,7 @@ class EarthEngine:
             origins=(self._origin(year),),
             resampled=utm_zone(grid.crs) is None or not grid.on_lattice(),
             requests=2 * parts if self._section.reader == "xee" else parts,
-            received=codes.nbytes,
+            received=codes.nbytes * BYTES_A_CODE[self._section.reader],
         )
 
     def close(self) -> None:

@@ -19,7 +19,7 @@ MASK_BYTES = 1
 
 Reader = Literal["pixels", "xee"]
 
-_BYTES_A_CODE: dict[Reader, int] = {
+BYTES_A_CODE: dict[Reader, int] = {
     "pixels": 1,
     # Xee unmasks with a 32-bit number, so the codes travel as 32-bit ones.
     "xee": 4,
@@ -30,7 +30,7 @@ _UTM = re.compile(r"EPSG:32([67])(0[1-9]|[1-5][0-9]|60)")
 
 def max_pixels(reader: Reader) -> int:
     """Pixels of 64 codes that one request may hold."""
-    return MAX_BYTES // (BANDS * (_BYTES_A_CODE[reader] + MASK_BYTES))
+    return MAX_BYTES // (BANDS * (BYTES_A_CODE[reader] + MASK_BYTES))
 
 
 def fits(grid: Grid, reader: Reader) -> bool:
