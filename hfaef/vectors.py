@@ -249,6 +249,8 @@ def _read_table(path: Path) -> pa.Table:
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise InputError(f"{path} is neither .parquet nor .csv", "write the vectors as one of them")
+    if not path.is_file():
+        raise InputError(f"there is no file {path}", "give a Parquet or CSV file")
     try:
         return reader(path)
     except (OSError, pa.ArrowException) as error:
