@@ -76,7 +76,7 @@ def test_a_fault_is_one_kind_of_error_after_one_request(
 ) -> None:
     fault, kind, words = TABLE[name]
     # A busy machine may need a second for an answer that comes.
-    with source_of(service, timeout=3 if name == "stalled" else 30, reader=reader) as source:
+    with source_of(service, timeout=1 if name == "stalled" else 30, reader=reader) as source:
         service.conduct.tally.requests.clear()
         service.conduct.plan([fault])
         with pytest.raises(kind, match=words) as caught:
