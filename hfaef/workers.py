@@ -42,9 +42,9 @@ def one_thread_each() -> AbstractContextManager[Any]:
 
 
 def ordered_map(
-    function: Callable[[Item], Result], items: Iterable[Item], threads: int
+    function: Callable[[Item], Result], items: Iterable[Item], threads: int, ahead: int = AHEAD
 ) -> Iterator[Result]:
-    """Results in the order of the items; only a few are ahead of the one that is taken.
+    """Results in the order of the items; `ahead` a thread are ahead of the one that is taken.
 
     An error of the function is raised where its result would come; the rest is dropped.
     """
@@ -54,7 +54,7 @@ def ordered_map(
         try:
             for item in items:
                 pending.append(pool.submit(function, item))
-                if len(pending) > AHEAD * threads:
+                if len(pending) > ahead * threads:
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()
