@@ -24,20 +24,20 @@ def encode_raw(stored: npt.NDArray[np.uint8]) -> bytes:
 
 
 def decode_raw(content: bytes, height: int, width: int) -> npt.NDArray[np.uint8]:
-    """Stored values, uint8 (64, height, width), of raw bytes; an array of its own.
+    """Stored values, uint8 (64, height, width), of raw bytes: where they lie, so only to be read.
 
     Raises:
         ValueError: if there are more or fewer bytes than pixels.
     """
     if len(content) != BANDS * height * width:
         raise ValueError(f"{len(content):,} bytes are not {BANDS} x {height} x {width} pixels")
-    return np.frombuffer(content, np.uint8).reshape(BANDS, height, width).copy()
+    return np.frombuffer(content, np.uint8).reshape(BANDS, height, width)
 
 
 def decode(
     value: bytes | dict[str, bytes], shape: tuple[int, int] | None = None
 ) -> npt.NDArray[np.uint8]:
-    """Stored values, uint8 (64, H, W), of a cell of the column `embedding`.
+    """Stored values, uint8 (64, H, W), of a cell of the column `embedding`; only to be read.
 
     Args:
         value: a sheet in the form of `datasets.Image`, or raw bytes.

@@ -194,6 +194,21 @@ def _only_shape(dataset: Any) -> tuple[int, int] | None:
     return (heights[0], widths[0]) if len(heights) == len(widths) == 1 else None
 
 
+def _own(arrays: list[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+    """The same arrays, which can be written to.
+
+    Arrays of one shape become parts of one: memory of their own size is asked for and given back
+    with each, which takes longer than all the rest.
+    """
+    import numpy as np
+
+    if len(arrays) == 1 and arrays[0].flags.writeable:
+        return arrays
+    if len({array.shape for array in arrays}) == 1:
+        return list(np.stack(arrays))
+    return [array.copy() for array in arrays]
+
+
 @dataclass(frozen=True)
 class _Decoder:
     """What makes arrays of the cells of a release; it can be sent to other processes."""
@@ -214,7 +229,7 @@ class _Decoder:
             if set(_SHAPE) <= batch.keys():
                 shapes = list(zip(batch["height"], batch["width"], strict=True))
             pairs = [self._arrays(*cell) for cell in zip(batch["embedding"], shapes, strict=True)]
-            batch["embedding"] = [array for array, _ in pairs]
+            batch["embedding"] = _own([array for array, _ in pairs])
             if self.view.mask:
                 batch["mask"] = [mask for _, mask in pairs]
         if self.view.columns is None:

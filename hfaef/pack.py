@@ -19,6 +19,7 @@ from hfaef.catalog import Catalog, Patch, label_number
 from hfaef.codec import encode_raw
 from hfaef.errors import CatalogError
 from hfaef.layout import Layout, arrange
+from hfaef.marks import mark_jpeg, mark_png
 from hfaef.preview import Basis, fit_basis, render
 from hfaef.progress import Advance
 from hfaef.quantize import BANDS, Pooled, pool, signed_squares, to_stored, valid_mask
@@ -199,7 +200,7 @@ def encode_row(
 ) -> Row:
     """The rows of a patch with these codes, int8 (64, H, W)."""
     # Once for both, as it is the dearest step after the sheet.
-    squares = signed_squares(codes).astype(np.float64)
+    squares = signed_squares(codes)
     pooled = pool(codes, squares)
     try:
         bounds, ring = patch.grid.bounds(), patch.grid.ring()
@@ -219,8 +220,8 @@ def encode_row(
     data = {
         "embedding": encode_raw(stored)
         if form is not None and form.codec == "raw"
-        else {"bytes": sheet.encode(stored), "path": f"{patch.id}.png"},
-        "preview": {"bytes": render(codes, basis, squares), "path": f"{patch.id}.jpg"},
+        else {"bytes": mark_png(sheet.encode(stored)), "path": f"{patch.id}.png"},
+        "preview": {"bytes": mark_jpeg(render(codes, basis, squares)), "path": f"{patch.id}.jpg"},
         "crs": patch.grid.crs,
         "transform": patch.grid.transform,
         "bounds": bounds,
@@ -310,7 +311,7 @@ def _sample_basis(patches: Sequence[Patch], store: Store, spread: Spread) -> Bas
 
 
 def _vectors(pooled: Pooled) -> dict[str, Any]:
-    return {"mean": pooled.mean, "stats": pooled.stats}
+    return {"mean": pooled.mean, "std": pooled.std, "min": pooled.low, "max": pooled.high}
 
 
 def _polygon(ring: Sequence[tuple[float, float]]) -> bytes:

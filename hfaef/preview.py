@@ -20,8 +20,9 @@ MAX_SIDE = 128
 _GREY = 128
 """Where there is no data."""
 
-_STEPS = 4096
-"""The basis is rounded to this fraction, so that previews do not depend on the machine."""
+_STEPS = 512
+"""The basis is rounded to this fraction, so that previews do not depend on the machine: projections
+of vectors up to twice as long as AEF's are whole numbers below 2**24, exact in float32."""
 
 _STRETCH = (2, 98)
 """Percentiles that become the darkest and the brightest value."""
@@ -32,7 +33,7 @@ class Basis:
     """Three directions in the space of embeddings, and the range to show of each."""
 
     components: tuple[tuple[int, ...], ...]
-    """3 x 64 whole numbers: unit vectors times 4096."""
+    """3 x 64 whole numbers: unit vectors times 512."""
     low: tuple[float, ...]
     """Projection shown as 0, for each component."""
     high: tuple[float, ...]
@@ -63,7 +64,7 @@ def fit_basis(squares: npt.NDArray[np.float64]) -> Basis:
 
 
 def render(
-    codes: npt.NDArray[np.int8], basis: Basis, squares: npt.NDArray[np.float64] | None = None
+    codes: npt.NDArray[np.int8], basis: Basis, squares: npt.NDArray[np.int16] | None = None
 ) -> bytes:
     """JPEG of codes (64, H, W).
 
@@ -75,13 +76,14 @@ def render(
     step = -(-max(codes.shape[1:]) // MAX_SIDE)
     codes = codes[:, ::step, ::step]
     shown = signed_squares(codes) if squares is None else squares[:, ::step, ::step]
-    # Whole numbers, so the sum is exact in any order.
-    projected = np.array(basis.components, np.float64) @ shown.reshape(BANDS, -1)
-    projected /= _STEPS * SCALE**2
-    low, high = (np.array(edge)[:, None] for edge in (basis.low, basis.high))
+    components = np.array(basis.components, np.float32)
+    projected = components @ shown.reshape(BANDS, -1).astype(np.float32) / (_STEPS * SCALE**2)
+    low, high = (np.array(edge, np.float32)[:, None] for edge in (basis.low, basis.high))
     colours = np.rint(np.clip((projected - low) / (high - low), 0, 1) * 255).astype(np.uint8)
     picture = colours.T.reshape(*codes.shape[1:], 3)
-    picture[~valid_mask(codes)] = _GREY
+    valid = valid_mask(codes)
+    if not valid.all():
+        picture[~valid] = _GREY
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "JPEG", quality=90, subsampling=0)
     return buffer.getvalue()

@@ -9,14 +9,14 @@ from __future__ import annotations
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from hfaef.workers import core_count, ordered_map
+from hfaef.workers import core_count, one_thread_each, ordered_map
 
 NEIGHBOURS = (1, 3, 5, 7, 9)
 """Numbers of neighbours that are tried; 5 is the published one."""
@@ -136,16 +136,6 @@ def _unit(vectors: Vectors) -> npt.NDArray[np.float64]:
     scaled = vectors.astype(np.float64)
     length = np.sqrt(np.einsum("vd,vd->v", scaled, scaled))[:, None]
     return np.divide(scaled, np.where(length == 0, 1, length), out=scaled)
-
-
-def one_thread_each() -> AbstractContextManager[Any]:
-    """While it lasts, linear algebra leaves the cores to our own threads."""
-    try:
-        from threadpoolctl import threadpool_limits
-    except ModuleNotFoundError:
-        return nullcontext()
-    limits: AbstractContextManager[Any] = threadpool_limits(1)
-    return limits
 
 
 def vote(labels: Labels, classes: int) -> Labels:

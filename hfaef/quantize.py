@@ -106,15 +106,23 @@ def signed_squares(codes: npt.NDArray[np.int8]) -> npt.NDArray[np.int16]:
 class Pooled:
     """One vector for a patch, over its valid pixels, of dequantized values."""
 
+    low: npt.NDArray[np.float32]
+    """Minima, shape (64,), as are the others."""
+    high: npt.NDArray[np.float32]
+    """Maxima."""
     mean: npt.NDArray[np.float32]
-    """Shape (64,)."""
-    stats: npt.NDArray[np.float32]
-    """Shape (256,): 64 minima, then maxima, means and population standard deviations."""
+    std: npt.NDArray[np.float32]
+    """Population standard deviations."""
     valid_fraction: float
     """Valid pixels by all pixels, 0 to 1."""
 
+    @property
+    def stats(self) -> npt.NDArray[np.float32]:
+        """Shape (256,): minima, then maxima, means and standard deviations."""
+        return np.concatenate([self.low, self.high, self.mean, self.std])
 
-def pool(codes: npt.NDArray[np.int8], squares: npt.NDArray[np.float64] | None = None) -> Pooled:
+
+def pool(codes: npt.NDArray[np.int8], squares: npt.NDArray[np.int16] | None = None) -> Pooled:
     """Pooled vectors of codes (64, H, W).
 
     Args:
@@ -131,18 +139,19 @@ def pool(codes: npt.NDArray[np.int8], squares: npt.NDArray[np.float64] | None = 
     flat = codes.reshape(BANDS, -1)
     # Pixels without data add nothing to sums of squares.
     summed = (signed_squares(codes) if squares is None else squares).reshape(BANDS, -1)
-    summed = summed.astype(np.float64, copy=False)
-    total = summed.sum(axis=1)
+    summed = summed.astype(np.float64)
+    # Whole numbers below 2**53: a product with ones is their exact sum, in half of sum's time.
+    total = summed @ np.ones(valid.size)
     total_of_squares = np.vecdot(summed, summed)
     if count < valid.size:
         flat = flat[:, valid.ravel()]
     mean = total / count
     variance = np.maximum(total_of_squares * count - total**2, 0) / count**2
     low, high = (_FLOAT_OF_CODE[edge.astype(np.int16) + 128] for edge in (flat.min(1), flat.max(1)))
-    mean32 = (mean / SCALE**2).astype(np.float32)
-    deviation = (np.sqrt(variance) / SCALE**2).astype(np.float32)
     return Pooled(
-        mean=mean32,
-        stats=np.concatenate([low, high, mean32, deviation]),
+        low=low,
+        high=high,
+        mean=(mean / SCALE**2).astype(np.float32),
+        std=(np.sqrt(variance) / SCALE**2).astype(np.float32),
         valid_fraction=count / valid.size,
     )

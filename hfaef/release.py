@@ -34,6 +34,9 @@ MISSING = "missing.parquet"
 PICTURES = ("embedding", "preview")
 """Columns that are compressed already."""
 
+VECTORS = ("mean", "std", "min", "max")
+"""Columns of pooled vectors, one number a band."""
+
 ROW_GROUPS = "hfaef.row_groups"
 """Key in a table of pooled vectors: rows by row group by shard of the data of its cell."""
 
@@ -342,8 +345,7 @@ def features(
     if kind == "pooled":
         # By how seldom they change: storage that finds the head of a file finds the rest.
         vectors: dict[str, Any] = {
-            "stats": List(Value("float32"), length=4 * BANDS),
-            "mean": List(Value("float32"), length=BANDS),
+            **{name: List(Value("float32"), length=BANDS) for name in VECTORS},
             "valid_fraction": Value("float32"),
             "id": Value("string"),
             "year": Value("int32"),
@@ -356,7 +358,6 @@ def features(
     return Features(
         {
             "embedding": Value("binary") if raw else Image(),
-            "preview": Image(),
             "id": Value("string"),
             "label": label,
             "year": Value("int32"),
@@ -369,6 +370,8 @@ def features(
             "valid_fraction": Value("float32"),
             "resampled": Value("bool"),
             "source": List(Value("string")),
+            # Last, so that small columns, which change, lie between two of `marks`.
+            "preview": Image(),
         }
     )
 
@@ -399,6 +402,6 @@ def shown_first(columns: datasets.Features) -> datasets.Features:
     from datasets import Features
 
     first = [name for name in ("preview", "id", "label") if name in columns]
-    last = [name for name in ("mean", "stats", "embedding") if name in columns]
+    last = [name for name in (*VECTORS, "embedding") if name in columns]
     rest = [name for name in columns if name not in (*first, *last)]
     return Features({name: columns[name] for name in (*first, *rest, *last)})

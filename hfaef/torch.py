@@ -7,10 +7,13 @@ memory; here the arrays of `hfaef.load` are handed over as they are. Needs torch
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.utils.data import Dataset, IterableDataset
+from torch.utils.data import Dataset, IterableDataset, get_worker_info
+
+from hfaef.workers import core_count
 
 if TYPE_CHECKING:
     import datasets
@@ -38,7 +41,17 @@ class Patches(Dataset[Sample]):  # type: ignore[misc]  # torch is not followed
 
     def __getitems__(self, numbers: Sequence[int]) -> list[Sample]:
         """A batch, read at once; loaders of torch ask for it."""
-        batch = self.rows[list(numbers)]
+        threads = min(_threads(), len(numbers))
+        if threads < 2:
+            return self._read(list(numbers))
+        # Decoding releases Python's lock, and with few workers there are cores left.
+        parts = [list(numbers[first::threads]) for first in range(threads)]
+        with ThreadPoolExecutor(threads) as pool:
+            read = list(pool.map(self._read, parts))
+        return [read[place % threads][place // threads] for place in range(len(numbers))]
+
+    def _read(self, numbers: list[int]) -> list[Sample]:
+        batch = self.rows[numbers]
         names = list(batch)
         return [
             to_tensors(dict(zip(names, cells, strict=True)))
@@ -59,6 +72,12 @@ class PatchStream(IterableDataset[Sample]):  # type: ignore[misc]  # torch is no
 
     def __iter__(self) -> Iterator[Sample]:
         return map(to_tensors, self.rows)
+
+
+def _threads() -> int:
+    """Cores for each worker of the loader that asks."""
+    worker = get_worker_info()
+    return max(1, core_count() // (worker.num_workers if worker else 1))
 
 
 def to_tensors(row: dict[str, Any]) -> Sample:

@@ -18,15 +18,20 @@ import pyarrow.parquet as pq
 
 from hfaef import rows
 from hfaef.errors import InputError, ReleaseError
-from hfaef.pooling import BLOCK, DIMENSIONS, POOLINGS, On, pool_stored
-from hfaef.probe import one_thread_each
+from hfaef.pooling import DIMENSIONS, PAIRED, POOLINGS, On, Work, join, pool, take_sample
 from hfaef.progress import Advance
-from hfaef.quantize import BANDS
+from hfaef.quantize import Array
 from hfaef.release import Manifest
 from hfaef.workers import core_count, ordered_map
 
-_BATCH = 16
+_BATCH = 32
 """Rows that one thread pools in one go."""
+
+_AHEAD = 2
+"""Batches a thread that are read before their turn; they are large."""
+
+_DECODED = 2 << 20
+"""Bytes of decoded patches above which a thread pools them before it decodes more."""
 
 _BLOCK = 1024
 """Rows of a file of vectors that are in memory at a time."""
@@ -72,21 +77,20 @@ class FileVectors:
     dimensions: int
 
     def take(self, rows: Int64) -> Float32:
-        """As of `Vectors.take`; reads the file once."""
+        """As of `Vectors.take`; reads the parts of the file that hold one of them, once."""
         taken = np.empty((len(rows), self.dimensions), np.float32)
         order = np.argsort(rows, kind="stable")
         placed = rows[order]
+        size = self.dimensions * taken.itemsize
         with self.path.open("rb") as file:
-            first = 0
-            while (block := self._read(file)).size:
-                start, stop = np.searchsorted(placed, (first, first + len(block)))
-                taken[order[start:stop]] = block[placed[start:stop] - first]
-                first += len(block)
+            for first in np.unique(placed // _BLOCK).tolist():
+                file.seek(first * _BLOCK * size)
+                block = np.frombuffer(file.read(_BLOCK * size), np.float32)
+                start, stop = np.searchsorted(placed, (first * _BLOCK, (first + 1) * _BLOCK))
+                part = slice(start, stop)
+                vectors = block.reshape(-1, self.dimensions)
+                taken[order[part]] = vectors[placed[part] - first * _BLOCK]
         return taken
-
-    def _read(self, file: Any) -> Float32:
-        values = np.frombuffer(file.read(_BLOCK * self.dimensions * 4), np.float32)
-        return values.reshape(-1, self.dimensions)
 
 
 @dataclass(frozen=True)
@@ -160,33 +164,31 @@ def pool_release(
         ReleaseError: naming the patch whose sheet cannot be decoded.
     """
     own = local()
+    paired = not PAIRED.isdisjoint(names)
 
     def pool_batch(batch: list[dict[str, Any]]) -> dict[str, Float32]:
-        found: dict[str, list[Float32]] = {name: [] for name in names}
         if not hasattr(own, "work"):
-            own.work = np.empty((BANDS, BLOCK))
-        for row in batch:
-            stored = rows.stored_of(row)
-            try:
-                pooled = pool_stored(stored, names, on, own.work)
-            except ValueError as error:
-                raise ReleaseError(
-                    f"patch {row['id']}: {error}", f"hfaef check {folder}"
-                ) from error
-            for name, vector in pooled.items():
-                found[name].append(vector)
-        return {name: np.stack(vectors) for name, vectors in found.items()}
+            own.work = Work()
+        samples = []
+        for some in _decoded(batch):
+            for identity, stored in some:
+                try:
+                    samples.append(take_sample(stored, on, own.work, paired=paired))
+                except ValueError as error:
+                    raise ReleaseError(
+                        f"patch {identity}: {error}", f"hfaef check {folder}"
+                    ) from error
+        return pool(join(samples), names)
 
     vectors = {name: FileVectors(scratch / name, DIMENSIONS[name]) for name in names}
     files = {name: one.path.open("wb") for name, one in vectors.items()}
     try:
-        with one_thread_each():
-            batches = ordered_map(pool_batch, _sheets(folder, manifest), threads or core_count())
-            for batch in batches:
-                for name, block in batch.items():
-                    files[name].write(block.tobytes())
-                for _ in next(iter(batch.values())):
-                    advance("")
+        sheets = _sheets(folder, manifest)
+        for batch in ordered_map(pool_batch, sheets, threads or core_count(), _AHEAD):
+            for name, block in batch.items():
+                files[name].write(block.data)
+            for _ in next(iter(batch.values())):
+                advance("")
     finally:
         for file in files.values():
             file.close()
@@ -198,6 +200,19 @@ def _sheets(folder: Path, manifest: Manifest) -> Iterator[list[dict[str, Any]]]:
     found = rows.read_rows(folder, manifest, columns=["id", "embedding"])
     while batch := list(islice(found, _BATCH)):
         yield batch
+
+
+def _decoded(batch: Iterable[dict[str, Any]]) -> Iterator[list[tuple[str, Array]]]:
+    """Ids and stored values of rows, several at once: decoding and pooling turn by turn is slower,
+    as each drives the other out of the core's caches.
+    """
+    some: list[tuple[str, Array]] = []
+    for row in batch:
+        some.append((row["id"], rows.stored_of(row)))
+        if sum(stored.nbytes for _, stored in some) >= _DECODED:
+            yield some
+            some = []
+    yield some
 
 
 def read_features(argument: str, rows: Rows) -> tuple[str, ArrayVectors]:
@@ -250,6 +265,8 @@ def _read_table(path: Path) -> pa.Table:
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise InputError(f"{path} is neither .parquet nor .csv", "write the vectors as one of them")
+    if not path.is_file():
+        raise InputError(f"there is no file {path}", "give a Parquet or CSV file")
     try:
         return reader(path)
     except (OSError, pa.ArrowException) as error:

@@ -6,9 +6,10 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Protocol, TypeVar
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, TypeVar
 
-AHEAD = 16
+AHEAD = 32
 """Results a thread that may wait to be taken, so that threads work on while one is used."""
 
 Item = TypeVar("Item")
@@ -29,21 +30,33 @@ def core_count() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def one_thread_each() -> AbstractContextManager[Any]:
+    """While it lasts, linear algebra leaves the cores to our own threads.
+
+    Its own threads wait for each other by spinning, which took half of the cores.
+    """
+    from threadpoolctl import threadpool_limits
+
+    limits: AbstractContextManager[Any] = threadpool_limits(1)
+    return limits
+
+
 def ordered_map(
-    function: Callable[[Item], Result], items: Iterable[Item], threads: int
+    function: Callable[[Item], Result], items: Iterable[Item], threads: int, ahead: int = AHEAD
 ) -> Iterator[Result]:
-    """Results in the order of the items; only a few are ahead of the one that is taken.
+    """Results in the order of the items; `ahead` a thread are ahead of the one that is taken.
 
     An error of the function is raised where its result would come; the rest is dropped.
     """
     pending: deque[Future[Result]] = deque()
     pool = ThreadPoolExecutor(threads)
-    try:
-        for item in items:
-            pending.append(pool.submit(function, item))
-            if len(pending) > AHEAD * threads:
+    with one_thread_each():
+        try:
+            for item in items:
+                pending.append(pool.submit(function, item))
+                if len(pending) > ahead * threads:
+                    yield pending.popleft().result()
+            while pending:
                 yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)

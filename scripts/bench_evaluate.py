@@ -36,7 +36,7 @@ from hfaef.release import (
 )
 from hfaef.rows import stored_of
 from hfaef.shard import ParquetShard, file_schema
-from hfaef.vectors import Chosen, FileVectors, _sheets, pool_release, read_rows
+from hfaef.vectors import _AHEAD, Chosen, FileVectors, _sheets, pool_release, read_rows
 from hfaef.workers import core_count, ordered_map
 
 LABELS = tuple(f"label{number}" for number in range(10))
@@ -139,7 +139,7 @@ def measure(folder: Path) -> None:
         return sum(stored_of(row).nbytes for row in batch)
 
     def read_once() -> None:
-        for _ in ordered_map(decode, _sheets(folder, manifest), core_count()):
+        for _ in ordered_map(decode, _sheets(folder, manifest), core_count(), _AHEAD):
             pass
 
     read_once()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+
+if TYPE_CHECKING:
+    from hfaef.sources.chunks import Chunk
 
 YEAR = 2018
 SIZE = 64
@@ -86,11 +89,68 @@ def grid_of(patch: Patch) -> Any:
     return Grid("EPSG:32632", (10.0, 0.0, patch[0], 0.0, -10.0, patch[1]), SIZE, SIZE)
 
 
-def tile_url(url: str, patch: Patch) -> tuple[str, float, float]:
-    """The address, west and south of the tile of a patch."""
+def in_units(patches: list[Patch]) -> list[Any]:
+    """Grids in the order in which a build reads them."""
+    from hfaef.sources.blocks import block_of
+
+    return sorted(map(grid_of, patches), key=block_of)
+
+
+def tile_of(patch: Patch) -> tuple[str, float, float]:
+    """The tile of a patch: its path from the folder on, west and south."""
     from hfaef.demo.tiles import Tile
 
     side = 81_920
     column, row = int((patch[0] - 500_000) // side), int((patch[1] - SIZE * 10) // side)
     tile = Tile(32, True, column, row)
-    return f"{url}/{YEAR}/{tile.zone_name}/{tile.name}", tile.west, tile.south
+    return f"{YEAR}/{tile.zone_name}/{tile.name}", tile.west, tile.south
+
+
+def blocks_under(patch: Patch) -> list[tuple[str, int, int]]:
+    """The blocks that a patch needs: the tile's path, row and column; no patch crosses a row."""
+    path, west, south = tile_of(patch)
+    row = int((patch[1] - SIZE * 10 - south) // 10_240)
+    first = int((patch[0] - west) // 10_240)
+    last = int((patch[0] + SIZE * 10 - 1 - west) // 10_240)
+    return [(path, row, column) for column in range(first, last + 1)]
+
+
+def needed(folder: Path, patches: list[Patch]) -> dict[str, set[Chunk]]:
+    """Distinct chunks by their file."""
+    from hfaef.sources.chunks import Chunk
+    from hfaef.sources.tiff import Level, read_header
+
+    chunks: dict[str, set[Chunk]] = {}
+    levels: dict[str, Level] = {}
+    for path, row, column in {block for patch in patches for block in blocks_under(patch)}:
+        if path not in levels:
+            with (folder / path).open("rb") as file:
+                head = file.read(1 << 17)
+            size = (folder / path).stat().st_size
+            header = read_header(lambda start, count, head=head: head[start : start + count], size)
+            levels[path], chunks[path] = header.levels[0], set()
+        for band in range(64):
+            start = int(levels[path].starts[band, row, column])
+            count = int(levels[path].counts[band, row, column])
+            chunks[path].add(Chunk(start, count, (0, row, column), band))
+    return chunks
+
+
+def wrong(patches: list[Patch], read: list[bytes], places: list[list[float]]) -> int:
+    """How many patches are not what was written."""
+    kinds: dict[float, npt.NDArray[np.int8]] = {}
+    blocks = {(west, south): kind for west, south, kind in places}
+    found = 0
+    for patch, content in zip(patches, read, strict=True):
+        codes = np.frombuffer(content, np.int8).reshape(64, SIZE, SIZE)[:, ::-1]
+        _, west, south = tile_of(patch)
+        parts = []
+        for _, row, column in blocks_under(patch):
+            edge, bottom = west + column * 10_240, south + row * 10_240
+            kind = blocks[edge, bottom]
+            if kind not in kinds:
+                kinds[kind] = real_like(int(kind))
+            left, up = int((patch[0] - edge) / 10), int((patch[1] - SIZE * 10 - bottom) / 10)
+            parts.append(kinds[kind][:, up : up + SIZE, max(0, left) : left + SIZE])
+        found += not np.array_equal(codes, np.concatenate(parts, axis=2))
+    return found

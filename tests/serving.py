@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from conftest import World
 from test_cog import FIELD, GRIDS, YEAR
@@ -73,3 +78,39 @@ def patiently(source: CogSource, grid: Grid, tries: int = 40) -> Pixels:
 
 def tiles(request: Request) -> bool:
     return request.path.endswith(".tiff")
+
+
+def told(release: Path) -> dict[str, Any]:
+    """The manifest without sizes and hashes."""
+    sums = {"bytes", "sha256", "recipe_sha256"}
+    manifest = json.loads(
+        (release / "release.json").read_text(),
+        object_hook=lambda found: {key: found[key] for key in found.keys() - sums},
+    )
+    return dict(manifest)
+
+
+def require_same_but_for_the_place(
+    here: Path, there: Path, root: str, etag: Callable[[str], str]
+) -> None:
+    """Two releases, from a folder and from a root, differ only in what says where from."""
+    from test_build import digests  # here, as it imports datasets, which every session would do
+
+    one, two = digests(here), digests(there)
+    assert list(one) == list(two)
+    differs = [path for path in one if one[path] != two[path]]
+    assert {path.split("/")[0] for path in differs} == {"README.md", "data", "release.json"}
+    cards = [set((release / "README.md").read_text().splitlines()) for release in (here, there)]
+    for line in cards[0] ^ cards[1]:
+        assert re.search(r"(num_bytes|_size): \d+$|^- Recipe `|\"(kind|root)\": ", line)
+    shards = [path for path in one if path.startswith("data/")]
+    for path in shards:
+        mine, theirs = pq.read_table(here / path), pq.read_table(there / path)
+        assert mine.drop(["source"]).equals(theirs.drop(["source"]))
+        pairs = zip(mine["source"].to_pylist(), theirs["source"].to_pylist(), strict=True)
+        for tiles, served in pairs:
+            assert served == [f"{tile}@{etag(tile)}" for tile in tiles]
+    assert shards
+    mine, theirs = told(here), told(there)
+    assert theirs["recipe"]["source"].pop("root") == root
+    assert mine == theirs

@@ -1,82 +1,50 @@
-"""The same tiles from a real object store: moto's S3, which is no part of this project.
-
-It runs where there is a program ``moto_server`` (``uv tool install 'moto[s3,server]'``), in a
-process of its own.
-"""
+"""The same tiles from a real object store, as s3:// roots are read."""
 
 from __future__ import annotations
 
-import shutil
-import socket
-import subprocess
-import time
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import urllib3
-from test_cog import FIELD, GRIDS, YEAR
+from conftest import World
+from serving import ACROSS, ON_LATTICE, require_same_but_for_the_place
+from test_build import demo_recipe
+from test_cog import GRIDS, YEAR
 
-from hfaef.demo.tiles import write_store
-from hfaef.errors import InputError
+from hfaef.build import build
+from hfaef.errors import Hopeless, InputError
 from hfaef.recipe import Cog
 from hfaef.sources import open_source
+from servers.bucket import HEADERS, fill, object_store
+from servers.files import Fault, FileServer
 
-BUCKET = "us-west-2.opendata.example"
-
-
-def put(url: str, content: bytes = b"") -> None:
-    # Moto takes any credentials; an upload without some is none to a public bucket.
-    headers = {
-        "Authorization": "AWS4-HMAC-SHA256 Credential=a/20250101/us-east-1/s3/aws4_request",
-        "x-amz-acl": "public-read",
-    }
-    urllib3.request("PUT", url, body=content, headers=headers, retries=False, timeout=60)
+PUBLIC, DEMO = "us-west-2.opendata.example", "demo"
+PREFIX = "tge-labs/aef/v1/annual"
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("bucket")
-    write_store(root, FIELD, {YEAR: GRIDS.values()})
-    return root
-
-
-@pytest.fixture(scope="module")
-def endpoint(store: Path) -> Iterator[str]:
-    program = shutil.which("moto_server")
-    if not program:
-        pytest.skip("there is no moto_server; `uv tool install 'moto[s3,server]'` brings it")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with subprocess.Popen(
-        [program, "-H", "127.0.0.1", "-p", str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        url = f"http://127.0.0.1:{port}"
-        for _ in range(300):
-            try:
-                put(f"{url}/{BUCKET}")
-                break
-            except urllib3.exceptions.HTTPError:
-                time.sleep(0.1)
-        for path in sorted(store.rglob("*.*")):
-            name = path.relative_to(store).as_posix()
-            put(f"{url}/{BUCKET}/aef/v1/annual/{name}", path.read_bytes())
+def endpoint(served_world: World, demo_root: Path) -> Iterator[str]:
+    with object_store() as url:
+        fill(url, PUBLIC, PREFIX, served_world.root)
+        fill(url, DEMO, PREFIX, demo_root / "data/demo/aef")
         yield url
-        process.terminate()
+
+
+@pytest.fixture(autouse=True)
+def loopback(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
 
 
 @pytest.mark.parametrize("scheme", ["s3", "http"])
 def test_a_bucket_gives_what_the_folder_gives(
-    store: Path, endpoint: str, scheme: str, monkeypatch: pytest.MonkeyPatch
+    served_world: World, endpoint: str, scheme: str
 ) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-    host = f"s3://{BUCKET}" if scheme == "s3" else f"{endpoint}/{BUCKET}"
-    served = open_source(Cog(kind="cog", root=f"{host}/aef/v1/annual"))
-    folder = open_source(Cog(kind="cog", root=str(store)))
+    host = f"s3://{PUBLIC}" if scheme == "s3" else f"{endpoint}/{PUBLIC}"
+    served = open_source(Cog(kind="cog", root=f"{host}/{PREFIX}"))
+    folder = open_source(Cog(kind="cog", root=str(served_world.root)))
     for grid in GRIDS.values():
         one, two = served.read(grid, YEAR), folder.read(grid, YEAR)
         assert np.array_equal(one.codes, two.codes)
@@ -84,9 +52,53 @@ def test_a_bucket_gives_what_the_folder_gives(
     served.close()
 
 
-def test_a_bucket_without_an_index_is_told_so(
-    endpoint: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.slow
+def test_a_build_from_a_bucket_is_the_build_from_the_folder(
+    demo_root: Path, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-    with pytest.raises(InputError, match="there is no index"):
-        open_source(Cog(kind="cog", root=f"s3://{BUCKET}/elsewhere"))
+    bucket = f"s3://{DEMO}/{PREFIX}"
+    here = build(demo_recipe(demo_root), tmp_path / "here")
+    there = build(demo_recipe(demo_root, f"source.root={bucket}"), tmp_path / "there")
+    tiles = demo_root / "data/demo/aef"
+
+    def etag(path: str) -> str:
+        # S3's of a file that was put at once: https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html
+        return hashlib.md5((tiles / path).read_bytes(), usedforsecurity=False).hexdigest()
+
+    require_same_but_for_the_place(here.folder, there.folder, bucket, etag)
+
+
+def test_a_tile_that_the_bucket_lacks_is_named(endpoint: str, served_world: World) -> None:
+    fill(endpoint, "gaps", PREFIX, served_world.root)
+    source = open_source(Cog(kind="cog", root=f"s3://gaps/{PREFIX}"))
+    path = source.read(ON_LATTICE, YEAR).origins[0].partition("@")[0]
+    gone = next(o for o in source.read(ACROSS, YEAR).origins if not o.startswith(path))
+    source.close()
+    url = f"{endpoint}/gaps/{PREFIX}/{gone.partition('@')[0]}"
+    urllib3.request("DELETE", url, headers=HEADERS, retries=False)
+    source = open_source(Cog(kind="cog", root=f"s3://gaps/{PREFIX}"))
+    with pytest.raises(Hopeless, match=r"\.tiff is not there .* 404 NoSuchKey"):
+        source.read(ACROSS, YEAR)
+    source.close()
+
+
+@pytest.mark.parametrize(
+    ("root", "code"), [(f"{PUBLIC}/elsewhere", "NoSuchKey"), (f"no.such/{PREFIX}", "NoSuchBucket")]
+)
+def test_a_bucket_without_an_index_and_no_bucket_are_told_apart(root: str, code: str) -> None:
+    with pytest.raises(InputError, match=f"there is no index .* 404 {code}") as caught:
+        open_source(Cog(kind="cog", root=f"s3://{root}"))
+    assert "source.root" in caught.value.hint
+
+
+def test_a_bucket_elsewhere_says_where(
+    served_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As S3 answers who asks in the wrong region; moto has all buckets everywhere.
+    moved = Fault(301, {"x-amz-bucket-region": "eu-west-1"}, b"<Code>PermanentRedirect</Code>")
+    with FileServer(served_world.root, fail=lambda _: moved) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+        with pytest.raises(InputError, match="region eu-west-1") as caught:
+            open_source(Cog(kind="cog", root="s3://mine/aef"))
+        assert "AWS_REGION=eu-west-1" in caught.value.hint
+        assert len(server.requests) == 1

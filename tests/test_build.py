@@ -125,7 +125,9 @@ def test_pooled_vectors_are_means_of_the_sheets(built: Built) -> None:
     for row in hfaef.load(built.folder, split="test", config="pooled"):
         flat = hfaef.dequantize(sheets[row["id"]]).astype(np.float64).reshape(64, -1)
         np.testing.assert_allclose(row["mean"], np.nanmean(flat, axis=1), atol=1e-6)
-        np.testing.assert_allclose(row["stats"][192:], np.nanstd(flat, axis=1), atol=1e-6)
+        np.testing.assert_allclose(row["std"], np.nanstd(flat, axis=1), atol=1e-6)
+        np.testing.assert_array_equal(row["min"], np.nanmin(flat, axis=1).astype(np.float32))
+        np.testing.assert_array_equal(row["max"], np.nanmax(flat, axis=1).astype(np.float32))
 
 
 def test_labels_of_the_demo_world_can_be_told_apart(built: Built) -> None:

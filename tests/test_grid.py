@@ -20,6 +20,14 @@ def test_centres_are_rasterios(utm_grid: Grid) -> None:
     assert x.shape == y.shape == (64, 48)
 
 
+@pytest.mark.parametrize("turn", [0.0, 2.5])
+def test_a_mesh_broadcasts_to_the_centres_to_the_last_bit(utm_grid: Grid, turn: float) -> None:
+    a, _, c, _, e, f = utm_grid.transform
+    grid = Grid(utm_grid.crs, (a, turn, c, turn, e, f), utm_grid.height, utm_grid.width)
+    for one, whole in zip(np.broadcast_arrays(*grid.mesh()), grid.centres(), strict=True):
+        assert np.array_equal(one, whole)
+
+
 def test_bounds_are_those_of_real_patches(shared, eurosat_grids: dict[str, Grid]) -> None:
     import csv
 

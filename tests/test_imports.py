@@ -14,7 +14,8 @@ import hfaef
 PACKAGE = Path(hfaef.__file__).parent
 
 LAYERS = [
-    {"errors", "quantize", "sheet", "grid", "workers", "progress", "limit", "adaptive", "retry"},
+    {"errors", "quantize", "sheet", "grid", "workers", "progress"},
+    {"limit", "adaptive", "retry", "marks"},
     {"outage", "pace", "place"},
     {"recipe", "preview", "pooling", "probe", "leakage", "codec", "samples"},
     {"catalog", "sources"},

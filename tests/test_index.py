@@ -79,6 +79,15 @@ class TestPlaces:
         ]
         assert sorted(names(made(boxes), west, south, east, north)) == sorted(meets)
 
+    def test_a_year_has_its_own_tiles(self) -> None:
+        paths = pa.array([f"{year}/1N/x{year}.tiff" for year in (2018, 2019)])
+        box = np.array([(10.0, 10, 11, 11)] * 2)
+        index = TileIndex(paths, [2018, 2019], ["EPSG:32601"] * 2, box)
+        for year in (2018, 2019):
+            (entry,) = index.near(year, (10.2, 10.2, 10.3, 10.3))
+            assert entry.path == f"{year}/1N/x{year}.tiff"
+        assert index.near(2020, (10.2, 10.2, 10.3, 10.3)) == []
+
     def test_a_patch_round_a_pole_or_across_the_antimeridian_is_refused_in_words(
         self, world: World
     ) -> None:
@@ -105,10 +114,21 @@ class TestColumns:
         return pq.read_table(world.root / NAME).to_pylist()
 
     def test_only_what_is_needed_is_read(self, world: World, tmp_path: Path) -> None:
-        table = pq.read_table(world.root / NAME)
-        broken = pa.table({**{n: table[n] for n in table.column_names}, "geom": [b""] * len(table)})
-        pq.write_table(broken, tmp_path / NAME)
-        assert len(read_index(tmp_path / NAME)) == len(table)
+        whole = pq.read_table(world.root / NAME)
+        path = tmp_path / NAME
+        pq.write_table(whole, path)
+        group = pq.ParquetFile(path).metadata.row_group(0)
+        places = {group.column(n).path_in_schema: group.column(n) for n in range(group.num_columns)}
+        content = bytearray(path.read_bytes())
+        for name in ("geom", "fid", "utm_zone", "utm_west"):
+            first = places[name].dictionary_page_offset or places[name].data_page_offset
+            content[first : first + places[name].total_compressed_size] = bytes(
+                places[name].total_compressed_size
+            )
+        path.write_bytes(content)
+        with pytest.raises(OSError, match=r"."):
+            pq.read_table(path)
+        assert len(read_index(path)) == len(whole)
 
     def test_the_names_that_stac_geoparquet_gives_are_known(
         self, world: World, tmp_path: Path
@@ -167,6 +187,26 @@ class TestDownload:
             assert download(remote, NAME) == one
             assert server.sent == sent
             assert one.read_bytes() == (world.root / NAME).read_bytes()
+
+    def test_an_index_that_changed_is_downloaded_anew(self, world: World, tmp_path: Path) -> None:
+        shutil.copy(world.root / NAME, tmp_path / NAME)
+        with FileServer(tmp_path) as server:
+            remote = Remote(server.url)
+            whole = read_index(download(remote, NAME))
+            table = pq.read_table(tmp_path / NAME)
+            pq.write_table(pa.concat_tables([table, table]), tmp_path / NAME)
+            assert len(read_index(download(remote, NAME))) == 2 * len(whole)
+
+    @pytest.mark.parametrize("size", [str(1 << 40), "-5", "many"])
+    def test_a_file_of_a_size_that_no_index_has_is_not_fetched(
+        self, world: World, size: str
+    ) -> None:
+        wrong = Fault(headers={"Content-Length": size})
+        with (
+            FileServer(world.root, fail=lambda _: wrong) as server,
+            pytest.raises(InputError, match="bytes, which is no index"),
+        ):
+            download(Remote(server.url), NAME)
 
     def test_a_damaged_copy_is_downloaded_anew(self, world: World) -> None:
         with FileServer(world.root) as server:

@@ -3,7 +3,17 @@
 import numpy as np
 import pytest
 
-from hfaef.pooling import BLOCK, DIMENSIONS, POOLINGS, gaussian, pool_stored
+from hfaef.pooling import (
+    BLOCK,
+    DIMENSIONS,
+    POOLINGS,
+    Work,
+    gaussian,
+    join,
+    pool_stored,
+    take_sample,
+)
+from hfaef.pooling import pool as pool_sample
 from hfaef.quantize import dequantize, from_stored, pool
 
 
@@ -64,13 +74,27 @@ def test_stored_vectors_of_a_release_are_the_same_numbers() -> None:
     np.testing.assert_array_equal(vectors["stats"], pooled.stats)
 
 
-def test_memory_to_overwrite_does_not_change_the_vectors() -> None:
-    work = np.full((64, BLOCK), np.nan)
-    for seed, height in enumerate((7, 90, 60)):
-        stored = stored_patch(seed, height)
-        fresh, reused = pool_stored(stored), pool_stored(stored, work=work)
+def test_many_patches_at_once_have_the_vectors_of_each() -> None:
+    work = Work()
+    work.numbers.fill(np.nan)
+    patches = [stored_patch(0, 7), stored_patch(1, 90, 60), stored_patch(2, 60, holes=False)]
+    assert patches[1][0].size > BLOCK
+    found = pool_sample(join([take_sample(one, "values", work) for one in patches]), POOLINGS)
+    for number, stored in enumerate(patches):
+        alone = pool_stored(stored)
         for name in POOLINGS:
-            np.testing.assert_array_equal(fresh[name], reused[name])
+            np.testing.assert_array_equal(found[name][number], alone[name])
+
+
+@pytest.mark.parametrize("name", POOLINGS)
+def test_a_pooling_alone_is_the_same_as_among_others(name) -> None:
+    stored = stored_patch(3)
+    np.testing.assert_array_equal(pool_stored(stored, [name])[name], pool_stored(stored)[name])
+
+
+def test_only_what_is_wanted_is_added_up() -> None:
+    sample = take_sample(stored_patch(), paired=False)
+    assert sample.products.size == sample.centre.size == 0
 
 
 def test_extreme_codes_of_a_large_patch_stay_exact() -> None:

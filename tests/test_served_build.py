@@ -12,12 +12,14 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from test_build import digests
+from serving import require_same_but_for_the_place
+from test_build import demo_recipe, digests
 
+from hfaef.build import build
 from servers.files import Fault, FileServer, Request
 
 pytestmark = pytest.mark.slow
@@ -74,38 +76,41 @@ def there(place: Path, server: FileServer) -> Path:
     return built(place, "there", "--set", f"source.root={server.url}")
 
 
-def told(release: Path) -> dict[str, Any]:
-    """The manifest without sizes and hashes."""
-    sums = {"bytes", "sha256", "recipe_sha256"}
-    manifest = json.loads(
-        (release / "release.json").read_text(),
-        object_hook=lambda found: {key: found[key] for key in found.keys() - sums},
-    )
-    return dict(manifest)
-
-
 def test_only_what_says_where_pixels_are_from_differs(
     here: Path, there: Path, server: FileServer
 ) -> None:
-    one, two = digests(here), digests(there)
-    assert list(one) == list(two)
-    differs = [path for path in one if one[path] != two[path]]
-    assert {path.split("/")[0] for path in differs} == {"README.md", "data", "release.json"}
-    cards = [set((release / "README.md").read_text().splitlines()) for release in (here, there)]
-    for line in cards[0] ^ cards[1]:
-        assert re.search(r"(num_bytes|_size): \d+$|^- Recipe `|\"(kind|root)\": ", line)
-    shards = [path for path in one if path.startswith("data/")]
-    for path in shards:
-        mine, theirs = pq.read_table(here / path), pq.read_table(there / path)
-        assert mine.drop(["source"]).equals(theirs.drop(["source"]))
-        pairs = zip(mine["source"].to_pylist(), theirs["source"].to_pylist(), strict=True)
-        for tiles, served in pairs:
-            etags = [server.etag(server.folder / tile).strip('"') for tile in tiles]
-            assert served == [f"{t}@{etag}" for t, etag in zip(tiles, etags, strict=True)]
-    assert shards
-    mine, theirs = told(here), told(there)
-    assert theirs["recipe"]["source"].pop("root") == server.url
-    assert mine == theirs
+    def etag(path: str) -> str:
+        return server.etag(server.folder / path).strip('"')
+
+    require_same_but_for_the_place(here, there, server.url, etag)
+
+
+def test_a_build_of_coarser_pixels_tells_the_overview(
+    demo_root: Path, tmp_path: Path, server: FileServer
+) -> None:
+    changes = [
+        "patches.kind=table",
+        f"patches.path={demo_root / 'data/demo/points.csv'}",
+        "patches.target=number",
+        "patches.size=16",
+        "patches.resolution=40",
+    ]
+    releases = [
+        build(demo_recipe(demo_root, *changes, *more), tmp_path / name).folder
+        for name, more in (("here", []), ("there", [f"source.root={server.url}"]))
+    ]
+    here, there = (load_rows(release) for release in releases)
+    assert here.drop(["source"]).equals(there.drop(["source"]))
+    for tiles, served in zip(*(t["source"].to_pylist() for t in (here, there)), strict=True):
+        assert all(tile.endswith(".tiff overview 40 m") for tile in tiles)
+        assert all(re.fullmatch(r"\S+\.tiff@[0-9a-f]{32} overview 40 m", tile) for tile in served)
+    assert not any(here["resampled"].to_pylist())
+
+
+def load_rows(release: Path) -> pa.Table:
+    return pa.concat_tables(
+        pq.read_table(path) for path in sorted(release.rglob("data/**/*.parquet"))
+    )
 
 
 def test_killed_twice_it_ends_with_the_same_bytes(

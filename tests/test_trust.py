@@ -68,6 +68,36 @@ def test_a_tile_that_changes_during_a_build_is_noticed(changing: FileServer) -> 
         source.read(GRIDS["in degrees"], YEAR)
 
 
+@pytest.mark.parametrize(
+    ("name", "before", "after"),
+    [
+        ("ETag", 'W/"one"', 'W/"two"'),
+        ("Last-Modified", "Mon, 02 Nov 2026 10:00:00 GMT", "Tue, 03 Nov 2026 10:00:00 GMT"),
+    ],
+)
+def test_a_change_is_noticed_by_what_a_server_tells_of_a_version(
+    server: FileServer, name: str, before: str, after: str
+) -> None:
+    server.fail = lambda _: Fault(headers={"ETag": "", name: before})
+    source = opened(server)
+    (origin,) = source.read(ON_LATTICE, YEAR).origins
+    assert origin.partition("@")[2] == before.removeprefix("W/").strip('"')
+    # A weak tag holds no condition: https://www.rfc-editor.org/rfc/rfc9110#section-13.1.1
+    assert not any("if-match" in request.headers for request in server.requests)
+    server.fail = lambda _: Fault(headers={"ETag": "", name: after})
+    with pytest.raises(Hopeless, match="was changed on the server"):
+        source.read(GRIDS["in degrees"], YEAR)
+
+
+def test_a_server_that_tells_no_version_is_read_and_its_headers_are_not_kept(
+    server: FileServer,
+) -> None:
+    server.fail = lambda _: Fault(headers={"ETag": ""})
+    (origin,) = opened(server).read(ON_LATTICE, YEAR).origins
+    assert "@" not in origin
+    assert not list(Path(os.environ["HFAEF_CACHE"]).rglob("headers/*/*.npz"))
+
+
 def test_a_tile_that_changed_between_builds_is_read_as_it_is_now(changing: FileServer) -> None:
     before = opened(changing).read(ON_LATTICE, YEAR)
     touch(changing)
@@ -96,3 +126,43 @@ def test_buckets_have_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
     assert address_of("gs://alphaearth_foundations/satellite_embedding/v1/annual") == (
         "https://storage.googleapis.com/alphaearth_foundations/satellite_embedding/v1/annual"
     )
+
+
+@pytest.mark.parametrize(
+    ("root", "env", "address"),
+    [
+        ("s3://mine/aef", {}, "https://s3.us-east-1.amazonaws.com/mine/aef"),
+        (
+            "s3://mine/aef",
+            {"AWS_REGION": "eu-west-1"},
+            "https://s3.eu-west-1.amazonaws.com/mine/aef",
+        ),
+        (
+            "s3://mine/aef",
+            {"AWS_DEFAULT_REGION": "eu-west-1"},
+            "https://s3.eu-west-1.amazonaws.com/mine/aef",
+        ),
+        (
+            "s3://mine/aef",
+            {"AWS_ENDPOINT_URL": "http://127.0.0.1:9/"},
+            "http://127.0.0.1:9/mine/aef",
+        ),
+        ("s3://mine", {"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9"}, "http://127.0.0.1:9/mine"),
+        (
+            "gs://mine/aef",
+            {"STORAGE_EMULATOR_HOST": "http://127.0.0.1:9"},
+            "http://127.0.0.1:9/mine/aef",
+        ),
+        ("https://mirror.example/aef/", {}, "https://mirror.example/aef"),
+    ],
+)
+def test_the_environment_says_which_store_a_bucket_is_in(
+    monkeypatch: pytest.MonkeyPatch, root: str, env: dict[str, str], address: str
+) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "STORAGE_EMULATOR_HOST"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    assert address_of(root) == address

@@ -55,7 +55,7 @@ class CogSource:
             SourceError: of another kind, if a server did not give a tile.
         """
         overview = grid.overview()
-        centres = {grid.crs: grid.centres()}
+        centres = {grid.crs: grid.mesh()}
         codes = np.full((BANDS, grid.height, grid.width), NODATA, dtype=np.int8)
         origins: list[str] = []
         resampled = not (overview or grid.on_lattice())

@@ -120,7 +120,7 @@ class FolderTile:
         wanted: npt.NDArray[np.bool_],
     ) -> npt.NDArray[np.int8]:
         """As of `lookup.Tile`."""
-        rows, columns = rows[wanted], columns[wanted]
+        rows, columns = (np.broadcast_to(each, wanted.shape)[wanted] for each in (rows, columns))
         codes = np.empty((BANDS, rows.size), np.int8)
         across = self.width // _WINDOW + 1
         windows = rows // _WINDOW * across + columns // _WINDOW

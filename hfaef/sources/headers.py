@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,8 @@ def keep_header(path: Path, header: Header, found: Found) -> None:
 def kept_header(path: Path) -> tuple[Header, Found] | None:
     """A header that was kept, if it is whole."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        # Opened here, as numpy leaves a damaged file open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             content = json.loads(arrays["content"].tobytes())
             levels = tuple(
                 Level(
@@ -79,5 +81,5 @@ def kept_header(path: Path) -> tuple[Header, Found] | None:
             content["size"],
         )
         return header, Found(content["version"], content["size"])
-    except (OSError, ValueError, KeyError, TypeError, EOFError):
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
         return None

@@ -49,9 +49,9 @@ class Tile(Protocol):
         Args:
             grid: asks.
             year: and for which year.
-            rows: for each pixel of the grid (H, W) its row in the tile.
-            columns: and its column.
-            wanted: which pixels to look up; all of them lie in the tile.
+            rows: for each pixel of the grid its row in the tile; (H, W) or what broadcasts to it.
+            columns: and its column, likewise.
+            wanted: which pixels to look up, (H, W); all of them lie in the tile.
         """
 
 
@@ -111,15 +111,19 @@ def candidates(index: TileIndex, grid: Grid, year: int) -> list[Entry]:
 
 
 def locate(tile: Tile, x: Float64, y: Float64) -> tuple[Rows, Rows, Mask]:
-    """Rows and columns of the tile's pixels that hold places, and which places it holds."""
+    """Rows and columns of the tile's pixels that hold places, and which places it holds.
+
+    Rows have the shape of y, columns that of x; they mean nothing where a place is not held.
+    """
     a, _, left, _, e, f = tile.transform
     with np.errstate(invalid="ignore"):
         across = np.floor((x - left) / a)
         # Counted from the south in both orientations, so a place on an edge has one answer.
         south = min(f, f + e * tile.height)
         up = np.floor((y - south) / abs(e))
-        inside = (across >= 0) & (across < tile.width) & (up >= 0) & (up < tile.height)
-    columns = np.where(inside, across, 0).astype(np.intp)
-    from_south = np.where(inside, up, 0).astype(np.intp)
+        between = (across >= 0) & (across < tile.width)
+        below = (up >= 0) & (up < tile.height)
+    columns = np.where(between, across, 0).astype(np.intp)
+    from_south = np.where(below, up, 0).astype(np.intp)
     rows = from_south if e > 0 else tile.height - 1 - from_south
-    return rows, columns, inside
+    return rows, columns, between & below

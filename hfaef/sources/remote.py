@@ -48,6 +48,11 @@ _CONNECT_SECONDS = 10.0
 _SILENT_SECONDS = 60.0
 _MOST_REDIRECTS = 3
 _SMALL_BYTES = 1 << 16
+_REGION = re.compile(r"[a-z0-9-]{1,40}")
+_CODE = re.compile(rb"<Code>(\w{1,60})</Code>")
+"""Of an error of S3, and of Google's store, which answers in its words:
+https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
+
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
 
 
@@ -96,7 +101,8 @@ def address_of(root: str) -> str:
         return f"{parts.scheme}://{parts.netloc}/{path}".rstrip("/")
     if parts.scheme == "s3":
         # The path style: names of buckets with dots do not go with certificates for subdomains.
-        region = _REGIONS.get(parts.netloc) or os.environ.get("AWS_REGION", "us-east-1")
+        named = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+        region = _REGIONS.get(parts.netloc) or named or "us-east-1"
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
         host = endpoint or f"https://s3.{region}.amazonaws.com"
     elif parts.scheme == "gs":
@@ -181,7 +187,8 @@ class Remote:
             elif response.status != 200:
                 raise Hopeless(f"{path}: {self._host} answered {response.status}")
             else:
-                size = int(response.headers.get("Content-Length", -1))
+                told = response.headers.get("Content-Length", "")
+                size = int(told) if told.isdecimal() else -1
                 self._let_in = True
                 yield _Body(self, response, path), Found(_version(response), size)
 
@@ -197,11 +204,17 @@ class Remote:
         try:
             response = self._get(address, headers)
             for _ in range(_MOST_REDIRECTS):
-                if response.status not in (301, 302, 303, 307, 308):
+                elsewhere = response.status in (301, 302, 303, 307, 308)
+                if not elsewhere or "Location" not in response.headers:
                     break
                 address = self._redirect(response, address, path)
                 response = self._get(address, headers)
         except (HTTPError, OSError) as error:
+            if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                raise InputError(
+                    f"{urlsplit(address).hostname} shows a certificate that nobody vouches for",
+                    "if it is your own network's, name the file with it in SSL_CERT_FILE",
+                ) from error
             raise Transient(f"{path}: {_words(error)}") from error
         try:
             self._require(response, path)
@@ -225,9 +238,11 @@ class Remote:
 
     def _redirect(self, response: urllib3.BaseHTTPResponse, address: str, path: str) -> str:
         _leave(response)
-        target = urljoin(address, response.headers.get("Location", ""))
+        target = urljoin(address, response.headers["Location"])
         parts, before = urlsplit(target), urlsplit(address)
-        if parts.hostname not in self._hosts or (before.scheme, parts.scheme) == ("https", "http"):
+        if (before.scheme, parts.scheme) == ("https", "http"):
+            raise Hopeless(f"{path}: {before.hostname} sends us from https to plain http")
+        if parts.hostname not in self._hosts:
             raise Hopeless(
                 f"{path}: {before.hostname} sends us to {parts.scheme}://{parts.hostname}, which "
                 "is not declared",
@@ -245,7 +260,14 @@ class Remote:
         raise self._failure(status, response, path)
 
     def _failure(self, status: int, response: urllib3.BaseHTTPResponse, path: str) -> HfaefError:
-        words = f"{path}: {self._host} answered {status}"
+        region = response.headers.get("x-amz-bucket-region", "")
+        if status in (301, 307, 400) and _REGION.fullmatch(region):
+            raise InputError(
+                f"the bucket is in the region {region}, which {self._host} does not serve",
+                f"run the same command with AWS_REGION={region}",
+            )
+        told = f"{status}{_code(response)}"
+        words = f"{path}: {self._host} answered {told}"
         if status in (429, 503):
             return Throttled(words, delay=_delay(response.headers.get("Retry-After")))
         if status >= 500 or status == 408:
@@ -254,7 +276,7 @@ class Remote:
             return CredentialsError(words, "choose a `source.root` that is public")
         if status in (403, 404, 410):
             # S3 answers 403 for a file that is not there, to those who may not list.
-            return Hopeless(f"{path} is not there ({self._host} answered {status})")
+            return Hopeless(f"{path} is not there ({self._host} answered {told})")
         return Hopeless(words)
 
     def _partial(self, response: urllib3.BaseHTTPResponse, path: str) -> tuple[Found, int, int]:
@@ -310,6 +332,15 @@ def _pool(scheme: str, host: str, connections: int) -> urllib3.PoolManager:
     if proxy:
         return urllib3.ProxyManager(proxy, maxsize=connections, block=True)
     return urllib3.PoolManager(maxsize=connections, block=True)
+
+
+def _code(response: urllib3.BaseHTTPResponse) -> str:
+    """A blank and the name that an object store has for what went wrong, if it tells one."""
+    try:
+        found = _CODE.search(response.read(_SMALL_BYTES))
+    except (HTTPError, OSError):
+        return ""
+    return f" {found[1].decode()}" if found else ""
 
 
 def _version(response: urllib3.BaseHTTPResponse) -> str:

@@ -14,7 +14,6 @@ import numpy.typing as npt
 
 from hfaef.errors import Hopeless
 from hfaef.grid import Affine, Grid, project
-from hfaef.quantize import BANDS
 from hfaef.recipe import Cog
 from hfaef.sources.cache import cache_folder, cache_key
 from hfaef.sources.chunks import Blocks, Flat, Place, Targets, Tile, Who
@@ -266,12 +265,14 @@ class ServedTile:
                 raise _changed(self._entry.path, self._opened.found) from None
         if len(places) == 1 and wanted.all():
             return self._tiles.part(who, self._entry.path, places[0])
-        inside = self._inside(grid)
-        codes = np.empty((BANDS, rows.size), np.int8)
-        for number, place in zip(numbers, places, strict=True):
-            here = np.flatnonzero(inside & (blocks == number))
-            codes[:, here] = self._tiles.part(who, self._entry.path, place)
-        return codes if wanted.all() else codes[:, np.flatnonzero(wanted)]
+        parts = [self._tiles.part(who, self._entry.path, place) for place in places]
+        # Where among all parts, side by side, each pixel is: taken at once, by a tenth of the time.
+        order = np.zeros(wanted.shape, np.intp)
+        inside, before = self._inside(grid), 0
+        for number, part in zip(numbers, parts, strict=True):
+            order[inside & (blocks == number)] = np.arange(before, before + part.shape[1])
+            before += part.shape[1]
+        return np.concatenate(parts, axis=1).take(order[wanted], axis=1)
 
     def places_of(self, grid: Grid) -> list[Place]:
         """Blocks that hold pixels of a grid."""
@@ -296,14 +297,14 @@ class ServedTile:
         _, row, column = place
         across = self._level.starts.shape[2]
         here = inside & (self._blocks(rows, columns) == row * across + column)
-        down = rows[here] - row * self._level.block_height
-        right = columns[here] - column * self._level.block_width
-        return np.asarray(down * self._level.block_width + right)
+        down = rows - row * self._level.block_height
+        right = columns - column * self._level.block_width
+        return np.asarray((down * self._level.block_width + right)[here])
 
     def _locate(
         self, grid: Grid
     ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
-        return locate(self, *project(*grid.centres(), grid.crs, self.crs))
+        return locate(self, *project(*grid.mesh(), grid.crs, self.crs))
 
     def _inside(self, grid: Grid) -> npt.NDArray[np.bool_]:
         return self._locate(grid)[2]

@@ -15,6 +15,7 @@ import asyncio
 import hashlib
 import json
 import re
+import ssl
 import sys
 import threading
 from collections import Counter
@@ -23,9 +24,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 REASONS = {200: "OK", 206: "Partial Content", 304: "Not Modified", 412: "Precondition Failed"}
+
+PIECE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,7 @@ class FileServer:
         host: str = "127.0.0.1",
         port: int = 0,
         fail: Fail = lambda _: None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.folder = folder
         self.latency = latency
@@ -104,6 +108,7 @@ class FileServer:
         """Requests under way, now and at most."""
         self._etags: dict[tuple[str, int, int], str] = {}
         self._address = (host, port)
+        self._tls = tls
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -124,7 +129,7 @@ class FileServer:
     @property
     def url(self) -> str:
         host, port = self._address
-        return f"http://{host}:{port}"
+        return f"{'https' if self._tls else 'http'}://{host}:{port}"
 
     def counts(self) -> dict[str, int]:
         """Requests by kind, and bytes sent."""
@@ -142,20 +147,25 @@ class FileServer:
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         host, port = self._address
-        server = await asyncio.start_server(self._talk, host, port, backlog=1024)
+        server = await asyncio.start_server(self._talk, host, port, backlog=1024, ssl=self._tls)
         self._address = server.sockets[0].getsockname()[:2]
         self._started.set()
         await self._stop.wait()
         server.close()
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # connections that were aborted are closed in the next round
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while (request := await self._hear(reader)) is not None:
                 if not await self._answer(request, writer):
                     break
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+        except asyncio.CancelledError:
+            writer.transport.abort()  # `close` would wait for clients that read no more
+        except (ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:
             writer.close()
@@ -165,7 +175,7 @@ class FileServer:
         first, *lines = head.decode("latin-1").rstrip().split("\r\n")
         method, target, _ = first.split(" ")
         headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
-        path = unquote(target.partition("?")[0])
+        path = unquote(urlsplit(target).path)  # a proxy is asked for a whole address
         self.answered += 1
         request = Request(self.answered - 1, method, path, headers)
         if path == "/_counts":
@@ -224,10 +234,14 @@ class FileServer:
         if request.method == "HEAD":
             await writer.drain()
             return True
-        sent = count if fault.cut is None else min(fault.cut, count)
-        self.sent += sent
+        begin = first + fault.shift
+        end = begin + (count if fault.cut is None else min(fault.cut, count))
         with path.open("rb") as file:
-            await self._loop.sendfile(writer.transport, file, first + fault.shift, sent)
+            # In pieces, so that what a client did not wait for is not counted.
+            for place in range(begin, end, PIECE):
+                piece = min(PIECE, end - place)
+                sent = await self._loop.sendfile(writer.transport, file, place, piece)
+                self.sent += sent
         return fault.cut is None and fault.declared is None
 
     def etag(self, path: Path) -> str:
