@@ -122,6 +122,7 @@ def render_card(
         tag=tag,
         files=f"hf://datasets/{repo_id}{f'@{tag}' if tag else ''}" if repo_id else manifest.name,
         paths={file.path for file in manifest.files},
+        megabytes=f"{sum(file.bytes for file in manifest.files) / 1e6:,.1f}",
         golden=_golden(),
         columns=_columns(manifest),
         recipe=json.dumps(manifest.recipe, indent=1, sort_keys=True),
@@ -137,6 +138,7 @@ def _tables(manifest: Manifest, evaluation: Evaluation | None) -> dict[str, Any]
     references = read_references().about(manifest)
     tables: dict[str, Any] = {
         "evaluation": evaluation,
+        "headline": "",
         "published": [
             {
                 "about": published,
@@ -148,6 +150,9 @@ def _tables(manifest: Manifest, evaluation: Evaluation | None) -> dict[str, Any]
     }
     if evaluation:
         about = (evaluation, manifest.schemes, year)
+        tables["headline"] = comparison.headline(*about)
+        tables["pooled"] = [one.name for one in evaluation.features if one.kind == "pooling"]
+        tables["others"] = [one.name for one in evaluation.features if one.kind == "table"]
         tables["scores"] = comparison.scores_table(*about).markdown()
         tables["metrics"] = comparison.metrics_table(*about).markdown()
         tables["neighbours"] = comparison.neighbours_table(*about).markdown()

@@ -13,6 +13,10 @@ PUBLISHED_NEIGHBOURS = 5
 NONE = "-"
 
 
+PROBES = (("kNN", PUBLISHED_NEIGHBOURS), ("linear", None))
+"""Names and neighbours, as of `Evaluation.score`, of the probes that the card shows."""
+
+
 @dataclass(frozen=True)
 class Table:
     """A table of texts."""
@@ -26,18 +30,32 @@ class Table:
         return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def headline(evaluation: Evaluation, schemes: Sequence[str], year: int) -> str:
+    """Accuracies of the first feature set in a line; empty if there are none."""
+    name = evaluation.features[0].name
+    parts = []
+    for probe, neighbours in PROBES:
+        shown = []
+        for scheme in schemes:
+            score = evaluation.score(name, scheme, year, neighbours=neighbours)
+            if score is not None:
+                shown.append(f"{_per_cent(score.accuracy.value)} % {scheme}")
+        if shown:
+            parts.append(f"{probe} {', '.join(shown)}")
+    return "; ".join(parts)
+
+
 def scores_table(evaluation: Evaluation, schemes: Sequence[str], year: int) -> Table:
     """Accuracy of every feature set by probe and scheme, with the gap from first to last scheme."""
-    probes = [("kNN", PUBLISHED_NEIGHBOURS), ("linear", None)]
     gap = len(schemes) > 1
     head = ["vectors", "length"]
-    for probe, _ in probes:
+    for probe, _ in PROBES:
         head += [f"{probe}, {scheme}" for scheme in schemes]
         head += [f"{probe}, gap"] if gap else []
     rows = []
     for features in evaluation.features:
         row = [f"`{features.name}`", f"{features.dimensions:,}"]
-        for _, neighbours in probes:
+        for _, neighbours in PROBES:
             scores = [
                 evaluation.score(features.name, scheme, year, neighbours=neighbours)
                 for scheme in schemes
@@ -84,7 +102,7 @@ def metrics_table(evaluation: Evaluation, schemes: Sequence[str], year: int) -> 
     head += [f"{what}, {scheme}" for scheme in schemes for what in ("balanced", "macro F1")]
     rows = []
     for features in evaluation.features:
-        for probe, neighbours in (("kNN", PUBLISHED_NEIGHBOURS), ("linear", None)):
+        for probe, neighbours in PROBES:
             row = [f"`{features.name}`, {probe}"]
             for scheme in schemes:
                 score = evaluation.score(features.name, scheme, year, neighbours=neighbours)
@@ -130,9 +148,14 @@ def encoders_table(published: Published, poolings: Sequence[str] = ("mean", "sta
 
 
 def said_by_solver(evaluation: Evaluation) -> Iterator[str]:
-    """Warnings and what was left out, each with its place."""
+    """Warnings and what was left out, each with its place and the vectors that it is about."""
+    said: dict[str, list[str]] = {}
     for score in evaluation.scores:
         for warning in score.warnings:
-            yield f"`{score.features}`, {score.scheme} {score.year}, {score.probe}: {warning}"
+            place = f"{score.probe}, {score.scheme} {score.year}: {warning}"
+            said.setdefault(place, []).append(score.features)
     for skip in evaluation.skipped:
-        yield f"`{skip.features}`, {skip.scheme} {skip.year}, {skip.probe}: not run, {skip.reason}"
+        place = f"{skip.probe}, {skip.scheme} {skip.year}: not run, {skip.reason}"
+        said.setdefault(place, []).append(skip.features)
+    for place, names in said.items():
+        yield f"{place} (`{'`, `'.join(dict.fromkeys(names))}`)"

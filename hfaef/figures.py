@@ -45,7 +45,7 @@ _GAP = 4
 _MOST_TILES = 96
 """Previews in the figure: with more it would be too large a file."""
 _MOST_LABELS = 32
-_TEXT = 180
+_TEXT = 210
 """Pixels for a label's name, at most."""
 _DPI = 100
 _COLOURS_OF_PALETTE = 256
@@ -143,7 +143,7 @@ def draw_map(places: Places) -> bytes:
     across = 1 if wide > 1.6 * tall or len(places.splits) == 1 else 2
     down = -(-len(places.splits) // across)
     panel = WIDTH / _DPI / across
-    height = min(max((panel - 0.9) * tall / wide, 1.8), 6.0) + 0.95
+    height = min(max((panel - 0.9) * tall / wide, 1.8), 6.0)
 
     def plot(figure: Figure) -> None:
         axes = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True).ravel()
@@ -173,7 +173,7 @@ def draw_map(places: Places) -> bytes:
         for axis in axes[len(places.splits) :]:
             axis.set_axis_off()
 
-    return _plotted(plot, height * down)
+    return _plotted(plot, height * down + 0.4 * (down - 1) + 0.9)
 
 
 def draw_balance(places: Places, names: Sequence[str]) -> bytes:
@@ -243,8 +243,9 @@ def _plotted(plot: Callable[[Figure], None], height: float) -> bytes:
         "hatch.linewidth": 0.6,
     }
     with mpl.rc_context({**mpl.rcParamsDefault, **style}):
+        # Compressed, as the maps' degrees have fixed proportions: else labels would be cut off.
         figure = Figure(
-            figsize=(WIDTH / _DPI, height), dpi=_DPI, facecolor=GROUND, layout="constrained"
+            figsize=(WIDTH / _DPI, height), dpi=_DPI, facecolor=GROUND, layout="compressed"
         )
         canvas = FigureCanvasAgg(figure)
         plot(figure)

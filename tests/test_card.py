@@ -4,6 +4,7 @@ import csv
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -153,6 +154,18 @@ def test_eurosat_is_known_by_its_labels(demo_release):
     assert "cannot be compared" in text
     assert "Nothing here is real" not in text
     assert "helber2019eurosat" not in body(render_card(manifest))
+
+
+def test_card_tells_what_is_near_another_split_or_that_nothing_is(demo_release):
+    manifest = read_manifest(demo_release)
+    text = body((demo_release / "README.md").read_text())
+    for leak in manifest.leakage:
+        start = f"| {leak.scheme} | {leak.second} | {leak.first} | {leak.patches} | "
+        assert f"{start}{leak.overlapping} | {leak.near} (" in text
+    assert any(leak.near for leak in manifest.leakage)
+    apart = [replace(leak, near=0, near_pairs=0) for leak in manifest.leakage]
+    other = body(render_card(manifest.model_copy(update={"leakage": tuple(apart)})))
+    assert "no patch overlaps one of another split or lies within 1 km of one" in other
 
 
 def test_text_from_a_recipe_cannot_break_a_table(demo_release):

@@ -161,7 +161,23 @@ def test_card_shows_scores_and_writes_the_same_bytes_again(evaluated):
     text = (evaluated / "README.md").read_text()
     assert "| vectors | length | kNN, random | kNN, spatial | kNN, gap |" in text
     assert "Not evaluated yet" not in text
+    mean = read_evaluation(evaluated).score("mean", "spatial", 2018, neighbours=5)
+    assert f", {100 * mean.accuracy.value:.1f} % spatial; linear " in text.partition("## Load")[0]
     assert text.encode() == write_card(evaluated).read_bytes()
+
+
+def test_card_tells_what_the_solver_said_once_for_all_vectors(evaluated):
+    evaluation = read_evaluation(evaluated)
+    scores = [
+        score.model_copy(update={"warnings": ("Warning: did not converge",)})
+        if score.cross_validated and score.scheme == "spatial"
+        else score
+        for score in evaluation.scores
+    ]
+    said = evaluation.model_copy(update={"scores": tuple(scores)})
+    text = render_card(read_manifest(evaluated), said)
+    assert text.count("did not converge") == 1
+    assert "Warning: did not converge (`mean`, `stats`, `gem`)\n" in text
 
 
 def test_another_build_of_the_same_rows_keeps_the_scores(evaluated, demo_root, tmp_path):
@@ -222,7 +238,9 @@ def test_other_embeddings_join_by_id(own_release, tmp_path):
     ]
     # Vectors that say the label are classified without a mistake.
     assert found.score("other", "spatial", 2018, neighbours=1).accuracy.value == 1
-    assert "| `other` | 8 |" in (own_release / "README.md").read_text()
+    text = (own_release / "README.md").read_text()
+    assert "| `other` | 8 |" in text
+    assert "`other` are vectors of the same patches from elsewhere" in text
     assert check_folder(own_release) == []
 
 

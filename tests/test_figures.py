@@ -51,6 +51,26 @@ def test_settings_of_the_user_do_not_change_figures(demo_release):
         assert figures.draw_map(places) == plain
 
 
+@pytest.mark.parametrize("schemes", [1, 2, 3])
+@pytest.mark.parametrize(
+    "box", [(-10, 33, 35, 58), (5, 9, 40, 60), (8, 8.01, 50, 50.01), (-170, 170, -5, 5)]
+)
+def test_nothing_of_a_map_is_cut_off(box, schemes):
+    pytest.importorskip("matplotlib", reason="the extra `eval` is not installed")
+    rng = np.random.default_rng(0)
+    west, east, south, north = box
+    places = figures.Places(
+        lon=rng.uniform(west, east, 90),
+        lat=rng.uniform(south, north, 90),
+        labels=np.zeros(90, np.int64),
+        splits={str(n): np.tile(["train", "validation", "test"], 30) for n in range(schemes)},
+    )
+    with Image.open(io.BytesIO(figures.draw_map(places))) as image:
+        pixels = np.asarray(image.convert("RGB"))
+    for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]):
+        assert (edge == tuple(bytes.fromhex(GROUND[1:]))).all()
+
+
 def test_without_matplotlib_there_are_previews(demo_release, monkeypatch):
     monkeypatch.setattr(figures, "find_spec", lambda _: None)
     assert list(draw(demo_release, read_manifest(demo_release))) == [LABELS]
