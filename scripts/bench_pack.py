@@ -206,7 +206,7 @@ def print_start() -> None:
 def main() -> None:
     """Print all of it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=3000, help="patches to pack")
+    parser.add_argument("--rows", type=int, default=1500, help="patches to pack")
     parser.add_argument(
         "--builds", type=int, nargs="*", default=[300, 3000], help="patches a build"
     )
