@@ -28,7 +28,7 @@ class Policy:
     patience: float = 1.0
     """Seconds before which no read is doubtful. One that is, while others are answered, is begun
     once more in its place, and the first answer of the two counts."""
-    late_factor: float = 4.0
+    late_factor: float = 3.0
     """A read is not doubtful before it took this many times what nine of ten others took."""
     late_margin: float = 1.5
     """Nor before it took this many times what the longest of all took, as sources have patches that
