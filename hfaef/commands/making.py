@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -57,6 +58,10 @@ def build(
 
     Run it again after an interruption or a failure: it goes on where it stopped.
     """
+    if scheduler is not None:
+        # What is wrong is said in one line; Dask would say it in fifty. Its workers inherit this.
+        os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "critical")
+
     from hfaef.build import build as run
     from hfaef.previous import read_previous
     from hfaef.recipe import read_recipe
