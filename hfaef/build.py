@@ -55,6 +55,9 @@ from hfaef.store import (
 )
 from hfaef.workers import Spread, core_count, ordered_map
 
+_PACKING = "release"
+"""In the staging: a release until it is whole."""
+
 
 @dataclass(frozen=True)
 class Built:
@@ -134,7 +137,12 @@ def build(
         spread = (
             cluster.spread if cluster else partial(ordered_map, threads=threads or core_count())
         )
-        manifest = _write_release(recipe, catalog, store, missing, spread, layout)
+        try:
+            manifest = _write_release(recipe, catalog, store, missing, spread, layout)
+        except BaseException:
+            # Half a release is of no use, and the disk may be full.
+            shutil.rmtree(store.staging / _PACKING, ignore_errors=True)
+            raise
     return Built(folder, manifest, catalog.notes)
 
 
@@ -207,7 +215,7 @@ def _write_release(
     layout: Layout | None,
 ) -> Manifest:
     """Pack into the staging, then put the release in the place of the one before."""
-    packing = store.staging / "release"
+    packing = store.staging / _PACKING
     rows = len(catalog.patches) - len(missing)
     with writing(packing):
         shutil.rmtree(packing, ignore_errors=True)

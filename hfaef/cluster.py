@@ -33,6 +33,8 @@ _LOCAL_SETTINGS = {
     # After so long the places of a lost worker are free again.
     "distributed.scheduler.locks.lease-timeout": "5s",
     "distributed.scheduler.locks.lease-validation-interval": "1s",
+    # A lost worker is known by its process; by the clock, one that jumps loses them all.
+    "distributed.scheduler.worker-ttl": None,
     # A worker that is slow to come back is not given up: there is nobody to replace it.
     "distributed.deploy.lost-worker-timeout": "1h",
 }

@@ -25,7 +25,7 @@ from hfaef.build import build
 from hfaef.cluster import Cluster
 from hfaef.cluster_crew import ClusterCrew
 from hfaef.demo import write_world
-from hfaef.errors import FolderError, InputError, Transient
+from hfaef.errors import FolderError, InputError, SourceError, Transient
 from hfaef.fetch import fetch
 from hfaef.place import Folder
 from hfaef.recipe import Demo
@@ -76,6 +76,22 @@ def test_reads_that_hang_in_workers_hold_up_nobody(cluster: Cluster, tmp_path: P
         assert time.monotonic() - began < 30
         assert sum(outcome.attempts for outcome in store.outcomes().values()) > 408
         assert not wrong(store, wanted)
+
+
+def test_a_source_that_hangs_for_ever_ends_the_build(cluster: Cluster, tmp_path: Path) -> None:
+    policy = Policy(deadline=1.0)
+    with Store(tmp_path / "out") as store:
+        source = partial(FieldSource, stall_share=1.0)
+        crew = ClusterCrew(cluster, source, store.pixels, policy, 8)
+        began = time.monotonic()
+        with pytest.raises(SourceError, match="the source hangs"):
+            fetch(patches(100), crew, store, policy=policy)
+        assert time.monotonic() - began < 15
+    with Store(tmp_path / "again") as store:
+        # The cluster is as good as before.
+        crew = ClusterCrew(cluster, FieldSource, store.pixels, policy, 8)
+        fetch(patches(100), crew, store, policy=policy)
+        assert not wrong(store, patches(100))
 
 
 @pytest.mark.parametrize(("count", "kills"), [(40, 2), pytest.param(240, 20, marks=LONG)])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -343,6 +344,26 @@ def test_only_a_bounded_number_of_patches_is_open(store: Store, simulate: Simula
     crew.start = start  # type: ignore[method-assign]
     run(patches(200), crew, store)
     assert most <= 4 * 5
+
+
+def test_memory_does_not_grow_with_the_catalog(tmp_path: Path) -> None:
+    """Beyond a note of each patch, which is far less than its pixels."""
+    source = FieldSource(share=0.1)
+    policy = Policy(first_wait=0.001)
+
+    def peak(count: int) -> int:
+        wanted = patches(count)
+        with Store(tmp_path / str(count)) as store:
+            read = partial(read_patch, source, store.pixels, policy)
+            tracemalloc.start()
+            try:
+                fetch(wanted, ThreadCrew(read, 4), store, policy=policy)
+                return tracemalloc.get_traced_memory()[1]
+            finally:
+                tracemalloc.stop()
+
+    few = peak(300)
+    assert peak(3000) - few < 2700 * 256
 
 
 def test_a_patch_that_is_too_big_is_read_in_parts(store: Store) -> None:

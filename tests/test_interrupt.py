@@ -109,8 +109,11 @@ hfaef.build.Policy = lambda: policy(deadline=1.0)
     assert len(list((world / "out").rglob("*.npy"))) == 10
 
 
-def test_a_staging_folder_deleted_under_a_build_is_named(world: Path) -> None:
-    build = start(world, world / "out")
+@pytest.mark.parametrize("more", [(), ("--scheduler", "local")])
+def test_a_staging_folder_deleted_under_a_build_is_named(
+    world: Path, more: tuple[str, ...]
+) -> None:
+    build = start(world, world / "out", *more)
     wait_for_staged(world / "out", 5, build)
     shutil.rmtree(world / "out/.staging", ignore_errors=True)
     _, words = build.communicate(timeout=60)
@@ -119,19 +122,45 @@ def test_a_staging_folder_deleted_under_a_build_is_named(world: Path) -> None:
     assert ".staging" in words
     assert "Traceback" not in words
     assert not (world / "out/release.json").exists()
+    again = start(world, world / "out")
+    _, words = again.communicate(timeout=60)
+    assert again.returncode == 0, words
+
+
+@pytest.mark.parametrize(
+    ("days", "more"), [(1, ()), (-1, ()), (1, ("--scheduler", "local"))], ids=str
+)
+def test_a_clock_that_jumps_is_not_noticed(world: Path, days: int, more: tuple[str, ...]) -> None:
+    """By a day, while patches are read."""
+    prelude = f"""
+import pathlib, time
+told, staged = time.time, []
+def jumping():
+    staged or staged.extend(pathlib.Path("out").rglob("*.npy"))
+    return told() + 86_400 * {days} * bool(staged)
+time.time = jumping
+"""
+    build = start(world, world / "out", *more, prelude=prelude)
+    _, words = build.communicate(timeout=120)
+    assert build.returncode == 0, words
+    assert "throttled" not in words
+    assert "missing" not in words
+    whole = start(world, world / "whole")
+    whole.communicate(timeout=60)
+    assert digests(world / "out") == digests(world / "whole")
 
 
 class TestFullDisk:
-    """A disk of two megabytes: eight patches fill it."""
+    """A disk that eleven patches fill, or one that has no room for the release beside them all."""
 
     @pytest.fixture
-    def disk(self, tmp_path: Path) -> Iterator[Path]:
+    def disk(self, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
         folder = tmp_path / "disk"
         folder.mkdir()
         if os.geteuid() != 0:
             pytest.skip("only root may mount a small disk")
         mounted = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)],
+            ["mount", "-t", "tmpfs", "-o", f"size={request.param}", "tmpfs", str(folder)],
             check=False,
             capture_output=True,
         )
@@ -140,14 +169,22 @@ class TestFullDisk:
         yield folder
         subprocess.run(["umount", str(folder)], check=True)
 
-    def test_is_named_and_keeps_what_is_staged(self, world: Path, disk: Path) -> None:
-        build = start(world, disk / "out")
+    @pytest.mark.parametrize(
+        ("disk", "more", "fetched"),
+        [("3m", (), 11), ("3m", ("--scheduler", "local"), 11), ("12m", (), 40)],
+        indirect=["disk"],
+    )
+    def test_is_named_and_keeps_what_is_staged(
+        self, world: Path, disk: Path, more: tuple[str, ...], fetched: int
+    ) -> None:
+        build = start(world, disk / "out", *more)
         _, words = build.communicate(timeout=60)
         assert build.returncode == 2
         assert "No space left on device; make room" in words
         assert "Traceback" not in words
         staged = list((disk / "out").rglob("*.npy"))
-        assert staged
+        assert fetched - 2 <= len(staged) <= fetched
+        assert not (disk / "out/release.json").exists()
         assert not list((disk / "out").rglob("*.part"))
         subprocess.run(["mount", "-o", "remount,size=60m", str(disk)], check=True)
         again = start(world, disk / "out")

@@ -84,7 +84,7 @@ class Shelf:
             np.save(path, codes)
         except OSError as error:
             raise FolderError(
-                f"cannot write {self._folder}: {error.strerror}",
+                f"cannot write {self._folder}: {error.strerror or error}",
                 "make room there, or name another folder in HFAEF_CACHE",
             ) from error
         return path
