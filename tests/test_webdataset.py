@@ -118,6 +118,24 @@ def test_labels_keep_their_names(tar: Path, tmp_path: Path) -> None:
     assert loaded.features["cls"].names == list(read_manifest(tar).label_names)
 
 
+def test_a_release_made_anew_is_not_read_from_the_cache_of_the_one_before(
+    release: Path, tmp_path: Path
+) -> None:
+    """Even if all its sizes are those of before."""
+
+    def labels() -> list[int]:
+        loaded = load_dataset(str(release), cache_dir=str(tmp_path))
+        return [label for split in loaded.values() for label in split["cls"]]
+
+    def relabel(found: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
+        return [(name, b"5" if name.endswith(".cls") else content) for name, content in found]
+
+    before, size = labels(), shards(release)[0].stat().st_size
+    rewrite(release, relabel)
+    assert shards(release)[0].stat().st_size == size
+    assert labels() != before
+
+
 @pytest.mark.parametrize("streaming", [False, True])
 def test_load_gives_the_same_rows_as_from_parquet(
     tar: Path, parquet: Path, streaming: bool
