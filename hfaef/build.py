@@ -21,6 +21,7 @@ from hfaef.crew import Crew, ThreadCrew
 from hfaef.errors import IncompleteError
 from hfaef.fetch import fetch
 from hfaef.figures import FIGURES, LABELS, draw_labels
+from hfaef.grid import outlines
 from hfaef.layout import Layout
 from hfaef.leakage import Leak, audit
 from hfaef.pack import Packed, pack, write_missing
@@ -269,7 +270,7 @@ def _publish(packing: Path, folder: Path) -> None:
 def _leakage(kept: list[Patch], schemes: tuple[str, ...], year: int) -> tuple[Leak, ...]:
     """How near the splits come to each other; the places are the same every year."""
     patches = [patch for patch in kept if patch.year == year]
-    rings = np.array([patch.grid.ring() for patch in patches])
+    rings = np.array([outline.ring for outline in outlines(patch.grid for patch in patches)])
     splits = {scheme: [patch.splits[scheme] for patch in patches] for scheme in schemes}
     return audit(rings, splits, SPLITS)
 

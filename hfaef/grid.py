@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -27,8 +29,17 @@ EASTING = 500_000.0
 _MOST_HALVINGS = 6
 """Larger pixels do not fit between the equator and the origin of northings in the south."""
 
-_EDGE_POINTS = 9
-"""Points on each edge of a patch for its bounds; straight edges are curved in lon/lat."""
+_ALONG = np.linspace(0, 1, 9)
+_COLUMNS = np.concatenate([_ALONG, _ALONG, np.zeros(9), np.ones(9)])
+_ROWS = np.concatenate([np.zeros(9), np.ones(9), _ALONG, _ALONG])
+"""Points on the edges of a patch for its bounds, in its widths and heights; straight edges are
+curved in lon/lat."""
+
+_CORNERS = [0, 9, 17, 8, 0]
+"""Of them, counter-clockwise for a north-up grid."""
+
+_OUTLINES = 256
+"""Grids that are projected at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,33 +133,71 @@ class Grid:
         return number if upright and along else 0
 
     def ring(self) -> list[tuple[float, float]]:
-        """The corners in lon/lat (WGS 84), counter-clockwise for a north-up grid, closed."""
-        columns = [0, 0, self.width, self.width, 0]
-        rows = [0, self.height, self.height, 0, 0]
-        lon, lat = self._lonlat(columns, rows)
-        return list(zip(lon.tolist(), lat.tolist(), strict=True))
-
-    def bounds(self) -> tuple[float, float, float, float]:
-        """West, south, east and north in degrees (WGS 84).
+        """As of `Outline`.
 
         Raises:
-            ValueError: if the patch crosses the antimeridian or has no place on Earth.
+            ValueError: as of `outlines`.
         """
-        along = np.linspace(0, 1, _EDGE_POINTS)
-        zero, one = np.zeros_like(along), np.ones_like(along)
-        columns = np.concatenate([along, along, zero, one]) * self.width
-        rows = np.concatenate([zero, one, along, along]) * self.height
-        lon, lat = self._lonlat(columns, rows)
-        west, south, east, north = (float(v) for v in (lon.min(), lat.min(), lon.max(), lat.max()))
-        if east - west > 180:
-            raise ValueError("it crosses the antimeridian, which is not supported")
-        return west, south, east, north
+        return next(outlines([self])).ring
 
-    def _lonlat(self, columns: npt.ArrayLike, rows: npt.ArrayLike) -> tuple[Float64, Float64]:
-        lon, lat = project(*self.at(columns, rows), self.crs, WGS84)
-        if not (np.isfinite(lon).all() and (np.abs(lat) <= 90).all()):
-            raise ValueError(f"its corners have no place on Earth in {self.crs[:40]}")
-        return lon, lat
+    def bounds(self) -> tuple[float, float, float, float]:
+        """As of `Outline`.
+
+        Raises:
+            ValueError: as of `outlines`.
+        """
+        return next(outlines([self])).bounds
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """Where a patch lies on Earth, in degrees (WGS 84)."""
+
+    bounds: tuple[float, float, float, float]
+    """West, south, east and north."""
+    ring: list[tuple[float, float]]
+    """The corners in lon/lat, counter-clockwise for a north-up grid, closed."""
+    polygon: bytes
+    """The same as WKB."""
+
+
+def outlines(grids: Iterable[Grid]) -> Iterator[Outline]:
+    """The outline of each grid; of many at once they take a fraction of the time.
+
+    Raises:
+        ValueError: in the place of a grid that crosses the antimeridian or has no place on Earth.
+    """
+    import shapely
+
+    waiting = iter(grids)
+    while batch := list(islice(waiting, _OUTLINES)):
+        lon, lat = _edges(batch)
+        there = np.all(np.isfinite(lon) & (np.abs(lat) <= 90), axis=1)
+        edges = (lon.min(axis=1), lat.min(axis=1), lon.max(axis=1), lat.max(axis=1))
+        bounds = np.stack(edges, axis=1).tolist()
+        rings = np.stack([lon[:, _CORNERS], lat[:, _CORNERS]], axis=2)
+        polygons = shapely.to_wkb(shapely.polygons(rings), byte_order=1)
+        for number, grid in enumerate(batch):
+            west, south, east, north = bounds[number]
+            if not there[number]:
+                raise ValueError(f"its corners have no place on Earth in {grid.crs[:40]}")
+            if east - west > 180:
+                raise ValueError("it crosses the antimeridian, which is not supported")
+            ring = [(x, y) for x, y in rings[number].tolist()]
+            yield Outline((west, south, east, north), ring, polygons[number])
+
+
+def _edges(grids: Sequence[Grid]) -> tuple[Float64, Float64]:
+    """Longitudes and latitudes (grids, 36) of points on the edges."""
+    a, b, c, d, e, f = np.array([grid.transform for grid in grids]).T[:, :, None]
+    columns = _COLUMNS * np.array([[grid.width] for grid in grids])
+    rows = _ROWS * np.array([[grid.height] for grid in grids])
+    x, y = a * columns + b * rows + c, d * columns + e * rows + f
+    systems = np.array([grid.crs for grid in grids])
+    for crs in dict.fromkeys(systems.tolist()):
+        own = systems == crs
+        x[own], y[own] = project(x[own], y[own], crs, WGS84)
+    return x, y
 
 
 def project(x: Float64, y: Float64, source: str, target: str) -> tuple[Float64, Float64]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -18,6 +18,7 @@ from hfaef import sheet
 from hfaef.catalog import Catalog, Patch, label_number
 from hfaef.codec import encode_raw
 from hfaef.errors import CatalogError
+from hfaef.grid import Outline, outlines
 from hfaef.layout import Layout, arrange
 from hfaef.marks import mark_jpeg, mark_png
 from hfaef.preview import Basis, fit_basis, render
@@ -45,10 +46,19 @@ ROW_GROUP_BYTES = 32_000_000
 """Bounds the memory of packing, and stays far below what the dataset viewer refuses (300 MB)."""
 
 _BASIS_PATCHES = 400
-_BASIS_PIXELS = 128
+_BASIS_PIXELS = 32
 """Pixels a patch in the sample that the colours of previews are fitted to."""
 
 OpenShard = Callable[[Path, int], ParquetShard | TarShard]
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A patch to be encoded."""
+
+    patch: Patch
+    outcome: Outcome
+    outline: Outline
 
 
 @dataclass(frozen=True)
@@ -128,13 +138,14 @@ def pack(
             return TarShard(place, number, classes=bool(catalog.label_names))
         return ParquetShard(place, number, schemas["data"])
 
+    order = [patch for _, patches in sorted(arranged.items()) for patch in patches.order]
+    # One stream for all cells: nobody waits while the last file of one is finished.
+    encoded = _counted(spread(encode, _staged(order, outcomes)), advance)
     for (place, split), patches in sorted(arranged.items()):
-        staged = ((patch, outcomes[patch.year, patch.id]) for patch in patches.order)
-        encoded = spread(encode, staged)
+        rows = islice(encoded, len(patches.order))
         data = folder / f"data{place}"
         pooled = folder / f"pooled{place}"
         with writing(pooled), PooledShard(pooled, schemas["pooled"]) as vectors:
-            rows = _counted(encoded, advance)
             kept = list(_write_kept(rows, patches.kept, data, open_shard, vectors))
             rest = _write_shards(rows, data, len(kept), open_shard, shard_bytes, vectors)
             shards = [*kept, *rest]
@@ -171,10 +182,9 @@ class _Encoder:
     basis: Basis
     form: Form
 
-    def __call__(self, staged: tuple[Patch, Outcome]) -> Row:
-        patch, outcome = staged
-        codes = self.pixels.read(patch)
-        return encode_row(patch, codes, outcome, self.label_names, self.basis, self.form)
+    def __call__(self, staged: Staged) -> Row:
+        codes = self.pixels.read(staged.patch)
+        return encode_row(staged, codes, self.label_names, self.basis, self.form)
 
 
 @dataclass(frozen=True)
@@ -184,28 +194,27 @@ class _Sampler:
     pixels: StagedPixels
 
     def __call__(self, patch: Patch) -> npt.NDArray[np.float64]:
-        codes = self.pixels.read(patch)
-        valid = np.flatnonzero(valid_mask(codes))
-        chosen = valid[:: max(valid.size // _BASIS_PIXELS, 1)][:_BASIS_PIXELS]
-        return signed_squares(codes.reshape(BANDS, -1)[:, chosen]).astype(np.float64)
+        codes = self.pixels.read(patch).reshape(BANDS, -1)
+        thinned = codes[:, :: max(codes.shape[1] // _BASIS_PIXELS, 1)]
+        # Few valid pixels may all lie between those.
+        for some in (thinned, codes):
+            if (valid := valid_mask(some)).any():
+                break
+        return signed_squares(some[:, valid][:, :_BASIS_PIXELS]).astype(np.float64)
 
 
 def encode_row(
-    patch: Patch,
+    staged: Staged,
     codes: npt.NDArray[np.int8],
-    outcome: Outcome,
     label_names: Sequence[str],
     basis: Basis,
     form: Form | None = None,
 ) -> Row:
     """The rows of a patch with these codes, int8 (64, H, W)."""
+    patch = staged.patch
     # Once for both, as it is the dearest step after the sheet.
     squares = signed_squares(codes)
     pooled = pool(codes, squares)
-    try:
-        bounds, ring = patch.grid.bounds(), patch.grid.ring()
-    except ValueError as error:
-        raise CatalogError(f"patch {patch.id}: {error}", "take it out of the catalog") from error
     common = {
         "id": patch.id,
         "label": label_number(patch.label, label_names),
@@ -224,12 +233,26 @@ def encode_row(
         "preview": {"bytes": mark_jpeg(render(codes, basis, squares)), "path": f"{patch.id}.jpg"},
         "crs": patch.grid.crs,
         "transform": patch.grid.transform,
-        "bounds": bounds,
-        "geometry": _polygon(ring),
-        "resampled": outcome.resampled,
-        "source": outcome.origins,
+        "bounds": staged.outline.bounds,
+        "geometry": staged.outline.polygon,
+        "resampled": staged.outcome.resampled,
+        "source": staged.outcome.origins,
     }
     return Row({**common, **data}, {**common, **_vectors(pooled)})
+
+
+def _staged(
+    patches: Sequence[Patch], outcomes: Mapping[tuple[int, str], Outcome]
+) -> Iterator[Staged]:
+    found = outlines(patch.grid for patch in patches)
+    for patch in patches:
+        try:
+            outline = next(found)
+        except ValueError as error:
+            raise CatalogError(
+                f"patch {patch.id}: {error}", "take it out of the catalog"
+            ) from error
+        yield Staged(patch, outcomes[patch.year, patch.id], outline)
 
 
 def _counted(rows: Iterable[Row], advance: Advance) -> Iterator[Row]:
@@ -312,9 +335,3 @@ def _sample_basis(patches: Sequence[Patch], store: Store, spread: Spread) -> Bas
 
 def _vectors(pooled: Pooled) -> dict[str, Any]:
     return {"mean": pooled.mean, "std": pooled.std, "min": pooled.low, "max": pooled.high}
-
-
-def _polygon(ring: Sequence[tuple[float, float]]) -> bytes:
-    import shapely
-
-    return bytes(shapely.to_wkb(shapely.Polygon(ring), byte_order=1))

@@ -3,11 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import rasterio
+import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 from rasterio.warp import transform_bounds
 
-from hfaef.grid import WGS84, Grid, canonical_crs, project, utm_crs
+from hfaef.grid import WGS84, Grid, canonical_crs, outlines, project, utm_crs
 
 
 def test_centres_are_rasterios(utm_grid: Grid) -> None:
@@ -49,8 +50,6 @@ def test_bounds_are_rasterios(x: float, y: float, zone: int) -> None:
 
 
 def test_ring_is_closed_and_counter_clockwise(utm_grid: Grid) -> None:
-    import shapely
-
     ring = shapely.Polygon(utm_grid.ring()).exterior
     assert utm_grid.ring()[0] == utm_grid.ring()[-1]
     assert ring.is_ccw
@@ -99,6 +98,23 @@ def test_a_grid_without_extent_is_refused(transform, height: int, word: str) -> 
 def test_a_place_off_the_earth_is_refused() -> None:
     with pytest.raises(ValueError, match="no place on Earth"):
         Grid(WGS84, (1.0, 0.0, 0.0, 0.0, -1.0, 500.0), 4, 4).bounds()
+
+
+def test_outlines_of_many_are_those_of_each_in_their_order(eurosat_grids: dict[str, Grid]) -> None:
+    turned = Grid("EPSG:32632", (8.0, 6.0, 600_000.0, 6.0, -8.0, 5_000_000.0), 20, 30)
+    grids = [*eurosat_grids.values(), turned, Grid(WGS84, (0.1, 0, 8, 0, -0.1, 50), 3, 7)] * 4
+    for grid, outline in zip(grids, outlines(grids), strict=True):
+        assert outline.bounds == grid.bounds()
+        assert outline.ring == grid.ring()
+        assert list(shapely.from_wkb(outline.polygon).exterior.coords) == grid.ring()
+
+
+def test_outlines_end_at_the_first_grid_that_has_none(utm_grid: Grid) -> None:
+    off = Grid(WGS84, (1.0, 0.0, 0.0, 0.0, -1.0, 500.0), 4, 4)
+    found = outlines([utm_grid, off, utm_grid])
+    assert next(found).bounds == utm_grid.bounds()
+    with pytest.raises(ValueError, match="no place on Earth"):
+        next(found)
 
 
 def test_one_crs_has_one_name() -> None:
