@@ -76,14 +76,15 @@ def render(
     step = -(-max(codes.shape[1:]) // MAX_SIDE)
     codes = codes[:, ::step, ::step]
     shown = signed_squares(codes) if squares is None else squares[:, ::step, ::step]
-    components = np.array(basis.components, np.float32)
-    projected = components @ shown.reshape(BANDS, -1).astype(np.float32) / (_STEPS * SCALE**2)
+    vectors = shown.reshape(BANDS, -1).astype(np.float32)
+    projected = np.array(basis.components, np.float32) @ vectors / (_STEPS * SCALE**2)
     low, high = (np.array(edge, np.float32)[:, None] for edge in (basis.low, basis.high))
     colours = np.rint(np.clip((projected - low) / (high - low), 0, 1) * 255).astype(np.uint8)
-    picture = colours.T.reshape(*codes.shape[1:], 3)
+    picture = colours.reshape(3, *codes.shape[1:])
     valid = valid_mask(codes)
     if not valid.all():
-        picture[~valid] = _GREY
+        picture[:, ~valid] = _GREY
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "JPEG", quality=90, subsampling=0)
+    image = Image.merge("RGB", [Image.fromarray(colour) for colour in picture])
+    image.save(buffer, "JPEG", quality=90, subsampling=0)
     return buffer.getvalue()
