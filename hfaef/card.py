@@ -11,6 +11,7 @@ import yaml
 
 from hfaef import comparison
 from hfaef.catalog import SPLITS
+from hfaef.columns import features, loaded_features
 from hfaef.errors import ReleaseError
 from hfaef.quantize import dequantize
 from hfaef.references import card_folder, read_references
@@ -19,8 +20,6 @@ from hfaef.release import (
     Config,
     Manifest,
     content_sha256,
-    features,
-    loaded_features,
     read_manifest,
 )
 from hfaef.scores import Evaluation, read_evaluation

@@ -54,7 +54,7 @@ def _interrupted() -> int:
 def run() -> int:
     """Run a command; gives its exit code."""
     try:
-        code = int(app(standalone_mode=False) or 0)
+        code = int(app(prog_name="hfaef", standalone_mode=False) or 0)
         # Typer makes a number of an interruption, and says nothing.
         return _interrupted() if code == _INTERRUPTED else code
     except HfaefError as error:
@@ -64,7 +64,9 @@ def run() -> int:
     except (KeyboardInterrupt, typer.Abort):
         return _interrupted()
     except typer.TyperException as error:
-        return _fail(error.format_message(), "see `hfaef --help`", 2)
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "hfaef"
+        return _fail(error.format_message().rstrip("."), f"see `{command} --help`", 2)
     except Exception as error:
         if os.environ.get("HFAEF_DEBUG") == "1":
             raise

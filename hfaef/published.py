@@ -13,13 +13,14 @@ import yaml
 from hfaef import codec
 from hfaef.card import CARD, front_matter, loadable
 from hfaef.check import Finding
+from hfaef.columns import loaded_features
 from hfaef.diff import Release, open_folder
 from hfaef.errors import HubError, InputError
 from hfaef.hub import REPO_ID, Repo, Snapshot
 from hfaef.proposal import manifest_at, release_at
 from hfaef.publication import mixed_in
 from hfaef.quantize import from_stored, pool
-from hfaef.release import Config, Manifest, loaded_features
+from hfaef.release import Config, Manifest
 from hfaef.store import MANIFEST
 from hfaef.version import Version, parse_version
 

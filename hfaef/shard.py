@@ -15,7 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hfaef.release import PICTURES, ROW_GROUPS, Form, features
+from hfaef.columns import features
+from hfaef.release import PICTURES, ROW_GROUPS, Form
 
 _PICTURE_PAGES = {"data_page_size": 1000, "write_batch_size": 1}
 """What makes the Parquet writer put each picture on a page of its own; small values share theirs,

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Self
 import pyarrow as pa
 
 from hfaef import sheet
+from hfaef.columns import features
 from hfaef.quantize import from_stored, pool
-from hfaef.release import Form, Manifest, features
+from hfaef.release import Form, Manifest
 from hfaef.samples import KEY, MEMBERS, REST, identity_of, key_of, members_of, row_of
 
 if TYPE_CHECKING:

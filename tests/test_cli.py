@@ -95,6 +95,7 @@ def test_a_finding_makes_check_fail(workplace: Path, tmp_path: Path) -> None:
         (["build", "demo", "--staging", "oci://a/b"], 2, "pip install ocifs"),
         (["build", "demo", "--staging", "s3://KEY:WORD@a/b"], 2, "without a password"),
         (["buld"], 2, "buld"),
+        (["export", "nowhere"], 2, "'--to'; see `hfaef export --help`"),
         (["build", "demo", "--out", "occupied"], 2, "occupied holds something else"),
         (["status", "nowhere"], 2, "no build was started in nowhere"),
         (["check", "nowhere"], 1, "nowhere holds no finished release"),

@@ -23,7 +23,7 @@ LAYERS = [
     {"read", "crew", "cluster", "cluster_crew", "effort", "fetch"},
     {"demo"},
     {"release"},
-    {"webdataset", "layout", "shard"},
+    {"columns", "webdataset", "layout", "shard"},
     {"pack", "plan", "status", "version", "rows", "scores", "figures", "references", "vectors"},
     {"comparison"},
     {"card", "diff", "hub"},
