@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import shutil
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,12 @@ hypothesis.settings.register_profile("hfaef", deadline=None)
 hypothesis.settings.load_profile("hfaef")
 
 SHARED = Path(os.environ.get("HFAEF_SHARED", Path(__file__).parents[2] / "shared")) / "data"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first: the last one to begin holds up the end."""
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import pytest
 import rasterio
 from conftest import World as Tiles
 from fakes import patches
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_build import demo_recipe
 
@@ -56,6 +56,7 @@ def blocks_by_pixel(grid: Grid) -> set[Block]:
     }
 
 
+@settings(max_examples=40)  # a second each for the large ones
 @given(
     st.floats(450_000, 550_000),
     st.floats(4_000_000, 6_000_000),

@@ -14,6 +14,8 @@ from hfaef.release import parse_manifest, read_manifest
 from servers.hub import Hub
 from servers.hub.fixtures import OTHER, READER, Client
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def built(demo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:

@@ -16,6 +16,8 @@ from releases import contents, fresh_copy, make_release
 from servers.hub import ANY, Fault, Hub
 from servers.hub.fixtures import READER, WRITER, Client
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def first(demo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -256,7 +258,6 @@ def test_other_content_after_a_killed_push_gets_a_version_of_its_own(
     is_whole(hub, other, "2.0.0")
 
 
-@pytest.mark.slow
 def test_killed_at_random_moments_it_ends_in_one_commit_and_one_tag(
     hub: Hub, client: Client, first: Path, tmp_path: Path
 ) -> None:
