@@ -114,9 +114,11 @@ def plan(
     )
     for cost in found.costs:
         mark = "this recipe" if cost is found.costs[0] else "instead"
+        minutes = cost.seconds / 60
+        time = f"{minutes:,.1f} min" if minutes >= 1 else f"{cost.seconds:,.1f} s"
         typer.echo(
             f"{cost.source} ({mark}): {cost.units:,} units, {cost.requests:,} requests, "
-            f"{cost.bytes / 1e9:,.2f} GB, {cost.seconds / 60:,.1f} min or more"
+            f"{cost.bytes / 1e9:,.2f} GB, {time} or more"
         )
         typer.echo(f"  {cost.rests_on}")
 
