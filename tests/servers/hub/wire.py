@@ -185,6 +185,8 @@ class Handler(BaseHTTPRequestHandler):
     """One connection."""
 
     protocol_version = "HTTP/1.1"
+    # An answer's body would wait 40 ms for the client to acknowledge its head.
+    disable_nagle_algorithm = True
     server: Port
     timeout = 60
     _received = 0
