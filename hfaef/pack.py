@@ -123,10 +123,9 @@ def pack(
             split = patch.splits[catalog.schemes[0]] if catalog.schemes else "train"
             cells[place, split].append(patch)
     layout = layout or Layout()
-    arranged = {cell: arrange(patches, layout) for cell, patches in cells.items()}
-    everyone = [patch for patches in arranged.values() for patch in patches.order]
-    everyone.sort(key=lambda patch: shuffled(patch.id))
-    basis = layout.basis or _sample_basis(everyone, store, spread)
+    arranged = [(cell, arrange(cells[cell], layout)) for cell in sorted(cells)]
+    order = [patch for _, patches in arranged for patch in patches.order]
+    basis = layout.basis or _sample_basis(order, store, spread)
     encode = _Encoder(store.pixels, catalog.label_names, basis, form)
     files: list[File] = []
     folders = in_folders(years, catalog.schemes)
@@ -138,10 +137,9 @@ def pack(
             return TarShard(place, number, classes=bool(catalog.label_names))
         return ParquetShard(place, number, schemas["data"])
 
-    order = [patch for _, patches in sorted(arranged.items()) for patch in patches.order]
     # One stream for all cells: nobody waits while the last file of one is finished.
     encoded = _counted(spread(encode, _staged(order, outcomes)), advance)
-    for (place, split), patches in sorted(arranged.items()):
+    for (place, split), patches in arranged:
         rows = islice(encoded, len(patches.order))
         data = folder / f"data{place}"
         pooled = folder / f"pooled{place}"
@@ -329,7 +327,8 @@ def _settle(
 
 def _sample_basis(patches: Sequence[Patch], store: Store, spread: Spread) -> Basis:
     """The basis of previews, fitted to some pixels of some patches."""
-    samples = list(spread(_Sampler(store.pixels), patches[:_BASIS_PATCHES]))
+    some = sorted(patches, key=lambda patch: shuffled(patch.id))[:_BASIS_PATCHES]
+    samples = list(spread(_Sampler(store.pixels), some))
     return fit_basis(np.concatenate(samples, axis=1) if samples else np.zeros((BANDS, 1)))
 
 
