@@ -141,12 +141,12 @@ class Grid:
         return next(outlines([self])).ring
 
     def bounds(self) -> tuple[float, float, float, float]:
-        """As of `Outline`.
+        """As of `Outline`, in half its time.
 
         Raises:
             ValueError: as of `outlines`.
         """
-        return next(outlines([self])).bounds
+        return next(_boxes([self], *_edges([self])))
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,19 +172,25 @@ def outlines(grids: Iterable[Grid]) -> Iterator[Outline]:
     waiting = iter(grids)
     while batch := list(islice(waiting, _OUTLINES)):
         lon, lat = _edges(batch)
-        there = np.all(np.isfinite(lon) & (np.abs(lat) <= 90), axis=1)
-        edges = (lon.min(axis=1), lat.min(axis=1), lon.max(axis=1), lat.max(axis=1))
-        bounds = np.stack(edges, axis=1).tolist()
         rings = np.stack([lon[:, _CORNERS], lat[:, _CORNERS]], axis=2)
         polygons = shapely.to_wkb(shapely.polygons(rings), byte_order=1)
-        for number, grid in enumerate(batch):
-            west, south, east, north = bounds[number]
-            if not there[number]:
-                raise ValueError(f"its corners have no place on Earth in {grid.crs[:40]}")
-            if east - west > 180:
-                raise ValueError("it crosses the antimeridian, which is not supported")
-            ring = [(x, y) for x, y in rings[number].tolist()]
-            yield Outline((west, south, east, north), ring, polygons[number])
+        boxes = _boxes(batch, lon, lat)
+        for bounds, ring, polygon in zip(boxes, rings.tolist(), polygons, strict=True):
+            yield Outline(bounds, [(x, y) for x, y in ring], polygon)
+
+
+def _boxes(
+    grids: Sequence[Grid], lon: Float64, lat: Float64
+) -> Iterator[tuple[float, float, float, float]]:
+    """`Outline.bounds` of grids with these `_edges`; raises as `outlines`."""
+    there = np.all(np.isfinite(lon) & (np.abs(lat) <= 90), axis=1)
+    edges = np.stack([lon.min(axis=1), lat.min(axis=1), lon.max(axis=1), lat.max(axis=1)], axis=1)
+    for number, (west, south, east, north) in enumerate(edges.tolist()):
+        if not there[number]:
+            raise ValueError(f"its corners have no place on Earth in {grids[number].crs[:40]}")
+        if east - west > 180:
+            raise ValueError("it crosses the antimeridian, which is not supported")
+        yield west, south, east, north
 
 
 def _edges(grids: Sequence[Grid]) -> tuple[Float64, Float64]:
