@@ -11,6 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -139,15 +140,14 @@ class ClusterCrew:
 
     def _settle(self, ticket: int, future: Any) -> None:
         """Take a future's result; called by a thread of the client."""
-        if future.cancelled():
-            return
-        error = future.exception()
-        if error is None:
+        result: Read | Exception
+        try:
             result = future.result()
-        elif type(error).__name__ == "KilledWorker":
-            result = Transient("its worker was lost, several times")
-        else:
-            result = error
+        except CancelledError:
+            return  # it was let go, maybe while its result was on the way
+        except Exception as error:  # noqa: BLE001 - the engine decides what it means
+            lost = type(error).__name__ == "KilledWorker"
+            result = Transient("its worker was lost, several times") if lost else error
         self._answers.put(Answer(ticket, result))
 
 

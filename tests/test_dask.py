@@ -94,6 +94,24 @@ def test_a_source_that_hangs_for_ever_ends_the_build(cluster: Cluster, tmp_path:
         assert not wrong(store, patches(100))
 
 
+def test_a_read_may_be_let_go_while_its_answer_is_on_the_way(
+    cluster: Cluster, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    chance = random.Random(7)
+    with Store(tmp_path / "out") as store:
+        crew = ClusterCrew(cluster, FieldSource, store.pixels, Policy(), 8)
+        for ticket, patch in enumerate(patches(300)):
+            crew.start(ticket, patch)
+            time.sleep(chance.uniform(0, 0.02))
+            crew.abandon(ticket)
+        crew.start(300, patches(1)[0])
+        answer = crew.next(30.0)
+        crew.close()
+    assert answer is not None
+    assert answer.ticket == 300
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
 @pytest.mark.parametrize(("count", "kills"), [(40, 2), pytest.param(240, 20, marks=LONG)])
 def test_killed_workers_leave_no_trace_in_the_release(
     tmp_path: Path, count: int, kills: int
