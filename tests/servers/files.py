@@ -237,11 +237,12 @@ class FileServer:
         begin = first + fault.shift
         end = begin + (count if fault.cut is None else min(fault.cut, count))
         with path.open("rb") as file:
-            # In pieces, so that what a client did not wait for is not counted.
+            # In pieces, so that what a client did not wait for is not counted; each is counted
+            # before it goes, as a client that has it may ask for the count at once.
             for place in range(begin, end, PIECE):
                 piece = min(PIECE, end - place)
-                sent = await self._loop.sendfile(writer.transport, file, place, piece)
-                self.sent += sent
+                self.sent += piece
+                await self._loop.sendfile(writer.transport, file, place, piece)
         return fault.cut is None and fault.declared is None
 
     def etag(self, path: Path) -> str:
