@@ -38,6 +38,9 @@ _TICK = 0.5
 _MAX_HANGS = 2
 """Times that a read of a patch may hang before the patch is given up."""
 
+_FEW = 4
+"""What part of the limit may be under way and silent without a doubt about the source itself."""
+
 _SUSPENDED = 5.0
 """Seconds: a wait that took this much longer than asked for was a sleep of the machine."""
 
@@ -294,9 +297,9 @@ class _Engine:
     def _decide_at(self, reading: Reading) -> float:
         """When something is to be decided about a read."""
         hopeless = self._hopeless_at(reading)
-        # While nobody is answered, waiting on is cheaper than asking again.
+        # While none of many is answered, waiting on is cheaper than asking again.
         if (
-            self._answered <= reading.started
+            (self._answered <= reading.started and not self._few())
             or self._efforts.doubtful >= self._crew.size
             or not self._efforts.may_doubt(reading)
         ):
@@ -304,6 +307,11 @@ class _Engine:
         effort = reading.effort
         patience = self._pace.doubtful_after(effort.pixels, effort.doubts)
         return min(hopeless, reading.started + patience)
+
+    def _few(self) -> bool:
+        """Whether so few reads are under way that their silence may be chance, as at the end."""
+        few = max(self._limit() // _FEW, 1)
+        return not self._outage.down and self._efforts.active <= few
 
     def _hopeless_at(self, reading: Reading) -> float:
         return reading.started + self._pace.hopeless_after(reading.effort.pixels)

@@ -272,6 +272,14 @@ def test_another_try_follows_when_the_later_read_fails(store: Store, simulate: S
     assert crew.clock.now < 1000 + 30
 
 
+def test_the_last_patches_may_hang_more_than_once(store: Store, simulate: Simulate) -> None:
+    """By then nobody else is answered who could tell that the source is well."""
+    crew = simulate(hangs=lambda patch, tries: patch.id >= "P000297" and tries <= 3)
+    run(patches(300), crew, store)
+    assert {outcome.attempts for outcome in store.outcomes().values()} == {1, 4}
+    assert crew.clock.now < 1000 + 30
+
+
 def test_doubtful_reads_are_bounded_too(store: Store, simulate: Simulate) -> None:
     crew = simulate(size=10, hangs=lambda patch, _: int(patch.id[1:]) % 2 == 1)
     with pytest.raises(SourceError):
