@@ -6,18 +6,24 @@ import csv
 import os
 import shutil
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import hypothesis
 import numpy as np
 import numpy.typing as npt
 import pytest
+from fakes import Clock, FieldSource, Simulate, SimulatedCrew
 
 from hfaef.demo.field import Field
 from hfaef.demo.tiles import ZONE_OVERLAP, write_store
 from hfaef.grid import LATTICE, WGS84, Grid, project, utm_crs
+from hfaef.read import read_patch
 from hfaef.recipe import Demo, read_recipe
+from hfaef.retry import Policy
+from hfaef.store import Store
 
 pytest_plugins = ("servers.hub.fixtures", "serving")
 
@@ -145,3 +151,20 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 def utm_grid() -> Grid:
     """A patch on no lattice, in the middle of a zone."""
     return Grid("EPSG:32632", (9.98, 0.0, 500_003.3, 0.0, -10.03, 5_400_007.7), 64, 48)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store(tmp_path / "out") as store:
+        yield store
+
+
+@pytest.fixture
+def simulate(store: Store) -> Simulate:
+    """A crew in made-up time over a source without faults, to be run with its own clock."""
+
+    def make(size: int = 40, source: FieldSource | None = None, **service: object) -> SimulatedCrew:
+        read = partial(read_patch, source or FieldSource(), store.pixels, Policy())
+        return SimulatedCrew(read, size, Clock(), **service)  # type: ignore[arg-type]
+
+    return make

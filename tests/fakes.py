@@ -20,9 +20,12 @@ from hfaef.catalog import Patch
 from hfaef.crew import Answer, ReadOne
 from hfaef.demo.field import Field
 from hfaef.errors import SourceError, Throttled, TooBig, Transient
+from hfaef.fetch import fetch
 from hfaef.grid import WGS84, Grid, project
 from hfaef.read import Read
+from hfaef.retry import Policy
 from hfaef.sources import Pixels
+from hfaef.store import Store
 
 Fault = Callable[[], Exception]
 
@@ -199,3 +202,18 @@ class SimulatedCrew:
             return self.read(patch, wanted=lambda: True)
         except Exception as error:  # noqa: BLE001 - as a thread does
             return error
+
+
+Simulate = Callable[..., SimulatedCrew]
+"""Makes one, as the fixture `simulate`."""
+
+
+def run(
+    wanted: list[Patch], crew: SimulatedCrew, store: Store, policy: Policy | None = None
+) -> None:
+    fetch(wanted, crew, store, policy=policy, clock=crew.clock)
+
+
+def wrong(store: Store, wanted: list[Patch]) -> list[str]:
+    """Ids of patches that are not staged as the field has them."""
+    return [p.id for p in wanted if not np.array_equal(store.pixels.read(p), truth(p.grid, p.year))]

@@ -13,12 +13,11 @@ from pathlib import Path
 
 import psutil
 import pytest
-from fakes import FieldSource, patches, truth
+from fakes import FieldSource, patches, wrong
 from machines import cluster_of
 
 pytest.importorskip("distributed")
 
-import numpy as np
 from test_build import demo_recipe, digests
 
 from hfaef.build import build
@@ -50,10 +49,6 @@ pytestmark = [
 def cluster() -> Iterator[Cluster]:
     with Cluster("local", 8) as cluster:
         yield cluster
-
-
-def wrong(store: Store, wanted: list) -> list[str]:
-    return [p.id for p in wanted if not np.array_equal(store.pixels.read(p), truth(p.grid, p.year))]
 
 
 def test_faults_are_tried_again(cluster: Cluster, tmp_path: Path) -> None:
