@@ -85,7 +85,14 @@ def from_stored(stored: npt.NDArray[np.uint8]) -> npt.NDArray[np.int8]:
 
 def valid_mask(codes: npt.NDArray[np.int8]) -> npt.NDArray[np.bool_]:
     """Boolean (H, W), True where codes (64, H, W) hold data in every band."""
+    if not _lacks_some(codes):
+        return np.ones(codes.shape[1:], bool)
     return np.asarray((codes != NODATA).all(axis=0))
+
+
+def _lacks_some(codes: npt.NDArray[np.int8]) -> bool:
+    """Whether there is nodata; it is the least of all codes, which is found in no time."""
+    return bool(codes.min(initial=NODATA + 1) == NODATA)
 
 
 def signed_squares(codes: npt.NDArray[np.int8]) -> npt.NDArray[np.int16]:
@@ -95,9 +102,8 @@ def signed_squares(codes: npt.NDArray[np.int8]) -> npt.NDArray[np.int16]:
     every machine.
     """
     wide = codes.astype(np.int16)
-    nodata = codes == NODATA
-    if nodata.any():
-        wide[nodata] = 0
+    if _lacks_some(codes):
+        wide[codes == NODATA] = 0
     wide *= np.abs(wide)
     return wide
 
