@@ -141,7 +141,7 @@ class Grid:
         return next(outlines([self])).ring
 
     def bounds(self) -> tuple[float, float, float, float]:
-        """As of `Outline`, in half its time.
+        """As of `Outline`.
 
         Raises:
             ValueError: as of `outlines`.

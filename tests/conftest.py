@@ -155,6 +155,7 @@ def utm_grid() -> Grid:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
+    """An empty one."""
     with Store(tmp_path / "out") as store:
         yield store
 

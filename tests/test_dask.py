@@ -51,26 +51,24 @@ def cluster() -> Iterator[Cluster]:
         yield cluster
 
 
-def test_faults_are_tried_again(cluster: Cluster, tmp_path: Path) -> None:
+def test_faults_are_tried_again(cluster: Cluster, store: Store) -> None:
     wanted = patches(200)
     policy = Policy(first_wait=0.01)
-    with Store(tmp_path / "out") as store:
-        crew = ClusterCrew(cluster, partial(FieldSource, share=0.2), store.pixels, policy, 8)
-        fetch(wanted, crew, store, policy=policy)
-        assert not wrong(store, wanted)
+    crew = ClusterCrew(cluster, partial(FieldSource, share=0.2), store.pixels, policy, 8)
+    fetch(wanted, crew, store, policy=policy)
+    assert not wrong(store, wanted)
 
 
-def test_reads_that_hang_in_workers_hold_up_nobody(cluster: Cluster, tmp_path: Path) -> None:
+def test_reads_that_hang_in_workers_hold_up_nobody(cluster: Cluster, store: Store) -> None:
     """More of them than there are threads."""
     wanted = patches(400)
-    with Store(tmp_path / "out") as store:
-        source = partial(FieldSource, latency=0.02, stall_share=0.06)
-        crew = ClusterCrew(cluster, source, store.pixels, Policy(), 8)
-        began = time.monotonic()
-        fetch(wanted, crew, store)
-        assert time.monotonic() - began < 30
-        assert sum(outcome.attempts for outcome in store.outcomes().values()) > 408
-        assert not wrong(store, wanted)
+    source = partial(FieldSource, latency=0.02, stall_share=0.06)
+    crew = ClusterCrew(cluster, source, store.pixels, Policy(), 8)
+    began = time.monotonic()
+    fetch(wanted, crew, store)
+    assert time.monotonic() - began < 30
+    assert sum(outcome.attempts for outcome in store.outcomes().values()) > 408
+    assert not wrong(store, wanted)
 
 
 def test_a_source_that_hangs_for_ever_ends_the_build(cluster: Cluster, tmp_path: Path) -> None:
@@ -90,18 +88,17 @@ def test_a_source_that_hangs_for_ever_ends_the_build(cluster: Cluster, tmp_path:
 
 
 def test_a_read_may_be_let_go_while_its_answer_is_on_the_way(
-    cluster: Cluster, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    cluster: Cluster, store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
     chance = random.Random(7)
-    with Store(tmp_path / "out") as store:
-        crew = ClusterCrew(cluster, FieldSource, store.pixels, Policy(), 8)
-        for ticket, patch in enumerate(patches(300)):
-            crew.start(ticket, patch)
-            time.sleep(chance.uniform(0, 0.02))
-            crew.abandon(ticket)
-        crew.start(300, patches(1)[0])
-        answer = crew.next(30.0)
-        crew.close()
+    crew = ClusterCrew(cluster, FieldSource, store.pixels, Policy(), 8)
+    for ticket, patch in enumerate(patches(300)):
+        crew.start(ticket, patch)
+        time.sleep(chance.uniform(0, 0.02))
+        crew.abandon(ticket)
+    crew.start(300, patches(1)[0])
+    answer = crew.next(30.0)
+    crew.close()
     assert answer is not None
     assert answer.ticket == 300
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
