@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from hfaef.load import load
 
 if TYPE_CHECKING:
-    from hfaef.quantize import dequantize
+    from hfaef.core.quantize import dequantize
 
 __all__ = ["dequantize", "load"]
 __version__ = version("hfaef")
@@ -15,7 +15,7 @@ __version__ = version("hfaef")
 def __getattr__(name: str) -> Any:
     """`dequantize`, imported when it is used: `hfaef --help` needs no numpy."""
     if name == "dequantize":
-        from hfaef.quantize import dequantize
+        from hfaef.core.quantize import dequantize
 
         return dequantize
     raise AttributeError(f"module 'hfaef' has no attribute {name!r}")

@@ -134,7 +134,7 @@ def _commit(base: str) -> str | None:
 
 
 def _read_manifest(place: str, downloads: datasets.DownloadManager) -> dict[str, Any]:
-    from hfaef.codec import FORMAT
+    from hfaef.core.codec import FORMAT
 
     try:
         content = json.loads(Path(downloads.download(_MANIFEST)).read_bytes())
@@ -156,7 +156,7 @@ def _viewed(dataset: Any, view: View) -> Any:
     """A data set in the columns of a release, which decodes embeddings when rows are taken."""
     from datasets import Image, IterableDataset
 
-    from hfaef.samples import MEMBERS, REST
+    from hfaef.release.format.sample import MEMBERS, REST
 
     streaming = isinstance(dataset, IterableDataset)
     tar = "__key__" in dataset.column_names
@@ -255,8 +255,8 @@ class _Decoder:
     ) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
         import numpy as np
 
-        from hfaef.codec import decode
-        from hfaef.quantize import STORED_NODATA, dequantize
+        from hfaef.core.codec import decode
+        from hfaef.core.quantize import STORED_NODATA, dequantize
 
         array: npt.NDArray[Any] = decode(cell, shape)
         mask = np.empty(0, np.bool_)

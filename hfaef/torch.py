@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
-from hfaef.workers import core_count
+from hfaef.core.workers import core_count
 
 if TYPE_CHECKING:
     import datasets

@@ -15,17 +15,17 @@ import hypothesis
 import numpy as np
 import numpy.typing as npt
 import pytest
-from fakes import Clock, FieldSource, Simulate, SimulatedCrew
 
+from hfaef.build.fetch.read import read_patch
+from hfaef.build.fetch.retry import Policy
+from hfaef.build.staging.store import Store
+from hfaef.core.grid import LATTICE, WGS84, Grid, project, utm_crs
 from hfaef.demo.field import Field
 from hfaef.demo.tiles import ZONE_OVERLAP, write_store
-from hfaef.grid import LATTICE, WGS84, Grid, project, utm_crs
-from hfaef.read import read_patch
-from hfaef.recipe import Demo, read_recipe
-from hfaef.retry import Policy
-from hfaef.store import Store
+from hfaef.recipe.model import Demo, read_recipe
+from support.fakes import Clock, FieldSource, Simulate, SimulatedCrew
 
-pytest_plugins = ("servers.hub.fixtures", "serving")
+pytest_plugins = ("servers.hub.fixtures", "support.tile_stores")
 
 # The first example of a test pays for imports; no test here is about time.
 hypothesis.settings.register_profile("hfaef", deadline=None)
@@ -122,7 +122,7 @@ def demo_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def demo_release(demo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small release in a folder of its own name; do not write there."""
-    from hfaef.build import build
+    from hfaef.build.pipeline import build
 
     world = demo_root / "data/demo"
     changes = [f"demo.root={world}", "demo.patches=40", f"patches.root={world / 'patches'}"]

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from hfaef.core.grid import Grid
 from hfaef.errors import CatalogError
-from hfaef.grid import Grid
-from hfaef.recipe import Geotiffs, Recipe, Table, TorchGeo
+from hfaef.recipe.model import Geotiffs, Recipe, Table, TorchGeo
 
 SPLITS = ("train", "validation", "test")
 """Names of splits in a release, in the order in which they are listed."""

@@ -11,10 +11,10 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from hfaef.catalog import Catalog, Patch, label_names
 from hfaef.catalog.splits import read_schemes
+from hfaef.core.grid import Grid, canonical_crs
+from hfaef.core.workers import ordered_map
 from hfaef.errors import CatalogError
-from hfaef.grid import Grid, canonical_crs
-from hfaef.recipe import Geotiffs
-from hfaef.workers import ordered_map
+from hfaef.recipe.model import Geotiffs
 
 _SUFFIXES = {".tif", ".tiff"}
 _THREADS = 8

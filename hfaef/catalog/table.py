@@ -20,9 +20,9 @@ import pyproj
 import shapely
 
 from hfaef.catalog import SPLITS, Catalog, Patch, label_names
+from hfaef.core.grid import EASTING, WGS84, Grid, project, utm_crs
 from hfaef.errors import CatalogError
-from hfaef.grid import EASTING, WGS84, Grid, project, utm_crs
-from hfaef.recipe import Table
+from hfaef.recipe.model import Table
 
 _BOX = ("west", "south", "east", "north")
 _LIMITS = (-180.0, -80.0, 180.0, 84.0)

@@ -10,7 +10,7 @@ from hfaef.catalog import Catalog, Patch
 from hfaef.catalog.geotiffs import read_grids, unique_ids
 from hfaef.catalog.splits import read_schemes
 from hfaef.errors import CatalogError, InputError
-from hfaef.recipe import TorchGeo
+from hfaef.recipe.model import TorchGeo
 
 _SPLITS = {"train": "train", "val": "validation", "test": "test"}
 """TorchGeo's names and ours."""

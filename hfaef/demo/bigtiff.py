@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from hfaef.grid import Affine
-from hfaef.quantize import BANDS, NODATA
-from hfaef.workers import core_count
+from hfaef.core.grid import Affine
+from hfaef.core.quantize import BANDS, NODATA
+from hfaef.core.workers import core_count
 
 BLOCK = 1024
 """Pixels a side of an internal tile."""

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from hfaef.quantize import BANDS, quantize
+from hfaef.core.quantize import BANDS, quantize
 
 _KILOMETRES_A_DEGREE = 111.32
 _WAVES = 4

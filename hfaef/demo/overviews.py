@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from hfaef.core.quantize import BANDS, NODATA, dequantize, quantize
 from hfaef.demo.bigtiff import CELL, Cells
-from hfaef.quantize import BANDS, NODATA, dequantize, quantize
 
 _Sums = defaultdict[tuple[int, int], npt.NDArray[np.float32]]
 """By cell: sums of the vectors below its pixels, and how many they are, float32 (65, cell, cell)."""

@@ -22,11 +22,11 @@ import pyarrow.parquet as pq
 import shapely
 from rasterio.windows import Window
 
+from hfaef.core.grid import LATTICE, WGS84, Grid, project
+from hfaef.core.quantize import BANDS, NODATA
 from hfaef.demo.bigtiff import CELL, write_tiff
 from hfaef.demo.field import Field
 from hfaef.demo.overviews import overviews
-from hfaef.grid import LATTICE, WGS84, Grid, project
-from hfaef.quantize import BANDS, NODATA
 
 TILE = 8192
 """Pixels a side of a tile."""

@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 import rasterio
 
+from hfaef.build.staging.store import replace_file, writing
+from hfaef.core.grid import WGS84, Grid, project, utm_crs
 from hfaef.demo.field import Field
 from hfaef.demo.tiles import write_store
 from hfaef.errors import FolderError
-from hfaef.grid import WGS84, Grid, project, utm_crs
-from hfaef.recipe import Demo
-from hfaef.store import replace_file, writing
+from hfaef.recipe.model import Demo
 
 LABELS = ("Dune", "Forest", "Heath", "Meadow", "Rock", "Town")
 

@@ -9,9 +9,9 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from hfaef.grid import Grid
-from hfaef.quantize import BANDS, NODATA
-from hfaef.recipe import Cog, EarthEngine
+from hfaef.core.grid import Grid
+from hfaef.core.quantize import BANDS, NODATA
+from hfaef.recipe.model import Cog, EarthEngine
 
 
 @dataclass(frozen=True)
@@ -80,10 +80,10 @@ def open_source(section: Cog | EarthEngine, years: Sequence[int] = ()) -> Source
     """
     match section:
         case Cog():
-            from hfaef.sources.cog import open_cog
+            from hfaef.sources.cog.source import open_cog
 
             return open_cog(section)
         case EarthEngine():
-            from hfaef.sources import earthengine
+            from hfaef.sources.earthengine import source as earthengine
 
             return earthengine.open(section, years)

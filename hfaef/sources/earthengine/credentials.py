@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hfaef.errors import CredentialsError, SourceError
-from hfaef.sources.earthengine.failures import scrub, sort_failure
+from hfaef.sources.earthengine.errors import scrub, sort_failure
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials as GoogleCredentials

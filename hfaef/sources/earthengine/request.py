@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any, Literal
 
-from hfaef.grid import Grid
-from hfaef.quantize import BANDS
+from hfaef.core.grid import Grid
+from hfaef.core.quantize import BANDS
 
 MAX_BYTES = 50_331_648
 """48 MiB of pixels: https://developers.google.com/earth-engine/reference/rest/v1/projects.image/computePixels"""

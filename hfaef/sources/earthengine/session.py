@@ -11,12 +11,12 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from hfaef.errors import RecipeError, SourceError, Throttled, Transient
-from hfaef.limit import Limit
-from hfaef.recipe import FIRST_YEAR
-from hfaef.recipe import EarthEngine as Section
+from hfaef.recipe.model import FIRST_YEAR
+from hfaef.recipe.model import EarthEngine as Section
 from hfaef.sources.earthengine.credentials import Credentials, Tokens, find_credentials
+from hfaef.sources.earthengine.errors import cause_of, refusal_of, sort_failure
 from hfaef.sources.earthengine.expression import years_of
-from hfaef.sources.earthengine.failures import cause_of, refusal_of, sort_failure
+from hfaef.sources.earthengine.quota import Limit
 
 CONNECT_TIMEOUT = 20.0
 """Seconds to reach the endpoint."""

@@ -12,7 +12,7 @@ import json
 import sys
 from pathlib import Path
 
-from hfaef.grid import Grid
+from hfaef.core.grid import Grid
 from servers.earthengine.server import Service
 from servers.earthengine.world import World, tiles_around
 

@@ -11,10 +11,10 @@ import numpy.typing as npt
 import pytest
 import shapely
 
-from hfaef.grid import WGS84, Grid, project
-from hfaef.quantize import BANDS, NODATA
-from hfaef.recipe import EarthEngine as Section
-from hfaef.sources import earthengine
+from hfaef.core.grid import WGS84, Grid, project
+from hfaef.core.quantize import BANDS, NODATA
+from hfaef.recipe.model import EarthEngine as Section
+from hfaef.sources.earthengine import source as earthengine
 from servers.earthengine.server import Service
 from servers.earthengine.world import World, crs_zone
 

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
-from hfaef.grid import Grid
-from hfaef.quantize import BAND_NAMES
+from hfaef.core.grid import Grid
+from hfaef.core.quantize import BAND_NAMES
 from servers.earthengine.errors import Refusal
 from servers.earthengine.world import Tile, World
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hfaef.grid import Grid, canonical_crs
+from hfaef.core.grid import Grid, canonical_crs
 from servers.earthengine.errors import Refusal
 from servers.earthengine.graph import Graph
 from servers.earthengine.image import Canvas, Collection, Image

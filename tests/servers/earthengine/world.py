@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
+from hfaef.core.grid import WGS84, Grid, project
+from hfaef.core.quantize import BANDS, dequantize
 from hfaef.demo.field import Field
 from hfaef.demo.tiles import ZONE_OVERLAP, image_name
-from hfaef.grid import WGS84, Grid, project
-from hfaef.quantize import BANDS, dequantize
 
 COLLECTION = "GOOGLE/SATELLITE_EMBEDDING/V1/ANNUAL"
 

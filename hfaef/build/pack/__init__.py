@@ -1,0 +1,1 @@
+"""From staged pixels to shards."""

@@ -1,0 +1,79 @@
+"""Where the rows of the release before lie, so that the next one leaves them there.
+
+A row that stays in its shard and row group is sent only once, whatever happens to the others.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from hfaef.catalog import Patch
+from hfaef.core.preview import Basis
+from hfaef.release.format.manifest import shuffled
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a row lies in a release."""
+
+    splits: Mapping[str, str]
+    """The splits of its cell by scheme."""
+    path: str
+    """Its shard of ``data``; shards of a cell sort by path."""
+    group: int
+    """Its row group in the shard, from 0."""
+    position: int
+    """In the row group, from 0."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A release, as far as the next one keeps to it."""
+
+    places: Mapping[tuple[int, str], Place] = field(default_factory=dict)
+    """Of all rows, by year and id."""
+    basis: Basis | None = None
+    """Of its previews: with another, every row would be another."""
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """The patches of a cell in the order in which they are written."""
+
+    kept: tuple[tuple[tuple[Patch, ...], ...], ...]
+    """Shards of row groups that were there before; none is empty."""
+    fresh: tuple[Patch, ...]
+    """For shards of their own, after those."""
+
+    @property
+    def order(self) -> tuple[Patch, ...]:
+        """All of them."""
+        return (*(patch for shard in self.kept for group in shard for patch in group), *self.fresh)
+
+
+def arrange(patches: Iterable[Patch], layout: Layout) -> Arrangement:
+    """Patches of one cell: those that were in it stay where they were, others come after them.
+
+    Args:
+        patches: of one year, and of the same splits.
+        layout: of the release before; an empty one, if there is none.
+    """
+    kept: list[tuple[Place, Patch]] = []
+    fresh: list[Patch] = []
+    for patch in patches:
+        place = layout.places.get((patch.year, patch.id))
+        if place is not None and place.splits == patch.splits:
+            kept.append((place, patch))
+        else:
+            fresh.append(patch)
+    kept.sort(key=lambda pair: (pair[0].path, pair[0].group, pair[0].position))
+    shards: dict[str, list[tuple[Patch, ...]]] = defaultdict(list)
+    for (path, _), rows in groupby(kept, key=lambda pair: (pair[0].path, pair[0].group)):
+        shards[path].append(tuple(patch for _, patch in rows))
+    return Arrangement(
+        tuple(tuple(groups) for groups in shards.values()),
+        tuple(sorted(fresh, key=lambda patch: shuffled(patch.id))),
+    )

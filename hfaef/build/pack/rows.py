@@ -1,0 +1,336 @@
+"""From staged pixels to shards, Parquet or WebDataset: the same bytes each time, however many threads."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hfaef.build.pack.boundary import mark_jpeg, mark_png
+from hfaef.build.pack.parquet import ParquetShard, PooledShard, file_schema
+from hfaef.build.pack.placement import Layout, arrange
+from hfaef.build.staging.store import Outcome, StagedPixels, Store, writing
+from hfaef.catalog import Catalog, Patch, label_number
+from hfaef.core import sheet
+from hfaef.core.codec import encode_raw
+from hfaef.core.grid import Outline, outlines
+from hfaef.core.preview import Basis, fit_basis, render
+from hfaef.core.progress import Advance
+from hfaef.core.quantize import BANDS, Pooled, pool, signed_squares, to_stored, valid_mask
+from hfaef.core.workers import Spread
+from hfaef.errors import CatalogError
+from hfaef.release.format.manifest import (
+    KINDS,
+    MISSING,
+    PICTURES,
+    File,
+    Form,
+    Missing,
+    cell_folder,
+    file_entry,
+    in_folders,
+    shard_name,
+    shuffled,
+)
+from hfaef.release.format.webdataset import TarShard
+
+ROW_GROUP_BYTES = 32_000_000
+"""Bounds the memory of packing, and stays far below what the dataset viewer refuses (300 MB)."""
+
+_BASIS_PATCHES = 400
+_BASIS_PIXELS = 32
+"""Pixels a patch in the sample that the colours of previews are fitted to."""
+
+OpenShard = Callable[[Path, int], ParquetShard | TarShard]
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A patch to be encoded."""
+
+    patch: Patch
+    outcome: Outcome
+    outline: Outline
+
+
+@dataclass(frozen=True)
+class Row:
+    """A patch, encoded."""
+
+    data: dict[str, Any]
+    """Its row in the shards of patches."""
+    pooled: dict[str, Any]
+    """Its row in the shards of pooled vectors."""
+
+    @property
+    def bytes(self) -> int:
+        """What its pictures take; the rest is small."""
+        cells = [self.data[name] for name in PICTURES]
+        return sum(len(cell["bytes"] if isinstance(cell, dict) else cell) for cell in cells)
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What was written."""
+
+    files: tuple[File, ...]
+    basis: Basis
+
+
+def pack(
+    catalog: Catalog,
+    store: Store,
+    folder: Path,
+    *,
+    shard_bytes: int,
+    spread: Spread,
+    advance: Advance,
+    form: Form | None = None,
+    layout: Layout | None = None,
+) -> Packed:
+    """Write the shards of all staged patches of a catalog.
+
+    Args:
+        catalog: patches with their labels and splits.
+        store: holds their pixels.
+        folder: an empty folder; gets ``data`` and ``pooled``.
+        shard_bytes: size at which a shard is closed.
+        spread: encodes rows, on threads or on many machines; the result is the same.
+        advance: called for each row.
+        form: Parquet with sheets by default.
+        layout: of the release before, whose rows stay in their shards.
+
+    Raises:
+        FolderError: if the disk is full.
+        ReleaseError: if staged pixels are damaged.
+    """
+    form = form or Form()
+    outcomes = store.outcomes()
+    cells: dict[tuple[str, str], list[Patch]] = defaultdict(list)
+    years = sorted({patch.year for patch in catalog.patches})
+    for patch in catalog.patches:
+        outcome = outcomes.get((patch.year, patch.id))
+        if outcome is not None and outcome.fetched:
+            place = cell_folder("", patch.year, patch.splits, years, catalog.schemes)
+            split = patch.splits[catalog.schemes[0]] if catalog.schemes else "train"
+            cells[place, split].append(patch)
+    layout = layout or Layout()
+    arranged = [(cell, arrange(cells[cell], layout)) for cell in sorted(cells)]
+    order = [patch for _, patches in arranged for patch in patches.order]
+    basis = layout.basis or _sample_basis(order, store, spread)
+    encode = _Encoder(store.pixels, catalog.label_names, basis, form)
+    files: list[File] = []
+    folders = in_folders(years, catalog.schemes)
+    names = (catalog.label_names, catalog.schemes)
+    schemas = {kind: file_schema(kind, *names, form) for kind in KINDS}
+
+    def open_shard(place: Path, number: int) -> ParquetShard | TarShard:
+        if form.format == "webdataset":
+            return TarShard(place, number, classes=bool(catalog.label_names))
+        return ParquetShard(place, number, schemas["data"])
+
+    # One stream for all cells: nobody waits while the last file of one is finished.
+    encoded = _counted(spread(encode, _staged(order, outcomes)), advance)
+    for (place, split), patches in arranged:
+        rows = islice(encoded, len(patches.order))
+        data = folder / f"data{place}"
+        pooled = folder / f"pooled{place}"
+        with writing(pooled), PooledShard(pooled, schemas["pooled"]) as vectors:
+            kept = list(_write_kept(rows, patches.kept, data, open_shard, vectors))
+            rest = _write_shards(rows, data, len(kept), open_shard, shard_bytes, vectors)
+            shards = [*kept, *rest]
+        suffix = form.suffix("data")
+        files += _settle(folder, data, split, shards, folders=folders, suffix=suffix)
+        files += _settle(folder, pooled, split, [(vectors.path, vectors.rows)], folders=folders)
+    return Packed(tuple(sorted(files, key=lambda file: file.path)), basis)
+
+
+def missing_table(missing: Sequence[Missing]) -> pa.Table:
+    """The table of the patches that a release lacks."""
+    names = ("id", "label", "reason", "year")
+    types = (pa.string(), pa.string(), pa.string(), pa.int32())
+    return pa.Table.from_pylist(
+        [patch.model_dump() for patch in missing],
+        schema=pa.schema(list(zip(names, types, strict=True))),
+    )
+
+
+def write_missing(folder: Path, missing: Sequence[Missing]) -> File:
+    """Write `MISSING` into a release's folder; gives the manifest's line on it."""
+    path = folder / MISSING
+    with writing(path):
+        pq.write_table(missing_table(missing), path, compression="zstd")
+    return file_entry(folder, path, len(missing))
+
+
+@dataclass(frozen=True)
+class _Encoder:
+    """Reads and encodes staged patches; a value that can be sent to other machines."""
+
+    pixels: StagedPixels
+    label_names: tuple[str, ...]
+    basis: Basis
+    form: Form
+
+    def __call__(self, staged: Staged) -> Row:
+        codes = self.pixels.read(staged.patch)
+        return encode_row(staged, codes, self.label_names, self.basis, self.form)
+
+
+@dataclass(frozen=True)
+class _Sampler:
+    """Reads some pixels of staged patches."""
+
+    pixels: StagedPixels
+
+    def __call__(self, patch: Patch) -> npt.NDArray[np.float64]:
+        codes = self.pixels.read(patch).reshape(BANDS, -1)
+        thinned = codes[:, :: max(codes.shape[1] // _BASIS_PIXELS, 1)]
+        # Few valid pixels may all lie between those.
+        for some in (thinned, codes):
+            if (valid := valid_mask(some)).any():
+                break
+        return signed_squares(some[:, valid][:, :_BASIS_PIXELS]).astype(np.float64)
+
+
+def encode_row(
+    staged: Staged,
+    codes: npt.NDArray[np.int8],
+    label_names: Sequence[str],
+    basis: Basis,
+    form: Form | None = None,
+) -> Row:
+    """The rows of a patch with these codes, int8 (64, H, W)."""
+    patch = staged.patch
+    # Once for both, as it is the dearest step after the sheet.
+    squares = signed_squares(codes)
+    pooled = pool(codes, squares)
+    common = {
+        "id": patch.id,
+        "label": label_number(patch.label, label_names),
+        "year": patch.year,
+        **patch.splits,
+        # As Parquet's float32 holds it, so that all formats hold the same number.
+        "valid_fraction": float(np.float32(pooled.valid_fraction)),
+    }
+    stored = to_stored(codes)
+    if form is not None and form.codec == "raw":
+        common |= {"height": patch.grid.height, "width": patch.grid.width}
+    data = {
+        "embedding": encode_raw(stored)
+        if form is not None and form.codec == "raw"
+        else {"bytes": mark_png(sheet.encode(stored)), "path": f"{patch.id}.png"},
+        "preview": {"bytes": mark_jpeg(render(codes, basis, squares)), "path": f"{patch.id}.jpg"},
+        "crs": patch.grid.crs,
+        "transform": patch.grid.transform,
+        "bounds": staged.outline.bounds,
+        "geometry": staged.outline.polygon,
+        "resampled": staged.outcome.resampled,
+        "source": staged.outcome.origins,
+    }
+    return Row({**common, **data}, {**common, **_vectors(pooled)})
+
+
+def _staged(
+    patches: Sequence[Patch], outcomes: Mapping[tuple[int, str], Outcome]
+) -> Iterator[Staged]:
+    found = outlines(patch.grid for patch in patches)
+    for patch in patches:
+        try:
+            outline = next(found)
+        except ValueError as error:
+            raise CatalogError(
+                f"patch {patch.id}: {error}", "take it out of the catalog"
+            ) from error
+        yield Staged(patch, outcomes[patch.year, patch.id], outline)
+
+
+def _counted(rows: Iterable[Row], advance: Advance) -> Iterator[Row]:
+    for row in rows:
+        advance("")
+        yield row
+
+
+def _write_kept(
+    rows: Iterator[Row],
+    kept: Sequence[Sequence[Sequence[Patch]]],
+    folder: Path,
+    open_shard: OpenShard,
+    vectors: PooledShard,
+) -> Iterator[tuple[Path, int]]:
+    """Write the first rows into shards and row groups as they were; path and rows of each."""
+    for number, groups in enumerate(kept):
+        with writing(folder), open_shard(folder, number) as shard:
+            for group in groups:
+                _write_group(list(islice(rows, len(group))), shard, vectors)
+        vectors.end_shard()
+        yield shard.path, shard.rows
+
+
+def _write_shards(
+    rows: Iterator[Row],
+    folder: Path,
+    number: int,
+    open_shard: OpenShard,
+    shard_bytes: int,
+    vectors: PooledShard,
+) -> Iterator[tuple[Path, int]]:
+    """Write rows into shards of about this size, from this number on; path and rows of each."""
+    row = next(rows, None)
+    while row is not None:
+        with writing(folder), open_shard(folder, number) as shard:
+            size = 0
+            while row is not None and size < shard_bytes:
+                group: list[Row] = []
+                held = 0
+                limit = min(ROW_GROUP_BYTES, shard_bytes - size)
+                while row is not None and held < limit:
+                    group.append(row)
+                    held += row.bytes
+                    row = next(rows, None)
+                _write_group(group, shard, vectors)
+                size += held
+        vectors.end_shard()
+        yield shard.path, shard.rows
+        number += 1
+
+
+def _write_group(rows: list[Row], shard: ParquetShard | TarShard, vectors: PooledShard) -> None:
+    shard.write([row.data for row in rows])
+    vectors.hold([row.pooled for row in rows])
+
+
+def _settle(
+    root: Path,
+    folder: Path,
+    split: str,
+    shards: list[tuple[Path, int]],
+    *,
+    folders: bool,
+    suffix: str = ".parquet",
+) -> Iterator[File]:
+    """Give shards their names, now that their number is known."""
+    for number, (path, rows) in enumerate(shards):
+        named = folder / shard_name(split, number, len(shards), folders=folders, suffix=suffix)
+        named.parent.mkdir(exist_ok=True)
+        path.replace(named)
+        yield file_entry(root, named, rows)
+
+
+def _sample_basis(patches: Sequence[Patch], store: Store, spread: Spread) -> Basis:
+    """The basis of previews, fitted to some pixels of some patches."""
+    some = sorted(patches, key=lambda patch: shuffled(patch.id))[:_BASIS_PATCHES]
+    samples = list(spread(_Sampler(store.pixels), some))
+    return fit_basis(np.concatenate(samples, axis=1) if samples else np.zeros((BANDS, 1)))
+
+
+def _vectors(pooled: Pooled) -> dict[str, Any]:
+    return {"mean": pooled.mean, "std": pooled.std, "min": pooled.low, "max": pooled.high}

@@ -1,0 +1,304 @@
+"""From a recipe to a release folder; everything before the push, in order."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections import Counter
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hfaef.build.cluster import Cluster
+from hfaef.build.fetch.dask import ClusterCrew
+from hfaef.build.fetch.engine import fetch
+from hfaef.build.fetch.read import read_patch
+from hfaef.build.fetch.retry import Policy
+from hfaef.build.fetch.threads import Crew, ThreadCrew
+from hfaef.build.pack.placement import Layout
+from hfaef.build.pack.rows import Packed, pack, write_missing
+from hfaef.build.plan import in_units
+from hfaef.build.staging.filesystem import open_place
+from hfaef.build.staging.store import (
+    MANIFEST,
+    Outcome,
+    Store,
+    inputs,
+    put_into_release,
+    require_ours,
+    writing,
+)
+from hfaef.catalog import SPLITS, Catalog, Patch, open_catalog
+from hfaef.core.grid import outlines
+from hfaef.core.progress import progress
+from hfaef.core.workers import Spread, core_count, ordered_map
+from hfaef.errors import IncompleteError
+from hfaef.recipe.model import Cog, EarthEngine, Recipe
+from hfaef.release.card.additions import entry, still_true, with_files
+from hfaef.release.card.figures import FIGURES, LABELS, draw_labels
+from hfaef.release.card.render import CARD, render_card
+from hfaef.release.format.manifest import (
+    FORMAT,
+    KINDS,
+    MISSING,
+    Form,
+    Manifest,
+    Missing,
+    PreviewBasis,
+    make_configs,
+    manifest_bytes,
+    package_versions,
+)
+from hfaef.release.format.scores import SCORES, read_evaluation
+from hfaef.release.leakage import Leak, audit
+from hfaef.sources import Expectant, Source, open_source
+
+_PACKING = "release"
+"""In the staging: a release until it is whole."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """What a build made."""
+
+    folder: Path
+    manifest: Manifest
+    notes: tuple[str, ...]
+    """What the user should know."""
+
+    def summary(self) -> dict[str, Any]:
+        """For ``--json``."""
+        return {
+            "name": self.manifest.name,
+            "folder": str(self.folder),
+            "rows": self.manifest.rows,
+            "missing": len(self.manifest.missing),
+            "files": len(self.manifest.files),
+            "bytes": sum(file.bytes for file in self.manifest.files),
+            "configs": [config.name for config in self.manifest.configs],
+            "notes": list(self.notes),
+        }
+
+
+def build(
+    recipe: Recipe,
+    folder: Path | None = None,
+    *,
+    limit: int | None = None,
+    threads: int | None = None,
+    scheduler: str | None = None,
+    staging: str | None = None,
+    allow_missing: bool = False,
+    layout: Layout | None = None,
+) -> Built:
+    """Make a release, doing only what earlier builds in the folder left undone.
+
+    Args:
+        recipe: what to make.
+        folder: the release's folder; ``build/NAME`` by default.
+        limit: patches a year, for a trial.
+        threads: reads and encoders at work.
+        scheduler: address of a Dask scheduler, or ``local``, to read and encode there.
+        staging: path or URL below which pixels are staged, for all machines to see; by default
+            where they were, or in the release's folder.
+        allow_missing: whether to make a release without the patches that could not be had.
+        layout: of the release before, whose rows stay in their shards.
+
+    Raises:
+        IncompleteError: if patches are missing and that is not allowed.
+        HfaefError: of the kind that says what is wrong.
+    """
+    folder = folder or Path("build") / recipe.name
+    require_ours(folder)
+    if staging is not None:
+        open_place(staging)  # what is wrong with it is said before any work is done
+    if recipe.demo is not None:
+        from hfaef.demo import write_world
+
+        write_world(recipe.demo)
+    with contextlib.ExitStack() as stack:
+        # First, so that nobody downloads patches only to learn that a login has expired.
+        source = stack.enter_context(contextlib.closing(open_source(recipe.source, recipe.years)))
+        whole = open_catalog(recipe)
+        store = stack.enter_context(Store(folder, staging))
+        reads = min(threads or source.max_requests, source.max_requests)
+        cluster = None
+        if scheduler is not None:
+            cluster = stack.enter_context(Cluster(scheduler, reads))
+            cluster.require(package_versions, store.pixels.place)
+        store.claim(inputs(recipe, whole))
+        catalog = whole.first(limit)
+        _fetch(recipe, catalog, source, store, reads, cluster)
+        outcomes = store.outcomes()
+        missing = _missing(catalog, outcomes)
+        _require_enough(catalog, missing, folder, allow_missing=allow_missing)
+        spread = (
+            cluster.spread if cluster else partial(ordered_map, threads=threads or core_count())
+        )
+        try:
+            manifest = _write_release(recipe, catalog, store, missing, spread, layout)
+        except BaseException:
+            # Half a release is of no use, and the disk may be full.
+            shutil.rmtree(store.staging / _PACKING, ignore_errors=True)
+            raise
+    return Built(folder, manifest, catalog.notes)
+
+
+def _fetch(
+    recipe: Recipe,
+    catalog: Catalog,
+    source: Source,
+    store: Store,
+    reads: int,
+    cluster: Cluster | None,
+) -> None:
+    """Stage what is not staged, with threads here or on a cluster."""
+    policy = Policy()
+    crew: Crew
+    if cluster is None:
+        crew = ThreadCrew(partial(read_patch, source, store.pixels, policy), reads)
+    else:
+        crew = ClusterCrew(
+            cluster, partial(open_source, recipe.source), store.pixels, policy, reads
+        )
+    patches = in_units(catalog.patches)
+    if cluster is None and isinstance(source, Expectant):
+        staged = {key for key, outcome in store.outcomes().items() if outcome.fetched}
+        source.expect([(p.grid, p.year) for p in patches if (p.year, p.id) not in staged])
+    fetch(patches, crew, store, per_minute=_reads_per_minute(recipe.source), policy=policy)
+
+
+def _reads_per_minute(section: Cog | EarthEngine) -> int | None:
+    """Patches that may be begun in a minute, on all machines together."""
+    if not isinstance(section, EarthEngine):
+        return None
+    return max(1, section.requests_per_minute // (2 if section.reader == "xee" else 1))
+
+
+def _require_enough(
+    catalog: Catalog, missing: tuple[Missing, ...], folder: Path, *, allow_missing: bool
+) -> None:
+    """Raise IncompleteError unless a release may be made without these patches."""
+    if len(missing) == len(catalog.patches):
+        raise IncompleteError(
+            f"no patch could be had; the first: {missing[0].id}: {missing[0].reason}",
+            f"hfaef status {folder} lists them",
+        )
+    if missing and not allow_missing:
+        raise IncompleteError(
+            f"{len(missing):,} of {len(catalog.patches):,} patches are missing; "
+            f"the first: {missing[0].id}: {missing[0].reason}",
+            "run again to retry them, or build without them: --allow-missing "
+            f"(hfaef status {folder} lists them)",
+        )
+
+
+def _missing(catalog: Catalog, outcomes: dict[tuple[int, str], Outcome]) -> tuple[Missing, ...]:
+    missing = []
+    for patch in catalog.patches:
+        outcome = outcomes.get((patch.year, patch.id))
+        if outcome is None or not outcome.fetched:
+            reason = outcome.reason if outcome else "not tried"
+            label = str(patch.label)
+            missing.append(Missing(id=patch.id, year=patch.year, label=label, reason=reason))
+    return tuple(missing)
+
+
+def _write_release(
+    recipe: Recipe,
+    catalog: Catalog,
+    store: Store,
+    missing: tuple[Missing, ...],
+    spread: Spread,
+    layout: Layout | None,
+) -> Manifest:
+    """Pack into the staging, then put the release in the place of the one before."""
+    packing = store.staging / _PACKING
+    rows = len(catalog.patches) - len(missing)
+    with writing(packing):
+        shutil.rmtree(packing, ignore_errors=True)
+        packing.mkdir()
+    with progress("pack", rows) as advance:
+        packed = pack(
+            catalog,
+            store,
+            packing,
+            shard_bytes=int(recipe.pack.shard_bytes),
+            spread=spread,
+            advance=advance,
+            form=Form(recipe.pack.format, recipe.pack.codec),
+            layout=layout,
+        )
+    files = packed.files
+    if missing:
+        files = (*files, write_missing(packing, missing))
+    manifest = _manifest(recipe, catalog, replace(packed, files=files), missing)
+    # A second build of the same rows keeps the scores; other rows have other ones.
+    additions = {LABELS: draw_labels(packing, manifest), **still_true(store.folder, manifest)}
+    manifest = with_files(manifest, [entry(*item) for item in additions.items()])
+    with writing(packing):
+        for path, content in additions.items():
+            (packing / path).parent.mkdir(exist_ok=True)
+            (packing / path).write_bytes(content)
+        (packing / CARD).write_text(render_card(manifest, read_evaluation(packing)), "utf-8")
+        _publish(packing, store.folder)
+        put_into_release(store.folder, MANIFEST, manifest_bytes(manifest))
+    return manifest
+
+
+def _publish(packing: Path, folder: Path) -> None:
+    """Move a packed release into its folder.
+
+    The manifest goes first and comes last: a folder with one holds a whole release.
+    """
+    (folder / MANIFEST).unlink(missing_ok=True)
+    for name in (*KINDS, FIGURES):
+        if (folder / name).exists():
+            shutil.rmtree(folder / name)
+        (packing / name).replace(folder / name)
+    for name in (SCORES, MISSING):
+        (folder / name).unlink(missing_ok=True)
+    for name in (SCORES, MISSING, CARD):
+        if (packing / name).exists():
+            (packing / name).replace(folder / name)
+    packing.rmdir()
+
+
+def _leakage(kept: list[Patch], schemes: tuple[str, ...], year: int) -> tuple[Leak, ...]:
+    """How near the splits come to each other; the places are the same every year."""
+    patches = [patch for patch in kept if patch.year == year]
+    rings = np.array([outline.ring for outline in outlines(patch.grid for patch in patches)])
+    splits = {scheme: [patch.splits[scheme] for patch in patches] for scheme in schemes}
+    return audit(rings, splits, SPLITS)
+
+
+def _manifest(
+    recipe: Recipe, catalog: Catalog, packed: Packed, missing: tuple[Missing, ...]
+) -> Manifest:
+    gone = {(patch.year, patch.id) for patch in missing}
+    kept = [patch for patch in catalog.patches if (patch.year, patch.id) not in gone]
+    counts = Counter(patch.label for patch in kept)
+    years = tuple(sorted({patch.year for patch in kept}, key=recipe.years.index))
+    return Manifest(
+        format=FORMAT,
+        name=recipe.name,
+        recipe=recipe.portable(),
+        recipe_sha256=recipe.digest(),
+        packages=package_versions(),
+        years=years,
+        schemes=catalog.schemes,
+        label_names=catalog.label_names,
+        rows=len(kept),
+        rows_by_label={label: counts[label] for label in catalog.label_names},
+        configs=make_configs(packed.files, years, catalog.schemes),
+        files=packed.files,
+        missing=missing,
+        preview=PreviewBasis(
+            components=packed.basis.components, low=packed.basis.low, high=packed.basis.high
+        ),
+        leakage=_leakage(kept, catalog.schemes, years[0]),
+        notes=catalog.notes,
+    )

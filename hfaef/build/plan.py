@@ -1,0 +1,259 @@
+"""What a build will cost, before it costs anything: units of work, requests, bytes, time, disk.
+
+Nothing is asked of a source; only a folder of tiles on this machine is looked at.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from hfaef.catalog import Catalog, Patch, open_catalog
+from hfaef.core.grid import Grid
+from hfaef.core.quantize import BANDS
+from hfaef.core.workers import core_count
+from hfaef.recipe.model import Cog, EarthEngine, Recipe
+from hfaef.sources.cog.index import TileIndex, find_index
+from hfaef.sources.cog.tiling import (
+    Block,
+    Tile,
+    block_bytes,
+    block_of,
+    blocks_across,
+    blocks_of,
+    tiles_of,
+)
+
+BLOCK_BYTES = 33_000_000
+"""Compressed bytes of a block's 64 chunks in the published tiles, about."""
+
+BLOCK_SECONDS = 0.12
+"""Seconds in which one core decodes a block."""
+
+LINE_BYTES = 25_000_000
+"""Bytes a second that a line is taken to carry: 200 Mbit/s."""
+
+ANSWER_SECONDS = 0.3
+"""Seconds that Earth Engine is taken to need for a request."""
+
+OPENING_REQUESTS = 4
+"""Requests with which a build looks at Earth Engine's collection."""
+
+REQUEST_PIXELS = 393_216
+"""Pixels of 64 bands, a byte a value and one for the mask, that one request may hold (48 MiB):
+https://developers.google.com/earth-engine/reference/rest/v1/projects.image/computePixels"""
+
+ANSWER_HEADER = 1_152
+"""Bytes that come before the values in Earth Engine's answer, an NPY file with 64 named bands."""
+
+STAGED_HEADER = 128
+"""Bytes that come before the values in a staged file."""
+
+SHEET_SHARE = 1 / 2.4
+"""Bytes of a patch in a release by its raw bytes: its sheet, preview and the rest of the row."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What fetching a catalog from one source takes."""
+
+    source: str
+    """``earthengine`` or ``cog``."""
+    units: int
+    """Pieces of work that share nothing: patches, or internal tiles with all patches on them."""
+    requests: int
+    """Of Earth Engine; chunks of files, 64 an internal tile, before neighbours are joined."""
+    bytes: int
+    """That come over the line, or from the disk."""
+    seconds: float
+    """At the quota, the line or the processor, whichever is slowest."""
+    rests_on: str
+    """Where the numbers come from, in words."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a build will cost."""
+
+    name: str
+    patches: int
+    """Times years."""
+    years: tuple[int, ...]
+    staged_bytes: int
+    """Disk for pixels between fetching and packing."""
+    release_bytes: int
+    """Disk for the release, about."""
+    costs: tuple[Cost, ...]
+    """Of the recipe's own source, then of the other one."""
+
+    @property
+    def disk_bytes(self) -> int:
+        """Disk that a build needs at its end, when all of it is there."""
+        return self.staged_bytes + self.release_bytes
+
+    def summary(self) -> dict[str, Any]:
+        """For ``--json``."""
+        return {
+            "name": self.name,
+            "patches": self.patches,
+            "years": list(self.years),
+            "disk_bytes": self.disk_bytes,
+            "staged_bytes": self.staged_bytes,
+            "release_bytes": self.release_bytes,
+            "source": self.costs[0].source,
+            "sources": {cost.source: asdict(cost) for cost in self.costs},
+        }
+
+
+def plan(recipe: Recipe, *, limit: int | None = None) -> Plan:
+    """What `hfaef build` would cost.
+
+    Args:
+        recipe: what would be made.
+        limit: patches a year, for a trial.
+
+    Raises:
+        InputError: if the catalog, or a folder of tiles, cannot be read.
+    """
+    if recipe.demo is not None:
+        from hfaef.demo import write_world
+
+        write_world(recipe.demo)
+    return make_plan(recipe, open_catalog(recipe).first(limit))
+
+
+def make_plan(recipe: Recipe, catalog: Catalog) -> Plan:
+    """What building a catalog costs, from the recipe's source and from the other one.
+
+    Raises:
+        InputError: if the recipe's own source is a folder whose index cannot be read.
+    """
+    patches = catalog.patches
+    own = recipe.source
+    engine = own if isinstance(own, EarthEngine) else EarthEngine(kind="earthengine")
+    costs = [earth_engine_cost(patches, engine), cog_cost(patches, own)]
+    if isinstance(own, Cog):
+        costs.reverse()
+    values = sum(_values(patch.grid) for patch in patches)
+    return Plan(
+        name=recipe.name,
+        patches=len(patches),
+        years=tuple(recipe.years),
+        staged_bytes=values + STAGED_HEADER * len(patches),
+        release_bytes=round(values * SHEET_SHARE),
+        costs=tuple(costs),
+    )
+
+
+def in_units(patches: Sequence[Patch]) -> list[Patch]:
+    """Patches in the order in which they are best read: by year, then by internal tile."""
+    return sorted(patches, key=lambda patch: (patch.year, block_of(patch.grid), patch.id))
+
+
+def earth_engine_cost(patches: Sequence[Patch], section: EarthEngine) -> Cost:
+    """What Earth Engine is asked for these patches."""
+    a_patch, value_bytes = (2, 4) if section.reader == "xee" else (1, 1)
+    limit = REQUEST_PIXELS * 2 // (value_bytes + 1)
+    parts: dict[tuple[int, int], int] = {}
+    asked = received = 0
+    for patch in patches:
+        shape = patch.grid.height, patch.grid.width
+        if shape not in parts:
+            parts[shape] = part_count(*shape, limit)
+        asked += a_patch * parts[shape]
+        received += value_bytes * _values(patch.grid) + ANSWER_HEADER * parts[shape]
+    asked += OPENING_REQUESTS
+    return Cost(
+        source="earthengine",
+        units=len(patches),
+        requests=asked,
+        bytes=received,
+        seconds=max(
+            asked * 60 / section.requests_per_minute, asked * ANSWER_SECONDS / section.max_requests
+        ),
+        rests_on=f"{section.requests_per_minute:,} requests a minute, {section.max_requests} at "
+        f"once, {ANSWER_SECONDS} s each",
+    )
+
+
+def cog_cost(patches: Sequence[Patch], section: Cog | EarthEngine) -> Cost:
+    """What is read of AEF's files for these patches, each internal tile once.
+
+    Args:
+        patches: in any order.
+        section: the recipe's source; for another one than files, the published ones are meant.
+
+    Raises:
+        InputError: if a folder's index cannot be read.
+    """
+    root, index = _on_this_machine(section)
+    by_year: dict[int, list[Grid]] = defaultdict(list)
+    for patch in patches:
+        by_year[patch.year].append(patch.grid)
+    count = size = 0
+    for year, grids in sorted(by_year.items()):
+        if index is None:
+            blocks = blocks_of(grids)
+            size += round(sum(block.share for block in blocks) * BLOCK_BYTES)
+            count += len(blocks)
+        else:
+            tiles = tiles_of(index, year)
+            found = _bytes_on_disk(root, tiles, blocks_of(grids, tiles.__contains__))
+            size += sum(found.values())
+            count += len(found)
+    seconds = count * BLOCK_SECONDS / core_count()
+    words = f"{count:,} internal tiles, {BLOCK_SECONDS} s each to decode on a core"
+    if index is None:
+        seconds = max(seconds, size / LINE_BYTES)
+        words += f", {BLOCK_BYTES / 1e6:.0f} MB each over a line of {LINE_BYTES / 1e6:.0f} MB/s"
+    return Cost("cog", count, count * BANDS, size, seconds, words)
+
+
+def part_count(height: int, width: int, limit: int) -> int:
+    """Requests for a grid that is halved along its longer side until a part has few enough pixels."""
+    if height * width <= limit:
+        return 1
+    if height >= width:
+        first = height // 2
+        return part_count(first, width, limit) + part_count(height - first, width, limit)
+    first = width // 2
+    return part_count(height, first, limit) + part_count(height, width - first, limit)
+
+
+def _on_this_machine(section: Cog | EarthEngine) -> tuple[Path, TileIndex | None]:
+    """The folder of a source and its index; no index for a source that is elsewhere."""
+    if not isinstance(section, Cog) or "://" in section.root:
+        return Path(), None
+    root = Path(section.root)
+    return root, find_index(root, section.index)
+
+
+def _bytes_on_disk(root: Path, tiles: dict[Tile, str], blocks: Sequence[Block]) -> dict[Block, int]:
+    """Bytes of blocks in a folder of tiles; those that hold nothing are left out."""
+    import rasterio
+    from rasterio.errors import RasterioError
+
+    by_image = defaultdict(list)
+    for block in blocks:
+        by_image[block.tile, block.overview].append(block)
+    found = {}
+    for (tile, overview), some in by_image.items():
+        level = {"overview_level": overview - 1} if overview else {}
+        try:
+            with rasterio.open(root / tiles[tile], driver="GTiff", **level) as file:
+                for block in some:
+                    # AEF's files begin in the south; others may not.
+                    last = blocks_across(overview) - 1
+                    row = block.row if file.transform.e > 0 else last - block.row
+                    if size := block_bytes(file, block.column, row):
+                        found[block] = size
+        except RasterioError:
+            continue  # the build will say so, patch by patch
+    return found
+
+
+def _values(grid: Grid) -> int:
+    return BANDS * grid.height * grid.width

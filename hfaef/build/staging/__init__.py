@@ -1,0 +1,1 @@
+"""Pixels and outcomes between fetching and packing."""

@@ -1,0 +1,125 @@
+"""What is in order on this machine and what is not: versions, credentials, project, endpoint."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+
+from hfaef.errors import HfaefError
+from hfaef.recipe.model import EarthEngine, Recipe
+
+PACKAGES = (
+    "hfaef",
+    "earthengine-api",
+    "xee",
+    "google-auth",
+    "rasterio",
+    "pyproj",
+    "pyarrow",
+    "datasets",
+    "huggingface-hub",
+)
+"""Whose versions matter when something goes wrong."""
+
+PATIENCE = 30.0
+"""Seconds to wait for an endpoint."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    topic: str
+    """``versions``, ``credentials``, ``project``, ``endpoint``, ``collection`` or ``hub``."""
+    fine: bool
+    message: str
+    """What was found, in one line, without a secret."""
+    hint: str = ""
+    """What to type if it is not fine."""
+
+
+def examine(recipe: Recipe | None = None) -> list[Finding]:
+    """All findings, for a recipe or for Earth Engine as a recipe without keys would use it.
+
+    Asks Earth Engine four times at most, and only if credentials and a project are there.
+
+    Args:
+        recipe: one whose source is not Earth Engine gets no findings on it.
+    """
+    section = recipe.source if recipe else EarthEngine(kind="earthengine")
+    found = [versions(), hub()]
+    if isinstance(section, EarthEngine):
+        found += earth_engine(section)
+    return found
+
+
+def versions() -> Finding:
+    """Which versions are installed."""
+    installed = [f"Python {platform.python_version()}"]
+    missing = []
+    for name in PACKAGES:
+        try:
+            installed.append(f"{name} {metadata.version(name)}")
+        except metadata.PackageNotFoundError:
+            missing.append(name)
+    message = ", ".join(installed)
+    if missing:
+        hint = f"pip install {' '.join(missing)}"
+        return Finding("versions", False, f"{message}; not installed: {', '.join(missing)}", hint)
+    return Finding("versions", True, message)
+
+
+def hub() -> Finding:
+    """Whether there is a token for the Hugging Face Hub; it is not sent anywhere."""
+    from huggingface_hub import constants, get_token
+
+    if get_token():
+        return Finding("hub", True, f"a token for {constants.ENDPOINT} is there")
+    return Finding(
+        "hub",
+        False,
+        f"no token for {constants.ENDPOINT}; only `push` needs one",
+        "run `hf auth login`, or set HF_TOKEN",
+    )
+
+
+def earth_engine(section: EarthEngine) -> list[Finding]:
+    """Credentials, project, endpoint and collection, as far as the one before lets it see."""
+    from hfaef.sources.earthengine.credentials import find_credentials
+    from hfaef.sources.earthengine.session import connect
+
+    try:
+        credentials = find_credentials()
+    except HfaefError as error:
+        return [Finding("credentials", False, error.message, error.hint)]
+    found = [Finding("credentials", True, f"{credentials.kind} credentials are in use")]
+    project = section.project or credentials.project
+    try:
+        session = connect(section, timeout=PATIENCE)
+    except HfaefError as error:
+        topic = _topic(error)
+        if project and topic != "project":
+            found.append(Finding("project", True, f"{project}, not tried"))
+        return [*found, Finding(topic, False, error.message, error.hint)]
+    session.close()
+    years = ", ".join(map(str, session.years))
+    return [
+        *found,
+        Finding("project", True, f"{project} is registered"),
+        Finding("endpoint", True, f"{section.url} answers"),
+        Finding("collection", True, f"{section.collection} has {years}"),
+    ]
+
+
+_TOPICS: tuple[tuple[str, Callable[[str], bool]], ...] = (
+    ("collection", lambda text: text.startswith("source.collection")),
+    ("project", lambda text: "project" in text.lower()),
+    ("credentials", lambda text: "credential" in text.lower() or "token" in text.lower()),
+)
+
+
+def _topic(error: HfaefError) -> str:
+    """What an error is about."""
+    return next((topic for topic, holds in _TOPICS if holds(error.message)), "endpoint")

@@ -1,0 +1,1 @@
+"""Arrays, grids and files: what every other package stands on, and nothing of this project's flow."""

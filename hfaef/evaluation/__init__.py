@@ -1,0 +1,1 @@
+"""How good a release is: vectors of patches, probes, scores."""

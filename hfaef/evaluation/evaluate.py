@@ -1,0 +1,304 @@
+"""Evaluate a release: pool or join vectors, probe them in every split scheme, write the scores."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hfaef.build.staging.store import replace_file, writing
+from hfaef.core.progress import Advance, progress
+from hfaef.errors import InputError
+from hfaef.evaluation import probe
+from hfaef.evaluation.pooling import ON, POOLINGS, On
+from hfaef.evaluation.vectors import Chosen, Rows, Vectors, pool_release, read_features, read_rows
+from hfaef.hub.published import is_published, open_published
+from hfaef.release.card.additions import add_files
+from hfaef.release.card.figures import draw
+from hfaef.release.card.tables import PUBLISHED_NEIGHBOURS
+from hfaef.release.format.manifest import Manifest, content_sha256, package_versions, read_manifest
+from hfaef.release.format.scores import (
+    SCORES,
+    SCORES_FORMAT,
+    Evaluation,
+    FeatureSet,
+    Interval,
+    Origin,
+    Protocol,
+    Score,
+    Skipped,
+    evaluation_bytes,
+)
+
+TRAIN, TEST = "train", "test"
+
+_PACKAGES = ("hfaef", "numpy", "scikit-learn", "scipy")
+
+Result = Score | Skipped
+
+
+@dataclass(frozen=True)
+class Target:
+    """A release to evaluate."""
+
+    folder: Path
+    manifest: Manifest
+    origin: Origin
+    """Where it came from; its folder is ours to write to if that is not the Hub."""
+
+
+def open_target(target: str) -> Target:
+    """A release folder, or ``OWNER/NAME[@VERSION]`` on the Hub, downloaded into its cache.
+
+    Raises:
+        InputError: if it is neither.
+        HubError: if the Hub has no such version, or does not give it.
+        ReleaseError: if the folder holds no release.
+    """
+    if is_published(target):
+        published = open_published(target)
+        manifest = published.release.manifest
+        origin = Origin(
+            content_sha256=content_sha256(manifest),
+            repo=published.repo.id,
+            revision=published.version.tag,
+            commit=published.snapshot.commit,
+        )
+        return Target(published.download("data"), manifest, origin)
+    folder = Path(target)
+    if not folder.is_dir():
+        raise InputError(
+            f"{target!r} is neither a folder nor OWNER/NAME[@VERSION]", "name one of these"
+        )
+    manifest = read_manifest(folder)
+    return Target(folder, manifest, Origin(content_sha256=content_sha256(manifest)))
+
+
+def evaluate(
+    target: str,
+    *,
+    poolings: Sequence[str] = (),
+    on: str = "values",
+    features: Sequence[str] = (),
+    probes: Sequence[str] = ("knn", "linear"),
+    out: Path | None = None,
+) -> Evaluation:
+    """Probe a release, and write ``evaluation.json``.
+
+    It is added to the release, whose figures and card follow; that of a published version, or
+    one with an `out`, is written by itself.
+
+    Args:
+        target: as of `open_target`.
+        poolings: of `POOLINGS`; all by default.
+        on: what is pooled.
+        features: ``NAME=PATH`` of tables, as of `read_features`.
+        probes: ``knn``, ``linear``.
+        out: the file to write; ``evaluation.json`` here by default for a published version.
+
+    Raises:
+        InputError: if something is asked for that is not known.
+        HubError: if the Hub has no such version, or does not give it.
+        ReleaseError: if the release is not what its manifest says.
+    """
+    _require("pooling", poolings, POOLINGS)
+    _require("probe", probes, ("knn", "linear"))
+    _require("--on", (on,), ON)
+    chosen = next(one for one in ON if one == on)
+    _require_scikit_learn()
+    opened = open_target(target)
+    if not opened.manifest.schemes:
+        raise InputError(
+            f"{target} has no split scheme, so nothing to train and test on",
+            "name one in the recipe's `patches`",
+        )
+    if not opened.manifest.label_names:
+        raise InputError(
+            f"the labels of {target} are numbers to predict, and the probes tell classes apart",
+            "probe its pooled vectors with a regression of your own",
+        )
+    evaluation = measure(
+        opened, poolings=poolings or tuple(POOLINGS), on=chosen, features=features, probes=probes
+    )
+    content = evaluation_bytes(evaluation)
+    if opened.origin.repo is None and out is None:
+        add_files(opened.folder, {SCORES: content, **draw(opened.folder, opened.manifest)})
+    else:
+        out = out or Path(SCORES)
+        with writing(out):
+            replace_file(out, content)
+    return evaluation
+
+
+def summary(evaluation: Evaluation) -> Iterator[str]:
+    """Accuracies in per cent, a line a feature set; kNN with k = 5 and cross-validated linear."""
+    for features in evaluation.features:
+        parts = []
+        for score in evaluation.scores:
+            shown = score.cross_validated or score.neighbours == PUBLISHED_NEIGHBOURS
+            if score.features == features.name and shown:
+                value = 100 * score.accuracy.value
+                parts.append(f"{score.probe} {score.scheme} {score.year} {value:.1f}")
+        yield f"{features.name}: {', '.join(parts) or 'nothing to tell'}"
+    warned = sum(len(score.warnings) for score in evaluation.scores)
+    if warned or evaluation.skipped:
+        yield f"warnings: {warned}, probes not run: {len(evaluation.skipped)}"
+
+
+def _require(what: str, given: Sequence[str], known: Sequence[str] | dict[str, Any]) -> None:
+    for name in given:
+        if name not in known:
+            raise InputError(f"{what} {name!r} is not known", f"one of {', '.join(known)}")
+
+
+def _require_scikit_learn() -> None:
+    # Found missing now rather than after an hour of pooling.
+    if find_spec("sklearn") is None:
+        raise InputError("evaluation needs scikit-learn", "pip install 'hfaef[eval]'")
+
+
+def measure(
+    target: Target,
+    *,
+    poolings: Sequence[str],
+    on: On,
+    features: Sequence[str],
+    probes: Sequence[str],
+) -> Evaluation:
+    """The evaluation of a release, in memory."""
+    manifest = target.manifest
+    rows = read_rows(target.folder, manifest)
+    tables = dict(read_features(argument, rows) for argument in features)
+    if len(tables) < len(features):
+        raise InputError("two --features have one name", "give each its own")
+    with tempfile.TemporaryDirectory(prefix="hfaef-") as scratch:
+        with progress("pool", len(rows.ids)) as advance:
+            pooled = pool_release(target.folder, manifest, poolings, on, Path(scratch), advance)
+        sets: dict[str, Vectors] = {**pooled, **tables}
+        works = len(sets) * len(manifest.schemes) * len(manifest.years) * len(probes)
+        with progress("probe", works) as advance:
+            results = list(_results(sets, rows, manifest, probes, advance))
+    return Evaluation(
+        format=SCORES_FORMAT,
+        measured_on=target.origin,
+        packages=package_versions(_PACKAGES),
+        protocol=protocol(on),
+        label_names=manifest.label_names,
+        features=tuple(
+            FeatureSet(
+                name=name,
+                kind="pooling" if name in pooled else "table",
+                dimensions=vectors.dimensions,
+            )
+            for name, vectors in sets.items()
+        ),
+        scores=tuple(result for result in results if isinstance(result, Score)),
+        skipped=tuple(result for result in results if isinstance(result, Skipped)),
+    )
+
+
+def protocol(on: On) -> Protocol:
+    """How everything is measured, in words that stand in ``evaluation.json``."""
+    return Protocol(
+        on=on,
+        knn=f"k in {', '.join(map(str, probe.NEIGHBOURS))}; cosine distance, brute force, "
+        "equal votes, ties to the lower label number",
+        linear="StandardScaler fit on train; logistic regression, lbfgs, at most "
+        f"{probe.MAX_ITERATIONS} iterations; C = 1, and C of "
+        f"{', '.join(f'{c:g}' for c in probe.PENALTIES)} by {probe.FOLDS}-fold cross-validation",
+        interval=f"{probe.LEVEL} % percentile bootstrap over test samples, "
+        f"{probe.RESAMPLES:,} resamples",
+        seed=probe.SEED,
+    )
+
+
+def _results(
+    sets: dict[str, Vectors],
+    rows: Rows,
+    manifest: Manifest,
+    probes: Sequence[str],
+    advance: Advance,
+) -> Iterator[Result]:
+    for name, vectors in sets.items():
+        for year in manifest.years:
+            for scheme in manifest.schemes:
+                train = rows.of_split(scheme, year, TRAIN)
+                test = rows.of_split(scheme, year, TEST)
+                place = {"features": name, "scheme": scheme, "year": year}
+                for kind in probes:
+                    if len(train) and len(test):
+                        data = (
+                            Chosen(vectors, train),
+                            rows.labels[train],
+                            # Asked for in small parts, and a third of the others.
+                            vectors.take(test),
+                            rows.labels[test],
+                        )
+                        run = _knn if kind == "knn" else _linear
+                        yield from run(place, data, len(manifest.label_names))
+                    else:
+                        reason = f"no patch for {TRAIN if not len(train) else TEST}"
+                        yield Skipped(**place, probe=kind, reason=reason)
+                    advance(f"{name}, {scheme}, {kind}")
+
+
+Data = tuple[Chosen, npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.int64]]
+"""Training vectors and labels, test vectors and labels."""
+
+
+def _knn(place: dict[str, Any], data: Data, classes: int) -> Iterator[Result]:
+    train, labels, test, _ = data
+    for k, prediction in probe.knn(train, labels, test, classes).items():
+        yield _score(place, data, prediction, classes, probe="knn", neighbours=k)
+    for k in probe.NEIGHBOURS:
+        if k > len(labels):
+            yield Skipped(**place, probe="knn", reason=f"fewer than {k} training patches")
+
+
+def _linear(place: dict[str, Any], data: Data, classes: int) -> Iterator[Result]:
+    chosen, labels, test, _ = data
+    train = chosen[:]
+    for penalty in (None, 1.0):
+        try:
+            prediction = probe.linear(train, labels, test, penalty)
+        except ValueError as error:
+            yield Skipped(**place, probe="linear", reason=str(error))
+        else:
+            yield _score(
+                place,
+                data,
+                prediction,
+                classes,
+                probe="linear",
+                penalty=prediction.penalty,
+                cross_validated=penalty is None,
+                warnings=prediction.warnings,
+            )
+
+
+def _score(
+    place: dict[str, Any],
+    data: Data,
+    prediction: probe.Prediction,
+    classes: int,
+    **how: Any,
+) -> Score:
+    counts = probe.confusion(data[3], prediction.labels, classes)
+    metrics = {
+        name: Interval(**{edge: round(value, 6) for edge, value in asdict(measured).items()})
+        for name, measured in probe.measure(counts).items()
+    }
+    return Score(
+        **place,
+        **how,
+        **metrics,
+        train=len(data[1]),
+        test=len(data[3]),
+        confusion=tuple(tuple(row) for row in counts.tolist()),
+    )

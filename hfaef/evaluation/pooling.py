@@ -1,0 +1,340 @@
+"""Ways to make one vector of a patch: each over its valid pixels, exact where sums can be.
+
+A code is one of 255 values, so that most statistics need only how often each occurs in a band:
+those come from whole numbers and are the same on every machine. The two that need to know which
+pixel is which (`center_weighted`, `covariance`) are summed in float64.
+
+What takes long is done a patch at a time (`take_sample`), the rest for many at once (`pool`).
+
+The poolings, their order of values and their constants are those of Corley et al. 2026, "From
+Pixels to Patches: Pooling Strategies for Earth Embeddings" (https://arxiv.org/abs/2603.02080).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, fields
+from functools import cached_property, lru_cache
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from hfaef.core.quantize import BANDS, OFFSET, SCALE, STORED_NODATA, from_stored, signed_squares
+
+On = Literal["values", "codes"]
+"""What is pooled: dequantized values, or the stored codes (0 to 254) as they are."""
+
+ON: tuple[On, ...] = get_args(On)
+
+GEM_POWER = 3
+PERCENTILES = (10, 25, 50, 75, 90)
+SIGMA = 0.25
+"""Of the centre's Gaussian weight, in shorter sides of the patch."""
+
+BLOCK = 4096
+"""Pixels that are multiplied with each other at a time."""
+
+_PADDING = 8
+"""Numbers between two rows: a stride of a power of two would crowd them in one place of a cache."""
+
+_LEVELS = 256
+_LOW_BITS = 24
+
+UInt8 = npt.NDArray[np.uint8]
+Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
+Int16 = npt.NDArray[np.int16]
+Int64 = npt.NDArray[np.int64]
+
+_FIRST, _SECOND = np.triu_indices(BANDS)
+_UPPER = _FIRST * BANDS + _SECOND
+
+
+def _whole_numbers(on: On) -> Int64:
+    """What each stored value counts as, times `_divisor`; 0 for nodata."""
+    stored = np.arange(_LEVELS, dtype=np.uint8)
+    if on == "codes":
+        return np.where(stored == STORED_NODATA, 0, stored).astype(np.int64)
+    return signed_squares(from_stored(stored)).astype(np.int64)
+
+
+def _powers(whole: Int64) -> Float64:
+    """Shape (256, 4): first and second power, and the third in two parts.
+
+    Counted over up to 4096**2 pixels, each column has whole sums below 2**53: exact in float64.
+    """
+    cubes = whole**GEM_POWER
+    low = cubes & ((1 << _LOW_BITS) - 1)
+    return np.stack([whole, whole**2, cubes >> _LOW_BITS, low], axis=1).astype(np.float64)
+
+
+_WHOLE = {on: _whole_numbers(on) for on in ON}
+_POWERS = {on: _powers(whole) for on, whole in _WHOLE.items()}
+_DIVISOR: dict[On, float] = {"values": SCALE**2, "codes": 1.0}
+
+
+@dataclass(frozen=True)
+class Work:
+    """Memory of one thread to overwrite, which spares asking for it again for every patch."""
+
+    numbers: Float64 = field(default_factory=lambda: np.empty((BANDS, BLOCK + _PADDING)))
+    signed: Int16 = field(default_factory=lambda: np.empty((BANDS, BLOCK), np.int16))
+    sizes: Int16 = field(default_factory=lambda: np.empty((BANDS, BLOCK), np.int16))
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What the valid pixels of n patches come to, from which all poolings follow.
+
+    Sums are of the whole numbers that stored values stand for, times `_DIVISOR`.
+    """
+
+    on: On
+    pixels: Float64
+    """Shape (n, 1): numbers of valid pixels."""
+    ordered: UInt8
+    """Shape (n, 12, 64): stored values of the `_ranks` of a band."""
+    powers: Float64
+    """Shape (n, 64, 4): exact sums of `_powers`."""
+    products: Float64
+    """Shape (n, 2080): exact sums of products of two bands, the upper triangle row by row; empty if
+    not asked for."""
+    centre: Float64
+    """Shape (n, 64): means by Gaussian weight; empty if not asked for."""
+
+    @property
+    def sums(self) -> Float64:
+        """Shape (n, 64): exact sums."""
+        return self.powers[..., 0]
+
+    @cached_property
+    def mean(self) -> Float64:
+        """Shape (n, 64)."""
+        return self.sums / self.pixels / _DIVISOR[self.on]
+
+    @cached_property
+    def std(self) -> Float64:
+        """Shape (n, 64): population standard deviations."""
+        variance = np.maximum(self.powers[..., 1] * self.pixels - self.sums**2, 0)
+        return np.asarray(np.sqrt(variance) / self.pixels / _DIVISOR[self.on])
+
+    @cached_property
+    def ranked(self) -> Float64:
+        """Shape (n, 12, 64): `ordered` as values."""
+        return np.asarray(_WHOLE[self.on][self.ordered] / _DIVISOR[self.on])
+
+    @property
+    def low(self) -> Float64:
+        """Shape (n, 64): minima."""
+        return self.ranked[:, 0]
+
+    @property
+    def high(self) -> Float64:
+        """Shape (n, 64): maxima."""
+        return self.ranked[:, -1]
+
+    @cached_property
+    def percentiles(self) -> Float64:
+        """Shape (n, 5, 64): of `PERCENTILES`, between order statistics as `numpy.percentile`."""
+        place = _places(self.pixels)
+        part = (place - np.floor(place))[..., None]
+        first, second = np.split(self.ranked[:, 1:-1], 2, axis=1)
+        gap = second - first
+        return np.asarray(np.where(part < 0.5, first + gap * part, second - gap * (1 - part)))
+
+
+def _places(pixels: Float64) -> Float64:
+    """Shape (..., 5): ranks of `PERCENTILES` among pixels (..., 1), 0 for the smallest."""
+    return np.array(PERCENTILES) / 100 * (pixels - 1)
+
+
+@lru_cache(maxsize=64)
+def _ranks(pixels: int) -> Int64:
+    """Shape (12,): the smallest, those below and above each of `PERCENTILES`, the largest."""
+    below = np.floor(_places(np.array([pixels], np.float64))).astype(np.int64)
+    above = np.minimum(below + 1, pixels - 1)
+    return np.concatenate([[0], below, above, [pixels - 1]])
+
+
+def take_sample(
+    stored: UInt8, on: On = "values", work: Work | None = None, *, paired: bool = True
+) -> Sample:
+    """Sample of one patch: stored values (64, H, W), 255 where there is no data.
+
+    Args:
+        stored: of the patch.
+        on: what is pooled.
+        work: memory to overwrite.
+        paired: whether any of `PAIRED` is wanted, which take longest.
+
+    Raises:
+        ValueError: without one valid pixel.
+    """
+    flat = stored.reshape(BANDS, -1)
+    weights = gaussian(*stored.shape[1:]).ravel()
+    ordered = _sort(flat)
+    if (ordered[:, -1] == STORED_NODATA).any():
+        valid = (flat != STORED_NODATA).all(axis=0)
+        if not valid.any():
+            raise ValueError("no valid pixel to pool over")
+        flat, weights = flat[:, valid], weights[valid]
+        ordered = _sort(flat)
+    products, centre = np.empty(0), np.empty(0)
+    if paired:
+        products, centre = _pair(flat, weights, on, work or Work())
+    pixels = flat.shape[1]
+    return Sample(
+        on=on,
+        pixels=np.array([[pixels]], np.float64),
+        ordered=ordered[:, _ranks(pixels)].T[None],
+        powers=(_count(ordered) @ _POWERS[on])[None],
+        products=products[None],
+        centre=centre[None],
+    )
+
+
+def join(samples: Sequence[Sample]) -> Sample:
+    """One sample of many, in their order."""
+    names = [one.name for one in fields(Sample) if one.name != "on"]
+    joined = {name: np.concatenate([getattr(one, name) for one in samples]) for name in names}
+    return Sample(samples[0].on, **joined)
+
+
+def _sort(flat: UInt8) -> UInt8:
+    # A stable sort of bytes counts them: numpy has nothing that ranks or counts them in less time.
+    return np.sort(flat, axis=1, kind="stable")
+
+
+def _count(ordered: UInt8) -> Float64:
+    """Shape (64, 256): how often each stored value occurs in a band, of sorted ones."""
+    flat, pixels = ordered.ravel(), ordered.shape[1]
+    is_last = np.empty(flat.size, bool)
+    np.not_equal(flat[1:], flat[:-1], out=is_last[:-1])
+    is_last[pixels - 1 :: pixels] = True
+    ends = np.flatnonzero(is_last)
+    counts = np.zeros(BANDS * _LEVELS)
+    counts[ends // pixels * _LEVELS + flat[ends]] = np.diff(ends, prepend=-1)
+    return counts.reshape(BANDS, _LEVELS)
+
+
+def _pair(flat: UInt8, weights: Float64, on: On, work: Work) -> tuple[Float64, Float64]:
+    """`products` and `centre` of stored values (64, pixels): (2080,) and (64,)."""
+    products, weighted = np.zeros((BANDS, BANDS)), np.zeros(BANDS)
+    # Some pixels at a time: all those of a large patch would take much memory.
+    for first in range(0, flat.shape[1], BLOCK):
+        part = slice(first, first + BLOCK)
+        numbers = _numbers(flat[:, part], on, work)
+        # Whole numbers below 2**53, so exact in any order: 16129**2 times 4096**2 pixels.
+        products += numbers @ numbers.T
+        weighted += numbers @ weights[part]
+    return np.take(products, _UPPER), weighted / weights.sum()
+
+
+def _numbers(stored: UInt8, on: On, work: Work) -> Float64:
+    """`_WHOLE` of stored values (64, pixels), none of them nodata, in the memory of `work`."""
+    part = slice(stored.shape[1])
+    numbers = work.numbers[:, part]
+    if on == "codes":
+        np.copyto(numbers, stored)
+        return numbers
+    signed, sizes = work.signed[:, part], work.sizes[:, part]
+    np.copyto(signed, stored)
+    signed -= OFFSET
+    np.abs(signed, out=sizes)
+    signed *= sizes
+    np.copyto(numbers, signed)
+    return numbers
+
+
+@lru_cache(maxsize=64)
+def gaussian(height: int, width: int) -> Float64:
+    """Weights (H, W) that fall off from the centre: sigma is a quarter of the shorter side."""
+    rows = np.arange(height)[:, None] - (height - 1) / 2
+    columns = np.arange(width) - (width - 1) / 2
+    sigma = SIGMA * min(height, width)
+    return np.asarray(np.exp(-(rows**2 + columns**2) / (2 * sigma**2)))
+
+
+def gem(sample: Sample) -> Float64:
+    """Generalized mean with its sign kept, power 3 (https://arxiv.org/abs/1711.02512)."""
+    total = sample.powers[..., 2] * float(1 << _LOW_BITS) + sample.powers[..., 3]
+    return np.asarray(np.cbrt(total / sample.pixels) / _DIVISOR[sample.on])
+
+
+def center_weighted(sample: Sample) -> Float64:
+    """Mean with Gaussian weights, 1 at the centre of the patch."""
+    return sample.centre / _DIVISOR[sample.on]
+
+
+def covariance(sample: Sample) -> Float64:
+    """Upper triangle, row by row, of the sample covariance; zeros for a single pixel."""
+    sums = sample.sums
+    centred = np.take(sums, _FIRST, axis=1)
+    centred *= np.take(sums, _SECOND, axis=1)
+    centred /= sample.pixels
+    np.subtract(sample.products, centred, out=centred)
+    centred /= np.maximum(sample.pixels - 1, 1)
+    centred /= _DIVISOR[sample.on] ** 2
+    return centred
+
+
+def median_iqr(sample: Sample) -> Float64:
+    """Median, then the interquartile range."""
+    _, lower, median, upper, _ = sample.percentiles.swapaxes(0, 1)
+    return _joined(median, upper - lower)
+
+
+def _joined(*parts: Float64) -> Float64:
+    return np.concatenate(parts, axis=1)
+
+
+POOLINGS: dict[str, Callable[[Sample], Float64]] = {
+    "mean": lambda sample: sample.mean,
+    "max": lambda sample: sample.high,
+    "std": lambda sample: sample.std,
+    "stats": lambda sample: _joined(sample.low, sample.high, sample.mean, sample.std),
+    "mean_max": lambda sample: _joined(sample.mean, sample.high),
+    "mean_std": lambda sample: _joined(sample.mean, sample.std),
+    "median_iqr": median_iqr,
+    "percentiles": lambda sample: sample.percentiles.reshape(len(sample.pixels), -1),
+    "gem": gem,
+    "center_weighted": center_weighted,
+    "covariance": covariance,
+}
+"""Every pooling by name: vectors (n, dimensions) of a sample."""
+
+PAIRED = frozenset({"center_weighted", "covariance"})
+"""Poolings that need to know which pixel is which."""
+
+DIMENSIONS = {
+    **dict.fromkeys(("mean", "max", "std", "gem", "center_weighted"), BANDS),
+    **dict.fromkeys(("mean_max", "mean_std", "median_iqr"), 2 * BANDS),
+    "stats": 4 * BANDS,
+    "percentiles": len(PERCENTILES) * BANDS,
+    "covariance": BANDS * (BANDS + 1) // 2,
+}
+"""Length of each pooling's vector."""
+
+
+def pool(sample: Sample, names: Iterable[str]) -> dict[str, Float32]:
+    """Vectors (n, dimensions) of a sample by pooling."""
+    return {name: POOLINGS[name](sample).astype(np.float32, order="C") for name in names}
+
+
+def pool_stored(
+    stored: UInt8, names: Iterable[str] = tuple(POOLINGS), on: On = "values"
+) -> dict[str, Float32]:
+    """Vectors of a patch by pooling.
+
+    Args:
+        stored: stored values, uint8 (64, H, W), 255 where there is no data.
+        names: of `POOLINGS`.
+        on: what is pooled.
+
+    Raises:
+        ValueError: without one valid pixel.
+    """
+    wanted = tuple(names)
+    sample = take_sample(stored, on, paired=not PAIRED.isdisjoint(wanted))
+    return {name: vectors[0] for name, vectors in pool(sample, wanted).items()}

@@ -1,0 +1,188 @@
+"""A published version: found by ``OWNER/NAME@VERSION``, and checked where it lies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hfaef.build.staging.store import MANIFEST
+from hfaef.core import codec
+from hfaef.core.quantize import from_stored, pool
+from hfaef.errors import HubError, InputError
+from hfaef.hub.plan import manifest_at, release_at
+from hfaef.hub.repo import REPO_ID, Repo, Snapshot
+from hfaef.hub.tree import mixed_in
+from hfaef.release.card.render import CARD, front_matter, loadable
+from hfaef.release.check import Finding
+from hfaef.release.diff import Release, open_folder
+from hfaef.release.format.manifest import Config, Manifest
+from hfaef.release.format.schema import loaded_features
+from hfaef.release.version import Version, parse_version
+
+_DECODED = 3
+"""Rows of a split whose sheets are decoded; the hashes vouch for the others."""
+
+
+def is_published(target: str) -> bool:
+    """Whether a text names a version on the Hub rather than a folder."""
+    name, _, _ = target.partition("@")
+    return not Path(target).exists() and REPO_ID.fullmatch(name) is not None
+
+
+def open_release(target: str) -> Release:
+    """The release that a folder, ``OWNER/NAME`` or ``OWNER/NAME@VERSION`` names.
+
+    Raises:
+        InputError: if it is none of these.
+        HubError: if the Hub has no such version.
+        ReleaseError: if the folder holds no release.
+    """
+    if not is_published(target):
+        if not Path(target).is_dir():
+            raise InputError(
+                f"{target!r} is neither a folder nor OWNER/NAME[@VERSION]", "name one of these"
+            )
+        return open_folder(Path(target))
+    return open_published(target).release
+
+
+@dataclass(frozen=True)
+class Published:
+    """A version on the Hub."""
+
+    repo: Repo
+    version: Version
+    snapshot: Snapshot
+    release: Release
+
+    def download(self, kind: str) -> Path:
+        """A folder with the manifest and the files of a kind, one of `release.KINDS`.
+
+        Raises:
+            HubError: if the Hub does not give them.
+        """
+        for file in self.release.manifest.files:
+            if file.path.startswith(f"{kind}/"):
+                self.release.fetch(file.path)
+        return self.release.fetch(MANIFEST).parent
+
+
+def open_published(target: str) -> Published:
+    """The version that ``OWNER/NAME@VERSION`` names; without a version, the newest.
+
+    Raises:
+        InputError: if that is no version.
+        HubError: if the Hub has no such version.
+    """
+    name, _, wanted = target.partition("@")
+    repo = Repo(name)
+    if wanted:
+        version = parse_version(wanted)
+    else:
+        versions = repo.versions()
+        if not versions:
+            raise HubError(f"{name} has no version", f"hfaef push DIR {name}")
+        version = versions[0]
+    snapshot = repo.snapshot(version.tag)
+    manifest = manifest_at(repo, snapshot)
+    if manifest is None:
+        raise HubError(f"{name}@{version} holds no release (no {MANIFEST})", "name another version")
+    return Published(repo, version, snapshot, release_at(repo, manifest, snapshot.commit))
+
+
+def check_published(target: str) -> list[Finding]:
+    """All that is wrong with a published version; nothing, if it is what its manifest says.
+
+    Sizes and hashes come from the Hub's listing; every row's columns but the pictures are
+    streamed, and a few sheets decoded.
+
+    Raises:
+        HubError: if the Hub has no such version.
+    """
+    found = open_published(target)
+    manifest = found.release.manifest
+    findings = list(_files(found.snapshot, manifest))
+    findings += _card(found.release)
+    version = target.partition("@")[2]
+    if version and manifest.version != str(parse_version(version)):
+        findings.append(Finding(MANIFEST, f"says that it is version {manifest.version}"))
+    if not findings:
+        for config in loadable(manifest):
+            findings += _config(found.repo.id, found.snapshot.commit, config, manifest)
+    return findings
+
+
+def _files(snapshot: Snapshot, manifest: Manifest) -> Iterator[Finding]:
+    for file in manifest.files:
+        there = snapshot.files.get(file.path)
+        if there is None:
+            yield Finding(file.path, "is in the manifest, but not there")
+        elif there.size != file.bytes:
+            yield Finding(file.path, f"has {there.size:,} bytes, not {file.bytes:,}")
+        elif there.sha256 != file.sha256:
+            yield Finding(file.path, "has another SHA-256 than the manifest lists")
+    listed = {file.path for file in manifest.files}
+    for path in mixed_in(manifest, sorted(snapshot.files.keys() - listed)):
+        yield Finding(path, "is not in the manifest, but load_dataset would read it")
+
+
+def _card(release: Release) -> Iterator[Finding]:
+    try:
+        text = release.fetch(CARD).read_text(encoding="utf-8")
+        found = yaml.safe_load(text.split("---\n", 2)[1])
+    except (HubError, IndexError, UnicodeDecodeError, yaml.YAMLError) as error:
+        yield Finding(CARD, f"cannot be read: {error}")
+        return
+    wanted = front_matter(release.manifest)
+    for key in ("configs", "dataset_info", "license", "size_categories"):
+        if not isinstance(found, dict) or found.get(key) != wanted[key]:
+            yield Finding(CARD, f"its `{key}` is not what the manifest says")
+
+
+def _config(repo_id: str, commit: str, config: Config, manifest: Manifest) -> Iterator[Finding]:
+    """What `load_dataset` makes of a config."""
+    from datasets import load_dataset
+
+    where = f"config {config.name!r}"
+    try:
+        loaded = load_dataset(repo_id, config.name, revision=commit, streaming=True)
+        if set(loaded) != {split.name for split in config.splits}:
+            yield Finding(where, f"loads as the splits {', '.join(loaded)}")
+            return
+        for split in config.splits:
+            part = loaded[split.name]
+            wanted = loaded_features(config.kind, manifest)
+            if dict(part.features or {}) != dict(wanted):
+                yield Finding(where, f"{split.name}: loads with other columns")
+                return
+            rows = sum(1 for _ in part.select_columns(["json" if "json" in wanted else "id"]))
+            if rows != split.rows:
+                yield Finding(where, f"{split.name}: has {rows:,} rows, not {split.rows:,}")
+            if config.kind == "data":
+                yield from _sheets(f"{where}, {split.name}", part)
+    except Exception as error:  # noqa: BLE001 - whatever it raises is the finding
+        yield Finding(where, f"load_dataset fails: {type(error).__name__}: {str(error)[:200]}")
+
+
+def _sheets(where: str, part: Any) -> Iterator[Finding]:
+    from datasets import Image
+
+    tar = "png" in part.features
+    pictures = [name for name in ("png", "embedding") if isinstance(part.features.get(name), Image)]
+    for name in pictures:
+        part = part.cast_column(name, Image(decode=False))
+    for found in islice(part.remove_columns(["jpg" if tar else "preview"]), _DECODED):
+        row = {"embedding": found["png"], **found["json"]} if tar else found
+        shape = (row["height"], row["width"]) if "height" in row else None
+        try:
+            pooled = pool(from_stored(codec.decode(row["embedding"], shape)))
+        except ValueError as error:
+            yield Finding(where, f"patch {row['id']}: {error}")
+            continue
+        if abs(pooled.valid_fraction - row["valid_fraction"]) > 1e-6:
+            yield Finding(where, f"patch {row['id']} has another valid_fraction than its sheet")

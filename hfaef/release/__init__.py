@@ -1,0 +1,1 @@
+"""A finished release, whoever made it."""

@@ -1,0 +1,280 @@
+"""Pictures of a release: previews by label, a map of the patches, how labels and splits balance.
+
+Each is an opaque PNG with dark ink on a light ground, so that it reads the same on light and dark
+pages. Splits differ by colour, for the colour-blind too, and by shape.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
+
+from hfaef.catalog import SPLITS
+from hfaef.release.format.manifest import Manifest, shuffled
+from hfaef.release.format.rows import read_rows
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FIGURES = "figures"
+"""Folder of a release that holds them."""
+
+LABELS, MAP, BALANCE = (f"{FIGURES}/{name}.png" for name in ("labels", "map", "balance"))
+
+WIDTH = 760
+"""Pixels of every figure."""
+
+GROUND, INK, FAINT = "#fbfbfa", "#1f2328", "#d5d8dc"
+
+COLOURS = {"train": "#0072b2", "validation": "#e69f00", "test": "#882255"}
+MARKERS = {"train": "o", "validation": "^", "test": "s"}
+HATCHES = {"train": "", "validation": "///", "test": "..."}
+
+_TILE = 64
+"""Pixels of a preview in the figure."""
+_GAP = 4
+_MOST_TILES = 96
+"""Previews in the figure: with more it would be too large a file."""
+_MOST_LABELS = 32
+_TEXT = 210
+"""Pixels for a label's name, at most."""
+_DPI = 100
+_COLOURS_OF_PALETTE = 256
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the patches of a release's first year lie, and in which splits they are."""
+
+    lon: npt.NDArray[np.float64]
+    lat: npt.NDArray[np.float64]
+    """Middles of the patches, degrees."""
+    labels: npt.NDArray[np.int64]
+    splits: dict[str, npt.NDArray[np.str_]]
+    """By scheme."""
+
+
+def draw(folder: Path, manifest: Manifest) -> dict[str, bytes]:
+    """All figures of a release by path; without matplotlib only `LABELS`."""
+    figures = {LABELS: draw_labels(folder, manifest)}
+    if find_spec("matplotlib") is not None:
+        places = read_places(folder, manifest)
+        figures[MAP] = draw_map(places)
+        if manifest.label_names:
+            figures[BALANCE] = draw_balance(places, manifest.label_names)
+    return figures
+
+
+def draw_labels(folder: Path, manifest: Manifest) -> bytes:
+    """PNG of some previews of every label, a row a label."""
+    names = manifest.label_names[:_MOST_LABELS] or ("patches",)
+    font = ImageFont.load_default(16)
+    texts = [_fitted(name, _TEXT - 5 * _GAP, font.getlength) for name in names]
+    start = round(max(font.getlength(text) for text in texts)) + 5 * _GAP
+    columns = min((WIDTH - start) // (_TILE + _GAP), max(_MOST_TILES // len(names), 1))
+    start = WIDTH - columns * (_TILE + _GAP)
+    previews = read_previews(folder, manifest, columns)
+    height = len(names) * (_TILE + _GAP) + _GAP
+    picture = Image.new("RGB", (WIDTH, height), GROUND)
+    pen = ImageDraw.Draw(picture)
+    for row, text in enumerate(texts):
+        top = _GAP + row * (_TILE + _GAP)
+        pen.text((2 * _GAP, top + _TILE // 2), text, fill=INK, font=font, anchor="lm")
+        for column, preview in enumerate(previews.get(row, ())):
+            with Image.open(io.BytesIO(preview)) as image:
+                tile = _tile(image.convert("RGB"))
+            left = start + column * (_TILE + _GAP)
+            middle = ((_TILE - tile.width) // 2, (_TILE - tile.height) // 2)
+            picture.paste(tile, (left + middle[0], top + middle[1]))
+    return _png(picture)
+
+
+def read_previews(folder: Path, manifest: Manifest, count: int) -> dict[int, list[bytes]]:
+    """JPEGs of a few patches of each label, by its number: the same ones each time."""
+    wanted: dict[int, list[str]] = {}
+    rows = _columns(folder, manifest, ["id", "label", "year"])
+    first_year = rows["year"] == manifest.years[0]
+    classes = len(manifest.label_names)
+    for number in range(classes or 1):
+        ids = rows["id"][first_year & ((rows["label"] == number) | (classes == 0))].tolist()
+        wanted[number] = sorted(ids, key=shuffled)[:count]
+    among = {identity for ids in wanted.values() for identity in ids}
+    found: dict[str, bytes] = {}
+    for row in read_rows(folder, manifest, columns=["id", "year", "preview"]):
+        if row["id"] in among and row["year"] == manifest.years[0]:
+            found[row["id"]] = row["preview"]["bytes"]
+    return {number: [found[identity] for identity in ids] for number, ids in wanted.items()}
+
+
+def read_places(folder: Path, manifest: Manifest) -> Places:
+    """Places, labels and splits of a release's patches."""
+    rows = _columns(folder, manifest, ["bounds", "label", "year", *manifest.schemes])
+    kept = rows["year"] == manifest.years[0]
+    bounds = np.stack(rows["bounds"][kept])
+    return Places(
+        lon=(bounds[:, 0] + bounds[:, 2]) / 2,
+        lat=(bounds[:, 1] + bounds[:, 3]) / 2,
+        labels=rows["label"][kept].astype(np.int64),
+        splits={scheme: rows[scheme][kept].astype(str) for scheme in manifest.schemes}
+        or {"": np.full(int(kept.sum()), "train")},
+    )
+
+
+def _columns(folder: Path, manifest: Manifest, names: list[str]) -> dict[str, Any]:
+    """Columns of all rows, small ones, as numpy arrays."""
+    rows = list(read_rows(folder, manifest, columns=names))
+    return {name: np.array([row[name] for row in rows]) for name in names}
+
+
+def draw_map(places: Places) -> bytes:
+    """PNG of the middles of the patches in lon/lat, one map a split scheme."""
+    stretch = 1 / max(math.cos(math.radians(float(places.lat.mean()))), 0.1)
+    wide = max(float(np.ptp(places.lon)), 0.02)
+    tall = max(float(np.ptp(places.lat)), 0.02) * stretch
+    across = 1 if wide > 1.6 * tall or len(places.splits) == 1 else 2
+    down = -(-len(places.splits) // across)
+    panel = WIDTH / _DPI / across
+    height = min(max((panel - 0.9) * tall / wide, 1.8), 6.0)
+
+    def plot(figure: Figure) -> None:
+        axes = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True).ravel()
+        size = float(np.clip(6000 / max(len(places.lon), 1), 2, 22))
+        for axis, (scheme, split) in zip(axes, places.splits.items(), strict=False):
+            # All splits in one order of drawing, or the last would hide the others.
+            for name in SPLITS:
+                there = split == name
+                if there.any():
+                    axis.scatter(
+                        places.lon[there],
+                        places.lat[there],
+                        s=size,
+                        c=COLOURS[name],
+                        marker=MARKERS[name],
+                        linewidths=0,
+                        alpha=0.8,
+                        label=f"{name} ({int(there.sum()):,})",
+                    )
+            axis.set_aspect(stretch)
+            axis.set_title(f"scheme {scheme}" if scheme else "", fontsize=10)
+            axis.set_xlabel("longitude, degrees east")
+            axis.set_ylabel("latitude, degrees north")
+            axis.grid(color=FAINT, linewidth=0.6)
+            axis.label_outer()
+            axis.legend(fontsize=8, markerscale=1.6, framealpha=0.85, loc="best")
+        for axis in axes[len(places.splits) :]:
+            axis.set_axis_off()
+
+    return _plotted(plot, height * down + 0.4 * (down - 1) + 0.9)
+
+
+def draw_balance(places: Places, names: Sequence[str]) -> bytes:
+    """PNG of the patches of each label by split, one panel a split scheme."""
+    shown = list(names[:_MOST_LABELS])
+    across = min(len(places.splits), 3)
+
+    def plot(figure: Figure) -> None:
+        axes = figure.subplots(1, across, squeeze=False, sharey=True, sharex=True).ravel()
+        for axis, (scheme, split) in zip(axes, places.splits.items(), strict=False):
+            left = np.zeros(len(shown))
+            for name in SPLITS:
+                counts = np.bincount(places.labels[split == name], minlength=len(names))
+                if counts.any():
+                    axis.barh(
+                        range(len(shown)),
+                        counts[: len(shown)],
+                        left=left,
+                        color=COLOURS[name],
+                        hatch=HATCHES[name],
+                        edgecolor=GROUND,
+                        linewidth=0.8,
+                        label=name,
+                    )
+                left += counts[: len(shown)]
+            axis.set_yticks(range(len(shown)), [_fitted(name, 24, len) for name in shown])
+            axis.set_title(f"scheme {scheme}" if scheme else "", fontsize=10)
+            axis.set_xlabel("patches")
+            axis.grid(axis="x", color=FAINT, linewidth=0.6)
+            axis.set_axisbelow(True)
+        axes[0].set_ylabel("label")
+        axes[0].invert_yaxis()
+        handles, texts = axes[0].get_legend_handles_labels()
+        figure.legend(handles, texts, loc="outside upper right", ncols=3, fontsize=8, frameon=False)
+
+    return _plotted(plot, 1.3 + 0.27 * len(shown))
+
+
+def stack(pictures: Sequence[bytes]) -> bytes:
+    """PNG of several figures, one below the other."""
+    images = [Image.open(io.BytesIO(picture)).convert("RGB") for picture in pictures]
+    height = sum(image.height for image in images) + 3 * _GAP * (len(images) - 1)
+    whole = Image.new("RGB", (WIDTH, height), GROUND)
+    top = 0
+    for image in images:
+        whole.paste(image, (0, top))
+        top += image.height + 3 * _GAP
+    return _png(whole)
+
+
+def _plotted(plot: Callable[[Figure], None], height: float) -> bytes:
+    """PNG of a plot of this height in inches, whatever the user's own matplotlib settings."""
+    import matplotlib as mpl
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    style = {
+        "font.size": 9,
+        "text.color": INK,
+        "axes.labelcolor": INK,
+        "axes.edgecolor": INK,
+        "xtick.color": INK,
+        "ytick.color": INK,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.facecolor": GROUND,
+        "hatch.linewidth": 0.6,
+    }
+    with mpl.rc_context({**mpl.rcParamsDefault, **style}):
+        # Compressed, as the maps' degrees have fixed proportions: else labels would be cut off.
+        figure = Figure(
+            figsize=(WIDTH / _DPI, height), dpi=_DPI, facecolor=GROUND, layout="compressed"
+        )
+        canvas = FigureCanvasAgg(figure)
+        plot(figure)
+        canvas.draw()
+        pixels = np.asarray(canvas.buffer_rgba())[..., :3]
+    return _png(Image.fromarray(np.ascontiguousarray(pixels)))
+
+
+def _png(picture: Image.Image) -> bytes:
+    """A small PNG: 256 colours, and nothing in it that tells when or where it was made."""
+    buffer = io.BytesIO()
+    palette = picture.quantize(_COLOURS_OF_PALETTE, dither=Image.Dither.NONE)
+    palette.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def _tile(image: Image.Image) -> Image.Image:
+    """A preview that fits into a tile; small ones are magnified pixel by pixel."""
+    scale = _TILE / max(image.size)
+    size = (max(round(image.width * scale), 1), max(round(image.height * scale), 1))
+    if scale == 1:
+        return image
+    return image.resize(size, Image.Resampling.NEAREST if scale > 1 else Image.Resampling.LANCZOS)
+
+
+def _fitted(text: str, room: float, length: Callable[[str], float]) -> str:
+    """A text, cut so that its length is within the room."""
+    if length(text) <= room:
+        return text
+    while len(text) > 1 and length(f"{text}\N{HORIZONTAL ELLIPSIS}") > room:
+        text = text[:-1]
+    return f"{text}\N{HORIZONTAL ELLIPSIS}"

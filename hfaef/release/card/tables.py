@@ -1,0 +1,161 @@
+"""Scores as the card shows them: by split scheme with the gap between, and beside published ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from hfaef.release.card.references import Published
+from hfaef.release.format.scores import Evaluation, Score
+
+PUBLISHED_NEIGHBOURS = 5
+
+NONE = "-"
+
+
+PROBES = (("kNN", PUBLISHED_NEIGHBOURS), ("linear", None))
+"""Names and neighbours, as of `Evaluation.score`, of the probes that the card shows."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of texts."""
+
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def markdown(self) -> str:
+        """The table as Markdown, the first column to the left and the others to the right."""
+        lines = [self.head, ("---", *("---:",) * (len(self.head) - 1)), *self.rows]
+        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def headline(evaluation: Evaluation, schemes: Sequence[str], year: int) -> str:
+    """Accuracies of the first feature set in a line; empty if there are none."""
+    name = evaluation.features[0].name
+    parts = []
+    for probe, neighbours in PROBES:
+        shown = []
+        for scheme in schemes:
+            score = evaluation.score(name, scheme, year, neighbours=neighbours)
+            if score is not None:
+                shown.append(f"{_per_cent(score.accuracy.value)} % {scheme}")
+        if shown:
+            parts.append(f"{probe} {', '.join(shown)}")
+    return "; ".join(parts)
+
+
+def scores_table(evaluation: Evaluation, schemes: Sequence[str], year: int) -> Table:
+    """Accuracy of every feature set by probe and scheme, with the gap from first to last scheme."""
+    gap = len(schemes) > 1
+    head = ["vectors", "length"]
+    for probe, _ in PROBES:
+        head += [f"{probe}, {scheme}" for scheme in schemes]
+        head += [f"{probe}, gap"] if gap else []
+    rows = []
+    for features in evaluation.features:
+        row = [f"`{features.name}`", f"{features.dimensions:,}"]
+        for _, neighbours in PROBES:
+            scores = [
+                evaluation.score(features.name, scheme, year, neighbours=neighbours)
+                for scheme in schemes
+            ]
+            row += [_with_interval(score) for score in scores]
+            row += [_gap(scores)] if gap else []
+        rows.append(tuple(row))
+    return Table(tuple(head), tuple(rows))
+
+
+def _with_interval(score: Score | None) -> str:
+    if score is None:
+        return NONE
+    low, high = (_per_cent(edge) for edge in (score.accuracy.low, score.accuracy.high))
+    return f"**{_per_cent(score.accuracy.value)}**<br>{low}-{high}"
+
+
+def _gap(scores: Sequence[Score | None]) -> str:
+    first, last = scores[0], scores[-1]
+    if first is None or last is None:
+        return NONE
+    return f"{100 * (first.accuracy.value - last.accuracy.value):.1f}"
+
+
+def _per_cent(value: float) -> str:
+    return f"{100 * value:.1f}"
+
+
+def neighbours_table(evaluation: Evaluation, schemes: Sequence[str], year: int) -> Table:
+    """Accuracy of the kNN by number of neighbours, for the first feature set."""
+    name = evaluation.features[0].name
+    counts = sorted({score.neighbours for score in evaluation.scores if score.neighbours})
+    rows = []
+    for scheme in schemes:
+        scores = [evaluation.score(name, scheme, year, neighbours=count) for count in counts]
+        shown = [NONE if score is None else _per_cent(score.accuracy.value) for score in scores]
+        rows.append((scheme, *shown))
+    return Table(("scheme", *(f"k = {count}" for count in counts)), tuple(rows))
+
+
+def metrics_table(evaluation: Evaluation, schemes: Sequence[str], year: int) -> Table:
+    """Balanced accuracy and macro F1 of every feature set, kNN and linear probe."""
+    head = ["vectors"]
+    head += [f"{what}, {scheme}" for scheme in schemes for what in ("balanced", "macro F1")]
+    rows = []
+    for features in evaluation.features:
+        for probe, neighbours in PROBES:
+            row = [f"`{features.name}`, {probe}"]
+            for scheme in schemes:
+                score = evaluation.score(features.name, scheme, year, neighbours=neighbours)
+                if score is None:
+                    row += [NONE, NONE]
+                else:
+                    row += [_per_cent(m.value) for m in (score.balanced_accuracy, score.macro_f1)]
+            rows.append(tuple(row))
+    return Table(tuple(head), tuple(rows))
+
+
+def published_table(published: Published, evaluation: Evaluation | None, year: int) -> Table:
+    """Ours and published accuracies by pooling; the published ones of the same embeddings."""
+    head = ["pooling"]
+    for probe, scheme in published.columns:
+        title = f"{'kNN' if probe == 'knn' else probe}, {scheme}"
+        head += [f"{title}: here", "published"] if evaluation else [title]
+    rows = []
+    for pooling, numbers in published.encoders["AEF"].items():
+        row = [f"`{pooling}`"]
+        for (probe, scheme), number in zip(published.columns, numbers, strict=True):
+            if evaluation:
+                neighbours = PUBLISHED_NEIGHBOURS if probe == "knn" else None
+                score = evaluation.score(pooling, scheme, year, neighbours=neighbours)
+                row.append(NONE if score is None else _per_cent(score.accuracy.value))
+            row.append(f"{number:.1f}")
+        rows.append(tuple(row))
+    return Table(tuple(head), tuple(rows))
+
+
+def encoders_table(published: Published, poolings: Sequence[str] = ("mean", "stats")) -> Table:
+    """Published accuracies of other embeddings of the same patches."""
+    head = ["embedding, pooling"]
+    head += [
+        f"{'kNN' if probe == 'knn' else probe}, {scheme}" for probe, scheme in published.columns
+    ]
+    rows = [
+        (f"{encoder}, `{pooling}`", *(f"{number:.1f}" for number in numbers[pooling]))
+        for encoder, numbers in published.encoders.items()
+        for pooling in poolings
+    ]
+    return Table(tuple(head), tuple(rows))
+
+
+def said_by_solver(evaluation: Evaluation) -> Iterator[str]:
+    """Warnings and what was left out, each with its place and the vectors that it is about."""
+    said: dict[str, list[str]] = {}
+    for score in evaluation.scores:
+        for warning in score.warnings:
+            place = f"{score.probe}, {score.scheme} {score.year}: {warning}"
+            said.setdefault(place, []).append(score.features)
+    for skip in evaluation.skipped:
+        place = f"{skip.probe}, {skip.scheme} {skip.year}: not run, {skip.reason}"
+        said.setdefault(place, []).append(skip.features)
+    for place, names in said.items():
+        yield f"{place} (`{'`, `'.join(dict.fromkeys(names))}`)"

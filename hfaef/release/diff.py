@@ -1,0 +1,211 @@
+"""The difference of two releases: rows, labels, splits, files, and the bytes to send."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from hfaef.release.format.manifest import File, Manifest, read_manifest
+from hfaef.release.version import Verdict, judge
+
+_SHOWN = 5
+"""Patches named in a line."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release that can be compared, wherever it lies."""
+
+    name: str
+    """As the user named it."""
+    manifest: Manifest
+    fetch: Callable[[str], Path]
+    """Gives a local copy of a file of the manifest."""
+    open: Callable[[str], IO[bytes]]
+    """Opens a file of the manifest to read parts of it."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows that differ, as ``ID`` or, in a release of several years, ``YEAR/ID``."""
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    relabelled: tuple[str, ...]
+    resplit: tuple[str, ...]
+    """In another split of a scheme that both releases have."""
+    repixelled: tuple[str, ...]
+    """With another embedding."""
+
+    def lines(self) -> tuple[str, ...]:
+        """In the words of a changelog; empty if no row differs."""
+        words = {
+            "added": self.added,
+            "removed": self.removed,
+            "with another label": self.relabelled,
+            "in another split": self.resplit,
+            "with other pixels": self.repixelled,
+        }
+        return tuple(
+            f"{len(ids):,} {'row' if len(ids) == 1 else 'rows'} {word}: {', '.join(ids[:_SHOWN])}"
+            + (", ..." if len(ids) > _SHOWN else "")
+            for word, ids in words.items()
+            if ids
+        )
+
+
+@dataclass(frozen=True)
+class Files:
+    """Files by what happens to them."""
+
+    added: tuple[File, ...]
+    changed: tuple[File, ...]
+    unchanged: tuple[File, ...]
+    deleted: tuple[File, ...]
+    bytes_to_send: int
+    """Of files whose content the first release has nowhere; with Xet it is less."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What the second release has that the first has not, and the other way round."""
+
+    before: str
+    after: str
+    verdict: Verdict
+    rows: Rows
+    files: Files
+
+    @property
+    def same(self) -> bool:
+        """Whether the data are the same."""
+        files = self.files
+        return not (files.added or files.changed or files.deleted or self.rows.lines())
+
+    def lines(self) -> tuple[str, ...]:
+        """For a changelog: what matters first."""
+        counted = () if self.same else self.rows.lines()
+        said = [reason for reason in self.verdict.reasons if not (counted and " row" in reason)]
+        return (*said, *counted)
+
+    def summary(self) -> dict[str, Any]:
+        """For ``--json``."""
+        files = self.files
+        return {
+            "before": self.before,
+            "after": self.after,
+            "same": self.same,
+            "level": self.verdict.level,
+            "reasons": list(self.verdict.reasons),
+            "rows": {name: list(ids) for name, ids in asdict(self.rows).items()},
+            "files": {
+                "added": [file.path for file in files.added],
+                "changed": [file.path for file in files.changed],
+                "deleted": [file.path for file in files.deleted],
+                "unchanged": len(files.unchanged),
+            },
+            "bytes_to_send": files.bytes_to_send,
+        }
+
+
+def open_folder(folder: Path) -> Release:
+    """The release in a folder.
+
+    Raises:
+        ReleaseError: if it holds none.
+    """
+    return Release(
+        str(folder),
+        read_manifest(folder),
+        lambda path: folder / path,
+        lambda path: (folder / path).open("rb"),
+    )
+
+
+def compare(before: Release, after: Release) -> Difference:
+    """What differs; reads no more than the vectors of files that differ."""
+    return Difference(
+        before.name,
+        after.name,
+        judge(before.manifest, after.manifest),
+        compare_rows(before, after),
+        compare_files(before.manifest, after.manifest),
+    )
+
+
+def compare_files(before: Manifest, after: Manifest) -> Files:
+    """Files of two manifests by what happens to them."""
+    old = {file.path: file for file in before.files}
+    new = {file.path: file for file in after.files}
+    held = {file.sha256 for file in before.files}
+    sent = {file.sha256: file.bytes for file in after.files if file.sha256 not in held}
+    return Files(
+        added=tuple(file for path, file in new.items() if path not in old),
+        changed=tuple(f for path, f in new.items() if path in old and old[path].sha256 != f.sha256),
+        unchanged=tuple(
+            f for path, f in new.items() if path in old and old[path].sha256 == f.sha256
+        ),
+        deleted=tuple(file for path, file in old.items() if path not in new),
+        bytes_to_send=sum(sent.values()),
+    )
+
+
+def compare_rows(before: Release, after: Release) -> Rows:
+    """Rows of two releases by what differs.
+
+    The pooled vectors stand for the embeddings: they are small, and other pixels have another
+    mean.
+    """
+    schemes = [name for name in before.manifest.schemes if name in after.manifest.schemes]
+    same = {file.sha256 for file in before.manifest.files} & {
+        file.sha256 for file in after.manifest.files
+    }
+    # Only rows of files that differ can differ; equal bytes mean equal rows, label names included.
+    if before.manifest.label_names != after.manifest.label_names:
+        same = set()
+    old = _read(before, same, schemes)
+    new = _read(after, same, schemes)
+    both = sorted(old.keys() & new.keys())
+    several = len({*before.manifest.years, *after.manifest.years}) > 1
+
+    def names(keys: Iterable[tuple[int, str]]) -> tuple[str, ...]:
+        return tuple(f"{year}/{name}" if several else name for year, name in sorted(keys))
+
+    return Rows(
+        added=names(new.keys() - old.keys()),
+        removed=names(old.keys() - new.keys()),
+        relabelled=names(key for key in both if old[key].label != new[key].label),
+        resplit=names(key for key in both if old[key].splits != new[key].splits),
+        repixelled=names(key for key in both if old[key].vector != new[key].vector),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    label: str | float
+    splits: tuple[str, ...]
+    vector: bytes
+
+
+def _read(release: Release, same: set[str], schemes: Sequence[str]) -> dict[tuple[int, str], _Row]:
+    """The rows of the files whose content is not in `same`, by year and id."""
+    import pyarrow.parquet as pq
+
+    found: dict[tuple[int, str], _Row] = {}
+    columns = ["id", "year", "label", "valid_fraction", "mean", *schemes]
+    for file in release.manifest.files:
+        if not file.path.startswith("pooled/") or file.sha256 in same:
+            continue
+        table = pq.read_table(release.fetch(file.path), columns=columns, partitioning=None)
+        means = table["mean"].combine_chunks().flatten().to_numpy().reshape(table.num_rows, -1)
+        fractions = table["valid_fraction"].to_numpy()
+        plain = table.select(["id", "year", "label", *schemes]).to_pylist()
+        for row, mean, fraction in zip(plain, means, fractions, strict=True):
+            found[row["year"], row["id"]] = _Row(
+                release.manifest.label_of(row["label"]),
+                tuple(row[scheme] for scheme in schemes),
+                mean.tobytes() + fraction.tobytes(),
+            )
+    return found

@@ -1,0 +1,176 @@
+"""A release as GIS people expect it: a cloud-optimised GeoTIFF a patch, and a table of vectors.
+
+    FOLDER/[YEAR/]LABEL/ID.tif    uint8, 64 bands A00..A63, nodata 255
+    FOLDER/pooled.parquet         GeoParquet: outline, label, splits, mean vector A00..A63, path
+
+The folder can be patches of another recipe: it is what the kind ``geotiffs`` reads.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from hfaef.build.staging.store import writing
+from hfaef.core.progress import progress
+from hfaef.core.quantize import BAND_NAMES, STORED_NODATA
+from hfaef.core.workers import core_count, ordered_map
+from hfaef.errors import FolderError, InputError
+from hfaef.release.format.manifest import Manifest, read_manifest
+from hfaef.release.format.rows import read_rows, stored_of
+
+TABLE = "pooled.parquet"
+
+Compression = Literal["deflate", "zstd"]
+
+_BLOCK = 512
+"""Pixels a side of an internal tile; larger pictures get overviews."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export wrote."""
+
+    folder: Path
+    patches: int
+    bytes: int
+
+    def summary(self) -> dict[str, Any]:
+        """For ``--json``."""
+        return {"folder": str(self.folder), "patches": self.patches, "bytes": self.bytes}
+
+
+def export(
+    release: Path, folder: Path, *, compression: str = "deflate", threads: int | None = None
+) -> Exported:
+    """Write a release's patches as GeoTIFFs and its pooled vectors as GeoParquet.
+
+    Args:
+        release: the folder of a release.
+        folder: where to write; it must be new or empty.
+        compression: ``deflate``, which everything reads, or ``zstd``.
+        threads: encoders at work.
+
+    Raises:
+        FolderError: if the folder holds something, or the disk is full.
+        ReleaseError: if a file of the release cannot be read.
+    """
+    if compression not in ("deflate", "zstd"):
+        raise InputError(f"compression {compression!r} is neither deflate nor zstd")
+    manifest = read_manifest(release)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise FolderError(f"{folder} holds something already", "choose another --to")
+    partial = folder.with_name(f"{folder.name}.part")
+    places = _places(manifest)
+    with writing(partial):
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+    table: list[dict[str, Any]] = []
+
+    def write(row: dict[str, Any]) -> dict[str, Any]:
+        path = _path(row, manifest, places)
+        with writing(partial / path):
+            (partial / path).parent.mkdir(parents=True, exist_ok=True)
+            write_cog(partial / path, row, manifest, compression)
+        plain = {name: row[name] for name in ("id", "year", *manifest.schemes, "geometry")}
+        return {**plain, "label": manifest.label_of(row["label"]), "path": path}
+
+    with progress("export", manifest.rows) as advance:
+        for entry in ordered_map(write, read_rows(release, manifest), threads or core_count()):
+            table.append(entry)
+            advance("")
+    with writing(partial):
+        _write_table(partial / TABLE, table, release, manifest)
+        if folder.exists():
+            folder.rmdir()
+        partial.replace(folder)
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return Exported(folder, len(table), size)
+
+
+def write_cog(path: Path, row: dict[str, Any], manifest: Manifest, compression: str) -> None:
+    """Write the patch of a row as a cloud-optimised GeoTIFF."""
+    import rasterio
+    import rioxarray  # noqa: F401 - gives arrays their `rio`
+    import xarray
+
+    stored = stored_of(row)
+    array = xarray.DataArray(stored, dims=("band", "y", "x"), attrs={"long_name": BAND_NAMES})
+    array = array.rio.write_crs(row["crs"])
+    array = array.rio.write_transform(rasterio.Affine(*row["transform"]))
+    array = array.rio.write_nodata(STORED_NODATA)
+    side = max(stored.shape[1:])
+    array.rio.to_raster(
+        path,
+        driver="COG",
+        compress=compression,
+        predictor=2,
+        blocksize=min(-(-side // 16) * 16, _BLOCK),
+        overviews="AUTO" if side > _BLOCK else "NONE",
+        # Codes of different places must not be averaged.
+        overview_resampling="NEAREST",
+        tags={
+            "id": row["id"],
+            "label": str(manifest.label_of(row["label"])),
+            "year": str(row["year"]),
+            **{scheme: row[scheme] for scheme in manifest.schemes},
+            "meaning": "q = value - 127; x = sign(q) * (q / 127.5) ** 2; 255 is nodata",
+            "attribution": "The AlphaEarth Foundations Satellite Embedding dataset is produced "
+            "by Google and Google DeepMind.",
+        },
+    )
+
+
+def _write_table(
+    path: Path, entries: list[dict[str, Any]], release: Path, manifest: Manifest
+) -> None:
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pooled = {(row["year"], row["id"]): row for row in read_rows(release, manifest, "pooled")}
+    found = [pooled[entry["year"], entry["id"]] for entry in entries]
+    names = ("id", "label", "year", *manifest.schemes, "path", "geometry")
+    columns: dict[str, Any] = {name: [entry[name] for entry in entries] for name in names}
+    columns["valid_fraction"] = pa.array([row["valid_fraction"] for row in found], pa.float32())
+    means = np.array([row["mean"] for row in found], np.float32)
+    # One column a band: GIS programs show numbers, not lists.
+    columns |= dict(zip(BAND_NAMES, means.T, strict=True))
+    geo = {
+        "version": "1.1.0",
+        "primary_column": "geometry",
+        "columns": {"geometry": {"encoding": "WKB", "geometry_types": ["Polygon"]}},
+    }
+    table = pa.table(columns).replace_schema_metadata({"geo": json.dumps(geo)})
+    pq.write_table(table, path, compression="zstd")
+
+
+def _path(row: dict[str, Any], manifest: Manifest, places: dict[int, str]) -> str:
+    """Where a patch lies, from the export's folder on."""
+    parts = [str(row["year"])] if len(manifest.years) > 1 else []
+    parts.append(places[row["label"]] if manifest.label_names else "patches")
+    return "/".join([*parts, f"{row['id']}.tif"])
+
+
+def _places(manifest: Manifest) -> dict[int, str]:
+    """A folder for each label, named after it as far as files can be."""
+
+    def candidates(number: int, name: str) -> Iterator[str]:
+        plain = re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_")[:80]
+        if plain:
+            yield plain
+        yield f"{plain}_{number}"
+
+    places: dict[int, str] = {}
+    taken: set[str] = set()
+    for number, name in enumerate(manifest.label_names):
+        # Some disks do not tell upper from lower case.
+        free = [place for place in candidates(number, name) if place.lower() not in taken]
+        places[number] = free[0] if free else f"label_{number}"
+        taken.add(places[number].lower())
+    return places

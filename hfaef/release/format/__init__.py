@@ -1,0 +1,1 @@
+"""The contract of a release on disk: manifest, paths, schema, rows."""

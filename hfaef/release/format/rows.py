@@ -1,0 +1,70 @@
+"""The rows of a release from its files, whatever their format, a few at a time."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hfaef.core import codec
+from hfaef.core.quantize import Array
+from hfaef.errors import ReleaseError
+from hfaef.release.format import webdataset
+from hfaef.release.format.manifest import Manifest
+
+_BATCH = 16
+"""Rows of a Parquet file that are in memory at a time."""
+
+
+def read_rows(
+    folder: Path, manifest: Manifest, kind: str = "data", columns: Sequence[str] | None = None
+) -> Iterator[dict[str, Any]]:
+    """All rows of a kind as dictionaries, in the order of the files.
+
+    Args:
+        folder: of the release.
+        manifest: the release's.
+        kind: one of `release.KINDS`.
+        columns: names of those that are wanted, at least; all by default. Height and width come
+            with raw embeddings.
+
+    Raises:
+        ReleaseError: naming the file that cannot be read.
+    """
+    for file in manifest.files:
+        if not file.path.startswith(f"{kind}/"):
+            continue
+        path = folder / file.path
+        try:
+            if path.suffix == ".tar":
+                yield from webdataset.read_rows(path)
+            else:
+                # Row by row from the file: a row group at once would be 32 MB.
+                with pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as shard:
+                    for batch in shard.iter_batches(_BATCH, columns=_with_shape(shard, columns)):
+                        yield from batch.to_pylist()
+        except (OSError, ValueError, pa.ArrowException, tarfile.TarError) as error:
+            raise ReleaseError(f"cannot read {path}: {error}", f"hfaef check {folder}") from error
+
+
+def _with_shape(shard: pq.ParquetFile, columns: Sequence[str] | None) -> list[str] | None:
+    if columns is None or "embedding" not in columns:
+        return None if columns is None else list(columns)
+    return [*columns, *({"height", "width"} & set(shard.schema_arrow.names) - set(columns))]
+
+
+def stored_of(row: dict[str, Any]) -> Array:
+    """Stored values, uint8 (64, H, W), of a row.
+
+    Raises:
+        ReleaseError: if they cannot be decoded.
+    """
+    shape = (row["height"], row["width"]) if "height" in row else None
+    try:
+        return codec.decode(row["embedding"], shape)
+    except ValueError as error:
+        raise ReleaseError(f"patch {row['id']}: {error}", "hfaef check DIR") from error

@@ -1,0 +1,123 @@
+"""Versions of a release: ``X.Y.Z``, and what a change means for those who use it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from hfaef.errors import InputError
+from hfaef.release.format.manifest import Manifest
+
+Level = Literal["major", "minor", "patch"]
+
+_VERSION = re.compile(r"(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})")
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Version:
+    """A version; its tag on the Hub is ``v`` before it."""
+
+    major: int
+    minor: int
+    patch: int
+
+    def __str__(self) -> str:
+        return f"{self.major}.{self.minor}.{self.patch}"
+
+    @property
+    def tag(self) -> str:
+        """The tag of the version."""
+        return f"v{self}"
+
+    def next(self, level: Level) -> Version:
+        """The version after this one."""
+        match level:
+            case "major":
+                return Version(self.major + 1, 0, 0)
+            case "minor":
+                return Version(self.major, self.minor + 1, 0)
+            case "patch":
+                return Version(self.major, self.minor, self.patch + 1)
+
+
+FIRST = Version(1, 0, 0)
+
+
+def parse_version(text: str) -> Version:
+    """The version that a text such as ``1.2.3`` or ``v1.2.3`` names.
+
+    Raises:
+        InputError: if it names none.
+    """
+    found = version_of_tag(f"v{text.removeprefix('v')}")
+    if found is None:
+        raise InputError(f"{text!r} is no version", "give three numbers, as in --version 1.2.3")
+    return found
+
+
+def version_of_tag(tag: str) -> Version | None:
+    """The version of a tag; None for other tags."""
+    found = _VERSION.fullmatch(tag[1:]) if tag.startswith("v") else None
+    return Version(*map(int, found.groups())) if found else None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What differs between two manifests, in the words of a changelog, and how much it matters."""
+
+    level: Level
+    reasons: tuple[str, ...]
+    """The weightiest first."""
+
+
+def judge(before: Manifest, after: Manifest) -> Verdict:
+    """How much a new release differs from the one before.
+
+    Major is what makes code read wrong values: the columns, or what codes and label numbers mean.
+    Minor is other data: rows, labels, splits, years. Patch is what is said about the same data.
+    """
+    if major := tuple(_breaking(before, after)):
+        return Verdict("major", major + tuple(_data(before, after)))
+    if minor := tuple(_data(before, after)):
+        return Verdict("minor", minor)
+    return Verdict("patch", ("the same data, described anew",))
+
+
+def _breaking(before: Manifest, after: Manifest) -> list[str]:
+    found = []
+    if before.format != after.format:
+        found.append(f"the rows have format {after.format} instead of {before.format}")
+    for key in ("codec", "format"):
+        old, new = (manifest.recipe.get("pack", {}).get(key) for manifest in (before, after))
+        if old != new:
+            found.append(f"the {key} of the embeddings is {new} instead of {old}")
+    if after.label_names[: len(before.label_names)] != before.label_names:
+        found.append("label numbers mean other labels")
+    found += [
+        f"the split scheme {scheme} is gone"
+        for scheme in before.schemes
+        if scheme not in after.schemes
+    ]
+    return found
+
+
+def _data(before: Manifest, after: Manifest) -> list[str]:
+    found = []
+    if before.rows != after.rows:
+        found.append(f"{after.rows:,} rows instead of {before.rows:,}")
+    for word, old, new in (
+        ("year", before.years, after.years),
+        ("split scheme", before.schemes, after.schemes),
+        ("label", before.label_names, after.label_names),
+    ):
+        found += [f"the {word} {item} is new" for item in new if item not in old]
+        if word == "year":
+            found += [f"the {word} {item} is gone" for item in old if item not in new]
+    if not found and {file.sha256 for file in before.files} != {
+        file.sha256 for file in after.files
+    }:
+        found.append("other data in as many rows")
+    elif not found and {file.path for file in before.files} != {file.path for file in after.files}:
+        found.append("the same files under other names")
+    return found

@@ -1,0 +1,322 @@
+"""The index of AEF's tiles: which files may hold a place in a year."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import shapely
+
+from hfaef.core.grid import Grid, canonical_crs
+from hfaef.errors import FolderError, Hopeless, InputError, Throttled, Transient
+from hfaef.sources.cog.cache import cache_folder, cache_key
+from hfaef.sources.cog.http import Body, Found, Remote, address_of
+
+NAME = "aef_index.parquet"
+
+_PATH = r"(?:^|/)(?P<place>\d{4}/\d{1,2}[NS]/[A-Za-z0-9_-]+\.tiff?)$"
+
+_COLUMNS = {
+    "path": r"path|location|href|assets\.(.+\.)?href",
+    "year": r"year|datetime",
+    "crs": r"crs|proj:epsg|proj:code|proj_epsg|epsg",
+    "wgs84_west": r"wgs84_west|bbox\.xmin|west",
+    "wgs84_south": r"wgs84_south|bbox\.ymin|south",
+    "wgs84_east": r"wgs84_east|bbox\.xmax|east",
+    "wgs84_north": r"wgs84_north|bbox\.ymax|north",
+}
+"""Columns of the published index, with the names that they have in others, such as those made by
+stac-geoparquet: https://github.com/stac-utils/stac-geoparquet"""
+
+_PAD = 0.001
+"""Degrees; a tile's lon/lat box in the index is rounded."""
+
+_MOST_BYTES = 2 << 30
+_PIECE = 1 << 20
+
+
+@dataclass(frozen=True, order=True)
+class Entry:
+    """A tile in the index."""
+
+    name: str
+    """Tells tiles of one place apart, the same for every mirror and for Earth Engine."""
+    path: str
+    """From the year folder on."""
+    crs: str
+
+
+@dataclass(frozen=True)
+class _Year:
+    """The tiles of a year."""
+
+    tree: shapely.STRtree
+    """Of their boxes; a box across the antimeridian is two."""
+    rows: npt.NDArray[np.intp]
+    """For each box, the row of its tile."""
+
+
+class TileIndex:
+    """Tiles by year and place.
+
+    Args:
+        paths: of the tiles, from the year folder on.
+        years: of the tiles.
+        crs: of the tiles.
+        boxes: west, south, east and north in degrees, float64 (tiles, 4).
+    """
+
+    def __init__(
+        self,
+        paths: pa.StringArray,
+        years: Iterable[int],
+        crs: Iterable[str],
+        boxes: npt.NDArray[np.float64],
+    ) -> None:
+        self._paths = paths
+        self._crs = list(crs)
+        self._entries: dict[int, Entry] = {}
+        """Those that somebody asked for: they are kept for many patches."""
+        self._of_year = np.asarray(list(years), np.int64)
+        self._boxes = boxes
+        self._years = {
+            year: _make_year(np.flatnonzero(self._of_year == year), boxes)
+            for year in set(self._of_year.tolist())
+        }
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def near(self, year: int, bounds: tuple[float, float, float, float]) -> list[Entry]:
+        """Tiles whose box meets these bounds in degrees; a box is larger than its tile."""
+        if year not in self._years:
+            return []
+        west, south, east, north = bounds
+        tiles = self._years[year]
+        around = shapely.box(west - _PAD, south - _PAD, east + _PAD, north + _PAD)
+        return [self._entry(row) for row in np.unique(tiles.rows[tiles.tree.query(around)])]
+
+    def of_year(self, year: int) -> tuple[list[Entry], npt.NDArray[np.float64]]:
+        """All tiles of a year, and their boxes as they were given."""
+        rows = np.flatnonzero(self._of_year == year)
+        return [self._entry(row) for row in rows.tolist()], self._boxes[rows]
+
+    def _entry(self, row: int) -> Entry:
+        row = int(row)
+        if row not in self._entries:
+            path = self._paths[row].as_py()
+            self._entries[row] = Entry(path.rsplit("/", 1)[1], path, self._crs[row])
+        return self._entries[row]
+
+
+def _make_year(rows: npt.NDArray[np.intp], boxes: npt.NDArray[np.float64]) -> _Year:
+    """Boxes across the antimeridian come as west > east, as more than 180 degrees, or beyond 180."""
+    west, south, east, north = boxes[rows].T
+    whole = east - west > 180
+    west, east = np.where(whole, east, west), np.where(whole, west, east)
+    east = np.where(west > east, east + 360, east)
+    parts = [
+        (west + turn, south, east + turn, north, rows)
+        for turn in (-360, 0, 360)
+        if ((west + turn < 180) & (east + turn > -180)).any()
+    ]
+    west, south, east, north, rows = (np.concatenate(part) for part in zip(*parts, strict=True))
+    kept = (west < 180 + _PAD) & (east > -180 - _PAD)
+    tree = shapely.STRtree(shapely.box(west[kept], south[kept], east[kept], north[kept]))
+    return _Year(tree, rows[kept])
+
+
+def find_index(root: Path, named: str | None) -> TileIndex:
+    """The index of a folder with tiles: a named one, the folder's own, or its tiles' headers.
+
+    Raises:
+        InputError: if there is none of them.
+        SourceError: if it is named by an address that does not give it.
+    """
+    if named and "://" in named:
+        base, _, name = address_of(named).rpartition("/")
+        remote = Remote(base)
+        try:
+            return read_index(download(remote, name))
+        finally:
+            remote.close()
+    path = Path(named) if named else root / NAME
+    if named or path.exists():
+        return read_index(path)
+    tiles = sorted(path for path in root.glob("[0-9]*/*/*.tif*") if re.search(_PATH, str(path)))
+    if not tiles:
+        raise InputError(
+            f"{root} holds neither an index {path} nor YEAR/ZONE/NAME.tiff",
+            f"`source.root` must hold {NAME}, or name it in `source.index`",
+        )
+    return _from_headers(root, tiles)
+
+
+def read_index(path: Path) -> TileIndex:
+    """The index in a Parquet file; reads only the columns that are needed.
+
+    Raises:
+        InputError: if it cannot be read, lacks a column, or names a file outside the store.
+    """
+    try:
+        with pq.ParquetFile(path, memory_map=True) as file:
+            names = _names([file.schema.column(n).path for n in range(len(file.schema))], path)
+            table = file.read(columns=list(names.values())).flatten()
+            while any(pa.types.is_struct(kind) for kind in table.schema.types):
+                table = table.flatten()
+    except FileNotFoundError as error:
+        raise InputError(
+            f"there is no index {path}",
+            f"`source.root` must hold {NAME}, or name it in `source.index`",
+        ) from error
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"cannot read the index {path}: {error}", "get it anew") from error
+    columns = {wanted: table[name].combine_chunks() for wanted, name in names.items()}
+    texts = columns["path"].cast(pa.string())
+    places = pc.struct_field(pc.extract_regex(texts, _PATH), "place")
+    if places.null_count:
+        wrong = places.is_null().to_pylist().index(True)
+        raise InputError(
+            f"the index {path} names {str(texts[wrong].as_py())[:120]!r}, "
+            "which is no YEAR/ZONE/NAME.tiff",
+            "get it anew",
+        )
+    try:
+        # Not `to_numpy`, `pa.array` or `pa.scalar`: they import pandas, which takes a second.
+        sides = [columns[name].cast(pa.float64()) for name in _SIDES]
+        boxes = np.stack([np.from_dlpack(side.drop_null()) for side in sides], axis=1)
+        years = _whole_years(columns["year"])
+        encoded = columns["crs"].dictionary_encode()
+        crs_names = [_crs_name(value) for value in encoded.dictionary.to_pylist()]
+        crs = [crs_names[number] for number in encoded.indices.to_pylist()]
+    except (ValueError, TypeError, pa.ArrowException) as error:
+        raise InputError(f"cannot read the index {path}: {error}", "get it anew") from error
+    if len(boxes) < len(places) or not np.isfinite(boxes).all():
+        raise InputError(f"the index {path} has a tile without a place", "get it anew")
+    return TileIndex(places, years, crs, boxes)
+
+
+def download(remote: Remote, name: str, folder: Path | None = None) -> Path:
+    """A file of a server, from the cache if the server still has the same.
+
+    Returns:
+        The file in the cache, whose SHA-256 is the one that it was stored with.
+
+    Raises:
+        SourceError: if it is not there and the server does not give it.
+        FolderError: if the cache cannot be written.
+    """
+    folder = folder or cache_folder() / "index"
+    path = folder / f"{cache_key(f'{remote.base}/{name}')}.parquet"
+    known = _known(path)
+    try:
+        with remote.whole(name, known.get("version", "")) as answer:
+            if answer is None:
+                return path
+            _store(path, *answer, remote.base)
+    except (Throttled, Transient):
+        if known:
+            return path
+        raise
+    except Hopeless as error:
+        raise InputError(
+            f"there is no index {remote.base}/{name}: {error.message}",
+            f"`source.root` must hold {NAME}, or name another place of it in `source.index`",
+        ) from error
+    return path
+
+
+_SIDES = ("wgs84_west", "wgs84_south", "wgs84_east", "wgs84_north")
+
+
+def _names(there: list[str], path: Path) -> dict[str, str]:
+    """The names that the columns have in a file."""
+    names = {}
+    for wanted, pattern in _COLUMNS.items():
+        found = [name for name in there if re.fullmatch(pattern, name)]
+        if not found:
+            raise InputError(f"the index {path} has no column {wanted}", "get it anew")
+        # The published name comes before the others.
+        names[wanted] = min(found, key=lambda name: (name != wanted, name))
+    return names
+
+
+def _whole_years(column: pa.Array) -> list[int]:
+    if pa.types.is_temporal(column.type):
+        return list(pc.year(column).to_pylist())
+    return [int(str(value)[:4]) for value in column.to_pylist()]
+
+
+def _crs_name(value: Any) -> str:
+    text = str(value)
+    return f"EPSG:{text}" if text.isdigit() else text
+
+
+def _known(path: Path) -> dict[str, str]:
+    """What is known of a file in the cache, if it is whole."""
+    try:
+        known = json.loads(path.with_suffix(".json").read_text())
+        with path.open("rb") as file:
+            whole = hashlib.file_digest(file, "sha256").hexdigest() == known["sha256"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return dict(known) if whole else {}
+
+
+def _store(path: Path, body: Body, found: Found, host: str) -> None:
+    """Write a file and what is known of it, each whole or not at all."""
+    if not 0 <= found.size <= _MOST_BYTES:
+        raise Hopeless(f"it has {found.size} bytes, which is no index")
+    temporary = path.with_suffix(f".{os.getpid()}.part")
+    digest = hashlib.sha256()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            for start in range(0, found.size, _PIECE):
+                piece = body.take(min(_PIECE, found.size - start))
+                digest.update(piece)
+                file.write(piece)
+        temporary.replace(path)
+        known = {"version": found.version, "sha256": digest.hexdigest(), "from": host}
+        temporary.write_text(json.dumps(known))
+        temporary.replace(path.with_suffix(".json"))
+    except OSError as error:
+        raise FolderError(
+            f"cannot write {path.parent}: {error.strerror}",
+            "make room there, or name another folder in HFAEF_CACHE",
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _from_headers(root: Path, tiles: list[Path]) -> TileIndex:
+    """The index of the tiles in a folder, from their headers."""
+    import rasterio
+    from rasterio.errors import RasterioError
+
+    grids = []
+    for path in tiles:
+        try:
+            with rasterio.open(path, driver="GTiff") as tile:
+                crs = canonical_crs(tile.crs.to_wkt()) if tile.crs else ""
+                grid = Grid(crs, tuple(tile.transform)[:6], tile.height, tile.width)
+            grids.append((path.relative_to(root).as_posix(), grid, grid.bounds()))
+        except (RasterioError, ValueError) as error:
+            raise InputError(f"cannot index the tile {path}: {error}", "remove it") from error
+    return TileIndex(
+        pa.array([path for path, _, _ in grids], pa.string()),
+        [int(path[:4]) for path, _, _ in grids],
+        [grid.crs for _, grid, _ in grids],
+        np.array([bounds for _, _, bounds in grids], np.float64),
+    )

@@ -1,0 +1,1 @@
+"""Tiles behind HTTP: each chunk is fetched and decoded once, whoever needs it."""

@@ -1,0 +1,129 @@
+"""Where in a tile a patch's pixels lie, and what a store of tiles must be able to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from hfaef.core.grid import Affine, Float64, Grid
+from hfaef.errors import Hopeless
+from hfaef.sources.cog.index import Entry, TileIndex
+
+Rows = npt.NDArray[np.intp]
+Mask = npt.NDArray[np.bool_]
+
+
+class Tile(Protocol):
+    """An open tile: its full image, or one of its overviews."""
+
+    @property
+    def crs(self) -> str:
+        """In any form."""
+
+    @property
+    def transform(self) -> Affine:
+        """From (column, row) to crs units; pixels are upright, in the order of the file's rows."""
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+
+    @property
+    def version(self) -> str:
+        """Of the file; empty if there is none to tell."""
+
+    def look_up(
+        self, grid: Grid, year: int, rows: Rows, columns: Rows, wanted: Mask
+    ) -> npt.NDArray[np.int8]:
+        """Values of the wanted pixels of a grid, int8 (64, pixels), row by row.
+
+        Args:
+            grid: asks.
+            year: and for which year.
+            rows: for each pixel of the grid its row in the tile; (H, W) or what broadcasts to it.
+            columns: and its column, likewise.
+            wanted: which pixels to look up, (H, W); all of them lie in the tile.
+        """
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What was fetched for a patch, and for others along with it."""
+
+    chunks: int = 0
+    received: int = 0
+
+    def plus(self, other: Cost) -> Cost:
+        """Both together."""
+        return Cost(self.chunks + other.chunks, self.received + other.received)
+
+
+class Tiles(Protocol):
+    """A store of tiles; used from many threads."""
+
+    max_requests: int
+    """Patches that may be read at once."""
+
+    def expect(self, grid: Grid, year: int, entries: Sequence[Entry]) -> None:
+        """Be told of a patch that will be read, so that what several share is read once.
+
+        Args:
+            grid: of the patch.
+            year: of its pixels.
+            entries: tiles that may hold it.
+        """
+
+    def open(self, entry: Entry, overview: int) -> AbstractContextManager[Tile]:
+        """A tile, or its overview with pixels of 10 m doubled so often.
+
+        Raises:
+            SourceError: if it is not there, or is not AEF's.
+        """
+
+    def finish(self, grid: Grid, year: int) -> Cost:
+        """Forget a patch that was read; gives what was read for it."""
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+
+
+def candidates(index: TileIndex, grid: Grid, year: int) -> list[Entry]:
+    """Tiles that may hold pixels of a grid, in the order in which they are asked.
+
+    Raises:
+        Hopeless: if the grid has no place that an index can tell.
+    """
+    try:
+        bounds = grid.bounds()
+    except ValueError as error:
+        raise Hopeless(str(error)) from error
+    near = sorted(index.near(year, bounds), reverse=True)
+    return sorted(near, key=lambda entry: entry.crs != grid.crs)
+
+
+def locate(tile: Tile, x: Float64, y: Float64) -> tuple[Rows, Rows, Mask]:
+    """Rows and columns of the tile's pixels that hold places, and which places it holds.
+
+    Rows have the shape of y, columns that of x; they mean nothing where a place is not held.
+    """
+    a, _, left, _, e, f = tile.transform
+    with np.errstate(invalid="ignore"):
+        across = np.floor((x - left) / a)
+        # Counted from the south in both orientations, so a place on an edge has one answer.
+        south = min(f, f + e * tile.height)
+        up = np.floor((y - south) / abs(e))
+        between = (across >= 0) & (across < tile.width)
+        below = (up >= 0) & (up < tile.height)
+    columns = np.where(between, across, 0).astype(np.intp)
+    from_south = np.where(below, up, 0).astype(np.intp)
+    rows = from_south if e > 0 else tile.height - 1 - from_south
+    return rows, columns, between & below

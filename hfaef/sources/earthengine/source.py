@@ -1,0 +1,187 @@
+"""AEF from Earth Engine: one request a patch, on the patch's own grid, quantized on the server."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from hfaef.core.grid import Grid
+from hfaef.core.quantize import BAND_NAMES, BANDS, NODATA
+from hfaef.errors import Hopeless, RecipeError, TooBig
+from hfaef.recipe.model import EarthEngine as Section
+from hfaef.sources import Pixels
+from hfaef.sources.earthengine.errors import sort_failure
+from hfaef.sources.earthengine.expression import DIMENSION, VARIABLE, band_images, codes_image
+from hfaef.sources.earthengine.npy import codes_of
+from hfaef.sources.earthengine.request import BYTES_A_CODE, fits, pixel_grid, utm_zone
+from hfaef.sources.earthengine.session import READ_TIMEOUT, Session, connect
+
+SMALLEST = 16
+"""Pixels a side below which a refused grid is not split further."""
+
+
+class EarthEngine:
+    """A source that asks Earth Engine; `read` may be called from many threads.
+
+    Whatever calls it, no more requests than the recipe's `max_requests` are under way at once
+    and no more than its `requests_per_minute` start in a minute. Nothing is retried here.
+
+    Args:
+        section: the recipe's.
+        session: an open connection; closed with the source.
+    """
+
+    def __init__(self, section: Section, session: Session) -> None:
+        self.max_requests = section.max_requests
+        self._section = section
+        self._session = session
+
+    @property
+    def years(self) -> tuple[int, ...]:
+        """Years that the collection has images of."""
+        return tuple(self._session.years)
+
+    def require(self, years: Sequence[int]) -> None:
+        """Check that the collection has these years.
+
+        Raises:
+            RecipeError: naming the years that it has.
+        """
+        missing = [str(year) for year in years if year not in self._session.years]
+        if missing:
+            raise RecipeError(
+                f"years: {self._section.collection} has no {', '.join(missing)}",
+                f"choose among {', '.join(map(str, self.years))}",
+            )
+
+    def read(self, grid: Grid, year: int) -> Pixels:
+        """The codes on this grid, with one request, or more if it is over 627 px square.
+
+        Raises:
+            RecipeError: if the collection has no such year.
+            Throttled, Transient: ask again later.
+            CredentialsError: nobody may read.
+            Hopeless: the server refuses this grid, or has no valid pixel there.
+        """
+        self.require([year])
+        codes, parts = self._codes(grid, year)
+        if (codes == NODATA).all():
+            raise Hopeless(f"no data there in {year}")
+        return Pixels(
+            codes=codes,
+            origins=(self._origin(year),),
+            resampled=utm_zone(grid.crs) is None or not grid.on_lattice(),
+            requests=2 * parts if self._section.reader == "xee" else parts,
+            received=codes.nbytes * BYTES_A_CODE[self._section.reader],
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def _codes(self, grid: Grid, year: int) -> tuple[npt.NDArray[np.int8], int]:
+        """int8 (64, H, W), and in how many parts they came."""
+        if fits(grid, self._section.reader):
+            try:
+                return self._request(grid, year), 1
+            except TooBig as error:
+                if max(grid.height, grid.width) <= SMALLEST:
+                    raise Hopeless(error.message) from error
+        first, second, axis = grid.halves()
+        one, two = self._codes(first, year), self._codes(second, year)
+        return np.concatenate([one[0], two[0]], axis=axis), one[1] + two[1]
+
+    def _request(self, grid: Grid, year: int) -> npt.NDArray[np.int8]:
+        read = _read_with_xee if self._section.reader == "xee" else _read_pixels
+        try:
+            return read(self._section.collection, grid, year)
+        except Exception as error:
+            failure = sort_failure(error)
+            if failure is error:
+                raise
+            raise failure from error
+
+    def _origin(self, year: int) -> str:
+        versions = self._session.years[year]
+        words = [f"{self._section.collection} {year}"]
+        if versions.dataset_version:
+            words.append(f"dataset {versions.dataset_version}")
+        if versions.model_version:
+            words.append(f"model {versions.model_version}")
+        return ", ".join(words)
+
+
+def open(  # noqa: A001 - called as `earthengine.open`
+    section: Section, years: Sequence[int] = (), *, timeout: float = READ_TIMEOUT
+) -> EarthEngine:
+    """Earth Engine, reached and looked at, with four requests.
+
+    Args:
+        section: the recipe's.
+        years: must be in the collection.
+        timeout: seconds without a byte after which a request fails.
+
+    Raises:
+        RecipeError: without a project, or if the collection or a year does not exist.
+        CredentialsError: if there are none, or neither they nor the project are accepted.
+        SourceError: if the endpoint does not answer as Earth Engine does.
+    """
+    if section.reader == "xee":
+        # Xee 0.1.2 multiplies affines in a manner that affine 3 warns of, once a patch.
+        warnings.filterwarnings("ignore", message="Use `@` matmul", module="xee")
+    session = connect(section, timeout=timeout)
+    source = EarthEngine(section, session)
+    try:
+        source.require(years)
+    except BaseException:
+        source.close()
+        raise
+    return source
+
+
+def _read_pixels(collection: str, grid: Grid, year: int) -> npt.NDArray[np.int8]:
+    """One request, answered with one field a band."""
+    import ee
+
+    body = ee.data.computePixels(
+        {
+            "expression": codes_image(collection, grid, year),
+            "fileFormat": "NPY",
+            "grid": pixel_grid(grid),
+        }
+    )
+    return codes_of(body, grid)
+
+
+def _read_with_xee(collection: str, grid: Grid, year: int) -> npt.NDArray[np.int8]:
+    """Two requests: Xee asks what the images are, then for all of their pixels at once.
+
+    Before Python 3.12 its first requests go one after the other, whatever the threads: Xee keeps
+    the answer in a `functools.cached_property`, which all its stores share one lock for.
+    """
+    import xarray
+
+    if not grid.crs.startswith("EPSG:"):
+        raise Hopeless("Xee takes EPSG codes only", "set `source.reader` to pixels")
+    data = xarray.open_dataset(
+        band_images(codes_image(collection, grid, year)),
+        engine="ee",
+        crs=grid.crs,
+        crs_transform=grid.transform,
+        shape_2d=(grid.width, grid.height),
+        primary_dim_name=DIMENSION,
+        primary_dim_property=DIMENSION,
+        io_chunks={DIMENSION: BANDS, "x": grid.width, "y": grid.height},
+        getitem_kwargs={"max_retries": 0},
+    )
+    with data:
+        names = tuple(data[DIMENSION].values.tolist())
+        values = data[VARIABLE].transpose(DIMENSION, "y", "x").values
+    if names != BAND_NAMES:
+        raise ValueError(f"Xee gives the bands {names[:3]} and others")
+    if not np.isfinite(values).all():
+        raise ValueError("Xee masked pixels that have a value")
+    return values.astype(np.int8)

@@ -1,0 +1,258 @@
+"""Earth Engine: this project's source beside the plain way, on one loopback service.
+
+The plain way is the code with which the first release of AlphaEarth-EuroSAT was made: for each
+patch the first image there, quantized, opened with Xee as its documentation shows, written as a
+deflate COG, by 32 threads. Both meet the same service, in a process of its own: 300 ms latency,
+40 requests at once. It has computed every answer once before the clock starts.
+
+    uv run python scripts/benchmarks/earthengine.py [--patches 2000] [--plain-patches 64]
+
+Ideal is the requests of one a patch, 40 at a time: patches x latency / 40. The wall time starts
+before the source is opened.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import requests
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+
+from hfaef.core.grid import WGS84, Grid, project, utm_crs  # noqa: E402
+from hfaef.core.quantize import NODATA, from_stored  # noqa: E402
+from hfaef.recipe.model import EarthEngine  # noqa: E402
+from hfaef.sources.earthengine import source as earthengine  # noqa: E402
+from servers.earthengine import COLLECTION, World, tiles_around  # noqa: E402
+from servers.earthengine.client import expected  # noqa: E402
+
+YEAR = 2018
+QUOTA = 40
+PLAIN_THREADS = 32
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one way of fetching took."""
+
+    name: str
+    patches: int
+    seconds: float
+    """Wall time from before the first request to the last pixel."""
+    client_seconds: float
+    """CPU time of this process."""
+    requests: dict[str, int]
+    peak: int
+    wrong: int
+    """Patches' pixels that are not the closed form at their place."""
+    pixels: int
+    odd: int
+    """Patches that are not of the shape asked for."""
+
+    def line(self, latency: float) -> str:
+        """One row of the table."""
+        ideal = self.patches * latency / QUOTA
+        asked = sum(self.requests.values()) / self.patches
+        return (
+            f"{self.name:<14} {self.patches:>7} {self.seconds:>8.2f} s {ideal:>7.2f} s "
+            f"{self.seconds / ideal:>8.2f} {asked:>10.2f} {self.peak:>5} "
+            f"{self.wrong:>9} of {self.pixels:<9} {self.odd:>4} "
+            f"{1000 * self.client_seconds / self.patches:>8.1f} ms"
+        )
+
+
+HEADER = (
+    "way            patches     wall     ideal  / ideal  requests/p  peak    "
+    "wrong pixels       odd   client CPU/p"
+)
+
+
+def eurosat_like(count: int, seed: int = 0) -> list[Grid]:
+    """Grids with EuroSAT's quirks, over central Europe: odd pixel sizes, no origin on a lattice."""
+    random = np.random.default_rng(seed)
+    grids = []
+    for _ in range(count):
+        longitude, latitude = random.uniform(4.0, 20.0), random.uniform(44.0, 54.0)
+        crs = utm_crs(longitude, latitude)
+        x, y = project(np.array(longitude), np.array(latitude), WGS84, crs)
+        across, down = random.uniform(9.94, 10.06), random.uniform(9.93, 10.05)
+        grids.append(Grid(crs, (across, 0.0, float(x), 0.0, -down, float(y)), 64, 64))
+    return grids
+
+
+@contextmanager
+def service(grids: Sequence[Grid], folder: Path) -> Iterator[str]:
+    """The address of a service in a process of its own."""
+    path = folder / "grids.json"
+    path.write_text(json.dumps([[g.crs, g.transform, g.height, g.width] for g in grids]))
+    paths = [str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "servers.earthengine", str(path), str(YEAR)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        text=True,
+    )
+    with process:
+        try:
+            yield process.stdout.readline().strip() if process.stdout else ""
+        finally:
+            # It serves until its standard input ends.
+            process.communicate(timeout=20)
+
+
+def conduct(url: str, **values: Any) -> None:
+    """Set the service's latency and quotas; its counts start anew."""
+    requests.post(f"{url}/conduct", json=values, timeout=10).raise_for_status()
+
+
+def stats(url: str) -> dict[str, Any]:
+    """What the service counted."""
+    return dict(requests.get(f"{url}/stats", timeout=10).json())
+
+
+Fetch = Callable[[Sequence[Grid]], list[tuple[Grid, npt.NDArray[np.int8]]]]
+
+
+def measure(name: str, url: str, grids: Sequence[Grid], latency: float, fetch: Fetch) -> Run:
+    """One undisturbed run after one that fills the service's memory."""
+    conduct(url, latency=0.0, at_once=1000, per_minute=10**9)
+    fetch(grids)
+    conduct(url, latency=latency, at_once=QUOTA, per_minute=10**9)
+    start, start_cpu = time.perf_counter(), time.process_time()
+    answers = fetch(grids)
+    seconds, client = time.perf_counter() - start, time.process_time() - start_cpu
+    seen = stats(url)
+    if set(seen["statuses"]) != {"200"}:
+        print(f"{name}: statuses {seen['statuses']}")
+    computed = {key: seen["requests"].get(key, 0) for key in ("value", "pixels")}
+    world = World(tiles_around(grids, (YEAR,)))
+    wrong = sum(
+        int((codes != expected(world, grid, YEAR)).any(axis=0).sum()) for grid, codes in answers
+    )
+    odd = sum((grid.height, grid.width) != (64, 64) for grid, _ in answers)
+    pixels = sum(grid.height * grid.width for grid, _ in answers)
+    return Run(name, len(grids), seconds, client, computed, seen["peak"], wrong, pixels, odd)
+
+
+def ours(url: str, reader: str) -> Fetch:
+    """This project's source, driven by as many threads as the quota lets in."""
+
+    def fetch(grids: Sequence[Grid]) -> list[tuple[Grid, npt.NDArray[np.int8]]]:
+        section = EarthEngine(
+            kind="earthengine", project="bench", url=url, reader=reader, requests_per_minute=10**9
+        )
+        source = earthengine.open(section, [YEAR])
+        try:
+            with ThreadPoolExecutor(QUOTA) as pool:
+                found = list(pool.map(lambda grid: source.read(grid, YEAR).codes, grids))
+        finally:
+            source.close()
+        return list(zip(grids, found, strict=True))
+
+    return fetch
+
+
+def plain(url: str, folder: Path) -> Fetch:
+    """The first release's way."""
+    import ee
+    import rasterio
+    import shapely
+    import xarray
+    from google.oauth2.credentials import Credentials
+    from xee.helpers import fit_geometry
+
+    def one(number: int, grid: Grid) -> tuple[Grid, npt.NDArray[np.int8]]:
+        box = shapely.box(*grid.bounds())
+        image = (
+            ee.ImageCollection(COLLECTION)
+            .filterDate(f"{YEAR}-01-01", f"{YEAR + 1}-01-01")
+            .filterBounds(ee.Geometry.Rectangle(list(box.bounds), None, False))
+            .first()
+        )
+        root = image.abs().pow(0.5).multiply(image.signum())
+        codes = root.multiply(127.5).round().clamp(-127, 127).add(127).toUint8()
+        place = fit_geometry(box, grid_crs=grid.crs, grid_scale=(10.0, -10.0))
+        data = xarray.open_dataset(
+            ee.ImageCollection([codes.set("system:time_start", 1_514_764_800_000)]),
+            engine="ee",
+            **place,
+        )
+        values = data.isel(time=0).to_array().values
+        stored = np.nan_to_num(values, nan=0).astype(np.uint8)
+        _write_cog(rasterio, folder / f"{number}.tif", stored, place)
+        own = Grid(place["crs"], tuple(place["crs_transform"]), *stored.shape[1:])
+        # Its nodata and its lowest code are one value.
+        return own, np.where(stored == 0, np.int8(NODATA), from_stored(stored))
+
+    def fetch(grids: Sequence[Grid]) -> list[tuple[Grid, npt.NDArray[np.int8]]]:
+        ee.Reset()
+        ee.Initialize(credentials=Credentials("bench"), url=url, project="bench")
+        with ThreadPoolExecutor(PLAIN_THREADS) as pool:
+            return list(pool.map(one, range(len(grids)), grids))
+
+    return fetch
+
+
+def _write_cog(rasterio: Any, path: Path, stored: npt.NDArray[np.uint8], place: Any) -> None:
+    with rasterio.open(
+        path,
+        "w",
+        driver="COG",
+        compress="deflate",
+        count=stored.shape[0],
+        height=stored.shape[1],
+        width=stored.shape[2],
+        dtype="uint8",
+        nodata=0,
+        crs=place["crs"],
+        transform=rasterio.Affine(*place["crs_transform"]),
+    ) as target:
+        target.write(stored)
+
+
+def main() -> None:
+    """Measure, and print a table of ratios."""
+    parser = argparse.ArgumentParser(description="Earth Engine: this project beside the plain way")
+    parser.add_argument("--patches", type=int, default=2000)
+    parser.add_argument("--xee-patches", type=int, default=40)
+    parser.add_argument("--plain-patches", type=int, default=64)
+    parser.add_argument("--latency", type=float, default=0.3)
+    arguments = parser.parse_args()
+    os.environ["HFAEF_EE_TOKEN"] = "bench"  # noqa: S105 - it opens nothing
+    # Xee multiplies affines in a manner that affine 3 warns of.
+    warnings.filterwarnings("ignore", message="Use `@` matmul")
+    counts = (arguments.patches, arguments.xee_patches, arguments.plain_patches)
+    grids = eurosat_like(max(counts))
+    print(f"latency {1000 * arguments.latency:.0f} ms, quota {QUOTA} at once\n\n{HEADER}")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with service(grids, folder) as url:
+            for label, count, fetch in (
+                ("ours", arguments.patches, ours(url, "pixels")),
+                ("ours with Xee", arguments.xee_patches, ours(url, "xee")),
+                ("plain", arguments.plain_patches, plain(url, folder)),
+            ):
+                if count:
+                    run = measure(label, url, grids[:count], arguments.latency, fetch)
+                    print(run.line(arguments.latency), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,285 @@
+from __future__ import annotations
+
+import json
+import shutil
+import uuid
+from collections import Counter
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+import fsspec
+import numpy as np
+import pytest
+from fsspec.implementations.local import LocalFileSystem
+from fsspec.implementations.memory import MemoryFileSystem
+
+from hfaef.build.fetch.engine import fetch
+from hfaef.build.fetch.read import read_patch
+from hfaef.build.fetch.retry import Policy
+from hfaef.build.fetch.threads import ThreadCrew
+from hfaef.build.staging.filesystem import Place, open_place
+from hfaef.build.staging.store import Store
+from hfaef.build.status import read_status
+from hfaef.errors import FolderError, InputError, ReleaseError, Transient
+from servers.files import FileServer
+from support.fakes import FieldSource, patches, truth
+
+
+class Strict(LocalFileSystem):
+    """A share that moves no file over another, as some network filesystems."""
+
+    protocol = "strict"
+
+    @classmethod
+    def _strip_protocol(cls, path: Any) -> str:
+        return LocalFileSystem._strip_protocol(str(path).removeprefix("strict://"))
+
+    def mv(self, path1: str, path2: str, **kwargs: Any) -> None:
+        if self.exists(path2):
+            raise FileExistsError(path2)
+        super().mv(path1, path2, **kwargs)
+
+
+class Flaky(MemoryFileSystem):
+    """A store of objects of which some puts fail."""
+
+    protocol = "flaky"
+    failures: ClassVar[Counter[str]] = Counter()
+    """Puts that will fail, by the kind of their error."""
+
+    @classmethod
+    def _strip_protocol(cls, path: Any) -> str:
+        return MemoryFileSystem._strip_protocol(str(path).replace("flaky://", "memory://"))
+
+    def pipe_file(self, path: str, value: bytes, **kwargs: Any) -> None:
+        kind = next((kind for kind, left in self.failures.items() if left), "")
+        if kind:
+            self.failures[kind] -= 1
+            raise {"passing": ConnectionError, "lasting": PermissionError}[kind](f"{kind}, 503")
+        super().pipe_file(path, value, **kwargs)
+
+    def mv(self, path1: str, path2: str, **_: Any) -> None:
+        self.store[self._strip_protocol(path2)] = self.store.pop(self._strip_protocol(path1))
+
+
+fsspec.register_implementation("strict", Strict)
+fsspec.register_implementation("flaky", Flaky)
+
+
+@pytest.fixture(params=["path", "file", "strict", "memory"])
+def base(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Below which places are named, on each kind of filesystem."""
+    (tmp_path / "shared").mkdir()
+    return {
+        "path": f"{tmp_path}/shared",
+        "memory": f"memory://{uuid.uuid4().hex}",
+    }.get(request.param, f"{request.param}://{tmp_path}/shared")
+
+
+@pytest.fixture
+def flaky() -> str:
+    Flaky.failures.clear()
+    return f"flaky://{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def place(base: str) -> Place:
+    place = open_place(f"{base}/own")
+    place.prepare()
+    return place
+
+
+def test_what_is_put_is_there(place: Place) -> None:
+    assert place.names() == []
+    place.put("2018/A.npy", b"one")
+    place.put("2018/B.npy", b"two")
+    place.put("2019/A.npy", b"three")
+    place.put("2018/A.npy", b"four")
+    assert sorted(place.names()) == ["2018/A.npy", "2018/B.npy", "2019/A.npy"]
+    assert (place.get("2018/A.npy"), place.get("2019/A.npy")) == (b"four", b"three")
+    place.remove("2018/A.npy")
+    place.remove("2018/A.npy")
+    assert sorted(place.names()) == ["2018/B.npy", "2019/A.npy"]
+    with pytest.raises(FileNotFoundError):
+        place.get("2018/A.npy")
+
+
+def test_a_place_that_was_never_made_holds_nothing(base: str) -> None:
+    assert open_place(f"{base}/nowhere").names() == []
+
+
+def test_what_others_put_is_seen(base: str, place: Place) -> None:
+    """Clients that remember listings would miss it."""
+    place.names()
+    open_place(f"{base}/own").put("2018/A.npy", b"one")
+    assert place.names() == ["2018/A.npy"]
+
+
+def test_what_a_killed_build_left_is_no_file_and_goes(place: Place) -> None:
+    place.put("2018/A.npy", b"one")
+    place.put("2018/B.npy.0123.part", b"tw")
+    place.put("0123.part", b"")
+    assert place.names() == ["2018/A.npy"]
+    place.prepare()
+    assert place.names() == ["2018/A.npy"]
+
+
+@pytest.mark.parametrize("protocol", ["", "file://", "strict://"])
+def test_a_folder_holds_nothing_but_whole_files(tmp_path: Path, protocol: str) -> None:
+    place = open_place(f"{protocol}{tmp_path}/own")
+    place.prepare()
+    place.put("2018/A.npy", b"one")
+    place.put("2018/A.npy", b"two")
+    place.put("2018/B.npy.0123.part", b"thr")
+    place.put("0123.part", b"")
+    place.prepare()
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["A.npy"]
+
+
+@pytest.mark.parametrize("protocol", ["", "file://", "strict://"])
+def test_a_folder_that_is_removed_is_not_made_again(tmp_path: Path, protocol: str) -> None:
+    place = open_place(f"{protocol}{tmp_path}/own")
+    place.prepare()
+    shutil.rmtree(tmp_path / "own")
+    with pytest.raises(FileNotFoundError):
+        place.put("2018/A.npy", b"one")
+
+
+@pytest.mark.parametrize("protocol", ["", "file://", "strict://"])
+def test_a_share_that_is_not_mounted_is_not_made(tmp_path: Path, protocol: str) -> None:
+    with pytest.raises(FolderError, match="shared"):
+        Store(tmp_path / "out", f"{protocol}{tmp_path}/shared")
+    assert not (tmp_path / "shared").exists()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3://KEY:hunter2@bucket/folder",
+        "s3://KEY:hun/ter2@bucket/folder",
+        "sftp://me:hunter2@host/folder",
+        "https://host/folder?signature=hunter2",
+        "https://host/folder#hunter2",
+        "simplecache::s3://hunter2",
+    ],
+)
+def test_an_address_with_a_secret_is_refused_and_not_shown(url: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--staging takes a plain URL, without a pass") as caught:
+        Store(tmp_path / "out", url)
+    assert "hunter2" not in str(caught.value)
+    assert not [path for path in tmp_path.rglob("*") if b"hunter2" in _content(path)]
+
+
+def _content(path: Path) -> bytes:
+    return path.read_bytes() if path.is_file() else b""
+
+
+def test_a_user_without_a_password_is_no_secret() -> None:
+    with pytest.raises(InputError, match="needs a package that is not installed"):
+        open_place("abfs://container@account.dfs.core.windows.net/folder")
+
+
+def test_an_unknown_protocol_is_named() -> None:
+    with pytest.raises(
+        InputError, match=r"--staging: no filesystem is called x3://; type --staging"
+    ):
+        open_place("x3://bucket/folder")
+
+
+def test_a_package_that_is_not_there_is_named() -> None:
+    with pytest.raises(
+        InputError, match=r"--staging oci:// needs .*; pip install ocifs, here and on all workers"
+    ):
+        open_place("oci://bucket/folder")
+
+
+def test_an_address_without_a_folder_is_refused() -> None:
+    with pytest.raises(InputError, match="--staging memory:// names no folder"):
+        open_place("memory://")
+
+
+def test_a_filesystem_that_can_only_be_read_is_named(tmp_path: Path) -> None:
+    with (
+        FileServer(tmp_path) as server,
+        pytest.raises((FolderError, Transient), match=r"cannot write http://127\.0\.0\.1"),
+    ):
+        Store(tmp_path / "out", f"{server.url}/shared")
+
+
+def test_the_place_is_remembered(base: str, tmp_path: Path) -> None:
+    wanted = patches(5)
+    with Store(tmp_path / "out", base) as store:
+        store.claim({"years": [2018], "patches": 5})
+        crew = ThreadCrew(partial(read_patch, FieldSource(), store.pixels, Policy()), 2)
+        fetch(wanted, crew, store)
+        place = store.pixels.place
+    assert str(place).startswith(f"{base}/out-")
+    assert not list((tmp_path / "out").rglob("*.npy"))
+    assert read_status(tmp_path / "out").fetched == 5
+    for again in (None, base, f"{base}/"):
+        with Store(tmp_path / "out", again) as store:
+            assert store.pixels.place == place
+            assert len(store.outcomes()) == 5
+            assert np.array_equal(store.pixels.read(wanted[3]), truth(wanted[3].grid, 2018))
+
+
+def test_two_folders_share_no_file(base: str, tmp_path: Path) -> None:
+    with Store(tmp_path / "one/out", base) as one, Store(tmp_path / "two/out", base) as two:
+        assert one.pixels.place != two.pixels.place
+
+
+def test_another_place_is_refused_while_pixels_are_in_the_first(tmp_path: Path) -> None:
+    [patch] = patches(1)
+    with Store(tmp_path / "out") as store:
+        read_patch(FieldSource(), store.pixels, Policy(), patch)
+    with pytest.raises(FolderError, match=r"staged pixels in .*pixels; build without --staging"):
+        Store(tmp_path / "out", "memory://elsewhere")
+    with Store(tmp_path / "out") as store:
+        assert store.pixels.keys() == {(2018, patch.id)}
+
+
+def test_another_place_is_taken_while_nothing_is_staged(tmp_path: Path) -> None:
+    with Store(tmp_path / "out"):
+        pass
+    with Store(tmp_path / "out", "memory://elsewhere") as store:
+        assert str(store.pixels.place).startswith("memory://elsewhere/out-")
+
+
+def test_a_damaged_note_of_the_place_is_named(tmp_path: Path) -> None:
+    with Store(tmp_path / "out", "memory://elsewhere"):
+        pass
+    (tmp_path / "out/.staging/place.json").write_text(json.dumps(["x"]))
+    with pytest.raises(FolderError, match=r"place\.json is damaged; remove"):
+        Store(tmp_path / "out")
+
+
+def test_pixels_that_are_gone_are_named(base: str, tmp_path: Path) -> None:
+    [patch] = patches(1)
+    with (
+        Store(tmp_path / "out", base) as store,
+        pytest.raises(ReleaseError, match=r"P000000\.npy cannot be read: .*; run the same command"),
+    ):
+        store.pixels.read(patch)
+
+
+def test_a_put_that_fails_is_tried_again_without_another_read(flaky: str, tmp_path: Path) -> None:
+    [patch] = patches(1)
+    source, waits = FieldSource(), []
+    with Store(tmp_path / "out", flaky) as store:
+        Flaky.failures["passing"] = 3
+        read_patch(source, store.pixels, Policy(), patch, sleep=waits.append)
+        assert np.array_equal(store.pixels.read(patch), truth(patch.grid, 2018))
+    assert (sum(source.reads.values()), len(waits)) == (1, 3)
+
+
+@pytest.mark.parametrize(("kind", "tries"), [("passing", 8), ("lasting", 1)])
+def test_a_place_that_takes_nothing_ends_the_build(
+    flaky: str, tmp_path: Path, kind: str, tries: int
+) -> None:
+    with Store(tmp_path / "out", flaky) as store:
+        read = partial(read_patch, FieldSource(), store.pixels, Policy(first_wait=0.001))
+        Flaky.failures[kind] = 100
+        with pytest.raises(FolderError, match=rf"cannot write flaky://.*{kind}, 503"):
+            fetch(patches(50), ThreadCrew(read, 1), store)
+    assert Flaky.failures[kind] == 100 - tries

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hfaef.catalog import Catalog, Patch, sort_patches
+from hfaef.catalog.splits import assign, read_list
+from hfaef.core.grid import Grid
+from hfaef.errors import CatalogError
+
+GRID = Grid("EPSG:32632", (10.0, 0.0, 500_000.0, 0.0, -10.0, 5_000_000.0), 64, 64)
+
+
+def patch(identity: str = "a", label: str = "x", split: str = "train", year: int = 2018) -> Patch:
+    return Patch(identity, GRID, label, {"random": split}, year)
+
+
+def catalog(*patches: Patch, labels: tuple[str, ...] = ("x", "y")) -> Catalog:
+    return Catalog(sort_patches(patches), labels, ("random",))
+
+
+@pytest.mark.parametrize("identity", ["a/b", "..", "a b", "a.b", "", "é", "a" * 201, "a\n"])
+def test_an_id_that_could_leave_its_folder_is_refused(identity: str) -> None:
+    with pytest.raises(CatalogError, match="patch id"):
+        catalog(patch(identity))
+
+
+def test_the_same_id_twice_is_refused() -> None:
+    with pytest.raises(CatalogError, match="patch a occurs twice"):
+        catalog(patch(), patch())
+
+
+def test_the_same_id_in_two_years_is_two_patches() -> None:
+    assert len(catalog(patch(), patch(year=2019)).patches) == 2
+
+
+def test_a_label_that_is_not_listed_is_refused() -> None:
+    with pytest.raises(CatalogError, match="patch a has the label 'z'"):
+        catalog(patch(label="z"))
+
+
+def test_labels_listed_twice_are_refused() -> None:
+    with pytest.raises(CatalogError, match="listed twice"):
+        catalog(patch(), labels=("x", "x"))
+
+
+def test_an_empty_catalog_is_refused() -> None:
+    with pytest.raises(CatalogError, match="no patch"):
+        catalog()
+
+
+def test_a_few_patches_are_spread_over_the_catalog() -> None:
+    whole = catalog(*(patch(f"p{number:03d}") for number in range(100)))
+    assert [patch.id for patch in whole.first(4).patches] == ["p000", "p025", "p050", "p075"]
+    assert whole.first(None) == whole
+    assert len(whole.first(1000).patches) == 100
+
+
+def test_a_list_names_patches_whatever_their_folder_and_extension(tmp_path) -> None:
+    path = tmp_path / "train.txt"
+    path.write_text("Forest_1.jpg\n\n  Forest/Forest_2.tif\r\nForest_3\nC:\\x\\Forest_4.png\n")
+    assert read_list(path) == ["Forest_1", "Forest_2", "Forest_3", "Forest_4"]
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe\x00"])
+def test_a_list_that_cannot_be_read_is_named(tmp_path, content: bytes | None) -> None:
+    path = tmp_path / "train.txt"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(CatalogError, match=r"train\.txt"):
+        read_list(path)
+
+
+def test_a_patch_in_two_splits_is_refused() -> None:
+    with pytest.raises(CatalogError, match="patch a is in two splits of the scheme 'random'"):
+        assign("random", {"train": ["a", "b"], "test": ["a"]}, ["a", "b"])
+
+
+def test_a_patch_left_out_is_refused() -> None:
+    with pytest.raises(CatalogError, match="leaves out patch b and 1 more"):
+        assign("random", {"train": ["a"]}, ["a", "b", "c"])
+
+
+def test_lists_of_another_data_set_are_refused() -> None:
+    with pytest.raises(CatalogError, match="name no patch"):
+        assign("random", {"train": ["q"], "test": []}, ["a"])
+
+
+def test_names_of_other_patches_are_counted() -> None:
+    split_of, notes = assign("random", {"train": ["a", "q", "r"]}, ["a"])
+    assert split_of == {"a": "train"}
+    assert "2 patches" in notes[0]
+
+
+@given(st.dictionaries(st.text("abc", min_size=1, max_size=4), st.integers(0, 2), min_size=1))
+def test_every_patch_gets_the_split_that_names_it(splits: dict[str, int]) -> None:
+    names = ("train", "validation", "test")
+    lists = {name: [i for i, n in splits.items() if names[n] == name] for name in names}
+    split_of, notes = assign("random", lists, splits.keys())
+    assert split_of == {identity: names[number] for identity, number in splits.items()}
+    assert not notes
+    assert np.all([split in names for split in split_of.values()])

@@ -1,0 +1,67 @@
+"""The README's examples for readers of a release, as they stand, and what they must give."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import duckdb
+import geopandas
+import polars as pl
+import pytest
+from build.test_pipeline import demo_recipe
+
+import hfaef
+from hfaef.build.pipeline import build
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+SECTION = README.partition("## Where people work\n")[2].partition("\n## ")[0]
+EXAMPLES = re.findall(r"```python\n(.*?)```", SECTION, re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def place(demo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("place")
+    build(demo_recipe(demo_root), folder / "build/AlphaEarth-Demo")
+    return folder
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda text: text.split()[1])
+def test_an_example_runs_as_it_stands(
+    example: str, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "torch" in example:
+        pytest.importorskip("torch", reason="needs the extra torchgeo")
+    monkeypatch.chdir(place)
+    exec(compile(example, "README.md", "exec"), {})  # noqa: S102 - it is our own
+
+
+def test_there_is_an_example_for_each_engine() -> None:
+    assert len(EXAMPLES) == 6
+
+
+@pytest.mark.parametrize("kind", ["data", "pooled"])
+def test_engines_see_the_rows_splits_and_places(place: Path, kind: str) -> None:
+    folder = place / "build/AlphaEarth-Demo"
+    rows = {row["id"]: row for part in hfaef.load(folder).values() for row in part}
+    splits = {name: (row["random"], row["spatial"], row["label"]) for name, row in rows.items()}
+    files = f"{folder / kind}/**/*.parquet"
+    query = f"SELECT id, random, spatial, label FROM '{files}'"  # noqa: S608 - a path of ours
+    by_duckdb = {row[0]: row[1:] for row in duckdb.sql(query).fetchall()}
+    table = pl.scan_parquet(files).select("id", "random", "spatial", "label").collect()
+    by_polars = {row[0]: row[1:] for row in table.iter_rows()}
+    assert by_duckdb == by_polars == splits
+    one = pl.scan_parquet(files).filter(pl.col("spatial") == "test").collect()
+    assert set(one["id"]) == {name for name, row in rows.items() if row["spatial"] == "test"}
+
+
+def test_geopandas_reads_outlines_and_splits(place: Path) -> None:
+    folder = place / "build/AlphaEarth-Demo"
+    columns = ["id", "spatial", "geometry"]
+    table = geopandas.read_parquet(folder / "data", columns=columns)
+    rows = {row["id"]: row for part in hfaef.load(folder).values() for row in part}
+    assert table.crs == "OGC:CRS84"
+    assert set(table["id"]) == set(rows)
+    for entry in table.to_dict("records"):
+        assert entry["geometry"].bounds == pytest.approx(rows[entry["id"]]["bounds"], abs=1e-4)
+        assert entry["spatial"] == rows[entry["id"]]["spatial"]

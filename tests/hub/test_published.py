@@ -1,0 +1,97 @@
+"""Checking and comparing versions where they lie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from servers.hub import Hub
+from servers.hub.fixtures import OTHER, Client
+from support.pushes import NAME, finish, push
+from support.releases import fresh_copy, make_release
+
+
+@pytest.fixture(scope="module")
+def first(demo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_release(demo_root, tmp_path_factory.mktemp("first"))
+
+
+@pytest.fixture
+def release(client: Client, first: Path, tmp_path: Path) -> Path:
+    """A release that is published as 1.0.0."""
+    folder = fresh_copy(first, tmp_path / "release")
+    assert push(client, folder)["exit"] == 0
+    return folder
+
+
+def check(client: Client, target: str, **more: Any) -> dict[str, Any]:
+    return finish(client.hfaef("check", target, "--json", **more))
+
+
+@contextmanager
+def spoiled(hub: Hub, path: str, content: bytes | None) -> Iterator[None]:
+    """Another file, or none, in the commit of the tag itself, as if the storage had rotted."""
+    repo = hub.repo(NAME)
+    commit = repo.resolve("v1.0.0")
+    tree = dict(commit.tree)
+    if content is None:
+        del tree[path]
+    else:
+        tree[path] = hub.state.blob(path, content)
+    repo.commits[commit.oid] = replace(commit, tree=tree)
+    yield
+    repo.commits[commit.oid] = commit
+
+
+@pytest.mark.usefixtures("release")
+def test_a_published_version_is_well(hub: Hub, client: Client) -> None:
+    hub.put(NAME, {"README.md": b"# changed on the branch, where nobody pins\n"})
+    for target in (NAME, f"{NAME}@v1.0.0"):
+        said = check(client, target, token=OTHER)
+        assert (said["exit"], said["findings"]) == (0, [])
+    said = check(client, f"{NAME}@1.0.1")
+    assert said["exit"] == 1
+    assert "no such version" in said["error"]
+    assert check(client, "ada/nothing")["exit"] == 1
+
+
+def test_a_version_that_is_not_what_its_manifest_says(
+    hub: Hub, client: Client, release: Path
+) -> None:
+    shard = "data/test-00000-of-00001.parquet"
+    held = (release / shard).read_bytes()
+    for path, content, problem in (
+        # First, as a client keeps the card of a commit in its cache.
+        ("README.md", b"---\nconfigs: []\n---\n", "`configs` is not what"),
+        (shard, None, "not there"),
+        (shard, b"short", "bytes"),
+        (shard, held[:-1] + b"x", "another SHA-256"),
+        ("data/train-00009-of-00009.parquet", b"PAR1", "load_dataset would read it"),
+    ):
+        hub.forget()
+        with spoiled(hub, path, content):
+            said = check(client, f"{NAME}@1.0.0")
+        assert said["exit"] == 1
+        assert said["findings"][0]["path"] == path
+        assert problem in said["findings"][0]["problem"]
+        assert hub.calls("object") == []  # hashes come from the listing
+
+
+def test_a_folder_is_compared_with_a_version(
+    client: Client, release: Path, demo_root: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "second").mkdir()
+    second = make_release(demo_root, tmp_path / "second", relabel={"Dune_1": "Town"})
+    said = finish(client.hfaef("diff", f"{NAME}@1.0.0", second, "--json"))
+    assert said["rows"]["relabelled"] == ["Dune_1"]
+    assert (said["level"], said["same"]) == ("minor", False)
+    said = finish(client.hfaef("diff", release, NAME, "--json"))
+    assert (said["exit"], said["same"], said["bytes_to_send"]) == (0, True, 0)
+    said = finish(client.hfaef("diff", release, "no-folder", "--json"))
+    assert said["exit"] == 2
+    assert "neither a folder nor" in said["error"]

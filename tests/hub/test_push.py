@@ -1,0 +1,285 @@
+"""Pushing a release: what is on the Hub afterwards, and what consumers get."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hfaef.release.format.manifest import parse_manifest, read_manifest
+from servers.hub import Hub
+from servers.hub.fixtures import OTHER, READER, Client
+from support.pushes import NAME, finish, is_whole, push
+from support.releases import contents, fresh_copy, make_release
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def built(demo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Releases: a first one, one with other rows, and one with another card."""
+    make: dict[str, dict[str, Any]] = {
+        "first": {},
+        "second": {"drop": ("Dune_2",), "relabel": {"Dune_1": "Town"}},
+        "described": {"description": "The same few patches."},
+        "smaller": {"patches": 20, "shard_bytes": "8MB"},
+    }
+    return {
+        name: make_release(demo_root, tmp_path_factory.mktemp(name), **options)
+        for name, options in make.items()
+    }
+
+
+@pytest.fixture
+def release(built: dict[str, Path], tmp_path: Path) -> Path:
+    """A copy of the first release, to push."""
+    return fresh_copy(built["first"], tmp_path / "release")
+
+
+def test_a_push_is_one_commit_and_one_tag(hub: Hub, client: Client, release: Path) -> None:
+    before = contents(release)
+    said = push(client, release)
+    assert (said["exit"], said["outcome"], said["version"]) == (0, "published", "1.0.0")
+    repo = hub.repo(NAME)
+    assert [commit.title for commit in repo.log()][1:] == ["initial commit"]
+    assert list(repo.tags) == ["v1.0.0"]
+    assert repo.tags["v1.0.0"].message == "first release: 24 rows, 6 labels"
+    assert repo.tags["v1.0.0"].commit == repo.head.oid == said["commit"]
+    is_whole(hub, release, "1.0.0")
+    after = contents(release)
+    changed = {path for path in after if before[path] != after[path]}
+    assert changed == {"README.md", "release.json"}
+    card = after["README.md"].decode()
+    assert f'load_dataset("{NAME}", revision="v1.0.0")' in card
+    assert "- first release: 24 rows, 6 labels" in card
+    assert not (release / ".staging/push.json").exists()
+    assert not any(seen.authorized for seen in hub.seen if seen.port == "storage")
+
+
+def test_a_repeat_changes_nothing_and_says_so(
+    hub: Hub, client: Client, release: Path, built: dict[str, Path], tmp_path: Path
+) -> None:
+    commit = push(client, release)["commit"]
+    hub.forget()
+    for folder in (release, fresh_copy(built["first"], tmp_path / "again")):
+        said = push(client, folder)
+        assert (said["exit"], said["outcome"], said["commit"]) == (0, "already published", commit)
+        assert contents(folder) == contents(release)
+    assert push(client, release, "--version", "1.0.0")["outcome"] == "already published"
+    said = push(client, release, "--version", "1.1.0")
+    assert said["exit"] == 2
+    assert "published already, as 1.0.0" in said["error"]
+    assert not [seen for seen in hub.seen if seen.method not in ("GET", "HEAD")]
+
+
+LOAD = """
+import datasets
+datasets.disable_progress_bars()
+name, asked = arguments
+answer = []
+for config, revision, streaming in asked:
+    loaded = datasets.load_dataset(name, config, revision=revision, streaming=streaming)
+    answer.append({split: sorted(row["id"] for row in rows) for split, rows in loaded.items()})
+"""
+
+
+def test_consumers_load_every_config_of_every_version(
+    client: Client, release: Path, built: dict[str, Path], tmp_path: Path
+) -> None:
+    push(client, release)
+    second = fresh_copy(built["second"], tmp_path / "second")
+    assert push(client, second)["version"] == "1.1.0"
+    asked, wanted = [], []
+    for version, folder in (("v1.0.0", release), ("v1.1.0", second)):
+        for config in read_manifest(folder).configs:
+            for streaming in (False, True):
+                asked.append([None if config.default else config.name, version, streaming])
+                wanted.append({split.name: split.rows for split in config.splits})
+    got = client.run(LOAD, NAME, asked)
+    assert [{split: len(ids) for split, ids in loaded.items()} for loaded in got] == wanted
+    assert set(got[0]["train"]) - set(got[-1]["train"]) <= {"Dune_2"}
+    arrays = client.run(
+        "import hfaef\nrow = hfaef.load(arguments[0], 'train', revision='v1.0.0')[0]\n"
+        "answer = [row['embedding'].shape, str(row['embedding'].dtype)]",
+        NAME,
+    )
+    assert arrays == [[64, 64, 64], "uint8"]
+
+
+def test_a_second_release_sends_what_changed(
+    hub: Hub, client: Client, release: Path, built: dict[str, Path], tmp_path: Path
+) -> None:
+    push(client, release)
+    hub.put(NAME, {"docs/notes.txt": b"by somebody"})
+    hub.forget()
+    smaller = fresh_copy(built["smaller"], tmp_path / "smaller")
+    said = push(client, smaller)
+    assert (said["version"], said["level"]) == ("1.1.0", "minor")
+    assert said["files"]["deleted"] == sorted(contents(release).keys() - contents(smaller).keys())
+    assert said["files"]["deleted"]
+    assert said["files"]["left_alone"] == ["docs/notes.txt"]
+    assert any("docs/notes.txt" in note for note in said["notes"])
+    tree = hub.repo(NAME).resolve("v1.1.0").tree
+    assert tree.keys() - contents(smaller).keys() == {".gitattributes", "docs/notes.txt"}
+    sent = hub.calls("put") + hub.calls("part")
+    assert sum(seen.received for seen in sent) == said["files"]["bytes_to_send"] - sum(
+        len((smaller / name).read_bytes()) for name in ("README.md", "release.json")
+    )
+    assert hub.file(NAME, "release.json", "v1.0.0") == (release / "release.json").read_bytes()
+    history = parse_manifest((smaller / "release.json").read_bytes(), "").history
+    assert [change.version for change in history] == ["1.1.0", "1.0.0"]
+    assert history[0].lines[0].startswith("4 rows removed: ")
+
+
+def test_another_card_is_a_patch_that_sends_no_data(
+    hub: Hub, client: Client, release: Path, built: dict[str, Path], tmp_path: Path
+) -> None:
+    push(client, release)
+    hub.forget()
+    described = fresh_copy(built["described"], tmp_path / "described")
+    said = push(client, described, "--message", "Say it better")
+    assert (said["version"], said["level"]) == ("1.0.1", "patch")
+    assert hub.calls("put") == []
+    assert hub.repo(NAME).head.title == "Say it better"
+    is_whole(hub, described, "1.0.1")
+
+
+def test_a_dry_run_only_tells(
+    hub: Hub, client: Client, release: Path, built: dict[str, Path], tmp_path: Path
+) -> None:
+    before = contents(release)
+    said = push(client, release, "--dry-run", token=None)
+    assert (said["exit"], said["outcome"], said["version"]) == (0, "planned", "1.0.0")
+    assert len(said["files"]["added"]) == len(before)
+    assert said["files"]["bytes_to_send"] >= sum(map(len, before.values())) - 10_000
+    assert contents(release) == before
+    push(client, release)
+    hub.forget()
+    second = fresh_copy(built["second"], tmp_path / "second")
+    said = push(client, second, "--dry-run")
+    assert said["version"] == "1.1.0"
+    assert said["message"] == "v1.1.0: 1 row removed: Dune_2"
+    assert said["reasons"] == ["1 row removed: Dune_2", "1 row with another label: Dune_1"]
+    assert said["files"]["bytes_to_send"] > 0
+    assert said["files"]["unchanged"] + len(said["files"]["changed"]) == len(contents(second))
+    assert contents(second) == contents(built["second"])
+    assert not [seen for seen in hub.seen if seen.method not in ("GET", "HEAD")]
+
+
+def test_versions_are_never_reused(
+    hub: Hub, client: Client, release: Path, built: dict[str, Path], tmp_path: Path
+) -> None:
+    push(client, release, "--version", "v2.0.0")
+    second = fresh_copy(built["second"], tmp_path / "second")
+    for version, words in (
+        ("2.0.0", "published already, with other content"),
+        ("1.9.0", "older than 2.0.0"),
+        ("2.1", "no version"),
+    ):
+        said = push(client, second, "--version", version)
+        assert said["exit"] == 2
+        assert words in said["error"]
+    assert push(client, second)["version"] == "2.1.0"
+    assert hub.repo(NAME).tags.keys() == {"v2.0.0", "v2.1.0"}
+
+
+def test_a_release_that_is_not_sound_is_not_pushed(hub: Hub, client: Client, release: Path) -> None:
+    shard = next(release.glob("data/*.parquet"))
+    shard.write_bytes(shard.read_bytes()[:-1] + b"x")
+    said = push(client, release)
+    assert said["exit"] == 1
+    assert "not fit to publish" in said["error"]
+    assert shard.name in said["error"]
+    assert hub.state.repos == {}
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("data/train-00007-of-00009.parquet", "mixed up"),
+        ("data/test-00000-of-00001.parquet", "mixed up"),
+        (".huggingface.yaml", "mixed up"),
+        ("patches.py", "mixed up"),
+        ("release.json", "is no manifest"),
+    ],
+)
+def test_strangers_files_in_the_way_stop_a_push(
+    hub: Hub, client: Client, release: Path, path: str, words: str
+) -> None:
+    hub.create(NAME)
+    head = hub.put(NAME, {path: b"{}", "README.md": b"# Soon\n"})
+    said = push(client, release)
+    assert said["exit"] == 1
+    assert words in said["error"]
+    assert path in said["error"]
+    assert hub.repo(NAME).head == head
+    assert hub.calls("put") == []
+
+
+def test_a_repository_made_by_hand_is_filled(hub: Hub, client: Client, release: Path) -> None:
+    hub.create(NAME)
+    hub.put(NAME, {"README.md": b"# Soon\n", "banner.png": b"picture"})
+    hub.repo(NAME).tag("v0.9.0", "main", "", "ada")
+    hub.repo(NAME).tag("draft", "main", "", "ada")
+    said = push(client, release)
+    assert said["version"] == "1.0.0"
+    assert said["files"]["changed"] == ["README.md"]
+    assert said["files"]["left_alone"] == ["banner.png"]
+
+
+def test_who_may_not_write_is_told_early(hub: Hub, client: Client, release: Path) -> None:
+    hub.create(NAME)
+    for token, words in (
+        (READER, "you must use a write token"),
+        (OTHER, "may not write to ada/patches"),
+        (None, "does not know your token"),
+        ("token-of-nobody", "does not know your token"),
+    ):
+        said = push(client, release, token=token)
+        assert said["exit"] == 1
+        assert words in said["error"]
+        assert "hf auth login" in said["hint"]
+    assert hub.calls("put") == hub.calls("commit") == []
+
+
+def test_private_and_organisations_repositories(
+    hub: Hub, client: Client, release: Path, tmp_path: Path
+) -> None:
+    said = push(client, release, "--private")
+    assert said["exit"] == 0
+    assert hub.repo(NAME).private
+    told = client.run(LOAD, NAME, [[None, "v1.0.0", True]], token=READER)
+    assert set(told[0]) == {"train", "validation", "test"}
+    other = fresh_copy(release, tmp_path / "other")
+    assert push(client, other, token=OTHER)["exit"] == 1
+    assert finish(client.hfaef("push", other, "lab/patches", "--json"))["exit"] == 0
+    assert not hub.repo("lab/patches").private
+    said = finish(client.hfaef("push", other, "lab/patches", "--private", "--json"))
+    assert said["exit"] == 2
+    assert "public" in said["error"]
+    said = finish(client.hfaef("push", other, "bob/patches", "--json"))
+    assert said["exit"] == 1
+    assert "may not write to bob/patches" in said["error"]
+
+
+def test_a_wrong_name_is_refused_before_anything(client: Client, release: Path) -> None:
+    for name in ("patches", "a/b/c", "../x", "a/.."):
+        assert finish(client.hfaef("push", release, name, "--json"))["exit"] == 2
+
+
+def test_the_hub_takes_parts_of_a_large_file(hub: Hub, client: Client, release: Path) -> None:
+    hub.state.part_bytes = 300_000
+    assert push(client, release)["exit"] == 0
+    assert Counter(seen.route for seen in hub.seen)["complete"] >= 3
+    is_whole(hub, release, "1.0.0")
+
+
+def test_what_people_read(client: Client, release: Path) -> None:
+    process = client.hfaef("push", release, NAME)
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert "because:    first release: 24 rows, 6 labels" in output
+    assert f"datasets.load_dataset('{NAME}', revision='v1.0.0')" in output
+    assert "push: " in errors

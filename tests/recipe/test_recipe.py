@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hfaef.errors import RecipeError
+from hfaef.recipe.model import Geotiffs, Recipe, TorchGeo, built_in, read_recipe, write_commented
+
+MINIMAL = """
+name = "trial"
+years = [2018]
+[patches]
+kind = "geotiffs"
+root = "patches"
+[source]
+kind = "cog"
+root = "aef"
+"""
+
+
+@pytest.fixture
+def recipe_file(tmp_path: Path) -> Path:
+    path = tmp_path / "hfaef.toml"
+    path.write_text(MINIMAL)
+    return path
+
+
+def test_a_minimal_recipe_has_sensible_defaults(recipe_file: Path) -> None:
+    recipe = read_recipe(str(recipe_file))
+    assert isinstance(recipe.patches, Geotiffs)
+    assert int(recipe.pack.shard_bytes) == 256_000_000
+    assert recipe.card.license == "cc-by-4.0"
+
+
+@pytest.mark.parametrize("name", sorted(built_in()))
+def test_built_in_recipes_are_recipes(name: str) -> None:
+    assert read_recipe(name).years
+
+
+def test_demo_and_eurosat_are_built_in() -> None:
+    assert {"demo", "eurosat", "eurosat100"} <= built_in().keys()
+
+
+def test_without_a_name_the_working_folders_recipe_is_read(
+    recipe_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(recipe_file.parent)
+    assert read_recipe(None).name == "trial"
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "word"),
+    [
+        ("patches.rot=x", "patches.rot", "unknown key"),
+        ("patches.kind=shapes", "patches", "geotiffs"),
+        ("source.kind=ftp", "source", "cog"),
+        ("years=[]", "years", "at least 1"),
+        ("years=[1999]", "years.0", "2017"),
+        ("years=[2018,2018]", "", "twice"),
+        ("name=a/b", "name", "pattern"),
+        ("name=../x", "name", "pattern"),
+        ("pack.format=zarr", "pack.format", "parquet"),
+        ("pack.shard_bytes=1kB", "pack.shard_bytes", "1000000"),
+        ("patches.splits.id.train=x", "patches.splits", "name of a column"),
+        ("patches.splits.Bad.train=x", "patches.splits", "pattern"),
+        ("patches.splits.random.dev=x", "patches.splits.random", "validation"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_key(
+    recipe_file: Path, change: str, key: str, word: str
+) -> None:
+    with pytest.raises(RecipeError) as caught:
+        read_recipe(str(recipe_file), [change])
+    assert str(recipe_file) in caught.value.message
+    assert key in caught.value.message
+    assert word in caught.value.message
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("change", ["name", "=x", "a..b=1", "name.x=1"])
+def test_a_change_that_is_no_key_and_value_is_refused(recipe_file: Path, change: str) -> None:
+    with pytest.raises(RecipeError, match="--set"):
+        read_recipe(str(recipe_file), [change])
+
+
+def test_changes_are_toml_values_or_plain_texts(recipe_file: Path) -> None:
+    changes = ["years=[2019, 2020]", "card.pretty_name=A name", 'name="quoted"']
+    recipe = read_recipe(str(recipe_file), changes)
+    assert (recipe.years, recipe.card.pretty_name, recipe.name) == (
+        [2019, 2020],
+        "A name",
+        "quoted",
+    )
+
+
+def test_changing_a_kind_empties_its_table(recipe_file: Path) -> None:
+    changes = ["patches.kind=torchgeo", "patches.dataset=EuroSAT100", "patches.root=data"]
+    recipe = read_recipe(str(recipe_file), changes)
+    assert recipe.patches == TorchGeo(kind="torchgeo", dataset="EuroSAT100", root=Path("data"))
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [(b"name = ", "not TOML"), (b"\xff\xfe", "not UTF-8"), (b"", "name: missing")],
+)
+def test_a_file_that_is_no_recipe_is_named(tmp_path: Path, text: bytes, word: str) -> None:
+    path = tmp_path / "broken.toml"
+    path.write_bytes(text)
+    with pytest.raises(RecipeError, match=word) as caught:
+        read_recipe(str(path))
+    assert "broken.toml" in str(caught.value)
+
+
+def test_a_missing_recipe_says_which_there_are(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="demo, eurosat, eurosat100"):
+        read_recipe(str(tmp_path / "none.toml"))
+
+
+def test_val_means_validation(recipe_file: Path) -> None:
+    recipe = read_recipe(str(recipe_file), ["patches.splits.random.val=lists/val.txt"])
+    assert isinstance(recipe.patches, Geotiffs)
+    assert list(recipe.patches.splits["random"]) == ["validation"]
+
+
+def test_the_portable_recipe_knows_nothing_of_machine_or_account(tmp_path: Path) -> None:
+    recipe = Recipe.model_validate(
+        {
+            "name": "trial",
+            "years": [2018],
+            "patches": {
+                "kind": "geotiffs",
+                "root": str(tmp_path),
+                "splits": {"random": {"train": str(tmp_path / "train.txt")}},
+            },
+            "source": {"kind": "cog", "root": "https://user:secret@host.example/aef?token=secret"},
+            "demo": {"root": str(tmp_path)},
+        }
+    )
+    text = str(recipe.portable())
+    assert str(tmp_path) not in text
+    assert "secret" not in text
+    assert "https://host.example/aef" in text
+
+
+def test_the_digest_is_the_same_on_two_machines(recipe_file: Path) -> None:
+    here = read_recipe(str(recipe_file))
+    there = read_recipe(str(recipe_file), ["patches.root=elsewhere", "source.root=/mnt/aef"])
+    other = read_recipe(str(recipe_file), ["years=[2019]"])
+    assert here.digest() == there.digest() != other.digest()
+
+
+def test_init_writes_a_recipe_that_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = write_commented("mine")
+    assert read_recipe(str(path)).name == "mine"
+    with pytest.raises(RecipeError, match=r"cannot write mine.toml"):
+        write_commented("mine")
+
+
+@pytest.mark.parametrize("name", ["", "a b", "../up", "-x"])
+def test_init_refuses_a_name_that_cannot_be_one(name: str) -> None:
+    with pytest.raises(RecipeError, match="name"):
+        write_commented(name)

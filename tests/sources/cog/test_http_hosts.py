@@ -1,0 +1,114 @@
+"""Which hosts are asked for tiles, and over what: the published ones, proxies, TLS."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import World
+from sources.cog.test_source import YEAR
+
+from hfaef.errors import Hopeless, InputError
+from hfaef.recipe.model import Cog
+from hfaef.sources import open_source
+from servers.files import Fault, FileServer, Request
+from servers.tls import HOST, certificate
+from support.tile_stores import ON_LATTICE, local, opened
+
+pytestmark = pytest.mark.usefixtures("sources")
+
+ANNUAL = "/tge-labs/aef/v1/annual"
+SOURCE_COOP, S3 = "data.source.coop", "s3.us-west-2.amazonaws.com"
+BUCKET = "/us-west-2.opendata.source.coop"
+
+
+@pytest.fixture
+def proxy(
+    served_world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[FileServer]:
+    """Stands for both published hosts, and for any other."""
+    for root in (tmp_path, tmp_path / BUCKET[1:]):
+        shutil.copytree(served_world.root, root / ANNUAL[1:], copy_function=os.link)
+    for name in ("no_proxy", "NO_PROXY", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with FileServer(tmp_path) as server:
+        monkeypatch.setenv("http_proxy", server.url)
+        yield server
+
+
+def asked(proxy: FileServer) -> set[str]:
+    return {request.headers["host"] for request in proxy.requests}
+
+
+@pytest.mark.parametrize("root", [f"http://{SOURCE_COOP}{ANNUAL}", f"http://{S3}{BUCKET}{ANNUAL}"])
+def test_both_published_hosts_give_the_same_through_a_proxy(
+    served_world: World, proxy: FileServer, root: str
+) -> None:
+    source = open_source(Cog(kind="cog", root=root))
+    same = local(served_world).read(ON_LATTICE, YEAR)
+    pixels = source.read(ON_LATTICE, YEAR)
+    source.close()
+    assert np.array_equal(pixels.codes, same.codes)
+    assert [origin.partition("@")[0] for origin in pixels.origins] == list(same.origins)
+    assert asked(proxy) == {root.split("/")[2]}
+
+
+@pytest.mark.parametrize(("one", "other"), [(SOURCE_COOP, S3), (S3, SOURCE_COOP)])
+def test_each_published_host_may_send_us_to_the_other(
+    proxy: FileServer, one: str, other: str
+) -> None:
+    def send_on(request: Request) -> Fault | None:
+        moved = Fault(302, {"Location": f"http://{other}{request.path}"})
+        return moved if request.headers["host"] == one else None
+
+    proxy.fail = send_on
+    source = open_source(Cog(kind="cog", root=f"http://{one}{ANNUAL}"))
+    assert source.read(ON_LATTICE, YEAR).origins
+    source.close()
+    assert asked(proxy) == {one, other}
+
+
+def test_neither_may_send_us_elsewhere(proxy: FileServer) -> None:
+    proxy.fail = lambda request: Fault(302, {"Location": f"http://tiles.example{request.path}"})
+    with pytest.raises(InputError, match=r"sends us to http://tiles\.example"):
+        open_source(Cog(kind="cog", root=f"http://{SOURCE_COOP}{ANNUAL}"))
+    assert asked(proxy) == {SOURCE_COOP}
+
+
+@pytest.fixture
+def safe(
+    served_world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[FileServer]:
+    path, context = certificate(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(path))
+    with FileServer(served_world.root, host=HOST, tls=context) as server:
+        yield server
+
+
+def test_tiles_come_over_tls(served_world: World, safe: FileServer) -> None:
+    pixels = opened(safe).read(ON_LATTICE, YEAR)
+    assert np.array_equal(pixels.codes, local(served_world).read(ON_LATTICE, YEAR).codes)
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(
+    safe: FileServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE")
+    with pytest.raises(InputError, match="a certificate that nobody vouches for"):
+        opened(safe)
+    assert not safe.requests
+
+
+def test_a_redirect_from_https_to_plain_http_is_not_followed(
+    served_world: World, safe: FileServer
+) -> None:
+    source = opened(safe)
+    with FileServer(served_world.root, host=HOST) as plain:
+        safe.fail = lambda request: Fault(302, {"Location": plain.url + request.path})
+        with pytest.raises(Hopeless, match="from https to plain http"):
+            source.read(ON_LATTICE, YEAR)
+        assert not plain.requests

@@ -1,0 +1,168 @@
+"""What a server may do to those who read its tiles, and what it may not."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import World
+from sources.cog.test_source import GRIDS, YEAR
+
+from hfaef.errors import Hopeless, InputError
+from hfaef.recipe.model import Cog
+from hfaef.sources.cog.http import address_of
+from servers.files import Fault, FileServer
+from support.tile_stores import ON_LATTICE, opened
+
+pytestmark = pytest.mark.usefixtures("sources")
+
+
+def test_a_redirect_to_another_host_is_not_followed(
+    served_world: World, server: FileServer
+) -> None:
+    with FileServer(served_world.root, host="127.0.0.2") as other:
+        source = opened(server)
+        server.fail = lambda request: Fault(302, {"Location": other.url + request.path})
+        with pytest.raises(Hopeless, match=r"sends us to http://127\.0\.0\.2") as caught:
+            source.read(ON_LATTICE, YEAR)
+        assert "source.hosts" in caught.value.hint
+        assert not other.requests
+
+
+def test_a_redirect_to_a_declared_host_is_followed(served_world: World, server: FileServer) -> None:
+    with FileServer(served_world.root, host="127.0.0.2") as other:
+        source = opened(server, hosts=["127.0.0.2"])
+        server.fail = lambda request: Fault(302, {"Location": other.url + request.path})
+        assert source.read(ON_LATTICE, YEAR).origins
+        assert other.requests
+
+
+def test_a_circle_of_redirects_ends(server: FileServer) -> None:
+    source = opened(server)
+    server.fail = lambda request: Fault(302, {"Location": request.path})
+    with pytest.raises(Hopeless, match="302"):
+        source.read(ON_LATTICE, YEAR)
+
+
+@pytest.fixture
+def changing(served_world: World, tmp_path: Path) -> Iterator[FileServer]:
+    shutil.copytree(served_world.root, tmp_path / "copy")
+    with FileServer(tmp_path / "copy") as server:
+        yield server
+
+
+def touch(server: FileServer) -> None:
+    for path in server.folder.rglob("*.tiff"):
+        os.utime(path, ns=(1, path.stat().st_mtime_ns + 1_000_000_000))
+
+
+def test_a_tile_that_changes_during_a_build_is_noticed(changing: FileServer) -> None:
+    source = opened(changing)
+    source.read(ON_LATTICE, YEAR)
+    touch(changing)
+    with pytest.raises(Hopeless, match="was changed on the server"):
+        source.read(GRIDS["in degrees"], YEAR)
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after"),
+    [
+        ("ETag", 'W/"one"', 'W/"two"'),
+        ("Last-Modified", "Mon, 02 Nov 2026 10:00:00 GMT", "Tue, 03 Nov 2026 10:00:00 GMT"),
+    ],
+)
+def test_a_change_is_noticed_by_what_a_server_tells_of_a_version(
+    server: FileServer, name: str, before: str, after: str
+) -> None:
+    server.fail = lambda _: Fault(headers={"ETag": "", name: before})
+    source = opened(server)
+    (origin,) = source.read(ON_LATTICE, YEAR).origins
+    assert origin.partition("@")[2] == before.removeprefix("W/").strip('"')
+    # A weak tag holds no condition: https://www.rfc-editor.org/rfc/rfc9110#section-13.1.1
+    assert not any("if-match" in request.headers for request in server.requests)
+    server.fail = lambda _: Fault(headers={"ETag": "", name: after})
+    with pytest.raises(Hopeless, match="was changed on the server"):
+        source.read(GRIDS["in degrees"], YEAR)
+
+
+def test_a_server_that_tells_no_version_is_read_and_its_headers_are_not_kept(
+    server: FileServer,
+) -> None:
+    server.fail = lambda _: Fault(headers={"ETag": ""})
+    (origin,) = opened(server).read(ON_LATTICE, YEAR).origins
+    assert "@" not in origin
+    assert not list(Path(os.environ["HFAEF_CACHE"]).rglob("headers/*/*.npz"))
+
+
+def test_a_tile_that_changed_between_builds_is_read_as_it_is_now(changing: FileServer) -> None:
+    before = opened(changing).read(ON_LATTICE, YEAR)
+    touch(changing)
+    after = opened(changing).read(ON_LATTICE, YEAR)
+    assert np.array_equal(before.codes, after.codes)
+    assert before.origins != after.origins
+
+
+@pytest.mark.parametrize(
+    "root",
+    ["ftp://host/x", "https://user:secret@host/x", "https://host/x?key=secret", "s3://"],
+)
+def test_a_root_that_is_no_plain_address_is_refused(root: str) -> None:
+    with pytest.raises(InputError) as caught:
+        address_of(root)
+    assert "secret" not in str(caught.value)
+
+
+def test_buckets_have_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "STORAGE_EMULATOR_HOST"):
+        monkeypatch.delenv(name, raising=False)
+    published = Cog(kind="cog").root
+    assert address_of(published) == (
+        "https://s3.us-west-2.amazonaws.com/us-west-2.opendata.source.coop/tge-labs/aef/v1/annual"
+    )
+    assert address_of("gs://alphaearth_foundations/satellite_embedding/v1/annual") == (
+        "https://storage.googleapis.com/alphaearth_foundations/satellite_embedding/v1/annual"
+    )
+
+
+@pytest.mark.parametrize(
+    ("root", "env", "address"),
+    [
+        ("s3://mine/aef", {}, "https://s3.us-east-1.amazonaws.com/mine/aef"),
+        (
+            "s3://mine/aef",
+            {"AWS_REGION": "eu-west-1"},
+            "https://s3.eu-west-1.amazonaws.com/mine/aef",
+        ),
+        (
+            "s3://mine/aef",
+            {"AWS_DEFAULT_REGION": "eu-west-1"},
+            "https://s3.eu-west-1.amazonaws.com/mine/aef",
+        ),
+        (
+            "s3://mine/aef",
+            {"AWS_ENDPOINT_URL": "http://127.0.0.1:9/"},
+            "http://127.0.0.1:9/mine/aef",
+        ),
+        ("s3://mine", {"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9"}, "http://127.0.0.1:9/mine"),
+        (
+            "gs://mine/aef",
+            {"STORAGE_EMULATOR_HOST": "http://127.0.0.1:9"},
+            "http://127.0.0.1:9/mine/aef",
+        ),
+        ("https://mirror.example/aef/", {}, "https://mirror.example/aef"),
+    ],
+)
+def test_the_environment_says_which_store_a_bucket_is_in(
+    monkeypatch: pytest.MonkeyPatch, root: str, env: dict[str, str], address: str
+) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "STORAGE_EMULATOR_HOST"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    assert address_of(root) == address

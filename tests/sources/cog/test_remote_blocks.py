@@ -1,0 +1,140 @@
+"""What is asked of a server for blocks side by side and tiles on top of one another."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from conftest import World
+from sources.cog.test_source import GRIDS, YEAR
+
+from hfaef.core.grid import Grid
+from hfaef.core.quantize import NODATA
+from hfaef.demo.bigtiff import BLOCK, CELL, Cells, Order, write_tiff
+from hfaef.demo.tiles import Tile, write_index
+from hfaef.recipe.model import Cog
+from hfaef.sources import open_source
+from hfaef.sources.cog.index import NAME
+from servers.files import FileServer
+from support.tile_stores import CLUSTER, local, opened, tiles
+
+pytestmark = pytest.mark.usefixtures("sources")
+
+TILE = Tile(32, True, 1, 64)
+
+
+def write(root: Path, files: Mapping[str, Cells], order: Order = "bands") -> None:
+    """A store of files that all lie where `TILE` does."""
+    write_index(root, [(YEAR, TILE)])
+    (row,) = pq.read_table(root / NAME).to_pylist()
+    rows = [{**row, "path": f"{YEAR}/{TILE.zone_name}/{name}.tiff"} for name in files]
+    pq.write_table(pa.Table.from_pylist(rows), root / NAME)
+    for name, cells in files.items():
+        path = root / str(YEAR) / TILE.zone_name / f"{name}.tiff"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_tiff(path, [cells], epsg=32632, transform=TILE.grid.transform, side=8192, order=order)
+
+
+def patch(block_row: int, block_column: int) -> Grid:
+    """The first cell of a block, north-up."""
+    west = TILE.west + block_column * BLOCK * 10
+    north = TILE.south + (block_row * BLOCK + CELL) * 10
+    return Grid(TILE.crs, (10, 0, west, 0, -10, north), CELL, CELL)
+
+
+def filled(value: int) -> np.ndarray:
+    return np.full((64, CELL, CELL), value, np.int8)
+
+
+@pytest.fixture
+def rows() -> dict[tuple[int, int], np.ndarray]:
+    """Two rows of eight blocks with data in the first cell of each."""
+    per_block = BLOCK // CELL
+    return {
+        (row * per_block, column * per_block): filled(10 * row + column)
+        for row in range(2)
+        for column in range(8)
+    }
+
+
+@pytest.mark.parametrize(("order", "most"), [("bands", 64), ("blocks", 8)])
+def test_chunks_side_by_side_come_eight_to_a_request(
+    tmp_path: Path, rows: Cells, order: Order, most: int
+) -> None:
+    write(tmp_path, {"xa": rows}, order)
+    with FileServer(tmp_path) as server:
+        source = opened(server)
+        grids = [patch(0, column) for column in range(8)]
+        source.expect([(grid, YEAR) for grid in grids])
+        with ThreadPoolExecutor(8) as pool:
+            read = list(pool.map(lambda grid: source.read(grid, YEAR), grids))
+        for column, pixels in enumerate(read):
+            assert (pixels.codes == column).all()
+        assert sum(pixels.requests for pixels in read) == 512  # chunks
+        asked = [r for r in server.requests if tiles(r) and r.range and r.range[0]]
+        assert len(asked) <= most
+
+
+def test_a_block_that_nobody_expects_is_not_fetched_with_its_neighbour(
+    tmp_path: Path, rows: Cells
+) -> None:
+    write(tmp_path, {"xa": rows})
+    with FileServer(tmp_path) as server:
+        source = opened(server)
+        source.expect([(patch(0, 3), YEAR), (patch(0, 5), YEAR)])
+        assert source.read(patch(0, 3), YEAR).requests == 64
+        assert source.read(patch(0, 5), YEAR).requests == 64
+
+
+@pytest.fixture(params=["folder", "server"])
+def overlapping(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The root of two tiles at one place: the one that comes first has data in its west alone."""
+    west = filled(1)
+    west[:, :, CELL // 2 :] = NODATA
+    write(tmp_path, {"xa": {(0, 0): filled(2)}, "xb": {(0, 0): west}})
+    if request.param == "folder":
+        yield str(tmp_path)
+    else:
+        with FileServer(tmp_path) as server:
+            yield server.url
+
+
+def test_where_tiles_overlap_the_last_name_with_data_counts(overlapping: str) -> None:
+    source = open_source(Cog(kind="cog", root=overlapping))
+    pixels = source.read(patch(0, 0), YEAR)
+    source.close()
+    assert (pixels.codes[:, :, : CELL // 2] == 1).all()
+    assert (pixels.codes[:, :, CELL // 2 :] == 2).all()
+    names = [origin.partition("@")[0].rpartition("/")[2] for origin in pixels.origins]
+    assert names == ["xb.tiff", "xa.tiff"]
+
+
+def test_nothing_is_kept_of_patches_that_were_read(server: FileServer) -> None:
+    source = opened(server)
+    grids = [*CLUSTER, *GRIDS.values()]
+    source.expect([(grid, YEAR) for grid in grids])
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda grid: source.read(grid, YEAR), grids))
+    shelf, blocks = source._tiles._shelf, source._tiles.blocks
+    assert (shelf._arrays, shelf._held) == ({}, 0)
+    assert (blocks._loads, len(blocks._recent)) == ({}, 0)
+
+
+@pytest.mark.parametrize("left", [0, 3, 100, 5_000, -1])
+def test_a_damaged_header_in_the_cache_is_fetched_anew(
+    served_world: World, server: FileServer, left: int
+) -> None:
+    grid = CLUSTER[0]
+    opened(server).read(grid, YEAR)
+    headers = list(Path(os.environ["HFAEF_CACHE"]).rglob("headers/*/*.npz"))
+    assert headers
+    for path in headers:
+        path.write_bytes(path.read_bytes()[:left])
+    pixels = opened(server).read(grid, YEAR)
+    assert np.array_equal(pixels.codes, local(served_world).read(grid, YEAR).codes)

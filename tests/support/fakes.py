@@ -1,0 +1,219 @@
+"""A source whose every pixel is known and whose faults follow a script, and a crew in made-up time.
+
+Both stand at the project's own seams, `Source` and `Crew`; nothing is replaced behind a library's
+back.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from hfaef.build.fetch.engine import fetch
+from hfaef.build.fetch.read import Read
+from hfaef.build.fetch.retry import Policy
+from hfaef.build.fetch.threads import Answer, ReadOne
+from hfaef.build.staging.store import Store
+from hfaef.catalog import Patch
+from hfaef.core.grid import WGS84, Grid, project
+from hfaef.demo.field import Field
+from hfaef.errors import SourceError, Throttled, TooBig, Transient
+from hfaef.sources import Pixels
+
+Fault = Callable[[], Exception]
+
+USUAL: tuple[Fault, ...] = (
+    lambda: Throttled("429 too many requests"),
+    lambda: Transient("503 unavailable"),
+    lambda: Transient("connection reset"),
+    lambda: Transient("the answer was cut off"),
+)
+
+
+def patches(count: int, side: int = 4, year: int = 2018) -> list[Patch]:
+    """Patches in a row in one UTM zone."""
+    return [
+        Patch(
+            id=f"P{number:06d}",
+            grid=Grid(
+                "EPSG:32632",
+                (10.0, 0.0, 400_000.0 + 50 * (number % 4000), 0.0, -10.0, 5.3e6 + number // 4000),
+                side,
+                side,
+            ),
+            label="Land",
+            splits={},
+            year=year,
+        )
+        for number in range(count)
+    ]
+
+
+def truth(grid: Grid, year: int, world: Field | None = None) -> np.ndarray:
+    """What a `FieldSource` must give on a grid."""
+    lon, lat = project(*grid.centres(), grid.crs, WGS84)
+    return (world or Field()).codes(lon, lat, year)
+
+
+@dataclass
+class FieldSource:
+    """Gives the closed-form field; called from many threads."""
+
+    max_requests: int = 40
+    latency: float = 0.0
+    """Seconds a read takes."""
+    share: float = 0.0
+    """Of reads that fail, at random."""
+    faults: tuple[Fault, ...] = USUAL
+    stall_share: float = 0.0
+    """Of reads that hang until the source is released."""
+    max_pixels: int = 1 << 30
+    always: Mapping[str, Fault] = field(default_factory=dict)
+    """Places (`Grid.transform` as text) that always fail."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        self._lock = threading.Lock()
+        self._random = np.random.default_rng(self.seed)
+        self.released = threading.Event()
+        self.under_way = self.peak = 0
+        self.reads: Counter[str] = Counter()
+
+    def read(self, grid: Grid, year: int) -> Pixels:
+        key = str(grid.transform)
+        with self._lock:
+            self.reads[key] += 1
+            self.under_way += 1
+            self.peak = max(self.peak, self.under_way)
+            draw, which = self._random.random(), self._random.integers(len(self.faults))
+        try:
+            if draw < self.stall_share:
+                self.released.wait()
+                raise Transient("stalled")
+            if self.latency:
+                time.sleep(self.latency)
+            if key in self.always:
+                error = self.always[key]()
+                raise error
+            if draw < self.stall_share + self.share:
+                error = self.faults[which]()
+                raise error
+            if grid.height * grid.width > self.max_pixels:
+                raise TooBig("too many pixels")
+            codes = truth(grid, year)
+            return Pixels(codes, (f"field {year}",), resampled=False, received=codes.nbytes)
+        finally:
+            with self._lock:
+                self.under_way -= 1
+
+    def close(self) -> None:
+        self.released.set()
+
+
+class Clock:
+    """Time that passes when somebody says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class SimulatedCrew:
+    """Reads in made-up time: a service with a latency and a quota, and no waiting for either."""
+
+    read: ReadOne
+    size: int
+    clock: Clock
+    latency: float = 0.3
+    slow: Callable[[Patch, int], float] = lambda _patch, _try: 0.0
+    """Seconds that a try of a patch takes beyond the latency."""
+    quota: Callable[[float], int] = lambda _now: 1 << 30
+    """Reads at once that the service bears at a time."""
+    refusal: Callable[[], SourceError] = lambda: Throttled("429 quota exceeded")
+    fault: Callable[[Patch, int, float], Exception | None] = lambda _patch, _try, _now: None
+    """What a try of a patch ends with instead, by the number of the try and the time."""
+    hangs: Callable[[Patch, int], bool] = lambda _patch, _try: False
+
+    def __post_init__(self) -> None:
+        self._events: list[tuple[float, int, int, Patch, Exception | None]] = []
+        self._order = itertools.count()
+        self._served: set[int] = set()
+        self._active: set[int] = set()
+        self.tries: Counter[str] = Counter()
+        self.starts: list[float] = []
+        self.refused: list[float] = []
+        self.doubted: list[int] = []
+        self.peak = 0
+        self.closed = False
+
+    def start(self, ticket: int, patch: Patch) -> None:
+        now = self.clock.now
+        self.starts.append(now)
+        self.tries[patch.id] += 1
+        self._active.add(ticket)
+        self.peak = max(self.peak, len(self._active))
+        if self.hangs(patch, self.tries[patch.id]):
+            return
+        error: Exception | None
+        if len(self._served) >= self.quota(now):
+            self.refused.append(now)
+            error, took = self.refusal(), 0.01
+        else:
+            self._served.add(ticket)
+            error = self.fault(patch, self.tries[patch.id], now)
+            took = self.latency + self.slow(patch, self.tries[patch.id])
+        heapq.heappush(self._events, (now + took, next(self._order), ticket, patch, error))
+
+    def next(self, timeout: float) -> Answer | None:
+        until = self.clock.now + timeout
+        while self._events and self._events[0][0] <= until:
+            when, _, ticket, patch, error = heapq.heappop(self._events)
+            self._served.discard(ticket)
+            if ticket not in self._active:
+                continue
+            self.clock.now = max(self.clock.now, when)
+            self._active.discard(ticket)
+            return Answer(ticket, error or self._result(patch))
+        self.clock.now = until
+        return None
+
+    def doubt(self, ticket: int) -> None:
+        self.doubted.append(ticket)
+
+    def abandon(self, ticket: int) -> None:
+        self._active.discard(ticket)
+        self._served.discard(ticket)
+
+    def close(self) -> None:
+        self.closed = True
+
+    def _result(self, patch: Patch) -> Read | Exception:
+        try:
+            return self.read(patch, wanted=lambda: True)
+        except Exception as error:  # noqa: BLE001 - as a thread does
+            return error
+
+
+Simulate = Callable[..., SimulatedCrew]
+"""Makes one, as the fixture `simulate`."""
+
+
+def run(
+    wanted: list[Patch], crew: SimulatedCrew, store: Store, policy: Policy | None = None
+) -> None:
+    fetch(wanted, crew, store, policy=policy, clock=crew.clock)
+
+
+def wrong(store: Store, wanted: list[Patch]) -> list[str]:
+    """Ids of patches that are not staged as the field has them."""
+    return [p.id for p in wanted if not np.array_equal(store.pixels.read(p), truth(p.grid, p.year))]

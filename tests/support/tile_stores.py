@@ -1,0 +1,119 @@
+"""A small store of tiles behind a loopback server, and sources that read it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from conftest import World
+from sources.cog.test_source import FIELD, GRIDS, YEAR
+
+from hfaef.core.grid import Grid
+from hfaef.demo.tiles import write_store
+from hfaef.errors import Throttled, Transient
+from hfaef.recipe.model import Cog
+from hfaef.sources import Pixels, Source, open_source
+from hfaef.sources.cog.source import CogSource
+from servers.files import FileServer, Request
+
+ON_LATTICE = GRIDS["on the lattice"]
+ACROSS = GRIDS["across four tiles"]
+
+CLUSTER = [
+    Grid("EPSG:32632", (10, 0, 600_000 + 70 * column, 0, -10, 5_300_000 - 90 * row), 12, 10)
+    for row in range(3)
+    for column in range(4)
+]
+"""Patches that share a block or two, some of them pixels, too."""
+
+
+@pytest.fixture(scope="session")
+def served_world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    root = tmp_path_factory.mktemp("served")
+    write_store(root, FIELD, {YEAR: [*GRIDS.values(), *CLUSTER]})
+    return World(root, FIELD, YEAR)
+
+
+@pytest.fixture
+def server(served_world: World) -> Iterator[FileServer]:
+    with FileServer(served_world.root) as server:
+        yield server
+
+
+@pytest.fixture
+def sources() -> Iterator[list[CogSource]]:
+    yield OPENED
+    while OPENED:
+        OPENED.pop().close()
+
+
+OPENED: list[CogSource] = []
+
+
+def opened(server: FileServer, **keys: object) -> CogSource:
+    source = open_source(Cog(kind="cog", root=server.url, **keys))
+    assert isinstance(source, CogSource)
+    OPENED.append(source)
+    return source
+
+
+def local(world: World) -> Source:
+    return open_source(Cog(kind="cog", root=str(world.root)))
+
+
+def patiently(source: CogSource, grid: Grid, tries: int = 40) -> Pixels:
+    """As an engine reads: what may pass is tried again."""
+    for _ in range(tries - 1):
+        try:
+            return source.read(grid, YEAR)
+        except (Transient, Throttled):
+            continue
+    return source.read(grid, YEAR)
+
+
+def tiles(request: Request) -> bool:
+    return request.path.endswith(".tiff")
+
+
+def told(release: Path) -> dict[str, Any]:
+    """The manifest without sizes and hashes."""
+    sums = {"bytes", "sha256", "recipe_sha256"}
+    manifest = json.loads(
+        (release / "release.json").read_text(),
+        object_hook=lambda found: {key: found[key] for key in found.keys() - sums},
+    )
+    return dict(manifest)
+
+
+def require_same_but_for_the_place(
+    here: Path, there: Path, root: str, etag: Callable[[str], str]
+) -> None:
+    """Two releases, from a folder and from a root, differ only in what says where from."""
+    from build.test_pipeline import (
+        digests,  # here, as it imports datasets, which every session would do
+    )
+
+    one, two = digests(here), digests(there)
+    assert list(one) == list(two)
+    differs = [path for path in one if one[path] != two[path]]
+    assert {path.split("/")[0] for path in differs} == {"README.md", "data", "release.json"}
+    cards = [set((release / "README.md").read_text().splitlines()) for release in (here, there)]
+    for line in cards[0] ^ cards[1]:
+        words = r"(num_bytes|_size): \d+$|^  description: content |^- Recipe `|\"(kind|root)\": "
+        assert re.search(words, line)
+    shards = [path for path in one if path.startswith("data/")]
+    for path in shards:
+        mine, theirs = pq.read_table(here / path), pq.read_table(there / path)
+        assert mine.drop(["source"]).equals(theirs.drop(["source"]))
+        pairs = zip(mine["source"].to_pylist(), theirs["source"].to_pylist(), strict=True)
+        for tiles, served in pairs:
+            assert served == [f"{tile}@{etag(tile)}" for tile in tiles]
+    assert shards
+    mine, theirs = told(here), told(there)
+    assert theirs["recipe"]["source"].pop("root") == root
+    assert mine == theirs
