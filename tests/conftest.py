@@ -22,7 +22,8 @@ from hfaef.build.staging.store import Store
 from hfaef.core.grid import LATTICE, WGS84, Grid, project, utm_crs
 from hfaef.demo.field import Field
 from hfaef.demo.tiles import ZONE_OVERLAP, write_store
-from hfaef.recipe.model import Demo, read_recipe
+from hfaef.recipe.model import Demo
+from hfaef.recipe.read import read_recipe
 from support.fakes import Clock, FieldSource, Simulate, SimulatedCrew
 
 pytest_plugins = ("servers.hub.fixtures", "support.tile_stores")

@@ -1,10 +1,12 @@
-"""The house's order: who may import whom."""
+"""The house's order: who may import whom, lazily or not, and how the rooms are arranged."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,49 +15,45 @@ import hfaef
 
 PACKAGE = Path(hfaef.__file__).parent
 
-LAYERS = [
-    {"errors", "quantize", "sheet", "grid", "workers", "progress"},
-    {"limit", "adaptive", "retry", "marks"},
-    {"outage", "pace", "place"},
-    {"recipe", "preview", "pooling", "probe", "leakage", "codec", "samples"},
-    {"catalog", "sources"},
-    {"store"},
-    {"read", "crew", "cluster", "cluster_crew", "effort", "fetch"},
-    {"demo"},
+ROWS = [
+    {"errors"},
+    {"core"},
+    {"recipe"},
+    {"catalog", "sources", "demo"},
     {"release"},
-    {"columns", "webdataset", "layout", "shard"},
-    {"pack", "plan", "status", "version", "rows", "scores", "figures", "references", "vectors"},
-    {"comparison"},
-    {"card", "diff", "hub"},
-    {"additions"},
-    {"check", "export"},
-    {"publication"},
-    {"proposal"},
-    {"push", "published"},
-    {"previous", "evaluate"},
-    {"build", "sample"},
+    {"hub"},
+    {"evaluation", "build"},
     {"load"},
     {"torch", "torchgeo"},
-    {"doctor"},
-    {"commands"},
     {"cli"},
 ]
-"""From the ground up. A module imports from its own layer or from those below it."""
+"""From the ground up. A module imports from its own package or from rows below it."""
+
+CONSUMERS = {"load", "torch", "torchgeo"}
+"""What users import; it stands on what a row is, and on nothing that makes one."""
 
 HEAVY = {"ee", "xee", "rasterio", "rioxarray", "torchgeo", "torch", "dask", "distributed"}
 HEAVY |= {"matplotlib", "sklearn", "datasets", "huggingface_hub", "pandas"}
 
+MOST_LINES = 400
+MOST_MODULES = 9
+MOST_ROOMS = 16
+LONGEST_CHAIN = 13
 
-def module_imports() -> dict[str, set[str]]:
-    """Modules of the package (dotted, without its name) and those that they import."""
-    found: dict[str, set[str]] = {}
-    names = {
-        ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
-        for path in PACKAGE.rglob("*.py")
-    }
+
+def modules() -> Iterator[tuple[str, Path]]:
+    """Dotted names without the package's own, and files."""
     for path in PACKAGE.rglob("*.py"):
-        parts = path.relative_to(PACKAGE).with_suffix("").parts
-        name = ".".join(parts).removesuffix(".__init__")
+        name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+        yield name.removesuffix(".__init__"), path
+
+
+@cache
+def module_imports() -> dict[str, frozenset[str]]:
+    """Modules and those that they import, at the top or inside a function."""
+    names = dict(modules())
+    found = {}
+    for name, path in names.items():
         imported = set()
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("hfaef"):
@@ -63,61 +61,77 @@ def module_imports() -> dict[str, set[str]]:
                 for alias in node.names:
                     deeper = f"{module}.{alias.name}".removeprefix(".")
                     imported.add(deeper if deeper in names else module)
-        found[name] = imported - {name, "__init__", ""}
+            if isinstance(node, ast.Import):
+                imported |= {a.name[6:] for a in node.names if a.name.startswith("hfaef.")}
+        found[name] = frozenset(imported - {name, "__init__", ""})
     return found
 
 
-def layer_of(module: str) -> int:
-    noun = module.partition(".")[0]
-    return next(number for number, layer in enumerate(LAYERS) if noun in layer)
+def room_of(module: str) -> str:
+    return module.partition(".")[0]
 
 
-def test_no_module_imports_from_a_layer_above_it() -> None:
+def row_of(module: str) -> int:
+    return next(number for number, row in enumerate(ROWS) if room_of(module) in row)
+
+
+def test_no_module_imports_from_a_row_above_or_from_a_neighbour() -> None:
     upward = [
         f"{module} -> {other}"
         for module, others in module_imports().items()
         if module != "__init__"
         for other in others
-        if layer_of(other) > layer_of(module)
+        if room_of(other) != room_of(module) and row_of(other) >= row_of(module)
     ]
     assert not upward
 
 
-def test_modules_import_each_other_in_no_circle() -> None:
-    """Adapters import their package's contract, which opens them only when it is asked to."""
-    imports = module_imports()
-    top = {
-        module: {
-            other
-            for other in others
-            if not other.startswith(f"{module}.")  # a package opening its own adapters
-        }
-        for module, others in imports.items()
-        if module != "__init__"
-    }
-    done: set[str] = set()
+def test_modules_import_each_other_in_no_circle_and_in_short_chains() -> None:
+    chains: dict[str, tuple[str, ...]] = {}
 
-    def visit(module: str, path: tuple[str, ...]) -> None:
+    def longest(module: str, path: tuple[str, ...]) -> tuple[str, ...]:
         assert module not in path, " -> ".join((*path, module))
-        if module not in done:
-            for other in top.get(module, set()):
-                visit(other, (*path, module))
-            done.add(module)
+        if module not in chains:
+            below = [longest(other, (*path, module)) for other in module_imports()[module]]
+            chains[module] = (module, *max(below, key=len, default=()))
+        return chains[module]
 
-    for module in top:
-        visit(module, ())
-
-
-def test_consumers_import_only_codes_and_sheets() -> None:
-    assert module_imports()["load"] <= {"codec", "errors", "quantize", "samples"}
-    assert module_imports()["codec"] | module_imports()["samples"] <= {"quantize", "sheet"}
-
-
-def test_nothing_imports_the_command_line() -> None:
-    assert not [module for module, others in module_imports().items() if "cli" in others]
+    chain = max((longest(module, ()) for module in module_imports()), key=len)
+    rooms = {room_of(module) for module in module_imports()}
+    print(f"circles: 0; rooms: {len(rooms)} of {MOST_ROOMS}")
+    print(f"longest import chain: {len(chain)} of {LONGEST_CHAIN}: {' > '.join(chain)}")
+    assert len(chain) <= LONGEST_CHAIN
+    assert len(rooms) <= MOST_ROOMS
 
 
-@pytest.mark.parametrize("module", ["hfaef", "hfaef.cli", "hfaef.load", "hfaef.recipe"])
+def test_no_file_is_long_and_no_folder_is_crowded() -> None:
+    for name, path in modules():
+        lines = len(path.read_text().splitlines())
+        assert lines <= MOST_LINES, f"{name}: {lines} lines"
+    for folder in {path.parent for _, path in modules()} - {PACKAGE}:
+        held = [path.name for path in folder.glob("*.py") if path.name != "__init__.py"]
+        assert len(held) <= MOST_MODULES, f"{folder.relative_to(PACKAGE)}: {sorted(held)}"
+
+
+def test_consumers_stand_on_what_a_row_is_and_on_nothing_that_makes_one() -> None:
+    imports = module_imports()
+    for module in CONSUMERS:
+        for other in imports[module]:
+            fine = room_of(other) in {"errors", "core", *CONSUMERS}
+            assert fine or other == "release.format.sample", f"{module} -> {other}"
+    for opener in ("core", "release", "release.format"):
+        assert not imports[opener], f"hfaef.{opener} would open its modules for a consumer"
+
+
+def test_contracts_stand_apart_from_what_opens_their_adapters() -> None:
+    """An `__init__` that held its package's contract would close a circle."""
+    for package, contract in {"catalog": "catalog.patch", "sources": "sources.base"}.items():
+        inside = [name for name in module_imports() if name.startswith(f"{package}.")]
+        assert not [name for name in inside if package in module_imports()[name]]
+        assert not [x for x in module_imports()[contract] if room_of(x) == package]
+
+
+@pytest.mark.parametrize("module", ["hfaef", "hfaef.cli.main", "hfaef.load", "hfaef.recipe.read"])
 def test_light_modules_leave_heavy_packages_alone(module: str) -> None:
     code = f"import sys, {module}; print(*sys.modules)"
     output = subprocess.run(
@@ -128,7 +142,7 @@ def test_light_modules_leave_heavy_packages_alone(module: str) -> None:
 
 
 def test_help_needs_no_numpy() -> None:
-    code = "import sys, hfaef.cli; print('numpy' in sys.modules)"
+    code = "import sys, hfaef.cli.main; print('numpy' in sys.modules)"
     output = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )

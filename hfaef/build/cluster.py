@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from hfaef.build.staging.filesystem import Place
-from hfaef.build.staging.store import writing
+from hfaef.core.files import writing
 from hfaef.core.workers import core_count
 from hfaef.errors import FolderError, InputError
 

@@ -18,33 +18,24 @@ from hfaef.build.fetch.engine import fetch
 from hfaef.build.fetch.read import read_patch
 from hfaef.build.fetch.retry import Policy
 from hfaef.build.fetch.threads import Crew, ThreadCrew
-from hfaef.build.pack.placement import Layout
 from hfaef.build.pack.rows import Packed, pack, write_missing
 from hfaef.build.plan import in_units
 from hfaef.build.staging.filesystem import open_place
-from hfaef.build.staging.store import (
-    MANIFEST,
-    Outcome,
-    Store,
-    inputs,
-    put_into_release,
-    require_ours,
-    writing,
-)
-from hfaef.catalog import SPLITS, Catalog, Patch, open_catalog
+from hfaef.build.staging.ledger import Outcome
+from hfaef.build.staging.store import Store, inputs, require_ours
+from hfaef.catalog import open_catalog
+from hfaef.catalog.patch import Catalog, Patch
+from hfaef.core.files import writing
 from hfaef.core.grid import outlines
 from hfaef.core.progress import progress
 from hfaef.core.workers import Spread, core_count, ordered_map
 from hfaef.errors import IncompleteError
-from hfaef.recipe.model import Cog, EarthEngine, Recipe
+from hfaef.recipe.model import SPLITS, Cog, EarthEngine, Recipe
 from hfaef.release.card.additions import entry, still_true, with_files
 from hfaef.release.card.figures import FIGURES, LABELS, draw_labels
 from hfaef.release.card.render import CARD, render_card
 from hfaef.release.format.manifest import (
     FORMAT,
-    KINDS,
-    MISSING,
-    Form,
     Manifest,
     Missing,
     PreviewBasis,
@@ -52,9 +43,12 @@ from hfaef.release.format.manifest import (
     manifest_bytes,
     package_versions,
 )
+from hfaef.release.format.paths import KINDS, MANIFEST, MISSING, Form, put_into_release
 from hfaef.release.format.scores import SCORES, read_evaluation
 from hfaef.release.leakage import Leak, audit
-from hfaef.sources import Expectant, Source, open_source
+from hfaef.release.locate import Layout
+from hfaef.sources import open_source
+from hfaef.sources.base import Expectant, Source
 
 _PACKING = "release"
 """In the staging: a release until it is whole."""

@@ -11,12 +11,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hfaef.catalog import Catalog, Patch, open_catalog
+from hfaef.catalog import open_catalog
+from hfaef.catalog.patch import Catalog, Patch
 from hfaef.core.grid import Grid
 from hfaef.core.quantize import BANDS
 from hfaef.core.workers import core_count
 from hfaef.recipe.model import Cog, EarthEngine, Recipe
-from hfaef.sources.cog.index import TileIndex, find_index
+from hfaef.sources.cog.index import TileIndex
+from hfaef.sources.cog.open_index import find_index
 from hfaef.sources.cog.tiling import (
     Block,
     Tile,

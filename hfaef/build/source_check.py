@@ -9,18 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from hfaef.build.pack.placement import Place
-from hfaef.catalog import Patch, open_catalog
+from hfaef.catalog import open_catalog
+from hfaef.catalog.patch import Patch
 from hfaef.core import codec
 from hfaef.core.quantize import from_stored
 from hfaef.errors import InputError
-from hfaef.hub.published import open_release
+from hfaef.hub.open import open_release
 from hfaef.recipe.model import Recipe
 from hfaef.release.check import Finding
-from hfaef.release.diff import Release
 from hfaef.release.format.webdataset import read_rows
-from hfaef.release.locate import layout_of
-from hfaef.sources import Source, open_source
+from hfaef.release.handle import Release
+from hfaef.release.locate import Place, layout_of
+from hfaef.sources import open_source
+from hfaef.sources.base import Source
 
 _COLUMNS = ("embedding", "id", "year", "crs", "transform", "height", "width")
 

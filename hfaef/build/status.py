@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hfaef.build.staging.store import MANIFEST, STAGING, Outcome, read_outcomes
+from hfaef.build.staging.ledger import Outcome, read_outcomes
 from hfaef.errors import FolderError
 from hfaef.release.format.manifest import read_manifest
+from hfaef.release.format.paths import MANIFEST, STAGING
 
 
 @dataclass(frozen=True)

@@ -1,97 +1,11 @@
-"""Which patches a release is about: their places, labels and splits, checked once, here."""
+"""Which patches a recipe names: one module a kind, behind the contract in `patch`."""
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from hfaef.core.grid import Grid
-from hfaef.errors import CatalogError
+from hfaef.catalog.patch import Catalog, sort_patches
 from hfaef.recipe.model import Geotiffs, Recipe, Table, TorchGeo
-
-SPLITS = ("train", "validation", "test")
-"""Names of splits in a release, in the order in which they are listed."""
-
-_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
-
-
-@dataclass(frozen=True, slots=True)
-class Patch:
-    """A labelled place and a year; it knows nothing of where pixels come from."""
-
-    id: str
-    """Unique in its year: letters, digits, ``_`` and ``-``."""
-    grid: Grid
-    """North-up."""
-    label: str | float
-    """One of the catalog's label names; a number if the catalog has none."""
-    splits: dict[str, str]
-    """One of `SPLITS` for each of the catalog's schemes."""
-    year: int
-
-
-@dataclass(frozen=True)
-class Catalog:
-    """All patches of a recipe.
-
-    Raises:
-        CatalogError: if it is empty, or a patch breaks what is said of its fields.
-    """
-
-    patches: tuple[Patch, ...]
-    """Sorted by year, then id."""
-    label_names: tuple[str, ...]
-    """The order gives each label its number; none means that labels are numbers to predict."""
-    schemes: tuple[str, ...]
-    """Split schemes, the default first; none means that every patch is for training."""
-    notes: tuple[str, ...] = ()
-    """What a user should know of how it was read."""
-
-    def __post_init__(self) -> None:
-        if not self.patches:
-            raise CatalogError("the catalog has no patch", "check `patches` in the recipe")
-        known = frozenset(self.label_names)
-        if len(known) != len(self.label_names):
-            raise CatalogError("a label is listed twice", "mend `patches.labels`")
-        seen: set[tuple[int, str]] = set()
-        for patch in self.patches:
-            if not _ID.fullmatch(patch.id):
-                raise CatalogError(
-                    f"patch id {patch.id[:80]!r} is not made of letters, digits, _ and -",
-                    "rename the patch",
-                )
-            if (patch.year, patch.id) in seen:
-                raise CatalogError(f"patch {patch.id} occurs twice", "give each patch its own id")
-            seen.add((patch.year, patch.id))
-            if not known and not (isinstance(patch.label, float) and math.isfinite(patch.label)):
-                raise CatalogError(
-                    f"patch {patch.id} has the label {patch.label!r}, which is no finite number",
-                    "mend the patch",
-                )
-            if known and patch.label not in known:
-                raise CatalogError(
-                    f"patch {patch.id} has the label {patch.label!r}, which is not in the list",
-                    "add it to `patches.labels`, or mend the patch",
-                )
-            for scheme in self.schemes:
-                if patch.splits.get(scheme) not in SPLITS:
-                    raise CatalogError(
-                        f"patch {patch.id} has no split in the scheme {scheme!r}",
-                        "name it in one of the scheme's lists",
-                    )
-
-    def first(self, count: int | None) -> Catalog:
-        """The catalog of a few patches a year, spread evenly over the ids; all for None."""
-        if count is None:
-            return self
-        kept: list[Patch] = []
-        for year in sorted({patch.year for patch in self.patches}):
-            of_year = [patch for patch in self.patches if patch.year == year]
-            taken = min(count, len(of_year))
-            kept += [of_year[index * len(of_year) // taken] for index in range(taken)]
-        return replace(self, patches=tuple(kept))
 
 
 def open_catalog(recipe: Recipe) -> Catalog:
@@ -115,18 +29,3 @@ def open_catalog(recipe: Recipe) -> Catalog:
             catalog = table.read(section, recipe.years[0])
     others = [replace(p, year=year) for year in recipe.years[1:] for p in catalog.patches]
     return replace(catalog, patches=sort_patches([*catalog.patches, *others]))
-
-
-def sort_patches(patches: Iterable[Patch]) -> tuple[Patch, ...]:
-    """Patches in the catalog's order."""
-    return tuple(sorted(patches, key=lambda patch: (patch.year, patch.id)))
-
-
-def label_number(label: str | float, names: Sequence[str]) -> float:
-    """What a row holds of a label: its place among the names, or the number that it is."""
-    return names.index(str(label)) if names else float(label)
-
-
-def label_names(found: Iterable[str], listed: Sequence[str] | None) -> tuple[str, ...]:
-    """The recipe's list of labels, or what was found, in alphabetical order."""
-    return tuple(listed) if listed is not None else tuple(sorted(set(found)))

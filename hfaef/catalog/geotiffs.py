@@ -9,7 +9,7 @@ from pathlib import Path
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
-from hfaef.catalog import Catalog, Patch, label_names
+from hfaef.catalog.patch import Catalog, Patch, label_names
 from hfaef.catalog.splits import read_schemes
 from hfaef.core.grid import Grid, canonical_crs
 from hfaef.core.workers import ordered_map

@@ -19,10 +19,10 @@ import pyarrow.parquet as pq
 import pyproj
 import shapely
 
-from hfaef.catalog import SPLITS, Catalog, Patch, label_names
+from hfaef.catalog.patch import Catalog, Patch, label_names
 from hfaef.core.grid import EASTING, WGS84, Grid, project, utm_crs
 from hfaef.errors import CatalogError
-from hfaef.recipe.model import Table
+from hfaef.recipe.model import SPLITS, Table
 
 _BOX = ("west", "south", "east", "north")
 _LIMITS = (-180.0, -80.0, 180.0, 84.0)

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
-from hfaef.catalog import Catalog, Patch
 from hfaef.catalog.geotiffs import read_grids, unique_ids
+from hfaef.catalog.patch import Catalog, Patch
 from hfaef.catalog.splits import read_schemes
 from hfaef.errors import CatalogError, InputError
 from hfaef.recipe.model import TorchGeo

@@ -63,8 +63,8 @@ def build(
         os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "critical")
 
     from hfaef.build.pipeline import build as run
-    from hfaef.recipe.model import read_recipe
-    from hfaef.release.locate import read_previous
+    from hfaef.hub.open import read_previous
+    from hfaef.recipe.read import read_recipe
 
     built = run(
         read_recipe(recipe, changes or ()),
@@ -101,7 +101,7 @@ def plan(
 ) -> None:
     """Show what a build would cost: requests, bytes, time and disk, from either source."""
     from hfaef.build.plan import plan as run
-    from hfaef.recipe.model import read_recipe
+    from hfaef.recipe.read import read_recipe
 
     found = run(read_recipe(recipe, changes or ()), limit=limit)
     if as_json:
@@ -146,7 +146,7 @@ def init(
     as_json: JsonOption = False,
 ) -> None:
     """Write NAME.toml: a commented recipe that builds as it is, to make your own."""
-    from hfaef.recipe.model import write_commented
+    from hfaef.recipe.read import write_commented
 
     path = write_commented(name)
     if as_json:
@@ -172,7 +172,7 @@ def doctor(
     from dataclasses import asdict
 
     from hfaef.cli.doctor import examine
-    from hfaef.recipe.model import read_recipe
+    from hfaef.recipe.read import read_recipe
 
     findings = examine(read_recipe(recipe, changes or ()) if recipe else None)
     if as_json:

@@ -33,14 +33,15 @@ def check(
 
     With --against, compare some rows with what the source gives now.
     """
-    from hfaef.hub.published import check_published, is_published
+    from hfaef.hub.open import is_published
+    from hfaef.hub.published import check_published
     from hfaef.release.check import check_folder
 
     findings = check_published(target) if is_published(target) else check_folder(Path(target))
     compared = 0
     if against and not findings:
         from hfaef.build.source_check import check_sample
-        from hfaef.recipe.model import read_recipe
+        from hfaef.recipe.read import read_recipe
 
         compared, findings = check_sample(target, read_recipe(against, changes or ()), sample)
     if as_json:
@@ -67,7 +68,7 @@ def diff(
     as_json: JsonOption = False,
 ) -> None:
     """Compare two releases: rows, labels, splits, files, bytes to send."""
-    from hfaef.hub.published import open_release
+    from hfaef.hub.open import open_release
     from hfaef.release.diff import compare
 
     found = compare(open_release(before), open_release(after))

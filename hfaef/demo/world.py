@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import rasterio
 
-from hfaef.build.staging.store import replace_file, writing
+from hfaef.core.files import replace_file, writing
 from hfaef.core.grid import WGS84, Grid, project, utm_crs
 from hfaef.demo.field import Field
 from hfaef.demo.tiles import write_store

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hfaef.build.staging.store import replace_file, writing
+from hfaef.core.files import replace_file, writing
 from hfaef.core.progress import Advance, progress
 from hfaef.errors import InputError
 from hfaef.evaluation import probe
 from hfaef.evaluation.pooling import ON, POOLINGS, On
 from hfaef.evaluation.vectors import Chosen, Rows, Vectors, pool_release, read_features, read_rows
-from hfaef.hub.published import is_published, open_published
+from hfaef.hub.open import is_published, open_published
 from hfaef.release.card.additions import add_files
 from hfaef.release.card.figures import draw
 from hfaef.release.card.tables import PUBLISHED_NEIGHBOURS

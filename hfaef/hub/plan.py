@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hfaef.build.staging.store import MANIFEST
-from hfaef.errors import HubError, InputError, ReleaseError
+from hfaef.errors import InputError
+from hfaef.hub.open import manifest_at, release_at
 from hfaef.hub.repo import Repo, Snapshot
 from hfaef.hub.tree import Changes, Publication, changes, publication
-from hfaef.release.diff import Release, compare, open_folder
-from hfaef.release.format.manifest import Change, Manifest, parse_manifest
+from hfaef.release.diff import compare
+from hfaef.release.format.manifest import Change, Manifest
+from hfaef.release.handle import Release, open_folder
 from hfaef.release.version import FIRST, Level, Version, parse_version
 
 
@@ -105,32 +106,6 @@ def look(repo: Repo) -> There:
     if unfinished and (unfinished.version is None or parse_version(unfinished.version) in versions):
         unfinished = None
     return There(head, versions, last, last_commit, unfinished)
-
-
-def manifest_at(repo: Repo, snapshot: Snapshot) -> Manifest | None:
-    """The manifest of a commit; None if there is none.
-
-    Raises:
-        HubError: if it is not one that this hfaef can read.
-    """
-    if MANIFEST not in snapshot.files:
-        return None
-    name = f"the {MANIFEST} of {repo.id} at {snapshot.commit[:8]}"
-    try:
-        return parse_manifest(repo.fetch(MANIFEST, snapshot.commit).read_bytes(), name)
-    except ReleaseError as error:
-        raise HubError(error.message, "pip install -U hfaef, or choose another REPO_ID") from error
-
-
-def release_at(repo: Repo, manifest: Manifest, commit: str) -> Release:
-    """A published version."""
-    name = f"{repo.id}@{manifest.version or commit[:8]}"
-    return Release(
-        name,
-        manifest,
-        lambda path: repo.fetch(path, commit),
-        lambda path: repo.open(path, commit),
-    )
 
 
 def published(

@@ -3,96 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-from hfaef.build.staging.store import MANIFEST
 from hfaef.core import codec
 from hfaef.core.quantize import from_stored, pool
-from hfaef.errors import HubError, InputError
-from hfaef.hub.plan import manifest_at, release_at
-from hfaef.hub.repo import REPO_ID, Repo, Snapshot
+from hfaef.errors import HubError
+from hfaef.hub.open import open_published
+from hfaef.hub.repo import Snapshot
 from hfaef.hub.tree import mixed_in
 from hfaef.release.card.render import CARD, front_matter, loadable
 from hfaef.release.check import Finding
-from hfaef.release.diff import Release, open_folder
 from hfaef.release.format.manifest import Config, Manifest
+from hfaef.release.format.paths import MANIFEST
 from hfaef.release.format.schema import loaded_features
-from hfaef.release.version import Version, parse_version
+from hfaef.release.handle import Release
+from hfaef.release.version import parse_version
 
 _DECODED = 3
 """Rows of a split whose sheets are decoded; the hashes vouch for the others."""
-
-
-def is_published(target: str) -> bool:
-    """Whether a text names a version on the Hub rather than a folder."""
-    name, _, _ = target.partition("@")
-    return not Path(target).exists() and REPO_ID.fullmatch(name) is not None
-
-
-def open_release(target: str) -> Release:
-    """The release that a folder, ``OWNER/NAME`` or ``OWNER/NAME@VERSION`` names.
-
-    Raises:
-        InputError: if it is none of these.
-        HubError: if the Hub has no such version.
-        ReleaseError: if the folder holds no release.
-    """
-    if not is_published(target):
-        if not Path(target).is_dir():
-            raise InputError(
-                f"{target!r} is neither a folder nor OWNER/NAME[@VERSION]", "name one of these"
-            )
-        return open_folder(Path(target))
-    return open_published(target).release
-
-
-@dataclass(frozen=True)
-class Published:
-    """A version on the Hub."""
-
-    repo: Repo
-    version: Version
-    snapshot: Snapshot
-    release: Release
-
-    def download(self, kind: str) -> Path:
-        """A folder with the manifest and the files of a kind, one of `release.KINDS`.
-
-        Raises:
-            HubError: if the Hub does not give them.
-        """
-        for file in self.release.manifest.files:
-            if file.path.startswith(f"{kind}/"):
-                self.release.fetch(file.path)
-        return self.release.fetch(MANIFEST).parent
-
-
-def open_published(target: str) -> Published:
-    """The version that ``OWNER/NAME@VERSION`` names; without a version, the newest.
-
-    Raises:
-        InputError: if that is no version.
-        HubError: if the Hub has no such version.
-    """
-    name, _, wanted = target.partition("@")
-    repo = Repo(name)
-    if wanted:
-        version = parse_version(wanted)
-    else:
-        versions = repo.versions()
-        if not versions:
-            raise HubError(f"{name} has no version", f"hfaef push DIR {name}")
-        version = versions[0]
-    snapshot = repo.snapshot(version.tag)
-    manifest = manifest_at(repo, snapshot)
-    if manifest is None:
-        raise HubError(f"{name}@{version} holds no release (no {MANIFEST})", "name another version")
-    return Published(repo, version, snapshot, release_at(repo, manifest, snapshot.commit))
 
 
 def check_published(target: str) -> list[Finding]:

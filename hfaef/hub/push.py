@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hfaef.build.staging.store import STAGING, put_into_release, replace_file, writing
+from hfaef.core.files import replace_file, writing
 from hfaef.core.progress import progress
 from hfaef.errors import FolderError, HubError, InputError, ReleaseError
 from hfaef.hub.plan import Proposal, There, look, propose, published
@@ -23,6 +23,7 @@ from hfaef.hub.repo import WAITS, Repo, UnsureError
 from hfaef.hub.tree import Publication, faults, is_new
 from hfaef.release.check import check_folder
 from hfaef.release.format.manifest import read_manifest
+from hfaef.release.format.paths import STAGING, put_into_release
 from hfaef.release.version import parse_version
 
 JOURNAL = "push.json"

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hfaef.build.staging.store import MANIFEST
 from hfaef.errors import HubError
 from hfaef.hub.repo import LocalFile, Snapshot
 from hfaef.release.card.render import CARD, render_card
-from hfaef.release.format.manifest import Change, Manifest, manifest_bytes, matches
+from hfaef.release.format.manifest import Change, Manifest, manifest_bytes
+from hfaef.release.format.paths import MANIFEST, matches
 from hfaef.release.format.scores import read_evaluation
 from hfaef.release.version import Version
 

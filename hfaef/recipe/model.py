@@ -8,10 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-import tomllib
-from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -24,11 +20,8 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
-    ValidationError,
     model_validator,
 )
-
-from hfaef.errors import RecipeError
 
 FIRST_YEAR = 2017
 """The first year of AEF: https://developers.google.com/earth-engine/datasets/catalog/GOOGLE_SATELLITE_EMBEDDING_V1_ANNUAL"""
@@ -74,9 +67,9 @@ def _free_name(name: str) -> str:
     return name
 
 
-_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$"
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$"
 
-Name = Annotated[str, StringConstraints(pattern=_NAME)]
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 Scheme = Annotated[
     str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$"), AfterValidator(_free_name)
 ]
@@ -280,109 +273,5 @@ def _public_url(place: str) -> str | None:
     return f"{parts.scheme}://{parts.hostname}{port}{parts.path}"
 
 
-def built_in() -> dict[str, str]:
-    """Names and texts of the recipes that come with hfaef."""
-    folder = resources.files("hfaef.recipe") / "builtin"
-    found = {entry.name: entry.read_text() for entry in folder.iterdir() if entry.is_file()}
-    return {
-        name.removesuffix(".toml"): text
-        for name, text in sorted(found.items())
-        if name.endswith(".toml")
-    }
-
-
-def read_recipe(name: str | None, changes: Sequence[str] = ()) -> Recipe:
-    """The recipe of a file or a built-in name, with ``KEY=VALUE`` changes applied in order.
-
-    Args:
-        name: a path to a TOML file, the name of a built-in recipe, or None for ``hfaef.toml``.
-        changes: dotted keys with TOML values; a text needs no quotes. Changing a ``kind``
-            empties its table first, as the keys of another kind mean nothing there.
-
-    Raises:
-        RecipeError: naming the file and the key.
-    """
-    known = built_in()
-    if name in known and name is not None:
-        origin, text = name, known[name]
-    else:
-        path = Path(name or "hfaef.toml")
-        origin = str(path)
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "not UTF-8"
-            raise RecipeError(
-                f"cannot read the recipe {origin}: {reason}",
-                f"give a TOML file or one of {', '.join(known)}; `hfaef init NAME` writes one",
-            ) from error
-    try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"{origin} is not TOML: {error}", "mend that line") from error
-    for change in changes:
-        _apply(content, change)
-    try:
-        return Recipe.model_validate(content)
-    except ValidationError as error:
-        raise RecipeError(f"{origin}: {_explain(error)}", "see `hfaef init --help`") from error
-
-
-def write_commented(name: str) -> Path:
-    """Write a commented recipe, ``NAME.toml``, that builds as it is.
-
-    Raises:
-        RecipeError: if the name cannot be one, or the file is there.
-    """
-    name = name.removesuffix(".toml")
-    text = (resources.files("hfaef.recipe") / "builtin" / "commented.txt").read_text(
-        encoding="utf-8"
-    )
-    if not re.fullmatch(_NAME, name):
-        raise RecipeError(
-            f"{name!r} cannot be a data set's name", "use letters, digits, `.`, `_` and `-`"
-        )
-    path = Path(f"{name}.toml")
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text.replace("NAME", name))
-    except OSError as error:
-        raise RecipeError(
-            f"cannot write {path}: {error.strerror}", "choose another name"
-        ) from error
-    return path
-
-
-def _apply(content: dict[str, Any], change: str) -> None:
-    key, separator, value = change.partition("=")
-    parts = key.split(".")
-    if not separator or not all(re.fullmatch(r"[A-Za-z0-9_-]+", part) for part in parts):
-        raise RecipeError(f"--set {change}: not KEY=VALUE", "as in `--set source.kind=cog`")
-    table = content
-    for part in parts[:-1]:
-        table = table.setdefault(part, {})
-        if not isinstance(table, dict):
-            raise RecipeError(f"--set {change}: {part} is not a table", "name another key")
-    try:
-        parsed = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        parsed = value
-    if parts[-1] == "kind" and table.get("kind") != parsed:
-        table.clear()
-    table[parts[-1]] = parsed
-
-
-def _explain(error: ValidationError) -> str:
-    """The first thing that is wrong, with its dotted key, in one line."""
-    errors = error.errors(include_url=False, include_input=False)
-    first = errors[0]
-    place = [str(part) for part in first["loc"]]
-    if len(place) > 1 and place[0] in ("patches", "source") and place[1] in KINDS:
-        del place[1]  # pydantic names the kind it chose, which is no key of the file
-    message = {
-        "extra_forbidden": "unknown key",
-        "missing": "missing",
-        "union_tag_not_found": "`kind` is missing",
-    }.get(first["type"], first["msg"].removeprefix("Value error, "))
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return f"{'.'.join(place)}: {message}{more}" if place else f"{message}{more}"
+SPLITS = ("train", "validation", "test")
+"""Names of splits in a release, in the order in which they are listed."""

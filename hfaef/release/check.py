@@ -12,9 +12,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hfaef.build.pack.parquet import file_schema
-from hfaef.build.pack.rows import missing_table
-from hfaef.build.staging.store import MANIFEST, STAGING
 from hfaef.core import codec
 from hfaef.core.quantize import from_stored, pool
 from hfaef.errors import HfaefError
@@ -22,15 +19,15 @@ from hfaef.release.card.additions import ADDITIONS
 from hfaef.release.card.render import CARD, front_matter, loadable, read_front_matter
 from hfaef.release.format import webdataset
 from hfaef.release.format.manifest import (
-    KINDS,
-    MISSING,
     Config,
     File,
     Manifest,
     file_entry,
-    matches,
+    missing_table,
     read_manifest,
 )
+from hfaef.release.format.paths import KINDS, MANIFEST, MISSING, STAGING, matches
+from hfaef.release.format.schema import file_schema
 from hfaef.release.format.scores import SCORES, read_evaluation
 
 _DECODED = 8

@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from hfaef.release.format.manifest import File, Manifest, read_manifest
+from hfaef.release.format.manifest import File, Manifest
+from hfaef.release.handle import Release
 from hfaef.release.version import Verdict, judge
 
 _SHOWN = 5
 """Patches named in a line."""
-
-
-@dataclass(frozen=True)
-class Release:
-    """A release that can be compared, wherever it lies."""
-
-    name: str
-    """As the user named it."""
-    manifest: Manifest
-    fetch: Callable[[str], Path]
-    """Gives a local copy of a file of the manifest."""
-    open: Callable[[str], IO[bytes]]
-    """Opens a file of the manifest to read parts of it."""
 
 
 @dataclass(frozen=True)
@@ -108,20 +95,6 @@ class Difference:
             },
             "bytes_to_send": files.bytes_to_send,
         }
-
-
-def open_folder(folder: Path) -> Release:
-    """The release in a folder.
-
-    Raises:
-        ReleaseError: if it holds none.
-    """
-    return Release(
-        str(folder),
-        read_manifest(folder),
-        lambda path: folder / path,
-        lambda path: (folder / path).open("rb"),
-    )
 
 
 def compare(before: Release, after: Release) -> Difference:

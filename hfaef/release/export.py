@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from hfaef.build.staging.store import writing
+from hfaef.core.files import writing
 from hfaef.core.progress import progress
 from hfaef.core.quantize import BAND_NAMES, STORED_NODATA
 from hfaef.core.workers import core_count, ordered_map

@@ -9,29 +9,18 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from hfaef.build.pack.placement import Layout, Place
 from hfaef.core.preview import Basis
 from hfaef.errors import ReleaseError
-from hfaef.hub.published import open_release
-from hfaef.release.diff import Release
-from hfaef.release.format.manifest import ROW_GROUPS, File
+from hfaef.release.format.manifest import File
+from hfaef.release.format.paths import ROW_GROUPS
+from hfaef.release.handle import Release
 
 _NUMBER = re.compile(r"[-/]\d+(-of-\d+)?\.[a-z]+$")
-
-
-def read_previous(target: str) -> Layout:
-    """The layout of the release that a folder or ``OWNER/NAME[@VERSION]`` names.
-
-    Raises:
-        InputError: if it is neither.
-        HubError: if the Hub has no such version.
-        ReleaseError: if it holds no release, or one that is not what its manifest says.
-    """
-    return layout_of(open_release(target))
 
 
 def layout_of(release: Release) -> Layout:
@@ -97,3 +86,27 @@ def _read(
         raise ReleaseError(
             f"{release.name}: {file.path} cannot be read: {error}", f"hfaef check {release.name}"
         ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a row lies in a release."""
+
+    splits: Mapping[str, str]
+    """The splits of its cell by scheme."""
+    path: str
+    """Its shard of ``data``; shards of a cell sort by path."""
+    group: int
+    """Its row group in the shard, from 0."""
+    position: int
+    """In the row group, from 0."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A release, as far as the next one keeps to it."""
+
+    places: Mapping[tuple[int, str], Place] = field(default_factory=dict)
+    """Of all rows, by year and id."""
+    basis: Basis | None = None
+    """Of its previews: with another, every row would be another."""

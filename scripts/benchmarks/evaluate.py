@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from hfaef.build.pack.parquet import ParquetShard, file_schema
+from hfaef.build.pack.parquet import ParquetShard
 from hfaef.core import sheet
 from hfaef.core.quantize import BANDS, to_stored
 from hfaef.core.workers import core_count, ordered_map
@@ -39,6 +39,7 @@ from hfaef.release.format.manifest import (
     read_manifest,
 )
 from hfaef.release.format.rows import stored_of
+from hfaef.release.format.schema import file_schema
 
 LABELS = tuple(f"label{number}" for number in range(10))
 SIDE = 64

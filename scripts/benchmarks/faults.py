@@ -27,7 +27,7 @@ from hfaef.build.fetch.threads import ThreadCrew
 from hfaef.build.staging.store import Store
 from hfaef.core.grid import Grid
 from hfaef.errors import Throttled
-from hfaef.sources import Pixels
+from hfaef.sources.base import Pixels
 from support.fakes import USUAL, FieldSource, patches, truth
 
 LATENCY, AT_ONCE = 0.3, 40

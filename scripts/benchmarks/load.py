@@ -57,21 +57,22 @@ def codes(count: int) -> Iterator[np.ndarray]:
 def write_ours(folder: Path, count: int) -> None:
     """Releases in every form, all from one staging."""
     from hfaef.build.pack.rows import pack
-    from hfaef.build.staging.store import Outcome, Store
-    from hfaef.catalog import Catalog, Patch, sort_patches
+    from hfaef.build.staging.ledger import Outcome
+    from hfaef.build.staging.store import Store
+    from hfaef.catalog.patch import Catalog, Patch, sort_patches
     from hfaef.core.grid import Grid
     from hfaef.core.workers import core_count, ordered_map
     from hfaef.release.card.render import CARD, render_card
     from hfaef.release.format.manifest import (
         FORMAT,
-        Form,
         Manifest,
         PreviewBasis,
         make_configs,
         manifest_bytes,
         package_versions,
     )
-    from hfaef.sources import Pixels
+    from hfaef.release.format.paths import Form
+    from hfaef.sources.base import Pixels
 
     with Store(folder / "staged") as store:
         patches = []

@@ -23,13 +23,14 @@ import rasterio
 from rasterio.io import MemoryFile
 
 from hfaef.build.pack.rows import pack
-from hfaef.build.staging.store import Outcome, Store
-from hfaef.catalog import Catalog, Patch, sort_patches
+from hfaef.build.staging.ledger import Outcome
+from hfaef.build.staging.store import Store
+from hfaef.catalog.patch import Catalog, Patch, sort_patches
 from hfaef.core import sheet
 from hfaef.core.grid import Grid
 from hfaef.core.quantize import to_stored
 from hfaef.core.workers import core_count, ordered_map
-from hfaef.sources import Pixels
+from hfaef.sources.base import Pixels
 
 SHARED = Path(os.environ.get("HFAEF_SHARED", Path(__file__).parents[3] / "shared")) / "data/aef"
 SIZE = 64

@@ -20,7 +20,7 @@ def measure(count: int) -> None:
     import numpy as np
 
     from hfaef.build.plan import make_plan
-    from hfaef.catalog import Catalog, Patch
+    from hfaef.catalog.patch import Catalog, Patch
     from hfaef.core.grid import WGS84, Grid, project, utm_crs
     from hfaef.recipe.model import Recipe
 

@@ -25,16 +25,16 @@ from pathlib import Path
 import numpy as np
 from pack import wide_patches
 
-from hfaef.build.pack.placement import Layout
 from hfaef.build.pack.rows import pack
-from hfaef.build.staging.store import Outcome, Store
-from hfaef.catalog import Catalog, Patch, sort_patches
+from hfaef.build.staging.ledger import Outcome
+from hfaef.build.staging.store import Store
+from hfaef.catalog.patch import Catalog, Patch, sort_patches
 from hfaef.core.grid import Grid
 from hfaef.core.workers import core_count, ordered_map
-from hfaef.release.diff import Release
 from hfaef.release.format.manifest import Manifest, PreviewBasis
-from hfaef.release.locate import layout_of
-from hfaef.sources import Pixels
+from hfaef.release.handle import Release
+from hfaef.release.locate import Layout, layout_of
+from hfaef.sources.base import Pixels
 
 SIZE = 64
 LABELS = tuple(f"class-{number}" for number in range(10))

@@ -17,7 +17,8 @@ from hfaef.build.pipeline import Built, build
 from hfaef.catalog import open_catalog
 from hfaef.core.quantize import from_stored
 from hfaef.errors import FolderError, IncompleteError
-from hfaef.recipe.model import Recipe, read_recipe
+from hfaef.recipe.model import Recipe
+from hfaef.recipe.read import read_recipe
 from hfaef.release.check import check_folder
 from hfaef.sources import open_source
 

@@ -29,12 +29,14 @@ from hfaef.build.plan import (
     part_count,
 )
 from hfaef.build.staging.store import Store
-from hfaef.catalog import Patch, open_catalog
+from hfaef.catalog import open_catalog
+from hfaef.catalog.patch import Patch
 from hfaef.core.grid import WGS84, Grid, project, utm_crs
 from hfaef.demo import tiles
 from hfaef.demo.bigtiff import write_chunks
 from hfaef.recipe.model import Cog, EarthEngine
-from hfaef.sources import Expectant, open_source
+from hfaef.sources import open_source
+from hfaef.sources.base import Expectant
 from hfaef.sources.cog.tiling import Block, Tile, block_of, blocks_of
 from servers.earthengine import Service, World, tiles_around
 from servers.earthengine.client import TOKEN, isolate, source_of

@@ -13,7 +13,7 @@ from hfaef.catalog import open_catalog
 from hfaef.demo.field import Field
 from hfaef.demo.tiles import write_store
 from hfaef.errors import InputError
-from hfaef.recipe.model import read_recipe
+from hfaef.recipe.read import read_recipe
 from servers.hub import Hub
 from servers.hub.fixtures import OTHER, Client
 from support.pushes import NAME, finish, push

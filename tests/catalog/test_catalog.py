@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hfaef.catalog import Catalog, Patch, sort_patches
+from hfaef.catalog.patch import Catalog, Patch, sort_patches
 from hfaef.catalog.splits import assign, read_list
 from hfaef.core.grid import Grid
 from hfaef.errors import CatalogError

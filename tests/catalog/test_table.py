@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 import shapely
 
-from hfaef.catalog import Catalog, table
+from hfaef.catalog import table
+from hfaef.catalog.patch import Catalog
 from hfaef.errors import CatalogError
 from hfaef.recipe.model import Table
 

@@ -12,11 +12,13 @@ from datasets import load_dataset
 
 import hfaef
 from hfaef.build.pipeline import Built, build
-from hfaef.catalog import Catalog, open_catalog
+from hfaef.catalog import open_catalog
+from hfaef.catalog.patch import Catalog
 from hfaef.core.grid import Grid
 from hfaef.core.quantize import from_stored
 from hfaef.errors import CatalogError
-from hfaef.recipe.model import Recipe, read_recipe
+from hfaef.recipe.model import Recipe
+from hfaef.recipe.read import read_recipe
 from hfaef.release.check import check_folder
 from servers.hub import Hub
 from servers.hub.fixtures import OTHER, Client

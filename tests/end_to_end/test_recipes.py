@@ -16,7 +16,8 @@ import hfaef
 from hfaef.build.pipeline import build
 from hfaef.catalog import open_catalog, table
 from hfaef.errors import CatalogError, InputError, RecipeError
-from hfaef.recipe.model import Recipe, Table, read_recipe
+from hfaef.recipe.model import Recipe, Table
+from hfaef.recipe.read import read_recipe
 from hfaef.release.card.render import read_front_matter
 from hfaef.release.check import check_folder
 from hfaef.release.format.manifest import read_manifest

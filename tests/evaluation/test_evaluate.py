@@ -16,7 +16,7 @@ from hfaef.evaluation import probe
 from hfaef.evaluation.evaluate import evaluate, open_target, summary
 from hfaef.evaluation.pooling import POOLINGS, pool_stored
 from hfaef.evaluation.vectors import FileVectors, pool_release, read_features, read_rows
-from hfaef.recipe.model import read_recipe
+from hfaef.recipe.read import read_recipe
 from hfaef.release.card.render import render_card, write_card
 from hfaef.release.check import check_folder
 from hfaef.release.format.manifest import manifest_bytes, read_manifest

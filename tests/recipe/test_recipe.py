@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from hfaef.errors import RecipeError
-from hfaef.recipe.model import Geotiffs, Recipe, TorchGeo, built_in, read_recipe, write_commented
+from hfaef.recipe.model import Geotiffs, Recipe, TorchGeo
+from hfaef.recipe.read import built_in, read_recipe, write_commented
 
 MINIMAL = """
 name = "trial"

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hfaef.release.diff import Release, compare, open_folder
+from hfaef.release.diff import compare
+from hfaef.release.handle import Release, open_folder
 from support.releases import make_release
 
 
@@ -55,7 +56,7 @@ def test_a_renumbering_of_labels_relabels_no_row(
     assert swapped != recipe
     (folder / "hfaef.toml").write_text(swapped)
     from hfaef.build.pipeline import build
-    from hfaef.recipe.model import read_recipe
+    from hfaef.recipe.read import read_recipe
     from support.releases import inside
 
     with inside(folder):

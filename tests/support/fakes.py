@@ -21,11 +21,11 @@ from hfaef.build.fetch.read import Read
 from hfaef.build.fetch.retry import Policy
 from hfaef.build.fetch.threads import Answer, ReadOne
 from hfaef.build.staging.store import Store
-from hfaef.catalog import Patch
+from hfaef.catalog.patch import Patch
 from hfaef.core.grid import WGS84, Grid, project
 from hfaef.demo.field import Field
 from hfaef.errors import SourceError, Throttled, TooBig, Transient
-from hfaef.sources import Pixels
+from hfaef.sources.base import Pixels
 
 Fault = Callable[[], Exception]
 

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hfaef.build.pipeline import build
-from hfaef.recipe.model import read_recipe
-from hfaef.release.locate import read_previous
+from hfaef.hub.open import read_previous
+from hfaef.recipe.read import read_recipe
 
 
 @contextmanager

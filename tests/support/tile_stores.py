@@ -17,7 +17,8 @@ from hfaef.core.grid import Grid
 from hfaef.demo.tiles import write_store
 from hfaef.errors import Throttled, Transient
 from hfaef.recipe.model import Cog
-from hfaef.sources import Pixels, Source, open_source
+from hfaef.sources import open_source
+from hfaef.sources.base import Pixels, Source
 from hfaef.sources.cog.source import CogSource
 from servers.files import FileServer, Request
 

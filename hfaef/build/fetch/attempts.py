@@ -6,7 +6,7 @@ import heapq
 import itertools
 from dataclasses import dataclass, field
 
-from hfaef.catalog import Patch
+from hfaef.catalog.patch import Patch
 
 _MOST_DOUBTS = 3
 """Reads of one patch that may be doubtful; the next one is waited for."""

@@ -20,10 +20,10 @@ from hfaef.build.cluster import Cluster
 from hfaef.build.fetch.read import Read, read_patch
 from hfaef.build.fetch.retry import Policy
 from hfaef.build.fetch.threads import THREADS, Answer
-from hfaef.build.staging.store import StagedPixels
-from hfaef.catalog import Patch
+from hfaef.build.staging.pixels import StagedPixels
+from hfaef.catalog.patch import Patch
 from hfaef.errors import HfaefError, Transient
-from hfaef.sources import Source
+from hfaef.sources.base import Source
 
 if TYPE_CHECKING:
     from distributed import Semaphore

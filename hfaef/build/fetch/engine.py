@@ -18,8 +18,9 @@ from hfaef.build.fetch.read import Read
 from hfaef.build.fetch.retry import Policy
 from hfaef.build.fetch.threads import Answer, Crew
 from hfaef.build.fetch.window import Rate, Window
-from hfaef.build.staging.store import Outcome, Store
-from hfaef.catalog import Patch
+from hfaef.build.staging.ledger import Outcome
+from hfaef.build.staging.store import Store
+from hfaef.catalog.patch import Patch
 from hfaef.core.progress import Advance, progress
 from hfaef.errors import (
     CredentialsError,

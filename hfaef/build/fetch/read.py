@@ -10,11 +10,11 @@ import numpy as np
 from tenacity import Retrying
 
 from hfaef.build.fetch.retry import Policy
-from hfaef.build.staging.store import StagedPixels
-from hfaef.catalog import Patch
+from hfaef.build.staging.pixels import StagedPixels
+from hfaef.catalog.patch import Patch
 from hfaef.core.grid import Grid
 from hfaef.errors import FolderError, Hopeless, TooBig, Transient
-from hfaef.sources import Pixels, Source
+from hfaef.sources.base import Pixels, Source
 
 SMALLEST = 16
 """Pixels a side below which a grid that is said to be too big is not split further."""

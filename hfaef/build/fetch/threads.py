@@ -15,7 +15,7 @@ from queue import Empty, SimpleQueue
 from typing import Protocol
 
 from hfaef.build.fetch.read import Read
-from hfaef.catalog import Patch
+from hfaef.catalog.patch import Patch
 
 THREADS = "hfaef-read"
 """Name of the threads, by which those left behind are known when the process ends."""

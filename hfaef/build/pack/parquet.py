@@ -15,8 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hfaef.release.format.manifest import PICTURES, ROW_GROUPS, Form
-from hfaef.release.format.schema import features
+from hfaef.release.format.paths import PICTURES, ROW_GROUPS
 
 _PICTURE_PAGES = {"data_page_size": 1000, "write_batch_size": 1}
 """What makes the Parquet writer put each picture on a page of its own; small values share theirs,
@@ -27,28 +26,6 @@ _FEW_VALUES = ("min", "max")
 
 _ANY_VALUES = ("mean", "std")
 """Vectors of numbers that do not repeat; their first bytes are alike, so each byte goes apart."""
-
-
-def file_schema(
-    kind: str, label_names: Sequence[str], schemes: Sequence[str], form: Form | None = None
-) -> pa.Schema:
-    """Arrow schema of a shard, with what `datasets` and GeoParquet readers look for."""
-    schema: pa.Schema = features(kind, label_names, schemes, form).arrow_schema
-    for scheme in schemes:
-        # What pyarrow makes of a folder's name; plain strings would make it refuse the folder.
-        place = schema.get_field_index(scheme)
-        schema = schema.set(
-            place, schema.field(place).with_type(pa.dictionary(pa.int32(), pa.string()))
-        )
-    if kind != "data":
-        return schema
-    # https://geoparquet.org/releases/v1.1.0/; without a crs it is lon/lat on WGS 84.
-    geo = {
-        "version": "1.1.0",
-        "primary_column": "geometry",
-        "columns": {"geometry": {"encoding": "WKB", "geometry_types": ["Polygon"]}},
-    }
-    return schema.with_metadata({**(schema.metadata or {}), b"geo": json.dumps(geo).encode()})
 
 
 class ParquetShard:

@@ -6,37 +6,13 @@ A row that stays in its shard and row group is sent only once, whatever happens 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import groupby
 
-from hfaef.catalog import Patch
-from hfaef.core.preview import Basis
-from hfaef.release.format.manifest import shuffled
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a row lies in a release."""
-
-    splits: Mapping[str, str]
-    """The splits of its cell by scheme."""
-    path: str
-    """Its shard of ``data``; shards of a cell sort by path."""
-    group: int
-    """Its row group in the shard, from 0."""
-    position: int
-    """In the row group, from 0."""
-
-
-@dataclass(frozen=True)
-class Layout:
-    """A release, as far as the next one keeps to it."""
-
-    places: Mapping[tuple[int, str], Place] = field(default_factory=dict)
-    """Of all rows, by year and id."""
-    basis: Basis | None = None
-    """Of its previews: with another, every row would be another."""
+from hfaef.catalog.patch import Patch
+from hfaef.release.format.paths import shuffled
+from hfaef.release.locate import Layout, Place
 
 
 @dataclass(frozen=True)

@@ -11,36 +11,38 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hfaef.build.pack.boundary import mark_jpeg, mark_png
-from hfaef.build.pack.parquet import ParquetShard, PooledShard, file_schema
-from hfaef.build.pack.placement import Layout, arrange
-from hfaef.build.staging.store import Outcome, StagedPixels, Store, writing
-from hfaef.catalog import Catalog, Patch, label_number
+from hfaef.build.pack.parquet import ParquetShard, PooledShard
+from hfaef.build.pack.placement import arrange
+from hfaef.build.staging.ledger import Outcome
+from hfaef.build.staging.pixels import StagedPixels
+from hfaef.build.staging.store import Store
+from hfaef.catalog.patch import Catalog, Patch, label_number
 from hfaef.core import sheet
 from hfaef.core.codec import encode_raw
+from hfaef.core.files import writing
 from hfaef.core.grid import Outline, outlines
 from hfaef.core.preview import Basis, fit_basis, render
 from hfaef.core.progress import Advance
 from hfaef.core.quantize import BANDS, Pooled, pool, signed_squares, to_stored, valid_mask
 from hfaef.core.workers import Spread
 from hfaef.errors import CatalogError
-from hfaef.release.format.manifest import (
+from hfaef.release.format.manifest import File, Missing, file_entry, missing_table
+from hfaef.release.format.paths import (
     KINDS,
     MISSING,
     PICTURES,
-    File,
     Form,
-    Missing,
     cell_folder,
-    file_entry,
     in_folders,
     shard_name,
     shuffled,
 )
+from hfaef.release.format.schema import file_schema
 from hfaef.release.format.webdataset import TarShard
+from hfaef.release.locate import Layout
 
 ROW_GROUP_BYTES = 32_000_000
 """Bounds the memory of packing, and stays far below what the dataset viewer refuses (300 MB)."""
@@ -151,16 +153,6 @@ def pack(
         files += _settle(folder, data, split, shards, folders=folders, suffix=suffix)
         files += _settle(folder, pooled, split, [(vectors.path, vectors.rows)], folders=folders)
     return Packed(tuple(sorted(files, key=lambda file: file.path)), basis)
-
-
-def missing_table(missing: Sequence[Missing]) -> pa.Table:
-    """The table of the patches that a release lacks."""
-    names = ("id", "label", "reason", "year")
-    types = (pa.string(), pa.string(), pa.string(), pa.int32())
-    return pa.Table.from_pylist(
-        [patch.model_dump() for patch in missing],
-        schema=pa.schema(list(zip(names, types, strict=True))),
-    )
 
 
 def write_missing(folder: Path, missing: Sequence[Missing]) -> File:

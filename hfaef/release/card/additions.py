@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from hfaef.build.staging.store import MANIFEST, replace_file, writing
+from hfaef.core.files import replace_file, writing
 from hfaef.errors import HfaefError
 from hfaef.release.card.figures import BALANCE, LABELS, MAP, draw, stack
 from hfaef.release.card.render import write_card
@@ -17,6 +17,7 @@ from hfaef.release.format.manifest import (
     manifest_bytes,
     read_manifest,
 )
+from hfaef.release.format.paths import MANIFEST
 from hfaef.release.format.scores import SCORES
 
 ADDITIONS = (SCORES, LABELS, MAP, BALANCE)

@@ -18,8 +18,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from hfaef.catalog import SPLITS
-from hfaef.release.format.manifest import Manifest, shuffled
+from hfaef.recipe.model import SPLITS
+from hfaef.release.format.manifest import Manifest
+from hfaef.release.format.paths import shuffled
 from hfaef.release.format.rows import read_rows
 
 if TYPE_CHECKING:

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import yaml
 
-from hfaef.build.staging.store import put_into_release, writing
-from hfaef.catalog import SPLITS
+from hfaef.core.files import writing
 from hfaef.core.quantize import dequantize
 from hfaef.errors import ReleaseError
+from hfaef.recipe.model import SPLITS
 from hfaef.release.card import tables as comparison
 from hfaef.release.card.references import card_folder, read_references
-from hfaef.release.format.manifest import KINDS, Config, Manifest, content_sha256, read_manifest
+from hfaef.release.format.manifest import Config, Manifest, content_sha256, read_manifest
+from hfaef.release.format.paths import KINDS, put_into_release
 from hfaef.release.format.schema import features, loaded_features
 from hfaef.release.format.scores import Evaluation, read_evaluation
 

@@ -4,52 +4,33 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
+import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from hfaef.build.staging.store import MANIFEST
-from hfaef.catalog import SPLITS
 from hfaef.core import codec
 from hfaef.errors import ReleaseError
+from hfaef.recipe.model import SPLITS
+from hfaef.release.format.paths import (
+    KINDS,
+    MANIFEST,
+    Form,
+    config_names,
+    matches,
+    split_glob,
+)
 from hfaef.release.leakage import Leak
 
 FORMAT = codec.FORMAT
 """Version of the rows' schema and of the meaning of their values."""
 
-KINDS = ("data", "pooled")
-"""Folders of a release: whole patches, and one vector a patch."""
-
-MISSING = "missing.parquet"
-"""A table of the patches that a release lacks; there is one only if it lacks some."""
-
-PICTURES = ("embedding", "preview")
-"""Columns that are compressed already."""
-
-VECTORS = ("mean", "std", "min", "max")
-"""Columns of pooled vectors, one number a band."""
-
-ROW_GROUPS = "hfaef.row_groups"
-"""Key in a table of pooled vectors: rows by row group by shard of the data of its cell."""
 
 PACKAGES = ("hfaef", "datasets", "numpy", "pillow", "pyarrow", "pyproj", "rasterio")
 """Packages whose version may show in the bytes of a release."""
-
-
-@dataclass(frozen=True)
-class Form:
-    """How rows lie in files."""
-
-    format: Literal["parquet", "webdataset"] = "parquet"
-    codec: Literal["png", "raw"] = "png"
-
-    def suffix(self, kind: str) -> str:
-        """Of the shards of a kind; pooled vectors are a table in every form."""
-        return ".tar" if self.format == "webdataset" and kind == "data" else ".parquet"
 
 
 class Part(BaseModel):
@@ -221,74 +202,6 @@ def file_entry(folder: Path, path: Path, rows: int) -> File:
     return File(path=name, bytes=path.stat().st_size, sha256=digest, rows=rows)
 
 
-def shuffled(identity: str) -> str:
-    """Sort key of a row: an order without meaning, so every part of a shard has all labels."""
-    return hashlib.sha256(identity.encode()).hexdigest()
-
-
-def in_folders(years: Sequence[int], schemes: Sequence[str]) -> bool:
-    """Whether one set of files serves several configs, and so lies in hive folders."""
-    return len(years) > 1 or len(schemes) > 1
-
-
-def cell_folder(
-    kind: str, year: int, splits: dict[str, str], years: Sequence[int], schemes: Sequence[str]
-) -> str:
-    """The folder of the rows of a year that are in these splits: ``data/random=train/...``."""
-    if not in_folders(years, schemes):
-        return kind
-    parts = [str(year)] if len(years) > 1 else []
-    parts += [f"{scheme}={splits[scheme]}" for scheme in schemes] or ["split=train"]
-    return "/".join([kind, *parts])
-
-
-def split_glob(
-    kind: str,
-    year: int,
-    scheme: str | None,
-    split: str,
-    years: Sequence[int],
-    schemes: Sequence[str],
-    suffix: str = ".parquet",
-) -> str:
-    """The pattern of the files that hold a split of a scheme in a year."""
-    if not in_folders(years, schemes):
-        return f"{kind}/{split}/*.tar" if suffix == ".tar" else f"{kind}/{split}-*.parquet"
-    parts = [str(year)] if len(years) > 1 else []
-    parts += [f"{name}={split}" if name == scheme else f"{name}=*" for name in schemes] or [
-        "split=train"
-    ]
-    return "/".join([kind, *parts, f"*{suffix}"])
-
-
-def shard_name(
-    split: str, number: int, count: int, *, folders: bool, suffix: str = ".parquet"
-) -> str:
-    """The name of a shard in its folder."""
-    if folders:
-        return f"{number:05d}{suffix}"
-    if suffix == ".tar":
-        return f"{split}/{number:05d}.tar"
-    return f"{split}-{number:05d}-of-{count:05d}.parquet"
-
-
-def config_names(
-    years: Sequence[int], schemes: Sequence[str]
-) -> Iterator[tuple[str, str, int, str | None]]:
-    """Name, kind, year and scheme of every config; the first is the default."""
-    names = []
-    for year in years:
-        for scheme in schemes or (None,):
-            plain = "default" if scheme in (None, "split") else str(scheme)
-            if len(years) > 1:
-                plain = str(year) if len(schemes) <= 1 else f"{plain}_{year}"
-            names.append((plain, year, scheme))
-    for kind in KINDS:
-        for number, (name, year, scheme) in enumerate(names):
-            pooled = "pooled" if number == 0 else f"pooled_{name}"
-            yield (name if kind == "data" else pooled), kind, year, scheme
-
-
 def make_configs(
     files: Sequence[File], years: Sequence[int], schemes: Sequence[str]
 ) -> tuple[Config, ...]:
@@ -320,9 +233,11 @@ def make_configs(
     return tuple(configs)
 
 
-def matches(path: str, glob: str) -> bool:
-    """Whether a path is one that a config's pattern names."""
-    from fnmatch import fnmatchcase
-
-    parts, patterns = path.split("/"), glob.split("/")
-    return len(parts) == len(patterns) and all(map(fnmatchcase, parts, patterns))
+def missing_table(missing: Sequence[Missing]) -> pa.Table:
+    """The table of the patches that a release lacks."""
+    names = ("id", "label", "reason", "year")
+    types = (pa.string(), pa.string(), pa.string(), pa.int32())
+    return pa.Table.from_pylist(
+        [patch.model_dump() for patch in missing],
+        schema=pa.schema(list(zip(names, types, strict=True))),
+    )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from hfaef.core.quantize import BANDS
-from hfaef.release.format.manifest import VECTORS, Form, Manifest
+from hfaef.release.format.manifest import Manifest
+from hfaef.release.format.paths import VECTORS, Form
 
 if TYPE_CHECKING:
     import datasets
@@ -85,3 +89,25 @@ def shown_first(columns: datasets.Features) -> datasets.Features:
     last = [name for name in (*VECTORS, "embedding") if name in columns]
     rest = [name for name in columns if name not in (*first, *last)]
     return Features({name: columns[name] for name in (*first, *rest, *last)})
+
+
+def file_schema(
+    kind: str, label_names: Sequence[str], schemes: Sequence[str], form: Form | None = None
+) -> pa.Schema:
+    """Arrow schema of a shard, with what `datasets` and GeoParquet readers look for."""
+    schema: pa.Schema = features(kind, label_names, schemes, form).arrow_schema
+    for scheme in schemes:
+        # What pyarrow makes of a folder's name; plain strings would make it refuse the folder.
+        place = schema.get_field_index(scheme)
+        schema = schema.set(
+            place, schema.field(place).with_type(pa.dictionary(pa.int32(), pa.string()))
+        )
+    if kind != "data":
+        return schema
+    # https://geoparquet.org/releases/v1.1.0/; without a crs it is lon/lat on WGS 84.
+    geo = {
+        "version": "1.1.0",
+        "primary_column": "geometry",
+        "columns": {"geometry": {"encoding": "WKB", "geometry_types": ["Polygon"]}},
+    }
+    return schema.with_metadata({**(schema.metadata or {}), b"geo": json.dumps(geo).encode()})

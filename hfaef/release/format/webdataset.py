@@ -18,7 +18,8 @@ import pyarrow as pa
 
 from hfaef.core import sheet
 from hfaef.core.quantize import from_stored, pool
-from hfaef.release.format.manifest import Form, Manifest
+from hfaef.release.format.manifest import Manifest
+from hfaef.release.format.paths import Form
 from hfaef.release.format.sample import KEY, MEMBERS, REST, identity_of, key_of, members_of, row_of
 from hfaef.release.format.schema import features
 

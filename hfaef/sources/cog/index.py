@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,13 +16,11 @@ import pyarrow.parquet as pq
 import shapely
 
 from hfaef.core.grid import Grid, canonical_crs
-from hfaef.errors import FolderError, Hopeless, InputError, Throttled, Transient
-from hfaef.sources.cog.cache import cache_folder, cache_key
-from hfaef.sources.cog.http import Body, Found, Remote, address_of
+from hfaef.errors import InputError
 
 NAME = "aef_index.parquet"
 
-_PATH = r"(?:^|/)(?P<place>\d{4}/\d{1,2}[NS]/[A-Za-z0-9_-]+\.tiff?)$"
+TILE_PATH = r"(?:^|/)(?P<place>\d{4}/\d{1,2}[NS]/[A-Za-z0-9_-]+\.tiff?)$"
 
 _COLUMNS = {
     "path": r"path|location|href|assets\.(.+\.)?href",
@@ -41,9 +36,6 @@ stac-geoparquet: https://github.com/stac-utils/stac-geoparquet"""
 
 _PAD = 0.001
 """Degrees; a tile's lon/lat box in the index is rounded."""
-
-_MOST_BYTES = 2 << 30
-_PIECE = 1 << 20
 
 
 @dataclass(frozen=True, order=True)
@@ -137,32 +129,6 @@ def _make_year(rows: npt.NDArray[np.intp], boxes: npt.NDArray[np.float64]) -> _Y
     return _Year(tree, rows[kept])
 
 
-def find_index(root: Path, named: str | None) -> TileIndex:
-    """The index of a folder with tiles: a named one, the folder's own, or its tiles' headers.
-
-    Raises:
-        InputError: if there is none of them.
-        SourceError: if it is named by an address that does not give it.
-    """
-    if named and "://" in named:
-        base, _, name = address_of(named).rpartition("/")
-        remote = Remote(base)
-        try:
-            return read_index(download(remote, name))
-        finally:
-            remote.close()
-    path = Path(named) if named else root / NAME
-    if named or path.exists():
-        return read_index(path)
-    tiles = sorted(path for path in root.glob("[0-9]*/*/*.tif*") if re.search(_PATH, str(path)))
-    if not tiles:
-        raise InputError(
-            f"{root} holds neither an index {path} nor YEAR/ZONE/NAME.tiff",
-            f"`source.root` must hold {NAME}, or name it in `source.index`",
-        )
-    return _from_headers(root, tiles)
-
-
 def read_index(path: Path) -> TileIndex:
     """The index in a Parquet file; reads only the columns that are needed.
 
@@ -184,7 +150,7 @@ def read_index(path: Path) -> TileIndex:
         raise InputError(f"cannot read the index {path}: {error}", "get it anew") from error
     columns = {wanted: table[name].combine_chunks() for wanted, name in names.items()}
     texts = columns["path"].cast(pa.string())
-    places = pc.struct_field(pc.extract_regex(texts, _PATH), "place")
+    places = pc.struct_field(pc.extract_regex(texts, TILE_PATH), "place")
     if places.null_count:
         wrong = places.is_null().to_pylist().index(True)
         raise InputError(
@@ -205,36 +171,6 @@ def read_index(path: Path) -> TileIndex:
     if len(boxes) < len(places) or not np.isfinite(boxes).all():
         raise InputError(f"the index {path} has a tile without a place", "get it anew")
     return TileIndex(places, years, crs, boxes)
-
-
-def download(remote: Remote, name: str, folder: Path | None = None) -> Path:
-    """A file of a server, from the cache if the server still has the same.
-
-    Returns:
-        The file in the cache, whose SHA-256 is the one that it was stored with.
-
-    Raises:
-        SourceError: if it is not there and the server does not give it.
-        FolderError: if the cache cannot be written.
-    """
-    folder = folder or cache_folder() / "index"
-    path = folder / f"{cache_key(f'{remote.base}/{name}')}.parquet"
-    known = _known(path)
-    try:
-        with remote.whole(name, known.get("version", "")) as answer:
-            if answer is None:
-                return path
-            _store(path, *answer, remote.base)
-    except (Throttled, Transient):
-        if known:
-            return path
-        raise
-    except Hopeless as error:
-        raise InputError(
-            f"there is no index {remote.base}/{name}: {error.message}",
-            f"`source.root` must hold {NAME}, or name another place of it in `source.index`",
-        ) from error
-    return path
 
 
 _SIDES = ("wgs84_west", "wgs84_south", "wgs84_east", "wgs84_north")
@@ -263,44 +199,7 @@ def _crs_name(value: Any) -> str:
     return f"EPSG:{text}" if text.isdigit() else text
 
 
-def _known(path: Path) -> dict[str, str]:
-    """What is known of a file in the cache, if it is whole."""
-    try:
-        known = json.loads(path.with_suffix(".json").read_text())
-        with path.open("rb") as file:
-            whole = hashlib.file_digest(file, "sha256").hexdigest() == known["sha256"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-    return dict(known) if whole else {}
-
-
-def _store(path: Path, body: Body, found: Found, host: str) -> None:
-    """Write a file and what is known of it, each whole or not at all."""
-    if not 0 <= found.size <= _MOST_BYTES:
-        raise Hopeless(f"it has {found.size} bytes, which is no index")
-    temporary = path.with_suffix(f".{os.getpid()}.part")
-    digest = hashlib.sha256()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            for start in range(0, found.size, _PIECE):
-                piece = body.take(min(_PIECE, found.size - start))
-                digest.update(piece)
-                file.write(piece)
-        temporary.replace(path)
-        known = {"version": found.version, "sha256": digest.hexdigest(), "from": host}
-        temporary.write_text(json.dumps(known))
-        temporary.replace(path.with_suffix(".json"))
-    except OSError as error:
-        raise FolderError(
-            f"cannot write {path.parent}: {error.strerror}",
-            "make room there, or name another folder in HFAEF_CACHE",
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _from_headers(root: Path, tiles: list[Path]) -> TileIndex:
+def index_of_headers(root: Path, tiles: list[Path]) -> TileIndex:
     """The index of the tiles in a folder, from their headers."""
     import rasterio
     from rasterio.errors import RasterioError

@@ -19,8 +19,9 @@ from hfaef.core.grid import Grid, canonical_crs, project
 from hfaef.core.quantize import BANDS, NODATA
 from hfaef.errors import Hopeless
 from hfaef.recipe.model import Cog
-from hfaef.sources import Pixels
-from hfaef.sources.cog.index import Entry, TileIndex, find_index
+from hfaef.sources.base import Pixels
+from hfaef.sources.cog.index import Entry, TileIndex
+from hfaef.sources.cog.open_index import find_index
 from hfaef.sources.cog.tile_store import Tiles, candidates, locate
 
 

@@ -12,7 +12,7 @@ from hfaef.core.grid import Grid
 from hfaef.core.quantize import BAND_NAMES, BANDS, NODATA
 from hfaef.errors import Hopeless, RecipeError, TooBig
 from hfaef.recipe.model import EarthEngine as Section
-from hfaef.sources import Pixels
+from hfaef.sources.base import Pixels
 from hfaef.sources.earthengine.errors import sort_failure
 from hfaef.sources.earthengine.expression import DIMENSION, VARIABLE, band_images, codes_image
 from hfaef.sources.earthengine.npy import codes_of

@@ -13,7 +13,7 @@ from hfaef.build.fetch.read import read_patch
 from hfaef.build.fetch.retry import Policy
 from hfaef.build.fetch.threads import ThreadCrew
 from hfaef.build.staging.store import Store
-from hfaef.catalog import Patch
+from hfaef.catalog.patch import Patch
 from hfaef.errors import CredentialsError, FolderError, Hopeless, SourceError, Throttled, Transient
 from support.fakes import FieldSource, Simulate, patches, run, wrong
 

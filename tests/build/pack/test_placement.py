@@ -10,18 +10,22 @@ import pyarrow.parquet as pq
 import pytest
 from build.test_pipeline import demo_recipe, digests
 
-from hfaef.build.pack.placement import Layout, Place, arrange
+from hfaef.build.pack.placement import arrange
 from hfaef.build.pack.rows import pack
 from hfaef.build.pipeline import build
-from hfaef.catalog import Patch, open_catalog
+from hfaef.catalog import open_catalog
+from hfaef.catalog.patch import Patch
 from hfaef.core.grid import Grid
 from hfaef.demo.field import Field
 from hfaef.demo.tiles import write_store
 from hfaef.errors import InputError, ReleaseError
+from hfaef.hub.open import read_previous
 from hfaef.release.check import check_folder
-from hfaef.release.diff import compare, open_folder
-from hfaef.release.format.manifest import KINDS, read_manifest, shuffled
-from hfaef.release.locate import layout_of, read_previous
+from hfaef.release.diff import compare
+from hfaef.release.format.manifest import read_manifest
+from hfaef.release.format.paths import KINDS, shuffled
+from hfaef.release.handle import open_folder
+from hfaef.release.locate import Layout, Place, layout_of
 from servers.hub import Hub
 from servers.hub.fixtures import Client
 from support.pushes import NAME, finish, push

@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hfaef.build.staging.store import Outcome, Store, put_into_release
-from hfaef.catalog import Patch
+from hfaef.build.staging.ledger import Outcome
+from hfaef.build.staging.store import Store
+from hfaef.catalog.patch import Patch
 from hfaef.core.grid import Grid
 from hfaef.errors import FolderError, ReleaseError
-from hfaef.sources import Pixels
+from hfaef.release.format.paths import put_into_release
+from hfaef.sources.base import Pixels
 
 GRID = Grid("EPSG:32632", (10.0, 0.0, 500_000.0, 0.0, -10.0, 5_000_000.0), 4, 5)
 PATCH = Patch("Forest_1", GRID, "Forest", {}, 2018)

@@ -8,15 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hfaef.errors import ReleaseError
-from hfaef.release.format.manifest import (
-    File,
-    cell_folder,
-    config_names,
-    make_configs,
-    matches,
-    read_manifest,
-    shard_name,
-)
+from hfaef.release.format.manifest import File, make_configs, read_manifest
+from hfaef.release.format.paths import cell_folder, config_names, matches, shard_name
 
 SHA = "0" * 64
 

@@ -20,7 +20,8 @@ from hfaef.errors import Hopeless, InputError, Transient
 from hfaef.recipe.model import Cog
 from hfaef.sources import open_source
 from hfaef.sources.cog.http import Remote
-from hfaef.sources.cog.index import NAME, TileIndex, download, read_index
+from hfaef.sources.cog.index import NAME, TileIndex, read_index
+from hfaef.sources.cog.open_index import download
 from servers.files import Fault, FileServer
 
 GRID = Grid("EPSG:32632", (10, 0, 600_000, 0, -10, 5_300_000), 20, 16)

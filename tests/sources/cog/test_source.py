@@ -19,7 +19,8 @@ from hfaef.demo.field import Field
 from hfaef.demo.tiles import TILE, Tile, write_store
 from hfaef.errors import Hopeless, InputError
 from hfaef.recipe.model import Cog
-from hfaef.sources import Source, open_source
+from hfaef.sources import open_source
+from hfaef.sources.base import Source
 from hfaef.sources.cog.index import read_index
 
 YEAR = 2018

@@ -17,7 +17,8 @@ from hfaef.errors import Hopeless
 from hfaef.recipe.model import Cog
 from hfaef.sources.cog.cache import cache_folder, cache_key
 from hfaef.sources.cog.http import CONNECTIONS, Changed, Found, Remote, address_of
-from hfaef.sources.cog.index import NAME, Entry, TileIndex, download, find_index, read_index
+from hfaef.sources.cog.index import NAME, Entry, TileIndex, read_index
+from hfaef.sources.cog.open_index import download, find_index
 from hfaef.sources.cog.remote.blocks import Blocks, Flat, Place, Targets, Tile, Who
 from hfaef.sources.cog.remote.headers import keep_header, kept_header
 from hfaef.sources.cog.remote.spill import Shelf

@@ -1,0 +1,112 @@
+"""Finding the index of tiles: in the folder, in the cache, or from a server."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from pathlib import Path
+
+from hfaef.errors import FolderError, Hopeless, InputError, Throttled, Transient
+from hfaef.sources.cog.cache import cache_folder, cache_key
+from hfaef.sources.cog.http import Body, Found, Remote, address_of
+from hfaef.sources.cog.index import NAME, TILE_PATH, TileIndex, index_of_headers, read_index
+
+_MOST_BYTES = 2 << 30
+
+
+_PIECE = 1 << 20
+
+
+def find_index(root: Path, named: str | None) -> TileIndex:
+    """The index of a folder with tiles: a named one, the folder's own, or its tiles' headers.
+
+    Raises:
+        InputError: if there is none of them.
+        SourceError: if it is named by an address that does not give it.
+    """
+    if named and "://" in named:
+        base, _, name = address_of(named).rpartition("/")
+        remote = Remote(base)
+        try:
+            return read_index(download(remote, name))
+        finally:
+            remote.close()
+    path = Path(named) if named else root / NAME
+    if named or path.exists():
+        return read_index(path)
+    tiles = sorted(path for path in root.glob("[0-9]*/*/*.tif*") if re.search(TILE_PATH, str(path)))
+    if not tiles:
+        raise InputError(
+            f"{root} holds neither an index {path} nor YEAR/ZONE/NAME.tiff",
+            f"`source.root` must hold {NAME}, or name it in `source.index`",
+        )
+    return index_of_headers(root, tiles)
+
+
+def download(remote: Remote, name: str, folder: Path | None = None) -> Path:
+    """A file of a server, from the cache if the server still has the same.
+
+    Returns:
+        The file in the cache, whose SHA-256 is the one that it was stored with.
+
+    Raises:
+        SourceError: if it is not there and the server does not give it.
+        FolderError: if the cache cannot be written.
+    """
+    folder = folder or cache_folder() / "index"
+    path = folder / f"{cache_key(f'{remote.base}/{name}')}.parquet"
+    known = _known(path)
+    try:
+        with remote.whole(name, known.get("version", "")) as answer:
+            if answer is None:
+                return path
+            _store(path, *answer, remote.base)
+    except (Throttled, Transient):
+        if known:
+            return path
+        raise
+    except Hopeless as error:
+        raise InputError(
+            f"there is no index {remote.base}/{name}: {error.message}",
+            f"`source.root` must hold {NAME}, or name another place of it in `source.index`",
+        ) from error
+    return path
+
+
+def _known(path: Path) -> dict[str, str]:
+    """What is known of a file in the cache, if it is whole."""
+    try:
+        known = json.loads(path.with_suffix(".json").read_text())
+        with path.open("rb") as file:
+            whole = hashlib.file_digest(file, "sha256").hexdigest() == known["sha256"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return dict(known) if whole else {}
+
+
+def _store(path: Path, body: Body, found: Found, host: str) -> None:
+    """Write a file and what is known of it, each whole or not at all."""
+    if not 0 <= found.size <= _MOST_BYTES:
+        raise Hopeless(f"it has {found.size} bytes, which is no index")
+    temporary = path.with_suffix(f".{os.getpid()}.part")
+    digest = hashlib.sha256()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            for start in range(0, found.size, _PIECE):
+                piece = body.take(min(_PIECE, found.size - start))
+                digest.update(piece)
+                file.write(piece)
+        temporary.replace(path)
+        known = {"version": found.version, "sha256": digest.hexdigest(), "from": host}
+        temporary.write_text(json.dumps(known))
+        temporary.replace(path.with_suffix(".json"))
+    except OSError as error:
+        raise FolderError(
+            f"cannot write {path.parent}: {error.strerror}",
+            "make room there, or name another folder in HFAEF_CACHE",
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""The embedding from Earth Engine, quantized on its servers."""
