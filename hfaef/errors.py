@@ -13,7 +13,7 @@ HfaefError                exit 1   anything below
     |-- Transient                  5xx, reset, truncated, timed out: ask again
     |-- TooBig                     more than one request may hold: split, then ask again
     |-- CredentialsError           nobody may read: stop the whole build
-    `-- Hopeless                   this patch never: write it down, go on with the others
+    `-- PermanentError                   this patch never: write it down, go on with the others
 """
 
 from __future__ import annotations
@@ -99,5 +99,5 @@ class CredentialsError(SourceError):
     """The source does not let us in; no other patch will fare better."""
 
 
-class Hopeless(SourceError):
+class PermanentError(SourceError):
     """The source will never give this patch."""

@@ -24,7 +24,7 @@ from hfaef.demo.field import Field
 from hfaef.demo.tiles import ZONE_OVERLAP, write_store
 from hfaef.recipe.model import Demo
 from hfaef.recipe.read import read_recipe
-from support.fakes import Clock, FieldSource, Simulate, SimulatedCrew
+from support.fakes import Clock, FieldSource, Simulate, SimulatedExecutor
 
 pytest_plugins = ("servers.hub.fixtures", "support.tile_stores")
 
@@ -165,8 +165,10 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def simulate(store: Store) -> Simulate:
     """A crew in made-up time over a source without faults, to be run with its own clock."""
 
-    def make(size: int = 40, source: FieldSource | None = None, **service: object) -> SimulatedCrew:
+    def make(
+        size: int = 40, source: FieldSource | None = None, **service: object
+    ) -> SimulatedExecutor:
         read = partial(read_patch, source or FieldSource(), store.pixels, Policy())
-        return SimulatedCrew(read, size, Clock(), **service)  # type: ignore[arg-type]
+        return SimulatedExecutor(read, size, Clock(), **service)  # type: ignore[arg-type]
 
     return make

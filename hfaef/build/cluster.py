@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from hfaef.build.staging.filesystem import Place
-from hfaef.core.files import writing
+from hfaef.core.files import folder_errors
 from hfaef.core.workers import core_count
 from hfaef.errors import FolderError, InputError
 
@@ -147,7 +147,7 @@ class Cluster:
                         "install the same versions everywhere",
                     )
         mark = f"{uuid.uuid4().hex}.part"
-        with writing(str(place)):
+        with folder_errors(str(place)):
             place.put(mark, mark.encode())
         try:
             for worker, trouble in self.client.run(_trouble, place, mark).items():
@@ -161,7 +161,7 @@ class Cluster:
             place.remove(mark)
 
     def spread(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-        """As of `workers.Spread`; batches whose worker is lost are done again."""
+        """As of `workers.ParallelMap`; batches whose worker is lost are done again."""
         from distributed.scheduler import KilledWorker
 
         ahead = _AHEAD * self.threads()

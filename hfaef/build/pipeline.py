@@ -13,22 +13,22 @@ from typing import Any
 import numpy as np
 
 from hfaef.build.cluster import Cluster
-from hfaef.build.fetch.dask import ClusterCrew
+from hfaef.build.fetch.dask import DaskExecutor
 from hfaef.build.fetch.engine import fetch
 from hfaef.build.fetch.read import read_patch
 from hfaef.build.fetch.retry import Policy
-from hfaef.build.fetch.threads import Crew, ThreadCrew
+from hfaef.build.fetch.threads import ReadExecutor, ThreadExecutor
 from hfaef.build.pack.rows import Packed, pack, write_missing
-from hfaef.build.plan import in_units
+from hfaef.build.plan import sort_by_block
 from hfaef.build.staging.filesystem import open_place
 from hfaef.build.staging.ledger import Outcome
 from hfaef.build.staging.store import Store, inputs, require_ours
 from hfaef.catalog import open_catalog
 from hfaef.catalog.patch import Catalog, Patch
-from hfaef.core.files import writing
+from hfaef.core.files import folder_errors
 from hfaef.core.grid import outlines
 from hfaef.core.progress import progress
-from hfaef.core.workers import Spread, core_count, ordered_map
+from hfaef.core.workers import ParallelMap, core_count, ordered_map
 from hfaef.errors import IncompleteError
 from hfaef.recipe.model import SPLITS, Cog, EarthEngine, Recipe
 from hfaef.release.card.additions import entry, still_true, with_files
@@ -43,12 +43,12 @@ from hfaef.release.format.manifest import (
     manifest_bytes,
     package_versions,
 )
-from hfaef.release.format.paths import KINDS, MANIFEST, MISSING, Form, put_into_release
+from hfaef.release.format.paths import KINDS, MANIFEST, MISSING, StorageFormat, put_into_release
 from hfaef.release.format.scores import SCORES, read_evaluation
 from hfaef.release.leakage import Leak, audit
-from hfaef.release.locate import Layout
+from hfaef.release.locate import RowPlacement
 from hfaef.sources import open_source
-from hfaef.sources.base import Expectant, Source
+from hfaef.sources.base import Prefetching, Source
 
 _PACKING = "release"
 """In the staging: a release until it is whole."""
@@ -86,7 +86,7 @@ def build(
     scheduler: str | None = None,
     staging: str | None = None,
     allow_missing: bool = False,
-    layout: Layout | None = None,
+    layout: RowPlacement | None = None,
 ) -> Built:
     """Make a release, doing only what earlier builds in the folder left undone.
 
@@ -151,15 +151,15 @@ def _fetch(
 ) -> None:
     """Stage what is not staged, with threads here or on a cluster."""
     policy = Policy()
-    crew: Crew
+    crew: ReadExecutor
     if cluster is None:
-        crew = ThreadCrew(partial(read_patch, source, store.pixels, policy), reads)
+        crew = ThreadExecutor(partial(read_patch, source, store.pixels, policy), reads)
     else:
-        crew = ClusterCrew(
+        crew = DaskExecutor(
             cluster, partial(open_source, recipe.source), store.pixels, policy, reads
         )
-    patches = in_units(catalog.patches)
-    if cluster is None and isinstance(source, Expectant):
+    patches = sort_by_block(catalog.patches)
+    if cluster is None and isinstance(source, Prefetching):
         staged = {key for key, outcome in store.outcomes().items() if outcome.fetched}
         source.expect([(p.grid, p.year) for p in patches if (p.year, p.id) not in staged])
     fetch(patches, crew, store, per_minute=_reads_per_minute(recipe.source), policy=policy)
@@ -206,13 +206,13 @@ def _write_release(
     catalog: Catalog,
     store: Store,
     missing: tuple[Missing, ...],
-    spread: Spread,
-    layout: Layout | None,
+    spread: ParallelMap,
+    layout: RowPlacement | None,
 ) -> Manifest:
     """Pack into the staging, then put the release in the place of the one before."""
     packing = store.staging / _PACKING
     rows = len(catalog.patches) - len(missing)
-    with writing(packing):
+    with folder_errors(packing):
         shutil.rmtree(packing, ignore_errors=True)
         packing.mkdir()
     with progress("pack", rows) as advance:
@@ -223,7 +223,7 @@ def _write_release(
             shard_bytes=int(recipe.pack.shard_bytes),
             spread=spread,
             advance=advance,
-            form=Form(recipe.pack.format, recipe.pack.codec),
+            form=StorageFormat(recipe.pack.format, recipe.pack.codec),
             layout=layout,
         )
     files = packed.files
@@ -233,7 +233,7 @@ def _write_release(
     # A second build of the same rows keeps the scores; other rows have other ones.
     additions = {LABELS: draw_labels(packing, manifest), **still_true(store.folder, manifest)}
     manifest = with_files(manifest, [entry(*item) for item in additions.items()])
-    with writing(packing):
+    with folder_errors(packing):
         for path, content in additions.items():
             (packing / path).parent.mkdir(exist_ok=True)
             (packing / path).write_bytes(content)

@@ -150,7 +150,7 @@ def make_plan(recipe: Recipe, catalog: Catalog) -> Plan:
     )
 
 
-def in_units(patches: Sequence[Patch]) -> list[Patch]:
+def sort_by_block(patches: Sequence[Patch]) -> list[Patch]:
     """Patches in the order in which they are best read: by year, then by internal tile."""
     return sorted(patches, key=lambda patch: (patch.year, block_of(patch.grid), patch.id))
 

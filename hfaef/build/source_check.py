@@ -19,7 +19,7 @@ from hfaef.recipe.model import Recipe
 from hfaef.release.check import Finding
 from hfaef.release.format.webdataset import read_rows
 from hfaef.release.handle import Release
-from hfaef.release.locate import Place, layout_of
+from hfaef.release.locate import RowLocation, layout_of
 from hfaef.sources import open_source
 from hfaef.sources.base import Source
 
@@ -57,7 +57,9 @@ def check_sample(
     return len(chosen), findings
 
 
-def _differences(release: Release, place: Place, patch: Patch, source: Source) -> Iterator[Finding]:
+def _differences(
+    release: Release, place: RowLocation, patch: Patch, source: Source
+) -> Iterator[Finding]:
     row = _row(release, place, patch.id)
     where = f"patch {patch.id} of {patch.year}"
     if (row["id"], row["year"]) != (patch.id, patch.year):
@@ -83,7 +85,7 @@ def _differences(release: Release, place: Place, patch: Patch, source: Source) -
         )
 
 
-def _row(release: Release, place: Place, id_: str) -> dict[str, Any]:
+def _row(release: Release, place: RowLocation, id_: str) -> dict[str, Any]:
     """A row; of a Parquet file that lies on the Hub, only its row group is read."""
     import pyarrow.parquet as pq
 

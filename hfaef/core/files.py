@@ -11,7 +11,7 @@ from hfaef.errors import FolderError
 
 
 @contextmanager
-def writing(path: Path | str) -> Iterator[None]:
+def folder_errors(path: Path | str) -> Iterator[None]:
     """Turn a failure to write here into a FolderError that says so.
 
     Raises:

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import rasterio
 
-from hfaef.core.files import replace_file, writing
+from hfaef.core.files import folder_errors, replace_file
 from hfaef.core.grid import WGS84, Grid, project, utm_crs
 from hfaef.demo.field import Field
 from hfaef.demo.tiles import write_store
@@ -84,7 +84,7 @@ def write_world(settings: Demo) -> None:
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise FolderError(f"{root} holds something else", "choose another demo.root")
     partial = root.with_name(root.name + ".part")
-    with writing(partial):
+    with folder_errors(partial):
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         field = Field(settings.seed, len(LABELS))

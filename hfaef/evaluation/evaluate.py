@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hfaef.core.files import replace_file, writing
+from hfaef.core.files import folder_errors, replace_file
 from hfaef.core.progress import Advance, progress
 from hfaef.errors import InputError
 from hfaef.evaluation import probe
@@ -131,7 +131,7 @@ def evaluate(
         add_files(opened.folder, {SCORES: content, **draw(opened.folder, opened.manifest)})
     else:
         out = out or Path(SCORES)
-        with writing(out):
+        with folder_errors(out):
             replace_file(out, content)
     return evaluation
 

@@ -10,7 +10,7 @@ from hfaef.hub.repo import REPO_ID, Repo, Snapshot
 from hfaef.release.format.manifest import Manifest, parse_manifest
 from hfaef.release.format.paths import MANIFEST
 from hfaef.release.handle import Release, open_folder
-from hfaef.release.locate import Layout, layout_of
+from hfaef.release.locate import RowPlacement, layout_of
 from hfaef.release.version import Version, parse_version
 
 
@@ -107,7 +107,7 @@ def open_published(target: str) -> Published:
     return Published(repo, version, snapshot, release_at(repo, manifest, snapshot.commit))
 
 
-def read_previous(target: str) -> Layout:
+def read_previous(target: str) -> RowPlacement:
     """The layout of the release that a folder or ``OWNER/NAME[@VERSION]`` names.
 
     Raises:

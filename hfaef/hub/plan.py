@@ -9,7 +9,7 @@ from typing import Any
 from hfaef.errors import InputError
 from hfaef.hub.open import manifest_at, release_at
 from hfaef.hub.repo import Repo, Snapshot
-from hfaef.hub.tree import Changes, Publication, changes, publication
+from hfaef.hub.tree import TargetTree, TreeDiff, changes, publication
 from hfaef.release.diff import compare
 from hfaef.release.format.manifest import Change, Manifest
 from hfaef.release.handle import Release, open_folder
@@ -17,7 +17,7 @@ from hfaef.release.version import FIRST, Level, Version, parse_version
 
 
 @dataclass(frozen=True)
-class Proposal:
+class PushPlan:
     """What a push would do."""
 
     repo_id: str
@@ -28,8 +28,8 @@ class Proposal:
     """For the changelog."""
     title: str
     """Of the commit."""
-    wanted: Publication
-    changes: Changes
+    wanted: TargetTree
+    changes: TreeDiff
     parent: str | None
     """The commit to put it on; None if there is no repository yet."""
 
@@ -62,7 +62,7 @@ class Proposal:
 
 
 @dataclass(frozen=True)
-class There:
+class RemoteState:
     """What a repository holds before a push."""
 
     head: Snapshot | None = None
@@ -87,7 +87,7 @@ class There:
         return parse_version(str(self.unfinished.version)) if self.unfinished else None
 
 
-def look(repo: Repo) -> There:
+def read_remote_state(repo: Repo) -> RemoteState:
     """What a repository holds.
 
     Raises:
@@ -105,12 +105,12 @@ def look(repo: Repo) -> There:
     unfinished = manifest_at(repo, head)
     if unfinished and (unfinished.version is None or parse_version(unfinished.version) in versions):
         unfinished = None
-    return There(head, versions, last, last_commit, unfinished)
+    return RemoteState(head, versions, last, last_commit, unfinished)
 
 
 def published(
-    folder: Path, manifest: Manifest, repo_id: str, there: There, wanted: Version | None
-) -> Publication | None:
+    folder: Path, manifest: Manifest, repo_id: str, there: RemoteState, wanted: Version | None
+) -> TargetTree | None:
     """What the newest version consists of, if the folder has nothing that is new to it.
 
     Raises:
@@ -133,11 +133,11 @@ def propose(
     folder: Path,
     manifest: Manifest,
     repo_id: str,
-    there: There,
+    there: RemoteState,
     *,
     wanted: Version | None = None,
     message: str | None = None,
-) -> Proposal:
+) -> PushPlan:
     """What a push of the folder would do.
 
     Args:
@@ -155,7 +155,7 @@ def propose(
     level, reasons = _news(folder, manifest, there.last)
     history = there.last.manifest.history if there.last else ()
 
-    def whole(version: Version) -> Publication:
+    def whole(version: Version) -> TargetTree:
         entry = Change(version=str(version), lines=reasons)
         return publication(folder, manifest, repo_id, version, (entry, *history))
 
@@ -171,7 +171,7 @@ def propose(
     made = whole(version)
     earlier = [release.manifest for release in (there.last,) if release]
     earlier += [there.unfinished] if there.unfinished else []
-    return Proposal(
+    return PushPlan(
         repo_id=repo_id,
         version=version,
         level=level,
@@ -194,7 +194,7 @@ def _news(
     return difference.verdict.level, difference.lines()
 
 
-def _next_version(wanted: Version | None, there: There, level: Level | None) -> Version:
+def _next_version(wanted: Version | None, there: RemoteState, level: Level | None) -> Version:
     """The version to publish as.
 
     Raises:

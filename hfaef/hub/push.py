@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hfaef.core.files import replace_file, writing
+from hfaef.core.files import folder_errors, replace_file
 from hfaef.core.progress import progress
 from hfaef.errors import FolderError, HubError, InputError, ReleaseError
-from hfaef.hub.plan import Proposal, There, look, propose, published
+from hfaef.hub.plan import PushPlan, RemoteState, propose, published, read_remote_state
 from hfaef.hub.repo import WAITS, Repo, UnsureError
-from hfaef.hub.tree import Publication, faults, is_new
+from hfaef.hub.tree import TargetTree, faults, is_new
 from hfaef.release.check import check_folder
 from hfaef.release.format.manifest import read_manifest
 from hfaef.release.format.paths import STAGING, put_into_release
@@ -44,7 +44,7 @@ class Pushed:
     version: str
     url: str
     commit: str | None = None
-    plan: Proposal | None = None
+    plan: PushPlan | None = None
     """None if there was nothing to do."""
     notes: tuple[str, ...] = ()
     """What the user should know."""
@@ -100,7 +100,7 @@ def push(
         if visible is not None and not dry_run:
             repo.require_writer()
         _require_clean(folder)  # last, as it reads every file
-        there = There() if visible is None else look(repo)
+        there = RemoteState() if visible is None else read_remote_state(repo)
         if there.last_commit and (same := published(folder, manifest, repo_id, there, wanted)):
             if not dry_run:
                 _settle(folder, same)
@@ -128,7 +128,7 @@ def _held(folder: Path) -> Iterator[None]:
 
     read_manifest(folder)
     lock = filelock.FileLock(folder / STAGING / "lock")
-    with writing(folder / STAGING):
+    with folder_errors(folder / STAGING):
         (folder / STAGING).mkdir(exist_ok=True)
         try:
             lock.acquire(timeout=0)
@@ -142,7 +142,9 @@ def _held(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _carry_out(folder: Path, repo: Repo, plan: Proposal, there: There, *, private: bool) -> Pushed:
+def _carry_out(
+    folder: Path, repo: Repo, plan: PushPlan, there: RemoteState, *, private: bool
+) -> Pushed:
     notes = [f"left alone: {path}, which no release brought" for path in plan.changes.strangers]
     parent = plan.parent
     if parent is None:
@@ -173,7 +175,7 @@ def _carry_out(folder: Path, repo: Repo, plan: Proposal, there: There, *, privat
     return Pushed(PUBLISHED, repo.id, version, repo.url, commit, plan, tuple(notes))
 
 
-def _send(folder: Path, repo: Repo, plan: Proposal) -> int:
+def _send(folder: Path, repo: Repo, plan: PushPlan) -> int:
     """Send contents file by file; gives how many a run before had sent.
 
     The journal only tells people: the Hub itself knows what it holds, and takes nothing twice.
@@ -194,13 +196,13 @@ def _send(folder: Path, repo: Repo, plan: Proposal) -> int:
             if file.sha256 not in done:
                 done.append(file.sha256)
             content = {"repo_id": repo.id, "version": str(plan.version), "sent": sorted(done)}
-            with writing(path):
+            with folder_errors(path):
                 replace_file(path, json.dumps(content).encode())
             advance(f"{file.size / 1e6:,.1f} MB")
     return len(before & {file.sha256 for file in large})
 
 
-def _read_journal(path: Path, plan: Proposal) -> set[str]:
+def _read_journal(path: Path, plan: PushPlan) -> set[str]:
     try:
         found = json.loads(path.read_bytes())
         return set(found["sent"]) if found["repo_id"] == plan.repo_id else set()
@@ -208,7 +210,7 @@ def _read_journal(path: Path, plan: Proposal) -> set[str]:
         return set()
 
 
-def _commit(repo: Repo, plan: Proposal, parent: str, folder: Path) -> str:
+def _commit(repo: Repo, plan: PushPlan, parent: str, folder: Path) -> str:
     """The commit that holds the publication, made once."""
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
@@ -235,7 +237,7 @@ def _commit(repo: Repo, plan: Proposal, parent: str, folder: Path) -> str:
     raise AssertionError("the last attempt returns or raises")
 
 
-def _find_commit(repo: Repo, plan: Proposal, parent: str, folder: Path) -> str | None:
+def _find_commit(repo: Repo, plan: PushPlan, parent: str, folder: Path) -> str | None:
     """The commit after `parent` that holds the publication; None if nothing came after it.
 
     Raises:
@@ -254,7 +256,7 @@ def _find_commit(repo: Repo, plan: Proposal, parent: str, folder: Path) -> str |
     return None
 
 
-def _verify(repo: Repo, plan: Proposal, commit: str) -> None:
+def _verify(repo: Repo, plan: PushPlan, commit: str) -> None:
     """Compare every file of the commit with the manifest.
 
     Raises:
@@ -269,7 +271,7 @@ def _verify(repo: Repo, plan: Proposal, commit: str) -> None:
         )
 
 
-def _tag(repo: Repo, plan: Proposal, commit: str, folder: Path) -> None:
+def _tag(repo: Repo, plan: PushPlan, commit: str, folder: Path) -> None:
     """Set the version's tag, once.
 
     Raises:
@@ -296,12 +298,12 @@ def _tag(repo: Repo, plan: Proposal, commit: str, folder: Path) -> None:
             return
 
 
-def _settle(folder: Path, published: Publication) -> None:
+def _settle(folder: Path, published: TargetTree) -> None:
     """Let the folder say what it was published as."""
     for file in published.files:
         if isinstance(file.content, bytes):
             path = folder / file.path
-            with writing(path):
+            with folder_errors(path):
                 if path.read_bytes() != file.content:
                     put_into_release(folder, file.path, file.content)
 

@@ -27,7 +27,7 @@ _MISLEADING = frozenset({".huggingface.yaml", "dataset_infos.json"})
 
 
 @dataclass(frozen=True)
-class Publication:
+class TargetTree:
     """A version of a release, as it is to stand in the repository."""
 
     manifest: Manifest
@@ -43,7 +43,7 @@ class Publication:
 
 def publication(
     folder: Path, manifest: Manifest, repo_id: str, version: Version, history: Sequence[Change]
-) -> Publication:
+) -> TargetTree:
     """What a folder looks like as a version; the same bytes each time.
 
     Args:
@@ -63,7 +63,7 @@ def publication(
         _made(CARD, render_card(published, read_evaluation(folder)).encode()),
         _made(MANIFEST, manifest_bytes(published)),
     ]
-    return Publication(published, (*data, *made))
+    return TargetTree(published, (*data, *made))
 
 
 def _made(path: str, content: bytes) -> LocalFile:
@@ -71,7 +71,7 @@ def _made(path: str, content: bytes) -> LocalFile:
 
 
 @dataclass(frozen=True)
-class Changes:
+class TreeDiff:
     """What a publication does to a repository."""
 
     adds: tuple[LocalFile, ...]
@@ -99,7 +99,7 @@ class Changes:
         }
 
 
-def changes(wanted: Publication, there: Snapshot | None, earlier: Iterable[Manifest]) -> Changes:
+def changes(wanted: TargetTree, there: Snapshot | None, earlier: Iterable[Manifest]) -> TreeDiff:
     """What it takes to make a repository hold a publication.
 
     Args:
@@ -128,7 +128,7 @@ def changes(wanted: Publication, there: Snapshot | None, earlier: Iterable[Manif
     held = {file.sha256 for file in found.values() if file.sha256}
     sent = {file.sha256: file.size for file in adds if file.sha256 not in held}
     adding = {file.path for file in adds}
-    return Changes(
+    return TreeDiff(
         adds=tuple(adds),
         replaced=tuple(file.path for file in adds if file.path in found),
         unchanged=tuple(file.path for file in wanted.files if file.path not in adding),
@@ -154,7 +154,7 @@ def is_new(there: Snapshot) -> bool:
     return there.files.keys() <= _HUBS_OWN
 
 
-def faults(wanted: Publication, there: Snapshot, deleted: Iterable[str]) -> list[str]:
+def faults(wanted: TargetTree, there: Snapshot, deleted: Iterable[str]) -> list[str]:
     """Why a commit is not the publication; nothing, if it is."""
     lacking = [
         f"{file.path} is missing or is not what was sent" for file in there.lacking(wanted.files)

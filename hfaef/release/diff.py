@@ -8,7 +8,7 @@ from typing import Any
 
 from hfaef.release.format.manifest import File, Manifest
 from hfaef.release.handle import Release
-from hfaef.release.version import Verdict, judge
+from hfaef.release.version import VersionBump, classify_changes
 
 _SHOWN = 5
 """Patches named in a line."""
@@ -61,7 +61,7 @@ class Difference:
 
     before: str
     after: str
-    verdict: Verdict
+    verdict: VersionBump
     rows: Rows
     files: Files
 
@@ -102,7 +102,7 @@ def compare(before: Release, after: Release) -> Difference:
     return Difference(
         before.name,
         after.name,
-        judge(before.manifest, after.manifest),
+        classify_changes(before.manifest, after.manifest),
         compare_rows(before, after),
         compare_files(before.manifest, after.manifest),
     )

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from hfaef.core.files import writing
+from hfaef.core.files import folder_errors
 from hfaef.core.progress import progress
 from hfaef.core.quantize import BAND_NAMES, STORED_NODATA
 from hfaef.core.workers import core_count, ordered_map
@@ -67,14 +67,14 @@ def export(
         raise FolderError(f"{folder} holds something already", "choose another --to")
     partial = folder.with_name(f"{folder.name}.part")
     places = _places(manifest)
-    with writing(partial):
+    with folder_errors(partial):
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
     table: list[dict[str, Any]] = []
 
     def write(row: dict[str, Any]) -> dict[str, Any]:
         path = _path(row, manifest, places)
-        with writing(partial / path):
+        with folder_errors(partial / path):
             (partial / path).parent.mkdir(parents=True, exist_ok=True)
             write_cog(partial / path, row, manifest, compression)
         plain = {name: row[name] for name in ("id", "year", *manifest.schemes, "geometry")}
@@ -84,7 +84,7 @@ def export(
         for entry in ordered_map(write, read_rows(release, manifest), threads or core_count()):
             table.append(entry)
             advance("")
-    with writing(partial):
+    with folder_errors(partial):
         _write_table(partial / TABLE, table, release, manifest)
         if folder.exists():
             folder.rmdir()

@@ -23,7 +23,7 @@ from hfaef.release.handle import Release
 _NUMBER = re.compile(r"[-/]\d+(-of-\d+)?\.[a-z]+$")
 
 
-def layout_of(release: Release) -> Layout:
+def layout_of(release: Release) -> RowPlacement:
     """The layout of a release.
 
     Raises:
@@ -37,16 +37,16 @@ def layout_of(release: Release) -> Layout:
         kind, _, rest = file.path.partition("/")
         if kind in shards:
             shards[kind][_NUMBER.sub("", rest)].append(file)
-    places: dict[tuple[int, str], Place] = {}
+    places: dict[tuple[int, str], RowLocation] = {}
     for cell, files in shards["data"].items():
         places |= _places(release, files, shards["pooled"][cell])
     basis = release.manifest.preview
-    return Layout(places, Basis(basis.components, basis.low, basis.high))
+    return RowPlacement(places, Basis(basis.components, basis.low, basis.high))
 
 
 def _places(
     release: Release, files: Sequence[File], tables: Sequence[File]
-) -> dict[tuple[int, str], Place]:
+) -> dict[tuple[int, str], RowLocation]:
     """Places of the rows of a cell, given its shards of data and its table of pooled vectors."""
     schemes = release.manifest.schemes
     groups: list[list[int]] = []
@@ -62,7 +62,7 @@ def _places(
         )
     left = iter(rows)
     return {
-        (row["year"], row["id"]): Place(
+        (row["year"], row["id"]): RowLocation(
             {scheme: row[scheme] for scheme in schemes}, file.path, group, position
         )
         for file, shard in zip(files, groups, strict=True)
@@ -89,7 +89,7 @@ def _read(
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RowLocation:
     """Where a row lies in a release."""
 
     splits: Mapping[str, str]
@@ -103,10 +103,10 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Layout:
+class RowPlacement:
     """A release, as far as the next one keeps to it."""
 
-    places: Mapping[tuple[int, str], Place] = field(default_factory=dict)
+    places: Mapping[tuple[int, str], RowLocation] = field(default_factory=dict)
     """Of all rows, by year and id."""
     basis: Basis | None = None
     """Of its previews: with another, every row would be another."""

@@ -63,7 +63,7 @@ def version_of_tag(tag: str) -> Version | None:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class VersionBump:
     """What differs between two manifests, in the words of a changelog, and how much it matters."""
 
     level: Level
@@ -71,17 +71,17 @@ class Verdict:
     """The weightiest first."""
 
 
-def judge(before: Manifest, after: Manifest) -> Verdict:
+def classify_changes(before: Manifest, after: Manifest) -> VersionBump:
     """How much a new release differs from the one before.
 
     Major is what makes code read wrong values: the columns, or what codes and label numbers mean.
     Minor is other data: rows, labels, splits, years. Patch is what is said about the same data.
     """
     if major := tuple(_breaking(before, after)):
-        return Verdict("major", major + tuple(_data(before, after)))
+        return VersionBump("major", major + tuple(_data(before, after)))
     if minor := tuple(_data(before, after)):
-        return Verdict("minor", minor)
-    return Verdict("patch", ("the same data, described anew",))
+        return VersionBump("minor", minor)
+    return VersionBump("patch", ("the same data, described anew",))
 
 
 def _breaking(before: Manifest, after: Manifest) -> list[str]:

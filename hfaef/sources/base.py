@@ -63,7 +63,7 @@ class Source(Protocol):
 
 
 @runtime_checkable
-class Expectant(Protocol):
+class Prefetching(Protocol):
     """A source that spends less if it is told beforehand what will be read."""
 
     def expect(self, places: Iterable[tuple[Grid, int]]) -> None:

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-from cog_world import YEAR, Patch, in_units, needed
+from cog_world import YEAR, Patch, needed, sort_by_block
 
 if TYPE_CHECKING:
-    from hfaef.sources.cog.http import Found
+    from hfaef.sources.cog.http import ObjectMeta
     from hfaef.sources.cog.remote.blocks import Chunk
 
 ROUNDS = 4
@@ -36,16 +36,16 @@ class Memory:
                     file.seek(chunk.start)
                     self.held[path, chunk.start] = file.read(chunk.count)
 
-    def part(self, path: str, start: int, count: int) -> tuple[bytes, Found]:
+    def part(self, path: str, start: int, count: int) -> tuple[bytes, ObjectMeta]:
         """A header, from the disk."""
-        from hfaef.sources.cog.http import Found
+        from hfaef.sources.cog.http import ObjectMeta
 
         with (self._folder / path).open("rb") as file:
             file.seek(start)
-            return file.read(count), Found("", (self._folder / path).stat().st_size)
+            return file.read(count), ObjectMeta("", (self._folder / path).stat().st_size)
 
     @contextmanager
-    def stream(self, path: str, start: int, _count: int, _found: Found) -> Iterator[Held]:
+    def stream(self, path: str, start: int, _count: int, _found: ObjectMeta) -> Iterator[Held]:
         """Chunks, one after another."""
         yield Held(self.held, path, start)
 
@@ -78,7 +78,7 @@ def decode(folder: Path, patches: list[Patch]) -> dict[str, float]:
     index = read_index(folder / NAME)
     codec = pa.Codec("zstd")
     contents = list(memory.held.values())
-    grids = in_units(patches)
+    grids = sort_by_block(patches)
     # Those that bring a block, for which all chunks are decoded and cut for all patches.
     first: list[Any] = []
     seen: set[Any] = set()

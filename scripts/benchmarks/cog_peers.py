@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from cog_world import SIZE, YEAR, Patch, blocks_under, grid_of, in_units, needed, tile_of
+from cog_world import SIZE, YEAR, Patch, blocks_under, grid_of, needed, sort_by_block, tile_of
 
 THREADS = 8
 """Patches at once, where each is read by itself."""
@@ -126,7 +126,7 @@ def ours(url: str, patches: list[Patch]) -> list[bytes]:
     from hfaef.sources import open_source
 
     source = open_source(Cog(kind="cog", root=url))
-    grids = in_units(patches)
+    grids = sort_by_block(patches)
     source.expect([(grid, YEAR) for grid in grids])  # type: ignore[attr-defined]
     with ThreadPoolExecutor(source.max_requests) as pool:
         codes = pool.map(lambda grid: source.read(grid, YEAR).codes.tobytes(), grids)
@@ -137,12 +137,12 @@ def ours(url: str, patches: list[Patch]) -> list[bytes]:
 
 def by_urllib3(url: str, patches: list[Patch], folder: Path) -> None:
     """The requests of hfaef's source, by its own transport."""
-    from hfaef.sources.cog.http import CONNECTIONS, Found, Remote
+    from hfaef.sources.cog.http import CONNECTIONS, ObjectMeta, Remote
     from hfaef.sources.cog.remote.blocks import plan_runs
 
     remote = Remote(url)
 
-    def fetch(path: str, start: int, count: int, found: Found) -> None:
+    def fetch(path: str, start: int, count: int, found: ObjectMeta) -> None:
         with remote.stream(path, start, count, found) as body:
             while count:
                 count -= len(body.take(min(count, 1 << 20)))

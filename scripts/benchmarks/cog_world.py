@@ -89,7 +89,7 @@ def grid_of(patch: Patch) -> Any:
     return Grid("EPSG:32632", (10.0, 0.0, patch[0], 0.0, -10.0, patch[1]), SIZE, SIZE)
 
 
-def in_units(patches: list[Patch]) -> list[Any]:
+def sort_by_block(patches: list[Patch]) -> list[Any]:
     """Grids in the order in which a build reads them."""
     from hfaef.sources.cog.tiling import block_of
 

@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 from hfaef.build.fetch.engine import fetch
 from hfaef.build.fetch.read import read_patch
 from hfaef.build.fetch.retry import Policy
-from hfaef.build.fetch.threads import ThreadCrew
+from hfaef.build.fetch.threads import ThreadExecutor
 from hfaef.build.staging.store import Store
 from hfaef.core.grid import Grid
 from hfaef.errors import Throttled
@@ -74,7 +74,7 @@ def run(source: FieldSource, count: int) -> tuple[float, int, int]:
     with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "out") as store:
         read = partial(read_patch, source, store.pixels, Policy())
         started = time.monotonic()
-        fetch(wanted, ThreadCrew(read, AT_ONCE), store)
+        fetch(wanted, ThreadExecutor(read, AT_ONCE), store)
         seconds = time.monotonic() - started
         outcomes = store.outcomes()
         lost = sum(not outcome.fetched for outcome in outcomes.values())

@@ -71,7 +71,7 @@ def write_ours(folder: Path, count: int) -> None:
         manifest_bytes,
         package_versions,
     )
-    from hfaef.release.format.paths import Form
+    from hfaef.release.format.paths import StorageFormat
     from hfaef.sources.base import Pixels
 
     with Store(folder / "staged") as store:
@@ -93,7 +93,7 @@ def write_ours(folder: Path, count: int) -> None:
                 shard_bytes=256_000_000,
                 spread=partial(ordered_map, threads=core_count()),
                 advance=lambda _: None,
-                form=Form(form, codec),
+                form=StorageFormat(form, codec),
             )
             basis = packed.basis
             manifest = Manifest(

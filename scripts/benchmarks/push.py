@@ -33,7 +33,7 @@ from hfaef.core.grid import Grid
 from hfaef.core.workers import core_count, ordered_map
 from hfaef.release.format.manifest import Manifest, PreviewBasis
 from hfaef.release.handle import Release
-from hfaef.release.locate import Layout, layout_of
+from hfaef.release.locate import RowPlacement, layout_of
 from hfaef.sources.base import Pixels
 
 SIZE = 64
@@ -91,7 +91,9 @@ def make_changes(patches: list[Patch], more: list[Patch]) -> list[Change]:
     ]
 
 
-def write(store: Store, patches: Iterable[Patch], folder: Path, layout: Layout | None) -> Layout:
+def write(
+    store: Store, patches: Iterable[Patch], folder: Path, layout: RowPlacement | None
+) -> RowPlacement:
     """Pack a release; gives its layout."""
     folder.mkdir()
     packed = pack(

@@ -18,15 +18,15 @@ from hypothesis import strategies as st
 from hfaef.build.fetch.engine import fetch
 from hfaef.build.fetch.read import read_patch
 from hfaef.build.fetch.retry import Policy
-from hfaef.build.fetch.threads import ThreadCrew
+from hfaef.build.fetch.threads import ThreadExecutor
 from hfaef.build.pipeline import build
 from hfaef.build.plan import (
     REQUEST_PIXELS,
     cog_cost,
     earth_engine_cost,
-    in_units,
     make_plan,
     part_count,
+    sort_by_block,
 )
 from hfaef.build.staging.store import Store
 from hfaef.catalog import open_catalog
@@ -36,7 +36,7 @@ from hfaef.demo import tiles
 from hfaef.demo.bigtiff import write_chunks
 from hfaef.recipe.model import Cog, EarthEngine
 from hfaef.sources import open_source
-from hfaef.sources.base import Expectant
+from hfaef.sources.base import Prefetching
 from hfaef.sources.cog.tiling import Block, Tile, block_of, blocks_of
 from servers.earthengine import Service, World, tiles_around
 from servers.earthengine.client import TOKEN, isolate, source_of
@@ -133,7 +133,7 @@ def test_years_share_nothing() -> None:
 def test_patches_of_a_unit_are_read_one_after_another() -> None:
     shuffled = patches(3000)
     np.random.default_rng(0).shuffle(shuffled)
-    seen = [block_of(patch.grid) for patch in in_units(shuffled)]
+    seen = [block_of(patch.grid) for patch in sort_by_block(shuffled)]
     changes = sum(one != other for one, other in itertools.pairwise(seen))
     assert changes == len(set(seen)) - 1
 
@@ -215,7 +215,7 @@ def test_the_plan_for_earth_engine_is_what_its_service_then_counts(
         source_of(service, reader=reader) as source,
         Store(tmp_path / "out") as store,
     ):
-        crew = ThreadCrew(partial(read_patch, source, store.pixels, Policy()), 8)
+        crew = ThreadExecutor(partial(read_patch, source, store.pixels, Policy()), 8)
         fetch(wanted, crew, store)
         outcomes = store.outcomes().values()
         counted = sum(service.conduct.tally.requests.values())
@@ -230,7 +230,9 @@ def test_the_plan_of_eurosat_is_what_is_then_counted(
     eurosat_world: Tiles, eurosat_grids: dict[str, Grid], tmp_path: Path, served: bool
 ) -> None:
     """Real places: one patch a tile, some across tiles, some in another zone's numbers."""
-    wanted = in_units([Patch(name, grid, "Land", {}, 2018) for name, grid in eurosat_grids.items()])
+    wanted = sort_by_block(
+        [Patch(name, grid, "Land", {}, 2018) for name, grid in eurosat_grids.items()]
+    )
     with FileServer(eurosat_world.root) as server:
         section = Cog(kind="cog", root=server.url if served else str(eurosat_world.root))
         cost = cog_cost(wanted, section)
@@ -283,9 +285,9 @@ def test_the_plan_for_served_files_is_what_is_then_counted_on_real_codes(
 def counted(section: Cog, wanted: list[Patch], folder: Path) -> tuple[int, int]:
     """Requests and bytes of a real run, as its ledger has them; every patch is fetched."""
     with closing(open_source(section)) as source, Store(folder / "out") as store:
-        if isinstance(source, Expectant):
+        if isinstance(source, Prefetching):
             source.expect([(patch.grid, patch.year) for patch in wanted])
-        crew = ThreadCrew(partial(read_patch, source, store.pixels, Policy()), 8)
+        crew = ThreadExecutor(partial(read_patch, source, store.pixels, Policy()), 8)
         fetch(wanted, crew, store)
         outcomes = store.outcomes().values()
     assert all(outcome.fetched for outcome in outcomes)

@@ -8,7 +8,7 @@ import pytest
 
 from hfaef.errors import InputError
 from hfaef.release.format.manifest import Manifest
-from hfaef.release.version import FIRST, Version, judge, parse_version, version_of_tag
+from hfaef.release.version import FIRST, Version, classify_changes, parse_version, version_of_tag
 
 
 def manifest(**changes: Any) -> Manifest:
@@ -80,12 +80,12 @@ def test_the_next_version_resets_what_is_below() -> None:
     ],
 )
 def test_what_changed_decides_the_version(changes: dict[str, Any], level: str, reason: str) -> None:
-    verdict = judge(manifest(), manifest(**changes))
+    verdict = classify_changes(manifest(), manifest(**changes))
     assert verdict.level == level
     assert reason in verdict.reasons[0]
 
 
 def test_a_major_change_still_tells_the_minor_ones() -> None:
-    verdict = judge(manifest(), manifest(format=2, rows=5))
+    verdict = classify_changes(manifest(), manifest(format=2, rows=5))
     assert len(verdict.reasons) == 2
     assert "5 rows" in verdict.reasons[1]

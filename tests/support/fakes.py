@@ -1,6 +1,6 @@
 """A source whose every pixel is known and whose faults follow a script, and a crew in made-up time.
 
-Both stand at the project's own seams, `Source` and `Crew`; nothing is replaced behind a library's
+Both stand at the project's own seams, `Source` and `ReadExecutor`; nothing is replaced behind a library's
 back.
 """
 
@@ -19,7 +19,7 @@ import numpy as np
 from hfaef.build.fetch.engine import fetch
 from hfaef.build.fetch.read import Read
 from hfaef.build.fetch.retry import Policy
-from hfaef.build.fetch.threads import Answer, ReadOne
+from hfaef.build.fetch.threads import Completed, ReadOne
 from hfaef.build.staging.store import Store
 from hfaef.catalog.patch import Patch
 from hfaef.core.grid import WGS84, Grid, project
@@ -128,7 +128,7 @@ class Clock:
 
 
 @dataclass
-class SimulatedCrew:
+class SimulatedExecutor:
     """Reads in made-up time: a service with a latency and a quota, and no waiting for either."""
 
     read: ReadOne
@@ -174,7 +174,7 @@ class SimulatedCrew:
             took = self.latency + self.slow(patch, self.tries[patch.id])
         heapq.heappush(self._events, (now + took, next(self._order), ticket, patch, error))
 
-    def next(self, timeout: float) -> Answer | None:
+    def next(self, timeout: float) -> Completed | None:
         until = self.clock.now + timeout
         while self._events and self._events[0][0] <= until:
             when, _, ticket, patch, error = heapq.heappop(self._events)
@@ -183,7 +183,7 @@ class SimulatedCrew:
                 continue
             self.clock.now = max(self.clock.now, when)
             self._active.discard(ticket)
-            return Answer(ticket, error or self._result(patch))
+            return Completed(ticket, error or self._result(patch))
         self.clock.now = until
         return None
 
@@ -204,12 +204,12 @@ class SimulatedCrew:
             return error
 
 
-Simulate = Callable[..., SimulatedCrew]
+Simulate = Callable[..., SimulatedExecutor]
 """Makes one, as the fixture `simulate`."""
 
 
 def run(
-    wanted: list[Patch], crew: SimulatedCrew, store: Store, policy: Policy | None = None
+    wanted: list[Patch], crew: SimulatedExecutor, store: Store, policy: Policy | None = None
 ) -> None:
     fetch(wanted, crew, store, policy=policy, clock=crew.clock)
 

@@ -13,7 +13,7 @@ _MOST_DOUBTS = 3
 
 
 @dataclass(eq=False)
-class Effort:
+class PatchState:
     """What was done for a patch so far."""
 
     patch: Patch
@@ -54,27 +54,27 @@ class Effort:
 
 
 @dataclass(eq=False)
-class Reading:
+class ReadAttempt:
     """A read under way."""
 
-    effort: Effort
+    effort: PatchState
     started: float
     doubtful: bool = False
     """Whether another read took its place."""
 
 
-class Efforts:
+class InFlight:
     """All that is open; used by one thread."""
 
     def __init__(self) -> None:
-        self.readings: dict[int, Reading] = {}
+        self.readings: dict[int, ReadAttempt] = {}
         """Reads under way by ticket, the oldest first."""
         self.doubtful = 0
         """How many of them are doubtful."""
         self.open = 0
         """Patches begun and not done."""
         self._numbers = itertools.count()
-        self._waiting: list[tuple[float, int, Effort]] = []
+        self._waiting: list[tuple[float, int, PatchState]] = []
         """A heap by the time of the next try; the number settles ties."""
 
     def __bool__(self) -> bool:
@@ -85,21 +85,21 @@ class Efforts:
         """Reads under way that are not doubtful."""
         return len(self.readings) - self.doubtful
 
-    def begin(self, patch: Patch) -> Effort:
+    def begin(self, patch: Patch) -> PatchState:
         """A patch that is begun."""
         self.open += 1
-        return Effort(patch)
+        return PatchState(patch)
 
-    def start(self, effort: Effort, now: float) -> int:
+    def start(self, effort: PatchState, now: float) -> int:
         """Take note of a read that starts; gives its ticket, which no other read has."""
         ticket = next(self._numbers)
-        self.readings[ticket] = Reading(effort, now)
+        self.readings[ticket] = ReadAttempt(effort, now)
         effort.tickets.add(ticket)
         effort.current = ticket
         effort.attempts += 1
         return ticket
 
-    def end(self, ticket: int, now: float) -> Reading:
+    def end(self, ticket: int, now: float) -> ReadAttempt:
         """Take note of a read that ended, or is not waited for any more."""
         reading = self.readings.pop(ticket)
         self.doubtful -= reading.doubtful
@@ -110,7 +110,7 @@ class Efforts:
         effort.seconds += now - reading.started
         return reading
 
-    def may_doubt(self, reading: Reading) -> bool:
+    def may_doubt(self, reading: ReadAttempt) -> bool:
         """Whether a read may become doubtful."""
         return not reading.doubtful and reading.effort.doubts < _MOST_DOUBTS
 
@@ -123,7 +123,7 @@ class Efforts:
         self.doubtful += 1
         self.wait(reading.effort, now)
 
-    def wait(self, effort: Effort, until: float) -> None:
+    def wait(self, effort: PatchState, until: float) -> None:
         """Let a patch wait for its next try."""
         effort.waiting = True
         heapq.heappush(self._waiting, (until, next(self._numbers), effort))
@@ -133,7 +133,7 @@ class Efforts:
         """When the next try is due; None if none is to come."""
         return self._waiting[0][0] if self._waiting else None
 
-    def take_due(self, now: float) -> Effort | None:
+    def take_due(self, now: float) -> PatchState | None:
         """A patch whose next try is due."""
         if not self._waiting or self._waiting[0][0] > now:
             return None
@@ -141,7 +141,7 @@ class Efforts:
         effort.waiting = False
         return effort
 
-    def done(self, effort: Effort) -> None:
+    def done(self, effort: PatchState) -> None:
         """Take note of a patch that is done, or given up; none of its reads is under way."""
         self.open -= 1
         if effort.waiting:
@@ -149,7 +149,7 @@ class Efforts:
             self._waiting = [entry for entry in self._waiting if entry[2] is not effort]
             heapq.heapify(self._waiting)
 
-    def all_open(self) -> list[Effort]:
+    def all_open(self) -> list[PatchState]:
         """All patches that are begun and not done."""
         efforts = [reading.effort for reading in self.readings.values()]
         efforts += [effort for _, _, effort in self._waiting]

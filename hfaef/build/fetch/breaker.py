@@ -8,7 +8,7 @@ from hfaef.build.fetch.retry import Policy
 from hfaef.errors import Throttled, Transient
 
 
-class Outage:
+class CircuitBreaker:
     """Failures since the last good answer: pixels, or a plain no.
 
     Times are seconds of one clock that never goes back.

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from hfaef.build.cluster import Cluster
 from hfaef.build.fetch.read import Read, read_patch
 from hfaef.build.fetch.retry import Policy
-from hfaef.build.fetch.threads import THREADS, Answer
+from hfaef.build.fetch.threads import THREADS, Completed
 from hfaef.build.staging.pixels import StagedPixels
 from hfaef.catalog.patch import Patch
 from hfaef.errors import HfaefError, Transient
@@ -32,7 +32,7 @@ _DESERTED_SECONDS = 60
 """How long a cluster may be without a worker; a lost one is started again in a few."""
 
 
-class ClusterCrew:
+class DaskExecutor:
     """A crew whose reads run on the workers of a cluster.
 
     Args:
@@ -65,10 +65,10 @@ class ClusterCrew:
         self._futures: dict[int, Any] = {}
         self._deserted: float | None = None
         """Since when there has been no worker."""
-        self._answers: SimpleQueue[Answer] = SimpleQueue()
+        self._answers: SimpleQueue[Completed] = SimpleQueue()
 
     def start(self, ticket: int, patch: Patch) -> None:
-        """As of `Crew`."""
+        """As of `ReadExecutor`."""
         future = self._cluster.client.submit(
             _read_in_worker,
             patch,
@@ -81,8 +81,8 @@ class ClusterCrew:
         self._futures[ticket] = future
         future.add_done_callback(partial(self._settle, ticket))
 
-    def next(self, timeout: float) -> Answer | None:
-        """As of `Crew`.
+    def next(self, timeout: float) -> Completed | None:
+        """As of `ReadExecutor`.
 
         Raises:
             HfaefError: if the cluster is gone.
@@ -98,12 +98,12 @@ class ClusterCrew:
         return answer
 
     def doubt(self, ticket: int) -> None:
-        """As of `Crew`."""
+        """As of `ReadExecutor`."""
         # Not in this thread: a worker that is gone may keep the message waiting.
         threading.Thread(target=self._let_go, args=[ticket], daemon=True).start()
 
     def abandon(self, ticket: int) -> None:
-        """As of `Crew`; what a worker still stages is right, and does no harm."""
+        """As of `ReadExecutor`; what a worker still stages is right, and does no harm."""
         self._futures.pop(ticket).cancel()
         self.doubt(ticket)
 
@@ -113,7 +113,7 @@ class ClusterCrew:
             self._cluster.client.run(_let_go_in_worker, self._name, ticket, on_error="ignore")
 
     def close(self) -> None:
-        """As of `Crew`."""
+        """As of `ReadExecutor`."""
         futures, self._futures = list(self._futures.values()), {}
         client = self._cluster.client
         if client.status == "running":
@@ -148,7 +148,7 @@ class ClusterCrew:
         except Exception as error:  # noqa: BLE001 - the engine decides what it means
             lost = type(error).__name__ == "KilledWorker"
             result = Transient("its worker was lost, several times") if lost else error
-        self._answers.put(Answer(ticket, result))
+        self._answers.put(Completed(ticket, result))
 
 
 class _Reading:

@@ -11,13 +11,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
-from hfaef.build.fetch.attempts import Effort, Efforts, Reading
-from hfaef.build.fetch.breaker import Outage
-from hfaef.build.fetch.latency import Pace
+from hfaef.build.fetch.attempts import InFlight, PatchState, ReadAttempt
+from hfaef.build.fetch.breaker import CircuitBreaker
+from hfaef.build.fetch.latency import LatencyTracker
 from hfaef.build.fetch.read import Read
 from hfaef.build.fetch.retry import Policy
-from hfaef.build.fetch.threads import Answer, Crew
-from hfaef.build.fetch.window import Rate, Window
+from hfaef.build.fetch.threads import Completed, ReadExecutor
+from hfaef.build.fetch.window import ConcurrencyLimit, Rate
 from hfaef.build.staging.ledger import Outcome
 from hfaef.build.staging.store import Store
 from hfaef.catalog.patch import Patch
@@ -48,7 +48,7 @@ _SUSPENDED = 5.0
 
 def fetch(
     patches: Sequence[Patch],
-    crew: Crew,
+    crew: ReadExecutor,
     store: Store,
     *,
     per_minute: int | None = None,
@@ -93,7 +93,7 @@ class _Engine:
     def __init__(
         self,
         wanted: list[Patch],
-        crew: Crew,
+        crew: ReadExecutor,
         store: Store,
         rate: Rate,
         policy: Policy,
@@ -103,18 +103,18 @@ class _Engine:
         self._new = deque(wanted)
         self._crew = crew
         self._store = store
-        self._window = Window(crew.size)
+        self._window = ConcurrencyLimit(crew.size)
         self._rate = rate
         self._policy = policy
         self._clock = clock
         self._advance = advance
         self._last_untried = 0
         """Patches left to begin when none is left that was never tried."""
-        self._efforts = Efforts()
-        self._pace = Pace(policy)
+        self._efforts = InFlight()
+        self._pace = LatencyTracker(policy)
         self._answered = clock()
         """When the last answer came."""
-        self._outage = Outage(policy, _OPEN * self._window.ceiling, self._answered)
+        self._outage = CircuitBreaker(policy, _OPEN * self._window.ceiling, self._answered)
         self._full = False
         """Whether the limit was reached when the last answers were awaited."""
         self._hangs = 0
@@ -170,10 +170,10 @@ class _Engine:
             times.append(max(self._held(now), math.inf if due is None else due - now))
         return max(0.0, min(times))
 
-    def _readings(self) -> Iterable[Reading]:
+    def _readings(self) -> Iterable[ReadAttempt]:
         return self._efforts.readings.values()
 
-    def _settle(self, answer: Answer) -> None:
+    def _settle(self, answer: Completed) -> None:
         """Take note of an answer: a patch is done, given up, or to be tried again."""
         now = self._clock()
         reading = self._efforts.end(answer.ticket, now)
@@ -208,7 +208,7 @@ class _Engine:
             case _:
                 self._window.failed()
 
-    def _fault(self, effort: Effort, error: Transient, now: float) -> None:
+    def _fault(self, effort: PatchState, error: Transient, now: float) -> None:
         """Take note of a read that failed, in the account of its patch unless the source is down."""
         if not self._outage.down:
             effort.faults += 1
@@ -219,7 +219,9 @@ class _Engine:
         else:
             self._again(effort, error, effort.attempts - effort.refusals - effort.doubts, now)
 
-    def _again(self, effort: Effort, error: Throttled | Transient, tries: int, now: float) -> None:
+    def _again(
+        self, effort: PatchState, error: Throttled | Transient, tries: int, now: float
+    ) -> None:
         """Try a patch again later, unless the source has been down for too long."""
         effort.reason = error.message
         if effort.pursued:
@@ -230,7 +232,7 @@ class _Engine:
         if self._outage.too_long(now):
             self._surrender(effort, now)
 
-    def _lose(self, effort: Effort, reason: str) -> None:
+    def _lose(self, effort: PatchState, reason: str) -> None:
         """Give up a patch without a plain no of the source; many of them mean more."""
         self._give_up(effort, reason)
         self._outage.lost(id(effort))
@@ -245,7 +247,7 @@ class _Engine:
         """Whether there are patches about which the ledger says nothing."""
         return len(self._new) > self._last_untried
 
-    def _surrender(self, last: Effort, now: float) -> None:
+    def _surrender(self, last: PatchState, now: float) -> None:
         """Give up all patches that are open, and the run, if there would be more."""
         for effort in self._efforts.all_open():
             self._give_up(effort, f"{effort.reason or 'no answer'} ({effort.attempts} tries)")
@@ -295,7 +297,7 @@ class _Engine:
             # Nobody was answered, so it is not this patch.
             self._again(effort, error, 1, now)
 
-    def _decide_at(self, reading: Reading) -> float:
+    def _decide_at(self, reading: ReadAttempt) -> float:
         """When something is to be decided about a read."""
         hopeless = self._hopeless_at(reading)
         # While none of many is answered, waiting on is cheaper than asking again.
@@ -314,7 +316,7 @@ class _Engine:
         few = max(self._limit() // _FEW, 1)
         return not self._outage.down and self._efforts.active <= few
 
-    def _hopeless_at(self, reading: Reading) -> float:
+    def _hopeless_at(self, reading: ReadAttempt) -> float:
         return reading.started + self._pace.hopeless_after(reading.effort.pixels)
 
     def _forgive(self, seconds: float) -> None:
@@ -323,14 +325,14 @@ class _Engine:
         self._answered += seconds
         self._outage.forgive(seconds)
 
-    def _close(self, effort: Effort) -> None:
+    def _close(self, effort: PatchState) -> None:
         """Be done with a patch; its other reads are not waited for."""
         for ticket in list(effort.tickets):
             self._crew.abandon(ticket)
             self._efforts.end(ticket, self._clock())
         self._efforts.done(effort)
 
-    def _record(self, effort: Effort, read: Read) -> None:
+    def _record(self, effort: PatchState, read: Read) -> None:
         self._close(effort)
         self._store.record(
             Outcome(
@@ -347,7 +349,7 @@ class _Engine:
         )
         self._advance(self._note())
 
-    def _give_up(self, effort: Effort, reason: str) -> None:
+    def _give_up(self, effort: PatchState, reason: str) -> None:
         self._close(effort)
         self._missing += 1
         self._store.record(

@@ -19,7 +19,7 @@ _USUAL_PIXELS = 512 * 512
 """A patch up to this size is one request to any source."""
 
 
-class Pace:
+class LatencyTracker:
     """Learns from reads that were answered.
 
     Args:

@@ -13,7 +13,7 @@ from hfaef.build.fetch.retry import Policy
 from hfaef.build.staging.pixels import StagedPixels
 from hfaef.catalog.patch import Patch
 from hfaef.core.grid import Grid
-from hfaef.errors import FolderError, Hopeless, TooBig, Transient
+from hfaef.errors import FolderError, PermanentError, TooBig, Transient
 from hfaef.sources.base import Pixels, Source
 
 SMALLEST = 16
@@ -60,7 +60,7 @@ def read_patch(
     try:
         pixels.require(patch.grid)
     except ValueError as error:
-        raise Hopeless(f"the source gave another grid: {error}") from error
+        raise PermanentError(f"the source gave another grid: {error}") from error
     if wanted():
         try:
             policy.retrying(sleep)(staged.write, patch, pixels)
@@ -88,7 +88,9 @@ def _in_halves(source: Source, grid: Grid, year: int, error: TooBig, retrying: R
     each is tried again by itself: with many parts the whole would hardly ever succeed.
     """
     if max(grid.height, grid.width) <= SMALLEST:
-        raise Hopeless(f"{grid.height} x {grid.width} pixels are too many: {error}") from error
+        raise PermanentError(
+            f"{grid.height} x {grid.width} pixels are too many: {error}"
+        ) from error
     first, second, axis = grid.halves()
     halves = []
     for half in (first, second):

@@ -25,14 +25,14 @@ _LAST_WORDS = 1.0
 
 
 @dataclass(frozen=True)
-class Answer:
+class Completed:
     """A read that ended."""
 
     ticket: int
     result: Read | Exception
 
 
-class Crew(Protocol):
+class ReadExecutor(Protocol):
     """Reads patches, many at once; used by one thread."""
 
     size: int
@@ -41,7 +41,7 @@ class Crew(Protocol):
     def start(self, ticket: int, patch: Patch) -> None:
         """Begin a read; the ticket is a number that no other read has."""
 
-    def next(self, timeout: float) -> Answer | None:
+    def next(self, timeout: float) -> Completed | None:
         """A read that ended; None if none does within so many seconds."""
 
     def doubt(self, ticket: int) -> None:
@@ -76,7 +76,7 @@ class _Task:
     ended: threading.Event = field(default_factory=threading.Event)
 
 
-class ThreadCrew:
+class ThreadExecutor:
     """A crew of threads, started when they are needed.
 
     Args:
@@ -89,19 +89,19 @@ class ThreadCrew:
         self._read = read
         self._tasks: dict[int, _Task] = {}
         self._waiting: SimpleQueue[_Task | None] = SimpleQueue()
-        self._answers: SimpleQueue[Answer] = SimpleQueue()
+        self._answers: SimpleQueue[Completed] = SimpleQueue()
         self._threads = 0
 
     def start(self, ticket: int, patch: Patch) -> None:
-        """As of `Crew`."""
+        """As of `ReadExecutor`."""
         task = self._tasks[ticket] = _Task(ticket, patch)
         if self._threads < len(self._tasks):
             self._threads += 1
             threading.Thread(target=self._work, name=THREADS, daemon=True).start()
         self._waiting.put(task)
 
-    def next(self, timeout: float) -> Answer | None:
-        """As of `Crew`."""
+    def next(self, timeout: float) -> Completed | None:
+        """As of `ReadExecutor`."""
         try:
             # An abandoned read may still give an answer, which nobody waits for.
             while (answer := self._answers.get(timeout=timeout)).ticket not in self._tasks:
@@ -112,15 +112,15 @@ class ThreadCrew:
         return answer
 
     def doubt(self, ticket: int) -> None:
-        """As of `Crew`; there are as many threads as reads."""
+        """As of `ReadExecutor`; there are as many threads as reads."""
 
     def abandon(self, ticket: int) -> None:
-        """As of `Crew`."""
+        """As of `ReadExecutor`."""
         self._tasks.pop(ticket).wanted = False
         self._threads -= 1
 
     def close(self) -> None:
-        """As of `Crew`."""
+        """As of `ReadExecutor`."""
         for task in self._tasks.values():
             task.wanted = False
         self._waiting.put(None)
@@ -137,7 +137,7 @@ class ThreadCrew:
             except Exception as error:  # noqa: BLE001 - the engine decides by its kind
                 result = error
             task.ended.set()
-            self._answers.put(Answer(task.ticket, result))
+            self._answers.put(Completed(task.ticket, result))
             if not task.wanted:
                 # Another took this thread's place when the read was abandoned.
                 return

@@ -37,7 +37,7 @@ _PAUSE_AFTER = 2
 """Refusals in a round after which a server's delay is meant for all reads."""
 
 
-class Window:
+class ConcurrencyLimit:
     """The limit on reads under way; used by one thread, told the time by its caller.
 
     Args:

@@ -12,7 +12,7 @@ from itertools import groupby
 
 from hfaef.catalog.patch import Patch
 from hfaef.release.format.paths import shuffled
-from hfaef.release.locate import Layout, Place
+from hfaef.release.locate import RowLocation, RowPlacement
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,14 @@ class Arrangement:
         return (*(patch for shard in self.kept for group in shard for patch in group), *self.fresh)
 
 
-def arrange(patches: Iterable[Patch], layout: Layout) -> Arrangement:
+def place_rows(patches: Iterable[Patch], layout: RowPlacement) -> Arrangement:
     """Patches of one cell: those that were in it stay where they were, others come after them.
 
     Args:
         patches: of one year, and of the same splits.
         layout: of the release before; an empty one, if there is none.
     """
-    kept: list[tuple[Place, Patch]] = []
+    kept: list[tuple[RowLocation, Patch]] = []
     fresh: list[Patch] = []
     for patch in patches:
         place = layout.places.get((patch.year, patch.id))

@@ -15,26 +15,26 @@ import pyarrow.parquet as pq
 
 from hfaef.build.pack.boundary import mark_jpeg, mark_png
 from hfaef.build.pack.parquet import ParquetShard, PooledShard
-from hfaef.build.pack.placement import arrange
+from hfaef.build.pack.placement import place_rows
 from hfaef.build.staging.ledger import Outcome
 from hfaef.build.staging.pixels import StagedPixels
 from hfaef.build.staging.store import Store
 from hfaef.catalog.patch import Catalog, Patch, label_number
 from hfaef.core import sheet
 from hfaef.core.codec import encode_raw
-from hfaef.core.files import writing
+from hfaef.core.files import folder_errors
 from hfaef.core.grid import Outline, outlines
 from hfaef.core.preview import Basis, fit_basis, render
 from hfaef.core.progress import Advance
 from hfaef.core.quantize import BANDS, Pooled, pool, signed_squares, to_stored, valid_mask
-from hfaef.core.workers import Spread
+from hfaef.core.workers import ParallelMap
 from hfaef.errors import CatalogError
 from hfaef.release.format.manifest import File, Missing, file_entry, missing_table
 from hfaef.release.format.paths import (
     KINDS,
     MISSING,
     PICTURES,
-    Form,
+    StorageFormat,
     cell_folder,
     in_folders,
     shard_name,
@@ -42,7 +42,7 @@ from hfaef.release.format.paths import (
 )
 from hfaef.release.format.schema import file_schema
 from hfaef.release.format.webdataset import TarShard
-from hfaef.release.locate import Layout
+from hfaef.release.locate import RowPlacement
 
 ROW_GROUP_BYTES = 32_000_000
 """Bounds the memory of packing, and stays far below what the dataset viewer refuses (300 MB)."""
@@ -93,10 +93,10 @@ def pack(
     folder: Path,
     *,
     shard_bytes: int,
-    spread: Spread,
+    spread: ParallelMap,
     advance: Advance,
-    form: Form | None = None,
-    layout: Layout | None = None,
+    form: StorageFormat | None = None,
+    layout: RowPlacement | None = None,
 ) -> Packed:
     """Write the shards of all staged patches of a catalog.
 
@@ -114,7 +114,7 @@ def pack(
         FolderError: if the disk is full.
         ReleaseError: if staged pixels are damaged.
     """
-    form = form or Form()
+    form = form or StorageFormat()
     outcomes = store.outcomes()
     cells: dict[tuple[str, str], list[Patch]] = defaultdict(list)
     years = sorted({patch.year for patch in catalog.patches})
@@ -124,8 +124,8 @@ def pack(
             place = cell_folder("", patch.year, patch.splits, years, catalog.schemes)
             split = patch.splits[catalog.schemes[0]] if catalog.schemes else "train"
             cells[place, split].append(patch)
-    layout = layout or Layout()
-    arranged = [(cell, arrange(cells[cell], layout)) for cell in sorted(cells)]
+    layout = layout or RowPlacement()
+    arranged = [(cell, place_rows(cells[cell], layout)) for cell in sorted(cells)]
     order = [patch for _, patches in arranged for patch in patches.order]
     basis = layout.basis or _sample_basis(order, store, spread)
     encode = _Encoder(store.pixels, catalog.label_names, basis, form)
@@ -145,7 +145,7 @@ def pack(
         rows = islice(encoded, len(patches.order))
         data = folder / f"data{place}"
         pooled = folder / f"pooled{place}"
-        with writing(pooled), PooledShard(pooled, schemas["pooled"]) as vectors:
+        with folder_errors(pooled), PooledShard(pooled, schemas["pooled"]) as vectors:
             kept = list(_write_kept(rows, patches.kept, data, open_shard, vectors))
             rest = _write_shards(rows, data, len(kept), open_shard, shard_bytes, vectors)
             shards = [*kept, *rest]
@@ -158,7 +158,7 @@ def pack(
 def write_missing(folder: Path, missing: Sequence[Missing]) -> File:
     """Write `MISSING` into a release's folder; gives the manifest's line on it."""
     path = folder / MISSING
-    with writing(path):
+    with folder_errors(path):
         pq.write_table(missing_table(missing), path, compression="zstd")
     return file_entry(folder, path, len(missing))
 
@@ -170,7 +170,7 @@ class _Encoder:
     pixels: StagedPixels
     label_names: tuple[str, ...]
     basis: Basis
-    form: Form
+    form: StorageFormat
 
     def __call__(self, staged: Staged) -> Row:
         codes = self.pixels.read(staged.patch)
@@ -198,7 +198,7 @@ def encode_row(
     codes: npt.NDArray[np.int8],
     label_names: Sequence[str],
     basis: Basis,
-    form: Form | None = None,
+    form: StorageFormat | None = None,
 ) -> Row:
     """The rows of a patch with these codes, int8 (64, H, W)."""
     patch = staged.patch
@@ -260,7 +260,7 @@ def _write_kept(
 ) -> Iterator[tuple[Path, int]]:
     """Write the first rows into shards and row groups as they were; path and rows of each."""
     for number, groups in enumerate(kept):
-        with writing(folder), open_shard(folder, number) as shard:
+        with folder_errors(folder), open_shard(folder, number) as shard:
             for group in groups:
                 _write_group(list(islice(rows, len(group))), shard, vectors)
         vectors.end_shard()
@@ -278,7 +278,7 @@ def _write_shards(
     """Write rows into shards of about this size, from this number on; path and rows of each."""
     row = next(rows, None)
     while row is not None:
-        with writing(folder), open_shard(folder, number) as shard:
+        with folder_errors(folder), open_shard(folder, number) as shard:
             size = 0
             while row is not None and size < shard_bytes:
                 group: list[Row] = []
@@ -317,7 +317,7 @@ def _settle(
         yield file_entry(root, named, rows)
 
 
-def _sample_basis(patches: Sequence[Patch], store: Store, spread: Spread) -> Basis:
+def _sample_basis(patches: Sequence[Patch], store: Store, spread: ParallelMap) -> Basis:
     """The basis of previews, fitted to some pixels of some patches."""
     some = sorted(patches, key=lambda patch: shuffled(patch.id))[:_BASIS_PATCHES]
     samples = list(spread(_Sampler(store.pixels), some))

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from hfaef.build.staging.filesystem import Folder, Place, open_place
 from hfaef.catalog.patch import Patch
-from hfaef.core.files import writing
+from hfaef.core.files import folder_errors
 from hfaef.core.quantize import BANDS
 from hfaef.errors import FolderError, ReleaseError
 from hfaef.sources.base import Pixels
@@ -55,7 +55,7 @@ class StagedPixels:
         # numpy writes to files through a buffer of its own, and misses a full disk.
         buffer = io.BytesIO()
         np.save(buffer, pixels.codes, allow_pickle=False)
-        with writing(self.place.where(name)):
+        with folder_errors(self.place.where(name)):
             try:
                 self.place.put(name, buffer.getvalue())
             except FileNotFoundError as error:

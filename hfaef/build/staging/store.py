@@ -27,7 +27,7 @@ from hfaef.build.staging.filesystem import Place, open_place
 from hfaef.build.staging.ledger import Outcome, open_ledger, read_outcomes
 from hfaef.build.staging.pixels import PLACE, StagedPixels, recorded_place
 from hfaef.catalog.patch import Catalog
-from hfaef.core.files import replace_file, writing
+from hfaef.core.files import folder_errors, replace_file
 from hfaef.errors import FolderError
 from hfaef.recipe.model import Recipe
 from hfaef.release.format.paths import MANIFEST, STAGING
@@ -68,17 +68,17 @@ class Store:
         self.folder = folder
         self.staging = folder / STAGING
         require_ours(folder)
-        with writing(self.staging):
+        with folder_errors(self.staging):
             self.staging.mkdir(parents=True, exist_ok=True)
         self._lock = filelock.FileLock(self.staging / "lock")
-        with writing(self.staging):
+        with folder_errors(self.staging):
             try:
                 self._lock.acquire(timeout=0)
             except filelock.Timeout as error:
                 raise FolderError(
                     f"another hfaef is at work in {folder}", "wait for it, or choose another --out"
                 ) from error
-        with writing(self.staging):
+        with folder_errors(self.staging):
             self._ledger = open_ledger(self.staging)
             self.pixels = StagedPixels(self._settle(place))
 
@@ -108,7 +108,7 @@ class Store:
             # A name of its own: others stage there, too.
             name = re.sub(r"[^A-Za-z0-9_-]", "-", self.folder.absolute().name)
             place = open_place(f"{above}/{name}-{uuid.uuid4().hex[:8]}")
-        with writing(str(place)):
+        with folder_errors(str(place)):
             place.prepare()
         if above is not None:
             replace_file(self.staging / PLACE, json.dumps({"pixels": str(place)}).encode())
@@ -122,7 +122,7 @@ class Store:
         """
         path = self.staging / "inputs.json"
         if not path.exists():
-            with writing(path):
+            with folder_errors(path):
                 replace_file(path, json.dumps(wanted, indent=2).encode())
             return
         try:
@@ -141,7 +141,7 @@ class Store:
 
     def outcomes(self) -> dict[tuple[int, str], Outcome]:
         """The ledger by year and id; a fetched patch whose file is gone is left out."""
-        with writing(self.staging):
+        with folder_errors(self.staging):
             return read_outcomes(self.staging, self._ledger)
 
     def record(self, outcome: Outcome) -> None:
@@ -158,7 +158,7 @@ class Store:
             json.dumps(outcome.origins),
             outcome.resampled,
         )
-        with writing(self.staging / "ledger.sqlite"), self._ledger:
+        with folder_errors(self.staging / "ledger.sqlite"), self._ledger:
             self._ledger.execute("REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
 
 

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from hfaef.core.files import replace_file, writing
+from hfaef.core.files import folder_errors, replace_file
 from hfaef.errors import HfaefError
 from hfaef.release.card.figures import BALANCE, LABELS, MAP, draw, stack
 from hfaef.release.card.render import write_card
@@ -38,11 +38,11 @@ def add_files(folder: Path, contents: Mapping[str, bytes]) -> Manifest:
     """
     manifest = read_manifest(folder)
     for path, content in contents.items():
-        with writing(folder / path):
+        with folder_errors(folder / path):
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             replace_file(folder / path, content)
     manifest = with_files(manifest, [entry(*item) for item in contents.items()])
-    with writing(folder / MANIFEST):
+    with folder_errors(folder / MANIFEST):
         replace_file(folder / MANIFEST, manifest_bytes(manifest))
     write_card(folder)
     return manifest
@@ -62,7 +62,7 @@ def write_figures(folder: Path, out: Path | None = None) -> list[Path]:
     if out is None:
         add_files(folder, figures)
         return [folder / path for path in figures]
-    with writing(out):
+    with folder_errors(out):
         replace_file(out, stack(list(figures.values())))
     return [out]
 

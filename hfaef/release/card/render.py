@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from hfaef.core.files import writing
+from hfaef.core.files import folder_errors
 from hfaef.core.quantize import dequantize
 from hfaef.errors import ReleaseError
 from hfaef.recipe.model import SPLITS
@@ -191,7 +191,7 @@ def write_card(folder: Path, repo_id: str | None = None) -> Path:
     """
     path = folder / CARD
     content = render_card(read_manifest(folder), read_evaluation(folder), repo_id).encode()
-    with writing(path):
+    with folder_errors(path):
         put_into_release(folder, CARD, content)
     return path
 

@@ -18,7 +18,7 @@ from hfaef.recipe.model import SPLITS
 from hfaef.release.format.paths import (
     KINDS,
     MANIFEST,
-    Form,
+    StorageFormat,
     config_names,
     matches,
     split_glob,
@@ -126,10 +126,10 @@ class Manifest(Part):
     notes: tuple[str, ...] = ()
 
     @property
-    def form(self) -> Form:
+    def form(self) -> StorageFormat:
         """How its rows lie in files."""
         packing = self.recipe.get("pack", {})
-        return Form(packing.get("format", "parquet"), packing.get("codec", "png"))
+        return StorageFormat(packing.get("format", "parquet"), packing.get("codec", "png"))
 
     def label_of(self, number: float) -> str | float:
         """What a row's label means: a name, or the number itself if it is to be predicted."""

@@ -48,7 +48,7 @@ ROW_GROUPS = "hfaef.row_groups"
 
 
 @dataclass(frozen=True)
-class Form:
+class StorageFormat:
     """How rows lie in files."""
 
     format: Literal["parquet", "webdataset"] = "parquet"

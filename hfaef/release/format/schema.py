@@ -10,14 +10,14 @@ import pyarrow as pa
 
 from hfaef.core.quantize import BANDS
 from hfaef.release.format.manifest import Manifest
-from hfaef.release.format.paths import VECTORS, Form
+from hfaef.release.format.paths import VECTORS, StorageFormat
 
 if TYPE_CHECKING:
     import datasets
 
 
 def features(
-    kind: str, label_names: Sequence[str], schemes: Sequence[str], form: Form | None = None
+    kind: str, label_names: Sequence[str], schemes: Sequence[str], form: StorageFormat | None = None
 ) -> datasets.Features:
     """Columns of a release's rows in their order, as `datasets` types them.
 
@@ -92,7 +92,7 @@ def shown_first(columns: datasets.Features) -> datasets.Features:
 
 
 def file_schema(
-    kind: str, label_names: Sequence[str], schemes: Sequence[str], form: Form | None = None
+    kind: str, label_names: Sequence[str], schemes: Sequence[str], form: StorageFormat | None = None
 ) -> pa.Schema:
     """Arrow schema of a shard, with what `datasets` and GeoParquet readers look for."""
     schema: pa.Schema = features(kind, label_names, schemes, form).arrow_schema

@@ -19,7 +19,7 @@ import pyarrow as pa
 from hfaef.core import sheet
 from hfaef.core.quantize import from_stored, pool
 from hfaef.release.format.manifest import Manifest
-from hfaef.release.format.paths import Form
+from hfaef.release.format.paths import StorageFormat
 from hfaef.release.format.sample import KEY, MEMBERS, REST, identity_of, key_of, members_of, row_of
 from hfaef.release.format.schema import features
 
@@ -93,7 +93,7 @@ def _inspect(path: Path, manifest: Manifest, step: int) -> tuple[list[str], pa.T
     if problems:
         # Readers would group the members of such a file in ways of their own.
         return problems, None
-    columns = features("data", manifest.label_names, manifest.schemes, Form())
+    columns = features("data", manifest.label_names, manifest.schemes, StorageFormat())
     plain = [name for name in columns if name not in ("embedding", "preview")]
     schema = pa.schema([columns.arrow_schema.field(name) for name in plain])
     rows: list[dict[str, Any]] = []

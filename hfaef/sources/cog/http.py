@@ -25,8 +25,8 @@ from urllib3.exceptions import HTTPError
 from hfaef.errors import (
     CredentialsError,
     HfaefError,
-    Hopeless,
     InputError,
+    PermanentError,
     Throttled,
     Transient,
 )
@@ -56,12 +56,12 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
 
 
-class Changed(Exception):
+class VersionChanged(Exception):
     """A file is not the one any more that was read before."""
 
 
 @dataclass(frozen=True)
-class Found:
+class ObjectMeta:
     """What an answer tells of the file it is from."""
 
     version: str
@@ -142,7 +142,7 @@ class Remote:
         """Close all connections."""
         self._pool.clear()
 
-    def part(self, path: str, start: int, count: int) -> tuple[bytes, Found]:
+    def part(self, path: str, start: int, count: int) -> tuple[bytes, ObjectMeta]:
         """Bytes of a file, or fewer if it ends before, and what file they are from.
 
         Raises:
@@ -155,7 +155,7 @@ class Remote:
             return _Body(self, response, path).take(last - first + 1), found
 
     @contextmanager
-    def stream(self, path: str, start: int, count: int, expected: Found) -> Iterator[Body]:
+    def stream(self, path: str, start: int, count: int, expected: ObjectMeta) -> Iterator[Body]:
         """Bytes of a file that was seen before, as they come.
 
         Raises:
@@ -169,13 +169,13 @@ class Remote:
         with self._ask(path, headers) as response:
             found, first, last = self._partial(response, path)
             if found != expected:
-                raise Changed
+                raise VersionChanged
             if (first, last) != (start, start + count - 1):
                 raise Transient(f"{path}: other bytes came than were asked for")
             yield _Body(self, response, path)
 
     @contextmanager
-    def whole(self, path: str, known: str = "") -> Iterator[tuple[Body, Found] | None]:
+    def whole(self, path: str, known: str = "") -> Iterator[tuple[Body, ObjectMeta] | None]:
         """A whole file, unless it is the version that is known.
 
         Raises:
@@ -185,12 +185,12 @@ class Remote:
             if response.status == 304:
                 yield None
             elif response.status != 200:
-                raise Hopeless(f"{path}: {self._host} answered {response.status}")
+                raise PermanentError(f"{path}: {self._host} answered {response.status}")
             else:
                 told = response.headers.get("Content-Length", "")
                 size = int(told) if told.isdecimal() else -1
                 self._let_in = True
-                yield _Body(self, response, path), Found(_version(response), size)
+                yield _Body(self, response, path), ObjectMeta(_version(response), size)
 
     def count(self, received: int) -> None:
         """Take note of bytes."""
@@ -241,9 +241,9 @@ class Remote:
         target = urljoin(address, response.headers["Location"])
         parts, before = urlsplit(target), urlsplit(address)
         if (before.scheme, parts.scheme) == ("https", "http"):
-            raise Hopeless(f"{path}: {before.hostname} sends us from https to plain http")
+            raise PermanentError(f"{path}: {before.hostname} sends us from https to plain http")
         if parts.hostname not in self._hosts:
-            raise Hopeless(
+            raise PermanentError(
                 f"{path}: {before.hostname} sends us to {parts.scheme}://{parts.hostname}, which "
                 "is not declared",
                 "name that host in `source.hosts` if you trust it",
@@ -256,7 +256,7 @@ class Remote:
         if status in (200, 206, 304):
             return
         if status == 412:
-            raise Changed
+            raise VersionChanged
         raise self._failure(status, response, path)
 
     def _failure(self, status: int, response: urllib3.BaseHTTPResponse, path: str) -> HfaefError:
@@ -276,10 +276,12 @@ class Remote:
             return CredentialsError(words, "choose a `source.root` that is public")
         if status in (403, 404, 410):
             # S3 answers 403 for a file that is not there, to those who may not list.
-            return Hopeless(f"{path} is not there ({self._host} answered {told})")
-        return Hopeless(words)
+            return PermanentError(f"{path} is not there ({self._host} answered {told})")
+        return PermanentError(words)
 
-    def _partial(self, response: urllib3.BaseHTTPResponse, path: str) -> tuple[Found, int, int]:
+    def _partial(
+        self, response: urllib3.BaseHTTPResponse, path: str
+    ) -> tuple[ObjectMeta, int, int]:
         """What file a part is from, its first and its last byte."""
         if response.status != 206:
             if self._in_parts:
@@ -293,7 +295,7 @@ class Remote:
         if not told:
             raise Transient(f"{path}: the answer does not say which part it is")
         first, last, size = (int(number) for number in told.groups())
-        return Found(_version(response), size), first, last
+        return ObjectMeta(_version(response), size), first, last
 
 
 class _Body:

@@ -19,7 +19,7 @@ from rasterio.windows import Window
 from hfaef.core.grid import Affine, Grid
 from hfaef.core.quantize import BANDS, NODATA
 from hfaef.core.workers import core_count
-from hfaef.errors import Hopeless
+from hfaef.errors import PermanentError
 from hfaef.sources.cog.index import Entry
 from hfaef.sources.cog.tile_store import Cost
 from hfaef.sources.cog.tiling import block_bytes
@@ -51,11 +51,11 @@ class FolderTiles:
         """As of `Tiles`.
 
         Raises:
-            Hopeless: if the tile is not there, or is not AEF's.
+            PermanentError: if the tile is not there, or is not AEF's.
         """
         path = self._root / entry.path
         if not path.is_file():
-            raise Hopeless(f"the tile {entry.path}, which the index names, is not there")
+            raise PermanentError(f"the tile {entry.path}, which the index names, is not there")
         try:
             # GTiff only: other drivers, chosen by content, may follow names to other files.
             with (
@@ -74,7 +74,7 @@ class FolderTiles:
                     tile.height,
                 )
         except RasterioError as error:
-            raise Hopeless(f"cannot read the tile {entry.path}: {error}") from error
+            raise PermanentError(f"cannot read the tile {entry.path}: {error}") from error
 
     def finish(self, grid: Grid, year: int) -> Cost:
         """As of `Tiles`."""
@@ -140,7 +140,7 @@ def _level(overview: int) -> dict[str, int]:
 
 
 def _require_aef(tile: Any, entry: Entry, path: Path, overview: int) -> None:
-    """Raise Hopeless unless a tile has AEF's bands, dtype, nodata and an upright grid."""
+    """Raise PermanentError unless a tile has AEF's bands, dtype, nodata and an upright grid."""
     wrong = ""
     if tile.count != BANDS:
         wrong = f"{tile.count} bands, not {BANDS}"
@@ -155,4 +155,4 @@ def _require_aef(tile: Any, entry: Entry, path: Path, overview: int) -> None:
             if tile.width != -(-whole.width // 2**overview):
                 wrong = f"no overview of {10 * 2**overview} m"
     if wrong:
-        raise Hopeless(f"the tile {entry.path} has {wrong}")
+        raise PermanentError(f"the tile {entry.path} has {wrong}")

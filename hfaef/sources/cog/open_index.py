@@ -8,9 +8,9 @@ import os
 import re
 from pathlib import Path
 
-from hfaef.errors import FolderError, Hopeless, InputError, Throttled, Transient
+from hfaef.errors import FolderError, InputError, PermanentError, Throttled, Transient
 from hfaef.sources.cog.cache import cache_folder, cache_key
-from hfaef.sources.cog.http import Body, Found, Remote, address_of
+from hfaef.sources.cog.http import Body, ObjectMeta, Remote, address_of
 from hfaef.sources.cog.index import NAME, TILE_PATH, TileIndex, index_of_headers, read_index
 
 _MOST_BYTES = 2 << 30
@@ -67,7 +67,7 @@ def download(remote: Remote, name: str, folder: Path | None = None) -> Path:
         if known:
             return path
         raise
-    except Hopeless as error:
+    except PermanentError as error:
         raise InputError(
             f"there is no index {remote.base}/{name}: {error.message}",
             f"`source.root` must hold {NAME}, or name another place of it in `source.index`",
@@ -86,10 +86,10 @@ def _known(path: Path) -> dict[str, str]:
     return dict(known) if whole else {}
 
 
-def _store(path: Path, body: Body, found: Found, host: str) -> None:
+def _store(path: Path, body: Body, found: ObjectMeta, host: str) -> None:
     """Write a file and what is known of it, each whole or not at all."""
     if not 0 <= found.size <= _MOST_BYTES:
-        raise Hopeless(f"it has {found.size} bytes, which is no index")
+        raise PermanentError(f"it has {found.size} bytes, which is no index")
     temporary = path.with_suffix(f".{os.getpid()}.part")
     digest = hashlib.sha256()
     try:

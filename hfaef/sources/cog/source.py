@@ -17,7 +17,7 @@ import numpy as np
 
 from hfaef.core.grid import Grid, canonical_crs, project
 from hfaef.core.quantize import BANDS, NODATA
-from hfaef.errors import Hopeless
+from hfaef.errors import PermanentError
 from hfaef.recipe.model import Cog
 from hfaef.sources.base import Pixels
 from hfaef.sources.cog.index import Entry, TileIndex
@@ -41,7 +41,7 @@ class CogSource:
         for grid, year in places:
             try:
                 entries = self._near[grid, year] = candidates(self._index, grid, year)
-            except Hopeless:
+            except PermanentError:
                 continue  # it will be told when it is read
             self._tiles.expect(grid, year, entries)
 
@@ -52,7 +52,7 @@ class CogSource:
         whose name is last in the alphabet; the first with data there counts.
 
         Raises:
-            Hopeless: if no tile has data there, or a tile is missing or is not AEF's.
+            PermanentError: if no tile has data there, or a tile is missing or is not AEF's.
             SourceError: of another kind, if a server did not give a tile.
         """
         overview = grid.overview()
@@ -84,13 +84,13 @@ class CogSource:
                 resampled |= crs != grid.crs
         if not origins:
             reason = f"no data there in {year}" if covered else f"outside every tile of {year}"
-            raise Hopeless(reason)
+            raise PermanentError(reason)
         cost = self._tiles.finish(grid, year)
         self._near.pop((grid, year), None)
         try:
             return Pixels(codes, tuple(origins), resampled, cost.chunks, cost.received)
         except ValueError as error:
-            raise Hopeless(f"{' and '.join(origins)}: {error}") from error
+            raise PermanentError(f"{' and '.join(origins)}: {error}") from error
 
     def close(self) -> None:
         """Let go of files and connections."""

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hfaef.core.grid import Affine, Float64, Grid
-from hfaef.errors import Hopeless
+from hfaef.errors import PermanentError
 from hfaef.sources.cog.index import Entry, TileIndex
 
 Rows = npt.NDArray[np.intp]
@@ -100,12 +100,12 @@ def candidates(index: TileIndex, grid: Grid, year: int) -> list[Entry]:
     """Tiles that may hold pixels of a grid, in the order in which they are asked.
 
     Raises:
-        Hopeless: if the grid has no place that an index can tell.
+        PermanentError: if the grid has no place that an index can tell.
     """
     try:
         bounds = grid.bounds()
     except ValueError as error:
-        raise Hopeless(str(error)) from error
+        raise PermanentError(str(error)) from error
     near = sorted(index.near(year, bounds), reverse=True)
     return sorted(near, key=lambda entry: entry.crs != grid.crs)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from hfaef.errors import (
     CredentialsError,
-    Hopeless,
+    PermanentError,
     SourceError,
     Throttled,
     TooBig,
@@ -62,7 +62,7 @@ def sort_failure(error: BaseException) -> SourceError:
     elif isinstance(error, ValueError | TypeError | LookupError | EOFError):
         kind, words = Transient, f"gave no pixels: {words[:200]}"
     else:
-        kind, words = Hopeless, f"failed: {words[:300]}"
+        kind, words = PermanentError, f"failed: {words[:300]}"
     return kind(f"Earth Engine {words}")
 
 
@@ -90,7 +90,7 @@ def _sort_answer(refusal: HttpError, words: str) -> SourceError:
         return Transient(said)
     if _TOO_BIG.search(words):
         return TooBig(said)
-    return Hopeless(said)
+    return PermanentError(said)
 
 
 def _hint_403(words: str) -> str:

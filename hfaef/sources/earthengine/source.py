@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from hfaef.core.grid import Grid
 from hfaef.core.quantize import BAND_NAMES, BANDS, NODATA
-from hfaef.errors import Hopeless, RecipeError, TooBig
+from hfaef.errors import PermanentError, RecipeError, TooBig
 from hfaef.recipe.model import EarthEngine as Section
 from hfaef.sources.base import Pixels
 from hfaef.sources.earthengine.errors import sort_failure
@@ -64,12 +64,12 @@ class EarthEngine:
             RecipeError: if the collection has no such year.
             Throttled, Transient: ask again later.
             CredentialsError: nobody may read.
-            Hopeless: the server refuses this grid, or has no valid pixel there.
+            PermanentError: the server refuses this grid, or has no valid pixel there.
         """
         self.require([year])
         codes, parts = self._codes(grid, year)
         if (codes == NODATA).all():
-            raise Hopeless(f"no data there in {year}")
+            raise PermanentError(f"no data there in {year}")
         return Pixels(
             codes=codes,
             origins=(self._origin(year),),
@@ -89,7 +89,7 @@ class EarthEngine:
                 return self._request(grid, year), 1
             except TooBig as error:
                 if max(grid.height, grid.width) <= SMALLEST:
-                    raise Hopeless(error.message) from error
+                    raise PermanentError(error.message) from error
         first, second, axis = grid.halves()
         one, two = self._codes(first, year), self._codes(second, year)
         return np.concatenate([one[0], two[0]], axis=axis), one[1] + two[1]
@@ -165,7 +165,7 @@ def _read_with_xee(collection: str, grid: Grid, year: int) -> npt.NDArray[np.int
     import xarray
 
     if not grid.crs.startswith("EPSG:"):
-        raise Hopeless("Xee takes EPSG codes only", "set `source.reader` to pixels")
+        raise PermanentError("Xee takes EPSG codes only", "set `source.reader` to pixels")
     data = xarray.open_dataset(
         band_images(codes_image(collection, grid, year)),
         engine="ee",

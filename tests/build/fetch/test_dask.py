@@ -22,7 +22,7 @@ pytest.importorskip("distributed")
 from build.test_pipeline import demo_recipe, digests
 
 from hfaef.build.cluster import Cluster
-from hfaef.build.fetch.dask import ClusterCrew
+from hfaef.build.fetch.dask import DaskExecutor
 from hfaef.build.fetch.engine import fetch
 from hfaef.build.fetch.retry import Policy
 from hfaef.build.pipeline import build
@@ -55,7 +55,7 @@ def cluster() -> Iterator[Cluster]:
 def test_faults_are_tried_again(cluster: Cluster, store: Store) -> None:
     wanted = patches(200)
     policy = Policy(first_wait=0.01)
-    crew = ClusterCrew(cluster, partial(FieldSource, share=0.2), store.pixels, policy, 8)
+    crew = DaskExecutor(cluster, partial(FieldSource, share=0.2), store.pixels, policy, 8)
     fetch(wanted, crew, store, policy=policy)
     assert not wrong(store, wanted)
 
@@ -64,7 +64,7 @@ def test_reads_that_hang_in_workers_hold_up_nobody(cluster: Cluster, store: Stor
     """More of them than there are threads."""
     wanted = patches(400)
     source = partial(FieldSource, latency=0.02, stall_share=0.06)
-    crew = ClusterCrew(cluster, source, store.pixels, Policy(), 8)
+    crew = DaskExecutor(cluster, source, store.pixels, Policy(), 8)
     began = time.monotonic()
     fetch(wanted, crew, store)
     assert time.monotonic() - began < 30
@@ -76,14 +76,14 @@ def test_a_source_that_hangs_for_ever_ends_the_build(cluster: Cluster, tmp_path:
     policy = Policy(deadline=1.0)
     with Store(tmp_path / "out") as store:
         source = partial(FieldSource, stall_share=1.0)
-        crew = ClusterCrew(cluster, source, store.pixels, policy, 8)
+        crew = DaskExecutor(cluster, source, store.pixels, policy, 8)
         began = time.monotonic()
         with pytest.raises(SourceError, match="the source hangs"):
             fetch(patches(100), crew, store, policy=policy)
         assert time.monotonic() - began < 15
     with Store(tmp_path / "again") as store:
         # The cluster is as good as before.
-        crew = ClusterCrew(cluster, FieldSource, store.pixels, policy, 8)
+        crew = DaskExecutor(cluster, FieldSource, store.pixels, policy, 8)
         fetch(patches(100), crew, store, policy=policy)
         assert not wrong(store, patches(100))
 
@@ -92,7 +92,7 @@ def test_a_read_may_be_let_go_while_its_answer_is_on_the_way(
     cluster: Cluster, store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
     chance = random.Random(7)
-    crew = ClusterCrew(cluster, FieldSource, store.pixels, Policy(), 8)
+    crew = DaskExecutor(cluster, FieldSource, store.pixels, Policy(), 8)
     for ticket, patch in enumerate(patches(300)):
         crew.start(ticket, patch)
         time.sleep(chance.uniform(0, 0.02))

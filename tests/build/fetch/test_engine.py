@@ -11,10 +11,17 @@ import pytest
 from hfaef.build.fetch.engine import fetch
 from hfaef.build.fetch.read import read_patch
 from hfaef.build.fetch.retry import Policy
-from hfaef.build.fetch.threads import ThreadCrew
+from hfaef.build.fetch.threads import ThreadExecutor
 from hfaef.build.staging.store import Store
 from hfaef.catalog.patch import Patch
-from hfaef.errors import CredentialsError, FolderError, Hopeless, SourceError, Throttled, Transient
+from hfaef.errors import (
+    CredentialsError,
+    FolderError,
+    PermanentError,
+    SourceError,
+    Throttled,
+    Transient,
+)
 from support.fakes import FieldSource, Simulate, patches, run, wrong
 
 
@@ -83,7 +90,9 @@ def test_credentials_that_are_not_accepted_stop_the_build(store: Store, simulate
 
 
 def test_a_plain_no_goes_to_the_ledger_at_once(store: Store, simulate: Simulate) -> None:
-    crew = simulate(fault=lambda patch, *_: Hopeless("no data") if patch.id == "P000003" else None)
+    crew = simulate(
+        fault=lambda patch, *_: PermanentError("no data") if patch.id == "P000003" else None
+    )
     run(patches(30), crew, store)
     outcome = store.outcomes()[2018, "P000003"]
     assert (outcome.fetched, outcome.attempts, outcome.reason) == (False, 1, "no data")
@@ -163,7 +172,7 @@ def test_what_is_staged_is_not_read_again(store: Store, simulate: Simulate) -> N
 
 
 def test_what_is_missing_is_tried_again_by_the_next_build(store: Store, simulate: Simulate) -> None:
-    run(patches(30), simulate(fault=lambda *_: Hopeless("not today")), store)
+    run(patches(30), simulate(fault=lambda *_: PermanentError("not today")), store)
     crew = simulate()
     run(patches(30), crew, store)
     assert len(crew.tries) == 30
@@ -206,7 +215,7 @@ def test_memory_does_not_grow_with_the_catalog(tmp_path: Path) -> None:
             read = partial(read_patch, source, store.pixels, policy)
             tracemalloc.start()
             try:
-                fetch(wanted, ThreadCrew(read, 4), store, policy=policy)
+                fetch(wanted, ThreadExecutor(read, 4), store, policy=policy)
                 return tracemalloc.get_traced_memory()[1]
             finally:
                 tracemalloc.stop()
@@ -219,14 +228,14 @@ def test_a_patch_that_is_too_big_is_read_in_parts(store: Store) -> None:
     wanted = patches(2, side=45)
     source = FieldSource(max_pixels=300, share=0.2)
     policy = Policy(first_wait=0.001)
-    crew = ThreadCrew(partial(read_patch, source, store.pixels, policy), 2)
+    crew = ThreadExecutor(partial(read_patch, source, store.pixels, policy), 2)
     fetch(wanted, crew, store, policy=policy)
     assert not wrong(store, wanted)
     assert {outcome.requests for outcome in store.outcomes().values()} == {8}
 
 
 def test_a_source_that_finds_every_part_too_big_is_hopeless(store: Store) -> None:
-    with pytest.raises(Hopeless, match="are too many"):
+    with pytest.raises(PermanentError, match="are too many"):
         read_patch(FieldSource(max_pixels=0), store.pixels, Policy(), patches(1, side=45)[0])
 
 
@@ -234,7 +243,7 @@ def test_threads_give_what_the_source_gives(store: Store) -> None:
     wanted = patches(200)
     source = FieldSource(latency=0.002, share=0.2, max_requests=12)
     policy = Policy(first_wait=0.002)
-    crew = ThreadCrew(partial(read_patch, source, store.pixels, policy), 12)
+    crew = ThreadExecutor(partial(read_patch, source, store.pixels, policy), 12)
     fetch(wanted, crew, store, policy=policy)
     assert not wrong(store, wanted)
     assert source.peak <= 12

@@ -13,7 +13,7 @@ import pytest
 from hfaef.build.fetch.engine import fetch
 from hfaef.build.fetch.read import read_patch
 from hfaef.build.fetch.retry import Policy
-from hfaef.build.fetch.threads import ThreadCrew
+from hfaef.build.fetch.threads import ThreadExecutor
 from hfaef.build.staging.store import Store
 from hfaef.catalog.patch import Patch
 from hfaef.errors import SourceError, Transient
@@ -150,7 +150,7 @@ def test_a_machine_that_slept_does_not_blame_the_source(store: Store, simulate: 
 def test_threads_that_hang_do_not_hold_up_the_end(store: Store) -> None:
     source = FieldSource(stall_share=1.0)
     policy = Policy(deadline=0.3)
-    crew = ThreadCrew(partial(read_patch, source, store.pixels, policy), 4)
+    crew = ThreadExecutor(partial(read_patch, source, store.pixels, policy), 4)
     started = time.monotonic()
     with pytest.raises(SourceError, match="hangs"):
         fetch(patches(100), crew, store, policy=policy)
@@ -169,7 +169,7 @@ def test_a_read_that_was_left_behind_stages_nothing(store: Store) -> None:
         return result
 
     [patch] = patches(1)
-    crew = ThreadCrew(read, 1)  # type: ignore[arg-type]
+    crew = ThreadExecutor(read, 1)  # type: ignore[arg-type]
     crew.start(0, patch)
     crew.abandon(0)
     go.set()

@@ -2,22 +2,22 @@ from __future__ import annotations
 
 import pytest
 
-from hfaef.build.fetch.latency import Pace
+from hfaef.build.fetch.latency import LatencyTracker
 from hfaef.build.fetch.retry import Policy
 
 POLICY = Policy()
 SIDE = 64 * 64
 
 
-def pace_of(*seconds: float, pixels: int = SIDE) -> Pace:
-    pace = Pace(POLICY)
+def pace_of(*seconds: float, pixels: int = SIDE) -> LatencyTracker:
+    pace = LatencyTracker(POLICY)
     for took in seconds:
         pace.answered(took, pixels)
     return pace
 
 
 def test_before_the_first_answer_nothing_is_doubtful_before_the_deadline() -> None:
-    assert Pace(POLICY).doubtful_after(SIDE, 0) == POLICY.deadline
+    assert LatencyTracker(POLICY).doubtful_after(SIDE, 0) == POLICY.deadline
 
 
 def test_a_read_is_doubtful_after_several_times_what_others_take() -> None:

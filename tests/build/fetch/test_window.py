@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hfaef.build.fetch.window import Rate, Window
+from hfaef.build.fetch.window import ConcurrencyLimit, Rate
 
 
 def test_starts_low_and_reaches_the_ceiling_while_all_goes_well() -> None:
-    window = Window(40)
+    window = ConcurrencyLimit(40)
     assert window.limit == 10
     for _ in range(200):
         window.accepted(full=True)
@@ -16,14 +16,14 @@ def test_starts_low_and_reaches_the_ceiling_while_all_goes_well() -> None:
 
 
 def test_a_limit_that_was_not_reached_is_not_raised() -> None:
-    window = Window(40)
+    window = ConcurrencyLimit(40)
     for _ in range(500):
         window.accepted(full=False)
     assert window.limit == 10
 
 
 def test_several_refusals_halve_the_limit_once() -> None:
-    window = Window(40)
+    window = ConcurrencyLimit(40)
     for _ in range(100):
         window.accepted(full=True)
     for _ in range(30):
@@ -33,7 +33,7 @@ def test_several_refusals_halve_the_limit_once() -> None:
 
 
 def test_reads_from_after_the_cut_halve_it_again() -> None:
-    window = Window(8)
+    window = ConcurrencyLimit(8)
     limits = []
     for now in range(10):
         for _ in range(9):
@@ -43,7 +43,7 @@ def test_reads_from_after_the_cut_halve_it_again() -> None:
 
 
 def test_one_refusal_among_many_answers_is_noise() -> None:
-    window = Window(40)
+    window = ConcurrencyLimit(40)
     for _ in range(100):
         for _ in range(24):
             window.accepted(full=True)
@@ -53,7 +53,7 @@ def test_one_refusal_among_many_answers_is_noise() -> None:
 
 
 def test_slow_refusals_just_over_a_quota_take_the_limit_back_a_little() -> None:
-    window = Window(11)
+    window = ConcurrencyLimit(11)
     while window.limit < 11:
         window.accepted(full=True)
     for _ in range(40):
@@ -64,7 +64,7 @@ def test_slow_refusals_just_over_a_quota_take_the_limit_back_a_little() -> None:
 
 
 def test_after_a_cut_the_limit_rises_by_one_a_round_and_carefully_near_the_last_one() -> None:
-    window = Window(40)
+    window = ConcurrencyLimit(40)
     while window.limit < 20:
         window.accepted(full=True)
     for _ in range(9):
@@ -83,7 +83,7 @@ def test_after_a_cut_the_limit_rises_by_one_a_round_and_carefully_near_the_last_
 
 
 def test_a_servers_delay_holds_up_all_reads() -> None:
-    window = Window(40)
+    window = ConcurrencyLimit(40)
     window.refused(started=0.0, now=10.0, delay=7.0)
     assert window.pause(10.0) == 0.0
     window.refused(started=0.0, now=10.0, delay=7.0)
@@ -92,14 +92,14 @@ def test_a_servers_delay_holds_up_all_reads() -> None:
 
 
 def test_a_delay_of_a_year_is_not_waited_for() -> None:
-    window = Window(1)
+    window = ConcurrencyLimit(1)
     window.refused(started=0.0, now=0.0, delay=3e7)
     assert window.pause(0.0) == 600.0
 
 
 def test_a_limit_that_lets_none_in_is_refused() -> None:
     with pytest.raises(ValueError, match="lets none in"):
-        Window(0)
+        ConcurrencyLimit(0)
     with pytest.raises(ValueError, match="lets none in"):
         Rate(0)
 
@@ -111,7 +111,7 @@ def test_a_limit_that_lets_none_in_is_refused() -> None:
 def test_the_limit_stays_within_one_and_the_ceiling(
     ceiling: int, answers: list[tuple[bool, float, float]]
 ) -> None:
-    window = Window(ceiling)
+    window = ConcurrencyLimit(ceiling)
     now = 0.0
     for good, age, step in answers:
         now += step

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from build.test_pipeline import demo_recipe, digests
 
-from hfaef.build.pack.placement import arrange
+from hfaef.build.pack.placement import place_rows
 from hfaef.build.pack.rows import pack
 from hfaef.build.pipeline import build
 from hfaef.catalog import open_catalog
@@ -25,7 +25,7 @@ from hfaef.release.diff import compare
 from hfaef.release.format.manifest import read_manifest
 from hfaef.release.format.paths import KINDS, shuffled
 from hfaef.release.handle import open_folder
-from hfaef.release.locate import Layout, Place, layout_of
+from hfaef.release.locate import RowLocation, RowPlacement, layout_of
 from servers.hub import Hub
 from servers.hub.fixtures import Client
 from support.pushes import NAME, finish, push
@@ -39,12 +39,12 @@ def patch(name: str, split: str = "train") -> Patch:
     return Patch(name, GRID, "Forest", {"random": split}, 2018)
 
 
-def layout(*rows: tuple[str, str, int]) -> Layout:
+def layout(*rows: tuple[str, str, int]) -> RowPlacement:
     """Of rows with these names, shards and row groups, in this order."""
     splits = {"random": "train"}
-    return Layout(
+    return RowPlacement(
         {
-            (2018, name): Place(splits, path, group, position)
+            (2018, name): RowLocation(splits, path, group, position)
             for position, (name, path, group) in enumerate(rows)
         }
     )
@@ -61,14 +61,14 @@ def shards(folder: Path, split: str) -> list[list[str]]:
 
 
 def test_without_a_layout_all_patches_are_fresh_and_shuffled() -> None:
-    found = arrange([patch(name) for name in "abcdef"], Layout())
+    found = place_rows([patch(name) for name in "abcdef"], RowPlacement())
     assert found.kept == ()
     assert names(found.fresh) == sorted("abcdef", key=shuffled)
 
 
 def test_rows_keep_their_order_and_those_that_are_gone_leave_no_hole() -> None:
     before = layout(*(("b", "x", 0), ("a", "x", 0), ("gone", "x", 1), ("d", "x", 2)))
-    found = arrange([patch(name) for name in "abcd"], before)
+    found = place_rows([patch(name) for name in "abcd"], before)
     assert names(found.kept) == [[["b", "a"], ["d"]]]
     assert names(found.fresh) == ["c"]
     assert names(found.order) == ["b", "a", "d", "c"]
@@ -76,11 +76,11 @@ def test_rows_keep_their_order_and_those_that_are_gone_leave_no_hole() -> None:
 
 def test_a_shard_of_which_no_row_is_left_is_no_shard() -> None:
     before = layout(("gone", "x", 0), ("a", "y", 0))
-    assert names(arrange([patch("a")], before).kept) == [[["a"]]]
+    assert names(place_rows([patch("a")], before).kept) == [[["a"]]]
 
 
 def test_a_row_that_comes_from_another_split_is_a_new_one() -> None:
-    found = arrange([patch("a", "test")], layout(("a", "x", 0)))
+    found = place_rows([patch("a", "test")], layout(("a", "x", 0)))
     assert (found.kept, names(found.fresh)) == ((), ["a"])
 
 

@@ -17,7 +17,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from hfaef.build.fetch.engine import fetch
 from hfaef.build.fetch.read import read_patch
 from hfaef.build.fetch.retry import Policy
-from hfaef.build.fetch.threads import ThreadCrew
+from hfaef.build.fetch.threads import ThreadExecutor
 from hfaef.build.staging.filesystem import Place, open_place
 from hfaef.build.staging.store import Store
 from hfaef.build.status import read_status
@@ -211,7 +211,7 @@ def test_the_place_is_remembered(base: str, tmp_path: Path) -> None:
     wanted = patches(5)
     with Store(tmp_path / "out", base) as store:
         store.claim({"years": [2018], "patches": 5})
-        crew = ThreadCrew(partial(read_patch, FieldSource(), store.pixels, Policy()), 2)
+        crew = ThreadExecutor(partial(read_patch, FieldSource(), store.pixels, Policy()), 2)
         fetch(wanted, crew, store)
         place = store.pixels.place
     assert str(place).startswith(f"{base}/out-")
@@ -281,5 +281,5 @@ def test_a_place_that_takes_nothing_ends_the_build(
         read = partial(read_patch, FieldSource(), store.pixels, Policy(first_wait=0.001))
         Flaky.failures[kind] = 100
         with pytest.raises(FolderError, match=rf"cannot write flaky://.*{kind}, 503"):
-            fetch(patches(50), ThreadCrew(read, 1), store)
+            fetch(patches(50), ThreadExecutor(read, 1), store)
     assert Flaky.failures[kind] == 100 - tries

@@ -14,7 +14,7 @@ from conftest import World
 from sources.cog.test_source import GRIDS, YEAR
 
 from hfaef.build.pipeline import build
-from hfaef.errors import Hopeless, InputError
+from hfaef.errors import InputError, PermanentError
 from hfaef.recipe.model import Cog
 from hfaef.sources import open_source
 from servers.bucket import HEADERS, fill, object_store
@@ -77,7 +77,7 @@ def test_a_tile_that_the_bucket_lacks_is_named(endpoint: str, served_world: Worl
     url = f"{endpoint}/gaps/{PREFIX}/{gone.partition('@')[0]}"
     urllib3.request("DELETE", url, headers=HEADERS, retries=False)
     source = open_source(Cog(kind="cog", root=f"s3://gaps/{PREFIX}"))
-    with pytest.raises(Hopeless, match=r"\.tiff is not there .* 404 NoSuchKey"):
+    with pytest.raises(PermanentError, match=r"\.tiff is not there .* 404 NoSuchKey"):
         source.read(ACROSS, YEAR)
     source.close()
 

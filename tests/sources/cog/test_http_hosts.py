@@ -12,7 +12,7 @@ import pytest
 from conftest import World
 from sources.cog.test_source import YEAR
 
-from hfaef.errors import Hopeless, InputError
+from hfaef.errors import InputError, PermanentError
 from hfaef.recipe.model import Cog
 from hfaef.sources import open_source
 from servers.files import Fault, FileServer, Request
@@ -109,6 +109,6 @@ def test_a_redirect_from_https_to_plain_http_is_not_followed(
     source = opened(safe)
     with FileServer(served_world.root, host=HOST) as plain:
         safe.fail = lambda request: Fault(302, {"Location": plain.url + request.path})
-        with pytest.raises(Hopeless, match="from https to plain http"):
+        with pytest.raises(PermanentError, match="from https to plain http"):
             source.read(ON_LATTICE, YEAR)
         assert not plain.requests

@@ -12,7 +12,7 @@ import pytest
 from conftest import World
 from sources.cog.test_source import GRIDS, YEAR
 
-from hfaef.errors import Hopeless, InputError
+from hfaef.errors import InputError, PermanentError
 from hfaef.recipe.model import Cog
 from hfaef.sources.cog.http import address_of
 from servers.files import Fault, FileServer
@@ -27,7 +27,7 @@ def test_a_redirect_to_another_host_is_not_followed(
     with FileServer(served_world.root, host="127.0.0.2") as other:
         source = opened(server)
         server.fail = lambda request: Fault(302, {"Location": other.url + request.path})
-        with pytest.raises(Hopeless, match=r"sends us to http://127\.0\.0\.2") as caught:
+        with pytest.raises(PermanentError, match=r"sends us to http://127\.0\.0\.2") as caught:
             source.read(ON_LATTICE, YEAR)
         assert "source.hosts" in caught.value.hint
         assert not other.requests
@@ -44,7 +44,7 @@ def test_a_redirect_to_a_declared_host_is_followed(served_world: World, server: 
 def test_a_circle_of_redirects_ends(server: FileServer) -> None:
     source = opened(server)
     server.fail = lambda request: Fault(302, {"Location": request.path})
-    with pytest.raises(Hopeless, match="302"):
+    with pytest.raises(PermanentError, match="302"):
         source.read(ON_LATTICE, YEAR)
 
 
@@ -64,7 +64,7 @@ def test_a_tile_that_changes_during_a_build_is_noticed(changing: FileServer) -> 
     source = opened(changing)
     source.read(ON_LATTICE, YEAR)
     touch(changing)
-    with pytest.raises(Hopeless, match="was changed on the server"):
+    with pytest.raises(PermanentError, match="was changed on the server"):
         source.read(GRIDS["in degrees"], YEAR)
 
 
@@ -85,7 +85,7 @@ def test_a_change_is_noticed_by_what_a_server_tells_of_a_version(
     # A weak tag holds no condition: https://www.rfc-editor.org/rfc/rfc9110#section-13.1.1
     assert not any("if-match" in request.headers for request in server.requests)
     server.fail = lambda _: Fault(headers={"ETag": "", name: after})
-    with pytest.raises(Hopeless, match="was changed on the server"):
+    with pytest.raises(PermanentError, match="was changed on the server"):
         source.read(GRIDS["in degrees"], YEAR)
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hfaef.core.grid import Grid
 from hfaef.demo.field import Field
 from hfaef.demo.tiles import write_store
-from hfaef.errors import Hopeless, InputError, Transient
+from hfaef.errors import InputError, PermanentError, Transient
 from hfaef.recipe.model import Cog
 from hfaef.sources import open_source
 from hfaef.sources.cog.http import Remote
@@ -96,7 +96,7 @@ class TestPlaces:
         pole = Grid("EPSG:3031", (10, 0, -200, 0, -10, 200), 40, 40)
         across = Grid("EPSG:32601", (10, 0, 165_700, 0, -10, 10_000), 64, 64)
         for grid in (pole, across):
-            with pytest.raises(Hopeless, match="antimeridian"):
+            with pytest.raises(PermanentError, match="antimeridian"):
                 source.read(grid, 2018)
 
     def test_27_000_places_are_looked_up_among_20_000_tiles(self) -> None:

@@ -21,8 +21,8 @@ from hfaef.core.quantize import NODATA, dequantize
 from hfaef.demo.overviews import mean_codes
 from hfaef.errors import (
     CredentialsError,
-    Hopeless,
     InputError,
+    PermanentError,
     SourceError,
     Throttled,
     Transient,
@@ -175,7 +175,7 @@ class TestOverviews:
 
         section = one_tile_store(tmp_path)
         grid = Grid("EPSG:32632", (20, 0, 582_020, 0, -20, 64 * 81_920 + 400), 4, 4)
-        with pytest.raises(Hopeless, match=r"xtile-0-0\.tiff"):
+        with pytest.raises(PermanentError, match=r"xtile-0-0\.tiff"):
             open_source(section).read(grid, YEAR)
 
 
@@ -193,10 +193,10 @@ class TestFaults:
             (Fault(headers={"Content-Range": "bytes 5-9/100"}), SourceError, None),
             (Fault(headers={"Content-Range": "nonsense"}), Transient, "which part"),
             (Fault(whole=True), Transient, "whole file"),
-            (Fault(404), Hopeless, "is not there"),
-            (Fault(403), Hopeless, "is not there"),
+            (Fault(404), PermanentError, "is not there"),
+            (Fault(403), PermanentError, "is not there"),
             (Fault(401), CredentialsError, "401"),
-            (Fault(418), Hopeless, "418"),
+            (Fault(418), PermanentError, "418"),
         ],
     )
     def test_what_goes_wrong_is_sorted_by_what_to_do(

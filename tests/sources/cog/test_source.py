@@ -17,7 +17,7 @@ from hfaef.core.quantize import NODATA
 from hfaef.demo.bigtiff import BLOCK
 from hfaef.demo.field import Field
 from hfaef.demo.tiles import TILE, Tile, write_store
-from hfaef.errors import Hopeless, InputError
+from hfaef.errors import InputError, PermanentError
 from hfaef.recipe.model import Cog
 from hfaef.sources import open_source
 from hfaef.sources.base import Source
@@ -151,7 +151,7 @@ def test_pixels_beyond_the_data_are_nodata_in_all_bands(source: Source) -> None:
 def test_a_patch_without_a_pixel_says_why(
     source: Source, grid: Grid, year: int, reason: str
 ) -> None:
-    with pytest.raises(Hopeless, match=reason):
+    with pytest.raises(PermanentError, match=reason):
         source.read(grid, year)
 
 
@@ -223,7 +223,7 @@ def test_the_small_tile_is_fine_as_it_is(tmp_path: Path) -> None:
 )
 def test_a_tile_that_is_not_aefs_is_named(tmp_path: Path, changes, word: str) -> None:
     source = open_source(one_tile_store(tmp_path, **changes))
-    with pytest.raises(Hopeless, match=word) as caught:
+    with pytest.raises(PermanentError, match=word) as caught:
         source.read(SMALL, 2018)
     assert "2018/32N/xtile-0-0.tiff" in str(caught.value)
 
@@ -232,7 +232,7 @@ def test_a_pixel_with_nodata_in_some_bands_is_refused(tmp_path: Path) -> None:
     section = one_tile_store(tmp_path)
     with rasterio.open(tmp_path / "2018/32N/xtile-0-0.tiff", "r+") as dataset:
         dataset.write(np.full((64, 64), NODATA, "int8"), 5)
-    with pytest.raises(Hopeless, match="some of its bands"):
+    with pytest.raises(PermanentError, match="some of its bands"):
         open_source(section).read(SMALL, 2018)
 
 
@@ -240,7 +240,7 @@ def test_a_tile_that_is_cut_off_is_named(tmp_path: Path) -> None:
     section = one_tile_store(tmp_path)
     path = tmp_path / "2018/32N/xtile-0-0.tiff"
     path.write_bytes(path.read_bytes()[:-100_000])
-    with pytest.raises(Hopeless, match="xtile-0-0"):
+    with pytest.raises(PermanentError, match="xtile-0-0"):
         open_source(section).read(SMALL, 2018)
 
 
@@ -254,14 +254,16 @@ def test_a_vrt_in_the_place_of_a_tile_is_not_followed(tmp_path: Path) -> None:
         for band in range(1, 65)
     )
     path.write_text(f"<VRTDataset rasterXSize='64' rasterYSize='64'>{bands}</VRTDataset>")
-    with pytest.raises(Hopeless, match="cannot read the tile"):
+    with pytest.raises(PermanentError, match="cannot read the tile"):
         open_source(section).read(SMALL, 2018)
 
 
 def test_a_tile_that_only_the_index_knows_is_named(tmp_path: Path) -> None:
     section = one_tile_store(tmp_path)
     (tmp_path / "2018/32N/xtile-0-0.tiff").unlink()
-    with pytest.raises(Hopeless, match=r"xtile-0-0\.tiff, which the index names, is not there"):
+    with pytest.raises(
+        PermanentError, match=r"xtile-0-0\.tiff, which the index names, is not there"
+    ):
         open_source(section).read(SMALL, 2018)
 
 

@@ -17,7 +17,7 @@ import pytest
 from hfaef.core.grid import Grid
 from hfaef.errors import (
     CredentialsError,
-    Hopeless,
+    PermanentError,
     RecipeError,
     SourceError,
     Throttled,
@@ -64,8 +64,8 @@ TABLE = {
     "garbage": (Fault("garbage"), Transient, "no pixels"),
     "expired": (Fault("expire"), CredentialsError, "HFAEF_EE_TOKEN is expired"),
     "403": (refused(403, "Caller does not have permission."), CredentialsError, "permission"),
-    "400": (refused(400, "Image.select: no band"), Hopeless, "Image.select: no band"),
-    "404": (refused(404, "Not here."), Hopeless, "Not here"),
+    "400": (refused(400, "Image.select: no band"), PermanentError, "Image.select: no band"),
+    "404": (refused(404, "Not here."), PermanentError, "Not here"),
 }
 
 
@@ -117,7 +117,7 @@ def test_what_is_too_big_for_memory_is_split_until_it_passes(service: Service) -
         assert (codes == source.read(grid, YEAR).codes).all()
         assert service.conduct.tally.requests["pixels"] == 1 + 1 + 1 + 2 + 1
         service.conduct.faults = deque([too_big] * 100)
-        with pytest.raises(Hopeless, match="memory limit"):
+        with pytest.raises(PermanentError, match="memory limit"):
             source.read(GRID, YEAR)
     assert len(service.conduct.faults) == 99
 

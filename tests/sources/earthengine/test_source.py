@@ -11,7 +11,7 @@ import pytest
 
 from hfaef.core.grid import Grid, project
 from hfaef.core.quantize import NODATA
-from hfaef.errors import Hopeless, RecipeError
+from hfaef.errors import PermanentError, RecipeError
 from hfaef.sources.earthengine.request import MAX_SIDE, fits, max_pixels, utm_zone
 from servers.earthengine import Conduct, Service, Tile, World, tiles_around
 from servers.earthengine.client import PROJECT, TOKEN, expected, isolate, source_of
@@ -141,7 +141,7 @@ def test_a_place_without_data_is_hopeless_and_no_zeros(service: Service, reader:
     inside_hole = Grid("EPSG:32632", (10.0, 0, 513_100.0, 0, -10.0, 5_549_790.0), 10, 10)
     with source_of(service, reader=reader) as source:
         for grid in (utm(32, 9.2, 20.0), inside_hole):
-            with pytest.raises(Hopeless, match=r"^no data there in 2018"):
+            with pytest.raises(PermanentError, match=r"^no data there in 2018"):
                 source.read(grid, YEAR)
 
 

@@ -22,8 +22,8 @@ import pyarrow as pa
 from hfaef.core.grid import Grid
 from hfaef.core.quantize import BANDS, NODATA
 from hfaef.errors import HfaefError, SourceError, Throttled, Transient
-from hfaef.sources.cog.http import Changed, Found, Remote
-from hfaef.sources.cog.remote.spill import Shelf
+from hfaef.sources.cog.http import ObjectMeta, Remote, VersionChanged
+from hfaef.sources.cog.remote.spill import SpillBuffer
 from hfaef.sources.cog.remote.tiff import ZSTD, Level
 from hfaef.sources.cog.tile_store import Cost
 
@@ -76,7 +76,7 @@ class Tile:
     """The file that blocks belong to."""
 
     path: str
-    found: Found
+    found: ObjectMeta
     compression: int
     levels: tuple[Level, ...]
 
@@ -146,7 +146,9 @@ class Blocks:
         keep: whether decoded blocks are kept for a while, as nobody says what will be read.
     """
 
-    def __init__(self, remote: Remote, shelf: Shelf, threads: int, *, keep: bool = True) -> None:
+    def __init__(
+        self, remote: Remote, shelf: SpillBuffer, threads: int, *, keep: bool = True
+    ) -> None:
         self.keep = keep
         self._remote = remote
         self._shelf = shelf
@@ -269,7 +271,7 @@ class Blocks:
                     content = body.take(chunk.count)
                     position = chunk.start + chunk.count
                     _cut(loads[chunk.place], chunk, _decode(tile, chunk, content))
-        except (Throttled, Changed):
+        except (Throttled, VersionChanged):
             # Asking on would make it worse, or is in vain.
             stop.set()
             raise
@@ -348,7 +350,7 @@ def _worst(futures: Iterable[Future[None]]) -> Exception | None:
     """The error that decides what to do: a change, a refusal, then any other."""
     ended = [future for future in futures if not future.cancelled()]
     errors = [error for future in ended if (error := future.exception()) is not None]
-    order = (Changed, Throttled)
+    order = (VersionChanged, Throttled)
     errors.sort(key=lambda error: next((n for n, k in enumerate(order) if isinstance(error, k)), 9))
     found = errors[0] if errors else None
     if found is not None and not isinstance(found, Exception):

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from hfaef.errors import FolderError
-from hfaef.sources.cog.http import Found
+from hfaef.sources.cog.http import ObjectMeta
 from hfaef.sources.cog.remote.tiff import Header, Level
 
 
-def keep_header(path: Path, header: Header, found: Found) -> None:
+def keep_header(path: Path, header: Header, found: ObjectMeta) -> None:
     """Keep a header for other builds.
 
     Raises:
@@ -54,7 +54,7 @@ def keep_header(path: Path, header: Header, found: Found) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def kept_header(path: Path) -> tuple[Header, Found] | None:
+def kept_header(path: Path) -> tuple[Header, ObjectMeta] | None:
     """A header that was kept, if it is whole."""
     try:
         # Opened here, as numpy leaves a damaged file open.
@@ -80,6 +80,6 @@ def kept_header(path: Path) -> tuple[Header, Found] | None:
             levels,
             content["size"],
         )
-        return header, Found(content["version"], content["size"])
+        return header, ObjectMeta(content["version"], content["size"])
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
         return None

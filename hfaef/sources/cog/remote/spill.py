@@ -19,7 +19,7 @@ ROOM_BYTES = 256 << 20
 Codes = npt.NDArray[np.int8]
 
 
-class Shelf:
+class SpillBuffer:
     """Arrays by owner and key; used from many threads.
 
     Args:

@@ -13,15 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from hfaef.core.grid import Affine, Grid, project
-from hfaef.errors import Hopeless
+from hfaef.errors import PermanentError
 from hfaef.recipe.model import Cog
 from hfaef.sources.cog.cache import cache_folder, cache_key
-from hfaef.sources.cog.http import CONNECTIONS, Changed, Found, Remote, address_of
+from hfaef.sources.cog.http import CONNECTIONS, ObjectMeta, Remote, VersionChanged, address_of
 from hfaef.sources.cog.index import NAME, Entry, TileIndex, read_index
 from hfaef.sources.cog.open_index import download, find_index
 from hfaef.sources.cog.remote.blocks import Blocks, Flat, Place, Targets, Tile, Who
 from hfaef.sources.cog.remote.headers import keep_header, kept_header
-from hfaef.sources.cog.remote.spill import Shelf
+from hfaef.sources.cog.remote.spill import SpillBuffer
 from hfaef.sources.cog.remote.tiff import FIRST_BYTES, Header, read_header
 from hfaef.sources.cog.tile_store import Cost, locate
 
@@ -49,7 +49,7 @@ class _Opened:
     """A tile whose header was read."""
 
     header: Header
-    found: Found
+    found: ObjectMeta
     fresh: bool
     """Whether the header came from the server, not from the cache."""
     needs: dict[int, _Needs]
@@ -77,12 +77,12 @@ class ServedTiles:
         self.max_requests = CONNECTIONS
         self._remote = remote
         self._folder = folder or cache_folder()
-        self._shelf = Shelf(self._folder)
+        self._shelf = SpillBuffer(self._folder)
         self.blocks = Blocks(remote, self._shelf, CONNECTIONS)
         self._lock = threading.Lock()
         self._opening: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._opened: OrderedDict[str, _Opened] = OrderedDict()
-        self._pinned: dict[str, Found] = {}
+        self._pinned: dict[str, ObjectMeta] = {}
         """Versions of which some pixel was taken in this build."""
         self._expected: Counter[Who] = Counter()
         self._near: defaultdict[str, list[Who]] = defaultdict(list)
@@ -145,7 +145,7 @@ class ServedTiles:
         """Have the parts of blocks on the shelf.
 
         Raises:
-            Hopeless: if the file was changed since something was read from it.
+            PermanentError: if the file was changed since something was read from it.
             SourceError: of the kind that says what to do about it.
         """
         with self._lock:
@@ -164,7 +164,7 @@ class ServedTiles:
         """A tile whose header turned out to be another one's.
 
         Raises:
-            Hopeless: if pixels were taken from the file as it was.
+            PermanentError: if pixels were taken from the file as it was.
         """
         self._header_path(entry).unlink(missing_ok=True)
         with self._lock:
@@ -202,8 +202,8 @@ class ServedTiles:
         try:
             header = read_header(read, found.size)
         except ValueError as error:
-            raise Hopeless(f"the tile {entry.path} {error}") from error
-        except Changed:
+            raise PermanentError(f"the tile {entry.path} {error}") from error
+        except VersionChanged:
             raise _changed(entry.path, found) from None
         if found.version:
             keep_header(self._header_path(entry), header, found)
@@ -254,7 +254,7 @@ class ServedTile:
         opened = self._opened
         try:
             self._tiles.cut(self._file(opened), places, who, self._targets(who, opened))
-        except Changed:
+        except VersionChanged:
             self._opened = self._tiles.reopen(self._entry, opened)
             self.version = self._opened.found.version
             if not _alike(self._opened.header, opened.header):
@@ -262,7 +262,7 @@ class ServedTile:
             targets = self._targets(who, self._opened)
             try:
                 self._tiles.cut(self._file(self._opened), places, who, targets)
-            except Changed:
+            except VersionChanged:
                 raise _changed(self._entry.path, self._opened.found) from None
         if len(places) == 1 and wanted.all():
             return self._tiles.part(who, self._entry.path, places[0])
@@ -341,11 +341,11 @@ def _number(header: Header, overview: int, entry: Entry) -> int:
     for number, level in enumerate(header.levels):
         if (level.width, level.height) == wanted:
             return number
-    raise Hopeless(f"the tile {entry.path} has no overview of {10 * 2**overview} m")
+    raise PermanentError(f"the tile {entry.path} has no overview of {10 * 2**overview} m")
 
 
-def _changed(path: str, found: Found) -> Hopeless:
-    return Hopeless(
+def _changed(path: str, found: ObjectMeta) -> PermanentError:
+    return PermanentError(
         f"the tile {path} was changed on the server while it was read: it was {found.version}",
         "run the same command again to read what is missing from the tile as it is now",
     )
