@@ -31,7 +31,7 @@ from hfaef.core.progress import progress
 from hfaef.core.workers import ParallelMap, core_count, ordered_map
 from hfaef.errors import IncompleteError
 from hfaef.recipe.model import SPLITS, Cog, EarthEngine, Recipe
-from hfaef.release.card.additions import entry, still_true, with_files
+from hfaef.release.card.additions import entry, reusable_additions, with_files
 from hfaef.release.card.figures import FIGURES, LABELS, draw_labels
 from hfaef.release.card.render import CARD, render_card
 from hfaef.release.format.manifest import (
@@ -231,7 +231,10 @@ def _write_release(
         files = (*files, write_missing(packing, missing))
     manifest = _manifest(recipe, catalog, replace(packed, files=files), missing)
     # A second build of the same rows keeps the scores; other rows have other ones.
-    additions = {LABELS: draw_labels(packing, manifest), **still_true(store.folder, manifest)}
+    additions = {
+        LABELS: draw_labels(packing, manifest),
+        **reusable_additions(store.folder, manifest),
+    }
     manifest = with_files(manifest, [entry(*item) for item in additions.items()])
     with folder_errors(packing):
         for path, content in additions.items():

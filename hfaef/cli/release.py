@@ -33,11 +33,12 @@ def check(
 
     With --against, compare some rows with what the source gives now.
     """
-    from hfaef.hub.open import is_published
     from hfaef.hub.published import check_published
+    from hfaef.hub.target import parse_target
     from hfaef.release.check import check_folder
 
-    findings = check_published(target) if is_published(target) else check_folder(Path(target))
+    parsed = parse_target(target)
+    findings = check_folder(parsed) if isinstance(parsed, Path) else check_published(parsed)
     compared = 0
     if against and not findings:
         from hfaef.build.source_check import check_sample
@@ -83,7 +84,7 @@ def diff(
         f"{len(files.unchanged)} the same; {files.bytes_to_send / 1e6:,.1f} MB to send at the most"
     )
     if not found.same:
-        typer.echo(f"the version after {before} would be a {found.verdict.level} one")
+        typer.echo(f"the version after {before} would be a {found.bump.level} one")
 
 
 def push(

@@ -18,7 +18,8 @@ from hfaef.errors import InputError
 from hfaef.evaluation import probe
 from hfaef.evaluation.pooling import ON, POOLINGS, On
 from hfaef.evaluation.vectors import Chosen, Rows, Vectors, pool_release, read_features, read_rows
-from hfaef.hub.open import is_published, open_published
+from hfaef.hub.open import open_published
+from hfaef.hub.target import HubTarget, parse_target
 from hfaef.release.card.additions import add_files
 from hfaef.release.card.figures import draw
 from hfaef.release.card.tables import PUBLISHED_NEIGHBOURS
@@ -61,8 +62,9 @@ def open_target(target: str) -> Target:
         HubError: if the Hub has no such version, or does not give it.
         ReleaseError: if the folder holds no release.
     """
-    if is_published(target):
-        published = open_published(target)
+    parsed = parse_target(target)
+    if isinstance(parsed, HubTarget):
+        published = open_published(parsed)
         manifest = published.release.manifest
         origin = Origin(
             content_sha256=content_sha256(manifest),
@@ -71,13 +73,8 @@ def open_target(target: str) -> Target:
             commit=published.snapshot.commit,
         )
         return Target(published.download("data"), manifest, origin)
-    folder = Path(target)
-    if not folder.is_dir():
-        raise InputError(
-            f"{target!r} is neither a folder nor OWNER/NAME[@VERSION]", "name one of these"
-        )
-    manifest = read_manifest(folder)
-    return Target(folder, manifest, Origin(content_sha256=content_sha256(manifest)))
+    manifest = read_manifest(parsed)
+    return Target(parsed, manifest, Origin(content_sha256=content_sha256(manifest)))
 
 
 def evaluate(

@@ -1,1 +1,11 @@
-"""A release becomes an immutable version on the Hub, and is read from there."""
+"""A release becomes an immutable version on the Hub, and is read from there.
+
+target      what a user typed: a folder, or ``OWNER/NAME[@VERSION]``
+open        the release that a target names
+published   findings over a published version, as `release.check` over a folder
+push        a release folder -> one commit -> its tag; `_commit` is what makes the commit
+plan        which version a push makes, and why
+tree        the files of that version, and how they differ from those of the repository
+repo        the Hub client: every request, and its errors as `HubError`
+retry       which of these errors are asked about again, and for how long
+"""

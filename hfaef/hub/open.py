@@ -1,20 +1,104 @@
-"""A published version, found by ``OWNER/NAME@VERSION``."""
+"""A release opened from what the user typed: a folder, or a version on the Hub."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from hfaef.errors import HubError, InputError, ReleaseError
-from hfaef.hub.repo import REPO_ID, Repo, Snapshot
+from hfaef.errors import HubError, ReleaseError
+from hfaef.hub.repo import Repo, Snapshot
+from hfaef.hub.target import HubTarget, parse_target
 from hfaef.release.format.manifest import Manifest, parse_manifest
 from hfaef.release.format.paths import MANIFEST
 from hfaef.release.handle import Release, open_folder
 from hfaef.release.locate import RowPlacement, layout_of
-from hfaef.release.version import Version, parse_version
+from hfaef.release.version import Version
 
 
-def manifest_at(repo: Repo, snapshot: Snapshot) -> Manifest | None:
+@dataclass(frozen=True)
+class PublishedRelease:
+    """A version on the Hub."""
+
+    repo: Repo
+    version: Version
+    snapshot: Snapshot
+    """The commit of its tag."""
+    release: Release
+
+    def download(self, kind: str) -> Path:
+        """A folder with the manifest and the files of a kind, one of `paths.KINDS`.
+
+        Raises:
+            HubError: if the Hub does not give them.
+        """
+        for file in self.release.manifest.files:
+            if file.path.startswith(f"{kind}/"):
+                self.release.fetch(file.path)
+        return self.release.fetch(MANIFEST).parent
+
+
+def open_release(target: str) -> Release:
+    """The release that a folder, ``OWNER/NAME`` or ``OWNER/NAME@VERSION`` names.
+
+    Raises:
+        InputError: if it is none of these.
+        HubError: if the Hub has no such version.
+        ReleaseError: if the folder holds no release.
+    """
+    parsed = parse_target(target)
+    return open_folder(parsed) if isinstance(parsed, Path) else open_published(parsed).release
+
+
+def open_published(target: HubTarget) -> PublishedRelease:
+    """A version on the Hub; the newest, if the target names none.
+
+    Raises:
+        HubError: if the Hub has no such version.
+    """
+    repo = Repo(target.repo_id)
+    version = target.version or _newest_version(repo)
+    found = read_version(repo, version)
+    if found is None:
+        raise HubError(
+            f"{repo.id}@{version} holds no release (no {MANIFEST})", "name another version"
+        )
+    return found
+
+
+def _newest_version(repo: Repo) -> Version:
+    try:
+        versions = repo.versions()
+    except HubError as error:
+        # OWNER/NAME without a version may as well have been meant as the path of a folder.
+        raise HubError(
+            f"there is no folder {repo.id}, and {error.message}",
+            f"{error.hint}, or name the folder of a release",
+        ) from error
+    if not versions:
+        raise HubError(f"{repo.id} has no version", f"hfaef push DIR {repo.id}")
+    return versions[0]
+
+
+def read_version(repo: Repo, version: Version) -> PublishedRelease | None:
+    """A version that has a tag; None if its commit holds no manifest.
+
+    Raises:
+        HubError: if there is no such tag, or this hfaef cannot read the manifest.
+    """
+    snapshot = repo.snapshot(version.tag)
+    manifest = read_manifest_at(repo, snapshot)
+    if manifest is None:
+        return None
+    release = Release(
+        f"{repo.id}@{version}",
+        manifest,
+        lambda path: repo.fetch(path, snapshot.commit),
+        lambda path: repo.open(path, snapshot.commit),
+    )
+    return PublishedRelease(repo, version, snapshot, release)
+
+
+def read_manifest_at(repo: Repo, snapshot: Snapshot) -> Manifest | None:
     """The manifest of a commit; None if there is none.
 
     Raises:
@@ -27,84 +111,6 @@ def manifest_at(repo: Repo, snapshot: Snapshot) -> Manifest | None:
         return parse_manifest(repo.fetch(MANIFEST, snapshot.commit).read_bytes(), name)
     except ReleaseError as error:
         raise HubError(error.message, "pip install -U hfaef, or choose another REPO_ID") from error
-
-
-def release_at(repo: Repo, manifest: Manifest, commit: str) -> Release:
-    """A published version."""
-    name = f"{repo.id}@{manifest.version or commit[:8]}"
-    return Release(
-        name,
-        manifest,
-        lambda path: repo.fetch(path, commit),
-        lambda path: repo.open(path, commit),
-    )
-
-
-def is_published(target: str) -> bool:
-    """Whether a text names a version on the Hub rather than a folder."""
-    name, _, _ = target.partition("@")
-    return not Path(target).exists() and REPO_ID.fullmatch(name) is not None
-
-
-def open_release(target: str) -> Release:
-    """The release that a folder, ``OWNER/NAME`` or ``OWNER/NAME@VERSION`` names.
-
-    Raises:
-        InputError: if it is none of these.
-        HubError: if the Hub has no such version.
-        ReleaseError: if the folder holds no release.
-    """
-    if not is_published(target):
-        if not Path(target).is_dir():
-            raise InputError(
-                f"{target!r} is neither a folder nor OWNER/NAME[@VERSION]", "name one of these"
-            )
-        return open_folder(Path(target))
-    return open_published(target).release
-
-
-@dataclass(frozen=True)
-class Published:
-    """A version on the Hub."""
-
-    repo: Repo
-    version: Version
-    snapshot: Snapshot
-    release: Release
-
-    def download(self, kind: str) -> Path:
-        """A folder with the manifest and the files of a kind, one of `release.KINDS`.
-
-        Raises:
-            HubError: if the Hub does not give them.
-        """
-        for file in self.release.manifest.files:
-            if file.path.startswith(f"{kind}/"):
-                self.release.fetch(file.path)
-        return self.release.fetch(MANIFEST).parent
-
-
-def open_published(target: str) -> Published:
-    """The version that ``OWNER/NAME@VERSION`` names; without a version, the newest.
-
-    Raises:
-        InputError: if that is no version.
-        HubError: if the Hub has no such version.
-    """
-    name, _, wanted = target.partition("@")
-    repo = Repo(name)
-    if wanted:
-        version = parse_version(wanted)
-    else:
-        versions = repo.versions()
-        if not versions:
-            raise HubError(f"{name} has no version", f"hfaef push DIR {name}")
-        version = versions[0]
-    snapshot = repo.snapshot(version.tag)
-    manifest = manifest_at(repo, snapshot)
-    if manifest is None:
-        raise HubError(f"{name}@{version} holds no release (no {MANIFEST})", "name another version")
-    return Published(repo, version, snapshot, release_at(repo, manifest, snapshot.commit))
 
 
 def read_previous(target: str) -> RowPlacement:

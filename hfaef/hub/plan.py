@@ -1,4 +1,4 @@
-"""A proposal: which version a push would publish, why, and what it would change."""
+"""The plan of a push: which version it publishes, why, and what its commit changes."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from hfaef.errors import InputError
-from hfaef.hub.open import manifest_at, release_at
+from hfaef.hub.open import PublishedRelease, read_manifest_at, read_version
 from hfaef.hub.repo import Repo, Snapshot
-from hfaef.hub.tree import TargetTree, TreeDiff, changes, publication
+from hfaef.hub.tree import TargetTree, TreeDiff, diff_trees, make_target_tree
 from hfaef.release.diff import compare
-from hfaef.release.format.manifest import Change, Manifest
+from hfaef.release.format.manifest import Change, Manifest, read_manifest
 from hfaef.release.handle import Release, open_folder
 from hfaef.release.version import FIRST, Level, Version, parse_version
 
@@ -28,25 +28,27 @@ class PushPlan:
     """For the changelog."""
     title: str
     """Of the commit."""
-    wanted: TargetTree
-    changes: TreeDiff
+    target: TargetTree
+    """What the commit holds."""
+    diff: TreeDiff
+    """What it changes."""
     parent: str | None
     """The commit to put it on; None if there is no repository yet."""
 
     def lines(self) -> tuple[str, ...]:
         """For people."""
-        files = self.changes
+        diff = self.diff
         counts = (
-            f"{len(files.adds) - len(files.replaced)} new, {len(files.replaced)} changed, "
-            f"{len(files.deletes)} deleted, {len(files.unchanged)} unchanged"
+            f"{len(diff.adds) - len(diff.changed)} new, {len(diff.changed)} changed, "
+            f"{len(diff.deletes)} deleted, {len(diff.unchanged)} unchanged"
         )
         return (
             f"version:    {self.version}" + (f" ({self.level})" if self.level else ""),
             *(f"because:    {reason}" for reason in self.reasons),
             f"commit:     {self.title}",
-            f"files:      {counts}; {files.bytes_to_send / 1e6:,.1f} MB to send at the most",
-            *(f"deleted:    {path}" for path in files.deletes),
-            *(f"left alone: {path}" for path in files.strangers),
+            f"files:      {counts}; {diff.bytes_to_send / 1e6:,.1f} MB to send at the most",
+            *(f"deleted:    {path}" for path in diff.deletes),
+            *(f"left alone: {path}" for path in diff.foreign),
         )
 
     def summary(self) -> dict[str, Any]:
@@ -57,7 +59,7 @@ class PushPlan:
             "level": self.level,
             "reasons": list(self.reasons),
             "message": self.title,
-            "files": self.changes.summary(),
+            "files": self.diff.summary(),
         }
 
 
@@ -66,25 +68,18 @@ class RemoteState:
     """What a repository holds before a push."""
 
     head: Snapshot | None = None
-    """None if there is no repository."""
+    """The newest commit; None if there is no repository."""
     versions: tuple[Version, ...] = ()
     """Those with a tag, the newest first."""
-    last: Release | None = None
+    latest: PublishedRelease | None = None
     """The newest version that hfaef published."""
-    last_commit: Snapshot | None = None
-    """Its commit."""
-    unfinished: Manifest | None = None
-    """At the head, committed but without a tag."""
+    untagged: Manifest | None = None
+    """Of a release at the head without a tag, as a push leaves it that was cut off."""
 
     @property
-    def last_version(self) -> Version | None:
-        """The newest version that hfaef published."""
-        return parse_version(str(self.last.manifest.version)) if self.last else None
-
-    @property
-    def begun(self) -> Version | None:
-        """The version that is committed but has no tag."""
-        return parse_version(str(self.unfinished.version)) if self.unfinished else None
+    def untagged_version(self) -> Version | None:
+        """The version that is committed, but has no tag."""
+        return parse_version(str(self.untagged.version)) if self.untagged else None
 
 
 def read_remote_state(repo: Repo) -> RemoteState:
@@ -95,121 +90,120 @@ def read_remote_state(repo: Repo) -> RemoteState:
     """
     versions = tuple(repo.versions())
     head = repo.snapshot()
-    last, last_commit = None, None
-    for version in versions:
-        snapshot = repo.snapshot(version.tag)
-        manifest = manifest_at(repo, snapshot)
-        if manifest is not None and manifest.version == str(version):
-            last, last_commit = release_at(repo, manifest, snapshot.commit), snapshot
-            break
-    unfinished = manifest_at(repo, head)
-    if unfinished and (unfinished.version is None or parse_version(unfinished.version) in versions):
-        unfinished = None
-    return RemoteState(head, versions, last, last_commit, unfinished)
+    tagged = (read_version(repo, version) for version in versions)
+    # A tag that somebody else set may be on a commit without a manifest, or of another version.
+    latest = next(
+        (one for one in tagged if one and one.release.manifest.version == str(one.version)), None
+    )
+    untagged = read_manifest_at(repo, head)
+    if untagged and (untagged.version is None or parse_version(untagged.version) in versions):
+        untagged = None
+    return RemoteState(head, versions, latest, untagged)
 
 
-def published(
-    folder: Path, manifest: Manifest, repo_id: str, there: RemoteState, wanted: Version | None
+def find_published(
+    folder: Path, repo_id: str, latest: PublishedRelease, version: Version | None
 ) -> TargetTree | None:
-    """What the newest version consists of, if the folder has nothing that is new to it.
+    """The files of the newest version, if the folder is that version; None if it is not.
+
+    Args:
+        folder: of the release.
+        repo_id: ``owner/name``.
+        latest: the newest version.
+        version: that the user asks for.
 
     Raises:
-        InputError: if another version is wanted for it.
+        InputError: if the folder is the newest version, but another one is asked for.
     """
-    version = there.last_version
-    if there.last is None or there.last_commit is None or version is None:
+    tree = make_target_tree(folder, repo_id, latest.version, latest.release.manifest.history)
+    if latest.snapshot.missing_or_changed(tree.files):
         return None
-    same = publication(folder, manifest, repo_id, version, there.last.manifest.history)
-    if there.last_commit.lacking(same.files):
-        return None
-    if wanted not in (None, version):
+    if version not in (None, latest.version):
         raise InputError(
-            f"{folder} is published already, as {version}", "leave --version out: there is no news"
+            f"{folder} is published already, as {latest.version}",
+            "leave --version out: nothing has changed",
         )
-    return same
+    return tree
 
 
-def propose(
+def plan_push(
     folder: Path,
-    manifest: Manifest,
     repo_id: str,
-    there: RemoteState,
+    remote: RemoteState,
     *,
-    wanted: Version | None = None,
+    version: Version | None = None,
     message: str | None = None,
 ) -> PushPlan:
     """What a push of the folder would do.
 
     Args:
         folder: of the release.
-        manifest: the folder's.
         repo_id: ``owner/name``.
-        there: what the repository holds.
-        wanted: the version, if the user names one.
+        remote: what the repository holds.
+        version: that the user asks for.
         message: title of the commit, if the user gives one.
 
     Raises:
         InputError: if the version cannot be had.
-        HubError: if a stranger's file is in the way.
+        HubError: if a foreign file is in the way.
     """
-    level, reasons = _news(folder, manifest, there.last)
-    history = there.last.manifest.history if there.last else ()
+    latest = remote.latest.release if remote.latest else None
+    level, reasons = _changes(folder, latest)
 
-    def whole(version: Version) -> TargetTree:
-        entry = Change(version=str(version), lines=reasons)
-        return publication(folder, manifest, repo_id, version, (entry, *history))
+    def tree_of(chosen: Version) -> TargetTree:
+        change = Change(version=str(chosen), lines=reasons)
+        history = latest.manifest.history if latest else ()
+        return make_target_tree(folder, repo_id, chosen, (change, *history))
 
-    version = there.begun
+    chosen = remote.untagged_version
     # A push may have been cut off after its commit: the same content keeps its version.
     if (
-        version is None
-        or there.head is None
-        or there.head.lacking(whole(version).files)
-        or (wanted not in (None, version))
+        chosen is None
+        or remote.head is None
+        or remote.head.missing_or_changed(tree_of(chosen).files)
+        or version not in (None, chosen)
     ):
-        version = _next_version(wanted, there, level)
-    made = whole(version)
-    earlier = [release.manifest for release in (there.last,) if release]
-    earlier += [there.unfinished] if there.unfinished else []
+        chosen = _next_version(version, remote, level)
+    target = tree_of(chosen)
+    earlier = [one for one in (latest and latest.manifest, remote.untagged) if one]
     return PushPlan(
         repo_id=repo_id,
-        version=version,
+        version=chosen,
         level=level,
         reasons=reasons,
-        title=message or f"{version.tag}: {reasons[0]}",
-        wanted=made,
-        changes=changes(made, there.head, earlier),
-        parent=there.head.commit if there.head else None,
+        title=message or f"{chosen.tag}: {reasons[0]}",
+        target=target,
+        diff=diff_trees(target, remote.head, earlier),
+        parent=remote.head.commit if remote.head else None,
     )
 
 
-def _news(
-    folder: Path, manifest: Manifest, last: Release | None
-) -> tuple[Level | None, tuple[str, ...]]:
-    """How much is new since the last version, and what, in words."""
-    if last is None:
+def _changes(folder: Path, latest: Release | None) -> tuple[Level | None, tuple[str, ...]]:
+    """What changed since the newest version: how much, and the lines of the changelog."""
+    if latest is None:
+        manifest = read_manifest(folder)
         labels = len(manifest.label_names)
         return None, (f"first release: {manifest.rows:,} rows, {labels} labels",)
-    difference = compare(last, open_folder(folder))
-    return difference.verdict.level, difference.lines()
+    difference = compare(latest, open_folder(folder))
+    return difference.bump.level, difference.lines()
 
 
-def _next_version(wanted: Version | None, there: RemoteState, level: Level | None) -> Version:
+def _next_version(asked: Version | None, remote: RemoteState, level: Level | None) -> Version:
     """The version to publish as.
 
     Raises:
-        InputError: if the wanted one is taken, or older than another.
+        InputError: if the one asked for is taken, or older than another.
     """
-    newest = max(there.versions, default=None)
-    if wanted is None:
-        # Past the unfinished one too: whoever began it may be about to set its tag.
-        before = max((v for v in (newest, there.begun) if v is not None), default=None)
+    newest = max(remote.versions, default=None)
+    if asked is None:
+        # After the untagged one too: whoever committed it may be about to set its tag.
+        before = max((v for v in (newest, remote.untagged_version) if v), default=None)
         return before.next(level or "major") if before else FIRST
-    if wanted in there.versions:
+    if asked in remote.versions:
         raise InputError(
-            f"{wanted} is published already, with other content; a version is never reused",
+            f"{asked} is published already, with other content; a version is never reused",
             "leave --version out, or give a newer one",
         )
-    if newest is not None and wanted < newest:
-        raise InputError(f"{wanted} is older than {newest}", "give a newer --version")
-    return wanted
+    if newest is not None and asked < newest:
+        raise InputError(f"{asked} is older than {newest}", "give a newer --version")
+    return asked

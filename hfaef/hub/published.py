@@ -1,4 +1,4 @@
-"""A published version: found by ``OWNER/NAME@VERSION``, and checked where it lies."""
+"""Findings over a published version, where it lies; `release.check` has those over a folder."""
 
 from __future__ import annotations
 
@@ -6,27 +6,23 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-import yaml
-
 from hfaef.core import codec
 from hfaef.core.quantize import from_stored, pool
-from hfaef.errors import HubError
 from hfaef.hub.open import open_published
 from hfaef.hub.repo import Snapshot
-from hfaef.hub.tree import mixed_in
-from hfaef.release.card.render import CARD, front_matter, loadable
-from hfaef.release.check import Finding
+from hfaef.hub.target import HubTarget
+from hfaef.hub.tree import conflicting_paths
+from hfaef.release.card.render import loadable_configs
+from hfaef.release.check import Finding, check_card
 from hfaef.release.format.manifest import Config, Manifest
 from hfaef.release.format.paths import MANIFEST
 from hfaef.release.format.schema import loaded_features
-from hfaef.release.handle import Release
-from hfaef.release.version import parse_version
 
 _DECODED = 3
-"""Rows of a split whose sheets are decoded; the hashes vouch for the others."""
+"""Rows of a split whose sheets are decoded; of the others the hash of the file is checked."""
 
 
-def check_published(target: str) -> list[Finding]:
+def check_published(target: HubTarget) -> list[Finding]:
     """All that is wrong with a published version; nothing, if it is what its manifest says.
 
     Sizes and hashes come from the Hub's listing; every row's columns but the pictures are
@@ -38,41 +34,27 @@ def check_published(target: str) -> list[Finding]:
     found = open_published(target)
     manifest = found.release.manifest
     findings = list(_files(found.snapshot, manifest))
-    findings += _card(found.release)
-    version = target.partition("@")[2]
-    if version and manifest.version != str(parse_version(version)):
+    findings += check_card(found.release)
+    if target.version and manifest.version != str(target.version):
         findings.append(Finding(MANIFEST, f"says that it is version {manifest.version}"))
     if not findings:
-        for config in loadable(manifest):
+        for config in loadable_configs(manifest):
             findings += _config(found.repo.id, found.snapshot.commit, config, manifest)
     return findings
 
 
 def _files(snapshot: Snapshot, manifest: Manifest) -> Iterator[Finding]:
     for file in manifest.files:
-        there = snapshot.files.get(file.path)
-        if there is None:
+        held = snapshot.files.get(file.path)
+        if held is None:
             yield Finding(file.path, "is in the manifest, but not there")
-        elif there.size != file.bytes:
-            yield Finding(file.path, f"has {there.size:,} bytes, not {file.bytes:,}")
-        elif there.sha256 != file.sha256:
+        elif held.size != file.bytes:
+            yield Finding(file.path, f"has {held.size:,} bytes, not {file.bytes:,}")
+        elif held.sha256 != file.sha256:
             yield Finding(file.path, "has another SHA-256 than the manifest lists")
     listed = {file.path for file in manifest.files}
-    for path in mixed_in(manifest, sorted(snapshot.files.keys() - listed)):
+    for path in conflicting_paths(manifest, sorted(snapshot.files.keys() - listed)):
         yield Finding(path, "is not in the manifest, but load_dataset would read it")
-
-
-def _card(release: Release) -> Iterator[Finding]:
-    try:
-        text = release.fetch(CARD).read_text(encoding="utf-8")
-        found = yaml.safe_load(text.split("---\n", 2)[1])
-    except (HubError, IndexError, UnicodeDecodeError, yaml.YAMLError) as error:
-        yield Finding(CARD, f"cannot be read: {error}")
-        return
-    wanted = front_matter(release.manifest)
-    for key in ("configs", "dataset_info", "license", "size_categories"):
-        if not isinstance(found, dict) or found.get(key) != wanted[key]:
-            yield Finding(CARD, f"its `{key}` is not what the manifest says")
 
 
 def _config(repo_id: str, commit: str, config: Config, manifest: Manifest) -> Iterator[Finding]:
@@ -87,11 +69,11 @@ def _config(repo_id: str, commit: str, config: Config, manifest: Manifest) -> It
             return
         for split in config.splits:
             part = loaded[split.name]
-            wanted = loaded_features(config.kind, manifest)
-            if dict(part.features or {}) != dict(wanted):
+            expected = loaded_features(config.kind, manifest)
+            if dict(part.features or {}) != dict(expected):
                 yield Finding(where, f"{split.name}: loads with other columns")
                 return
-            rows = sum(1 for _ in part.select_columns(["json" if "json" in wanted else "id"]))
+            rows = sum(1 for _ in part.select_columns(["json" if "json" in expected else "id"]))
             if rows != split.rows:
                 yield Finding(where, f"{split.name}: has {rows:,} rows, not {split.rows:,}")
             if config.kind == "data":

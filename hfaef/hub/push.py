@@ -1,33 +1,36 @@
-"""From a release folder to a version on the Hub: all of it, or nothing that anybody sees.
+"""A push: a release folder becomes a version on the Hub, whole or not at all.
 
-Contents are sent first and show nowhere; one commit on the branch's known head makes them files;
-every file is compared with the manifest; only then the version gets its tag. Whatever breaks in
-between, the next run looks at what is there and goes on from it.
+Contents are uploaded first, where no commit shows them; `_commit` makes the one commit, on the head
+that was read; every file of it is compared with the manifest; only then the version gets its tag.
+Whatever breaks in between, the next push reads what is there and goes on from it.
 """
 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hfaef.core.files import folder_errors, replace_file
 from hfaef.core.progress import progress
 from hfaef.errors import FolderError, HubError, InputError, ReleaseError
-from hfaef.hub.plan import PushPlan, RemoteState, propose, published, read_remote_state
-from hfaef.hub.repo import WAITS, Repo, UnsureError
-from hfaef.hub.tree import TargetTree, faults, is_new
+from hfaef.hub.plan import PushPlan, RemoteState, find_published, plan_push, read_remote_state
+from hfaef.hub.repo import LocalFile, Repo
+from hfaef.hub.retry import TransientHubError
+from hfaef.hub.tree import TargetTree, is_empty, mismatches
 from hfaef.release.check import check_folder
 from hfaef.release.format.manifest import read_manifest
 from hfaef.release.format.paths import STAGING, put_into_release
 from hfaef.release.version import parse_version
 
-JOURNAL = "push.json"
+if TYPE_CHECKING:
+    from huggingface_hub import CommitOperationAdd
 
+JOURNAL = "push.json"
+"""File of the staging folder that lists the contents that were uploaded."""
 
 PUBLISHED = "published"
 ALREADY = "already published"
@@ -35,7 +38,7 @@ PLANNED = "planned"
 
 
 @dataclass(frozen=True)
-class Pushed:
+class PushResult:
     """What a push did."""
 
     outcome: str
@@ -51,9 +54,8 @@ class Pushed:
 
     def summary(self) -> dict[str, Any]:
         """For ``--json``."""
-        plan = self.plan.summary() if self.plan else {}
         return {
-            **plan,
+            **(self.plan.summary() if self.plan else {}),
             "outcome": self.outcome,
             "repo_id": self.repo_id,
             "version": self.version,
@@ -72,7 +74,7 @@ def push(
     private: bool = False,
     dry_run: bool = False,
     message: str | None = None,
-) -> Pushed:
+) -> PushResult:
     """Publish a release folder as a version; a repeat of the same changes nothing.
 
     Args:
@@ -88,31 +90,31 @@ def push(
         HubError: if the Hub refuses, or somebody else changed the repository meanwhile.
         InputError: if the version cannot be had.
     """
-    wanted = parse_version(version) if version is not None else None
+    asked = parse_version(version) if version is not None else None
     repo = Repo(repo_id)
-    with _held(folder):
-        manifest = read_manifest(folder)
-        visible = repo.visible()
-        if visible and private:
+    with _locked(folder):
+        public = repo.is_public()
+        if public and private:
             raise InputError(
                 f"{repo_id} is there already, and public", "make it private on its page first"
             )
-        if visible is not None and not dry_run:
-            repo.require_writer()
-        _require_clean(folder)  # last, as it reads every file
-        there = RemoteState() if visible is None else read_remote_state(repo)
-        if there.last_commit and (same := published(folder, manifest, repo_id, there, wanted)):
+        if public is not None and not dry_run:
+            repo.require_write_access()
+        _require_no_findings(folder)  # last, as it reads every file
+        remote = RemoteState() if public is None else read_remote_state(repo)
+        latest = remote.latest
+        if latest and (tree := find_published(folder, repo_id, latest, asked)):
             if not dry_run:
-                _settle(folder, same)
-            version = str(same.manifest.version)
-            return Pushed(ALREADY, repo.id, version, repo.url, there.last_commit.commit)
-        plan = propose(folder, manifest, repo_id, there, wanted=wanted, message=message)
+                _write_back(folder, tree)
+            found = str(latest.version)
+            return PushResult(ALREADY, repo_id, found, repo.url, latest.snapshot.commit)
+        plan = plan_push(folder, repo_id, remote, version=asked, message=message)
         if dry_run:
-            return Pushed(PLANNED, repo_id, str(plan.version), repo.url, plan=plan)
-        return _carry_out(folder, repo, plan, there, private=private)
+            return PushResult(PLANNED, repo_id, str(plan.version), repo.url, plan=plan)
+        return _publish(folder, repo, plan, remote, private=private)
 
 
-def _require_clean(folder: Path) -> None:
+def _require_no_findings(folder: Path) -> None:
     findings = check_folder(folder)
     if findings:
         raise ReleaseError(
@@ -122,7 +124,7 @@ def _require_clean(folder: Path) -> None:
 
 
 @contextmanager
-def _held(folder: Path) -> Iterator[None]:
+def _locked(folder: Path) -> Iterator[None]:
     """Keep builds and other pushes out of a folder."""
     import filelock
 
@@ -142,57 +144,54 @@ def _held(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _carry_out(
-    folder: Path, repo: Repo, plan: PushPlan, there: RemoteState, *, private: bool
-) -> Pushed:
-    notes = [f"left alone: {path}, which no release brought" for path in plan.changes.strangers]
+def _publish(
+    folder: Path, repo: Repo, plan: PushPlan, remote: RemoteState, *, private: bool
+) -> PushResult:
+    notes = [f"left alone: {path}, which no release brought" for path in plan.diff.foreign]
     parent = plan.parent
     if parent is None:
         repo.create(private=private)
         start = repo.snapshot()
-        if not is_new(start):
-            raise HubError(f"somebody else made {repo.id} meanwhile", _again(folder, repo))
+        if not is_empty(start):
+            raise HubError(f"somebody else made {repo.id} meanwhile", _hint(folder, repo))
         parent = start.commit
-    if plan.changes.adds or plan.changes.deletes:
-        sent = _send(folder, repo, plan)
-        if sent:
-            notes.append(f"{sent:,} files were sent by a run that was cut off")
-        if tuple(repo.versions()) != there.versions:
+    if plan.diff.adds or plan.diff.deletes:
+        earlier = _upload(folder, repo, plan)
+        if earlier:
+            notes.append(f"{earlier:,} files were sent by a run that was cut off")
+        if tuple(repo.versions()) != remote.versions:
             raise HubError(
                 f"somebody else published a version of {repo.id} meanwhile; nothing of "
                 f"{plan.version} is",
-                _again(folder, repo),
+                _hint(folder, repo),
             )
-        commit = _commit(repo, plan, parent, folder)
+        commit = _commit(folder, repo, plan, parent)
     else:
         commit = parent
         notes.append("the commit was made by a run that was cut off; it is checked and tagged now")
     _verify(repo, plan, commit)
-    _tag(repo, plan, commit, folder)
-    _settle(folder, plan.wanted)
+    _tag(folder, repo, plan, commit)
+    _write_back(folder, plan.target)
     (folder / STAGING / JOURNAL).unlink(missing_ok=True)
     version = str(plan.version)
-    return Pushed(PUBLISHED, repo.id, version, repo.url, commit, plan, tuple(notes))
+    return PushResult(PUBLISHED, repo.id, version, repo.url, commit, plan, tuple(notes))
 
 
-def _send(folder: Path, repo: Repo, plan: PushPlan) -> int:
-    """Send contents file by file; gives how many a run before had sent.
+def _upload(folder: Path, repo: Repo, plan: PushPlan) -> int:
+    """Upload contents file by file; gives how many an earlier run had uploaded.
 
-    The journal only tells people: the Hub itself knows what it holds, and takes nothing twice.
+    The journal is for people: the Hub itself knows what it holds, and takes nothing twice.
     """
-    from huggingface_hub import CommitOperationAdd
     from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
 
     disable_progress_bars()  # ours shows files; two bars would write over each other
     path = folder / STAGING / JOURNAL
     before = _read_journal(path, plan)
-    large = [file for file in plan.changes.adds if isinstance(file.content, Path)]
+    large = [file for file in plan.diff.adds if isinstance(file.content, Path)]
     done = [file.sha256 for file in large if file.sha256 in before]
     with progress("push", len(large)) as advance:
         for file in large:
-            addition = CommitOperationAdd(file.path, str(file.content))
-            addition.upload_info.sha256 = bytes.fromhex(file.sha256)  # the check has just made it
-            repo.send(addition)
+            repo.upload(_addition(file))
             if file.sha256 not in done:
                 done.append(file.sha256)
             content = {"repo_id": repo.id, "version": str(plan.version), "sent": sorted(done)}
@@ -210,17 +209,23 @@ def _read_journal(path: Path, plan: PushPlan) -> set[str]:
         return set()
 
 
-def _commit(repo: Repo, plan: PushPlan, parent: str, folder: Path) -> str:
-    """The commit that holds the publication, made once."""
-    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+def _addition(file: LocalFile) -> CommitOperationAdd:
+    from huggingface_hub import CommitOperationAdd
 
-    for wait in (*WAITS, None):
-        adds = []
-        for file in plan.changes.adds:
-            held = file.content if isinstance(file.content, bytes) else str(file.content)
-            adds.append(CommitOperationAdd(file.path, held))
-            adds[-1].upload_info.sha256 = bytes.fromhex(file.sha256)
-        deletes = [CommitOperationDelete(path, is_folder=False) for path in plan.changes.deletes]
+    content = file.content if isinstance(file.content, bytes) else str(file.content)
+    addition = CommitOperationAdd(file.path, content)
+    addition.upload_info.sha256 = bytes.fromhex(file.sha256)  # the check has just made it
+    return addition
+
+
+def _commit(folder: Path, repo: Repo, plan: PushPlan, parent: str) -> str:
+    """Make the commit that holds the target tree, once; gives its hash."""
+    from huggingface_hub import CommitOperationDelete
+
+    def attempt() -> str:
+        # Anew each time, as an attempt leaves its marks on them.
+        adds = [_addition(file) for file in plan.diff.adds]
+        deletes = [CommitOperationDelete(path, is_folder=False) for path in plan.diff.deletes]
         try:
             return repo.commit(
                 [*adds, *deletes],
@@ -228,30 +233,29 @@ def _commit(repo: Repo, plan: PushPlan, parent: str, folder: Path) -> str:
                 title=plan.title,
                 description="\n".join(f"- {reason}" for reason in plan.reasons),
             )
-        except UnsureError as error:
-            if found := _find_commit(repo, plan, parent, folder):
+        except TransientHubError:
+            if found := _find_commit(folder, repo, plan, parent):
                 return found
-            if wait is None:
-                raise HubError(error.message, _again(folder, repo)) from error
-            time.sleep(wait)
-    raise AssertionError("the last attempt returns or raises")
+            raise
+
+    return repo.retry.call(attempt, hint=_hint(folder, repo))
 
 
-def _find_commit(repo: Repo, plan: PushPlan, parent: str, folder: Path) -> str | None:
-    """The commit after `parent` that holds the publication; None if nothing came after it.
+def _find_commit(folder: Path, repo: Repo, plan: PushPlan, parent: str) -> str | None:
+    """The commit after `parent` that holds the target tree; None if nothing came after it.
 
     Raises:
         HubError: if only others' commits came after it.
     """
     later = repo.commits_since(parent)
     for commit in later:
-        if not faults(plan.wanted, repo.snapshot(commit), plan.changes.deletes):
+        if not mismatches(plan.target, repo.snapshot(commit), plan.diff.deletes):
             return commit
     if later:
         raise HubError(
             f"somebody else changed {repo.id} meanwhile (commit {later[-1][:8]}); nothing of "
             f"{plan.version} is published",
-            _again(folder, repo),
+            _hint(folder, repo),
         )
     return None
 
@@ -262,7 +266,7 @@ def _verify(repo: Repo, plan: PushPlan, commit: str) -> None:
     Raises:
         HubError: if one differs; then there is no tag.
     """
-    found = faults(plan.wanted, repo.snapshot(commit), plan.changes.deletes)
+    found = mismatches(plan.target, repo.snapshot(commit), plan.diff.deletes)
     if found:
         raise HubError(
             f"commit {commit[:8]} of {repo.id} is not what was sent, so {plan.version} gets no "
@@ -271,36 +275,33 @@ def _verify(repo: Repo, plan: PushPlan, commit: str) -> None:
         )
 
 
-def _tag(repo: Repo, plan: PushPlan, commit: str, folder: Path) -> None:
+def _tag(folder: Path, repo: Repo, plan: PushPlan, commit: str) -> None:
     """Set the version's tag, once.
 
     Raises:
         HubError: if the tag is on another commit.
     """
-    text = "\n".join(plan.reasons)
-    for wait in (*WAITS, None):
+
+    def attempt() -> None:
         try:
-            repo.tag(plan.version, commit, text)
-        except UnsureError as error:
-            there = repo.tagged(plan.version)
-            if there == commit:
-                return
-            if there is not None:
+            repo.tag(plan.version, commit, "\n".join(plan.reasons))
+        except TransientHubError as error:
+            found = repo.commit_of(plan.version)
+            if found is None:
+                raise
+            if found != commit:
                 raise HubError(
                     f"{plan.version} of {repo.id} was published by somebody else meanwhile, with "
                     "other content",
-                    _again(folder, repo),
+                    _hint(folder, repo),
                 ) from error
-            if wait is None:
-                raise HubError(error.message, _again(folder, repo)) from error
-            time.sleep(wait)
-        else:
-            return
+
+    repo.retry.call(attempt, hint=_hint(folder, repo))
 
 
-def _settle(folder: Path, published: TargetTree) -> None:
-    """Let the folder say what it was published as."""
-    for file in published.files:
+def _write_back(folder: Path, tree: TargetTree) -> None:
+    """Put the card and the manifest of the published version into the folder."""
+    for file in tree.files:
         if isinstance(file.content, bytes):
             path = folder / file.path
             with folder_errors(path):
@@ -308,5 +309,5 @@ def _settle(folder: Path, published: TargetTree) -> None:
                     put_into_release(folder, file.path, file.content)
 
 
-def _again(folder: Path, repo: Repo) -> str:
+def _hint(folder: Path, repo: Repo) -> str:
     return f"look at {repo.url}, then: hfaef push {folder} {repo.id}"

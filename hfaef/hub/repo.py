@@ -1,46 +1,38 @@
-"""A data set repository on the Hub: what is in it, and the steps that change it.
+"""The Hub client: what a data set repository holds, and the requests that change it.
 
-All that hfaef writes to the Hub goes through here. Reads are repeated when the Hub stumbles; of
-a step that changes something, the caller looks at what came of it before doing it again.
+All that hfaef asks of the Hub and writes to it goes through here. Reads are retried here; a
+commit or a tag is tried once, as only `push` can see whether it was made after all.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from logging import ERROR
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, TypeVar, cast
+from typing import IO, TYPE_CHECKING, cast
 
 from hfaef.errors import HubError, InputError
+from hfaef.hub.retry import Result, RetryPolicy, TransientHubError
 from hfaef.release.version import Version, version_of_tag
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+    from huggingface_hub.errors import HfHubHTTPError
 
 REPO_ID = re.compile(r"(?!.*(?:--|\.\.))(?:[A-Za-z0-9][\w.-]{0,95})/(?:[A-Za-z0-9][\w.-]{0,95})")
 """``owner/name``; the Hub has the last word."""
-
-WAITS = (0.5, 1.0, 2.0, 4.0, 8.0)
-"""Seconds between the attempts of a read."""
 
 PATIENCE = 300.0
 """Seconds without a byte after which a connection counts as dead; huggingface_hub sets no limit."""
 
 _AGAIN = "run the same command again; what was sent, if anything, is kept"
-_STUMBLES = frozenset({408, 429, 500, 502, 503, 504})
-_UNSURE = _STUMBLES | {409, 412}
-
-Result = TypeVar("Result")
-
-
-class UnsureError(HubError):
-    """It is not known whether a change was made: a lost answer, a conflict, a fault of the Hub."""
+_TRANSIENT = frozenset({408, 409, 412, 429, 500, 502, 503, 504})
+"""Statuses after which the same request may succeed; 409 and 412 are conflicts of writes."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +85,8 @@ class Snapshot:
     commit: str
     files: dict[str, RemoteFile]
 
-    def lacking(self, files: Sequence[LocalFile]) -> list[LocalFile]:
-        """Those that are not there, or are there with other content."""
+    def missing_or_changed(self, files: Sequence[LocalFile]) -> list[LocalFile]:
+        """Those that the commit does not hold, or holds with other content."""
         return [
             file
             for file in files
@@ -107,17 +99,19 @@ class Repo:
 
     Args:
         repo_id: ``owner/name``.
+        retry: for reads, and for the callers' own steps.
 
     Raises:
         InputError: if `repo_id` cannot be one.
     """
 
-    def __init__(self, repo_id: str) -> None:
+    def __init__(self, repo_id: str, retry: RetryPolicy | None = None) -> None:
         from huggingface_hub import HfApi, get_session
 
         if not REPO_ID.fullmatch(repo_id):
             raise InputError(f"{repo_id!r} is no REPO_ID", "give OWNER/NAME")
         self.id = repo_id
+        self.retry = retry or RetryPolicy()
         get_session().timeout = PATIENCE
         self._api = HfApi(library_name="hfaef")
 
@@ -126,7 +120,7 @@ class Repo:
         """Where people look at it."""
         return f"{self._api.endpoint}/datasets/{self.id}"
 
-    def visible(self) -> bool | None:
+    def is_public(self) -> bool | None:
         """Whether everybody may see it; None if it is not there, or not for this token."""
         from huggingface_hub.errors import RepositoryNotFoundError
 
@@ -137,7 +131,7 @@ class Repo:
                 return None
             raise
 
-    def require_writer(self) -> None:
+    def require_write_access(self) -> None:
         """Find out early whether this token may write.
 
         Raises:
@@ -146,13 +140,14 @@ class Repo:
         try:
             self._read(lambda: self._api.auth_check(self.id, repo_type="dataset", write=True))
         except HubError as error:
-            if _status(error) in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+            answer = getattr(error.__cause__, "response", None)
+            if answer and answer.status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
                 raise
             # A Hub without this route tells when the first file is sent.
 
     def create(self, *, private: bool) -> None:
         """Make it, unless it is there."""
-        with _told(self.id):
+        with translate_hub_errors(self.id):
             self._api.create_repo(self.id, repo_type="dataset", private=private, exist_ok=True)
 
     def snapshot(self, revision: str = "main") -> Snapshot:
@@ -190,7 +185,7 @@ class Repo:
         found = (version_of_tag(tag.name) for tag in refs.tags)
         return sorted((version for version in found if version), reverse=True)
 
-    def tagged(self, version: Version) -> str | None:
+    def commit_of(self, version: Version) -> str | None:
         """The commit of a version's tag; None if there is no such tag."""
         from huggingface_hub.errors import RevisionNotFoundError
 
@@ -217,12 +212,12 @@ class Repo:
         """A file of which only the parts that are read are fetched."""
         from huggingface_hub import HfFileSystem
 
-        place = f"datasets/{self.id}@{revision}/{path}"
-        return cast("IO[bytes]", self._read(lambda: HfFileSystem().open(place, "rb")))
+        url = f"datasets/{self.id}@{revision}/{path}"
+        return cast("IO[bytes]", self._read(lambda: HfFileSystem().open(url, "rb")))
 
-    def send(self, addition: CommitOperationAdd) -> None:
-        """Send a file's content to the Hub's storage, unless it is there; it shows nowhere yet."""
-        with _told(self.id):
+    def upload(self, addition: CommitOperationAdd) -> None:
+        """Send a file's content to the Hub's storage, unless it is there; no commit shows it."""
+        with translate_hub_errors(self.id):
             self._api.preupload_lfs_files(
                 self.id, [addition], repo_type="dataset", free_memory=False
             )
@@ -238,9 +233,9 @@ class Repo:
         """Put one commit on ``main``, if that is still at `parent`; gives the commit.
 
         Raises:
-            UnsureError: if it is not known whether the commit was made.
+            TransientHubError: if it is not known whether the commit was made.
         """
-        with _told(self.id):
+        with translate_hub_errors(self.id):
             made = self._api.create_commit(
                 self.id,
                 operations,
@@ -256,9 +251,9 @@ class Repo:
         """Set a new annotated tag.
 
         Raises:
-            UnsureError: if it is not known whether the tag was set, or it was there before.
+            TransientHubError: if it is not known whether the tag was set, or it was there before.
         """
-        with _told(self.id):
+        with translate_hub_errors(self.id):
             self._api.create_tag(
                 self.id,
                 tag=version.tag,
@@ -268,20 +263,23 @@ class Repo:
             )
 
     def _read(self, function: Callable[[], Result]) -> Result:
-        """What a function reads, asked again while the Hub stumbles."""
-        for wait in WAITS:
-            try:
-                with _told(self.id):
-                    return function()
-            except UnsureError:
-                time.sleep(wait)
-        with _told(self.id):
-            return function()
+        """What a function reads, retried."""
+
+        def attempt() -> Result:
+            with translate_hub_errors(self.id):
+                return function()
+
+        return self.retry.call(attempt)
 
 
 @contextmanager
-def _told(repo_id: str) -> Iterator[None]:
-    """Say in one line, without links and tokens, what the Hub objects to."""
+def translate_hub_errors(repo_id: str) -> Iterator[None]:
+    """Turn an error of huggingface_hub into one line without links and tokens.
+
+    Raises:
+        TransientHubError: if the same request may succeed later.
+        HubError: if the Hub refuses, or is switched off.
+    """
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
     from huggingface_hub.utils import httpx, logging  # type: ignore[attr-defined]
 
@@ -291,30 +289,22 @@ def _told(repo_id: str) -> Iterator[None]:
         yield
     except OfflineModeIsEnabled as error:
         raise HubError("the Hub is switched off", "unset HF_HUB_OFFLINE") from error
-    except HfHubHTTPError as error:
-        raise _translated(repo_id, error) from error
-    except httpx.TransportError as error:
-        words = type(error).__name__
-        raise UnsureError(
-            f"{repo_id}: the connection to the Hub broke ({words})", _AGAIN
-        ) from error
     except ValueError as error:  # a card that is refused, or an answer that is no answer
         raise HubError(f"the Hub does not take it: {str(error)[:300]}", _AGAIN) from error
-    except (RuntimeError, OSError) as error:
-        cause = error.__cause__  # what huggingface_hub wraps when an upload fails
-        if isinstance(cause, HfHubHTTPError):
-            raise _translated(repo_id, cause) from error
-        if isinstance(cause, httpx.TransportError):
-            words = type(cause).__name__
-            raise UnsureError(
-                f"{repo_id}: the connection to the Hub broke ({words})", _AGAIN
-            ) from error
+    except (HfHubHTTPError, httpx.TransportError, RuntimeError, OSError) as error:
+        for found in (error, error.__cause__):  # huggingface_hub wraps what an upload ends with
+            if isinstance(found, HfHubHTTPError):
+                raise _translated(repo_id, found) from error
+            if isinstance(found, httpx.TransportError):
+                raise TransientHubError(
+                    f"{repo_id}: the connection to the Hub broke ({type(found).__name__})", _AGAIN
+                ) from error
         raise
     finally:
         logging.set_verbosity(before)
 
 
-def _translated(repo_id: str, error: Exception) -> HubError:
+def _translated(repo_id: str, error: HfHubHTTPError) -> HubError:
     from huggingface_hub import constants
     from huggingface_hub.errors import (
         GatedRepoError,
@@ -322,31 +312,38 @@ def _translated(repo_id: str, error: Exception) -> HubError:
         RevisionNotFoundError,
     )
 
-    status = _status(error)
-    said = str(getattr(error, "server_message", None) or "").split("\n")[0]
+    answer = error.response
+    said = str(error.server_message or "").split("\n")[0]
     login = "hf auth login, or set HF_TOKEN"
-    match error:
-        case RevisionNotFoundError():
-            return HubError(f"{repo_id} has no such version", "name one of those on its page")
-        case GatedRepoError():
-            return HubError(f"{repo_id} is gated", "ask for access on its page, then run it again")
-        case RepositoryNotFoundError():
-            return HubError(f"{repo_id} is not there, or your token may not see it", login)
-    if status == HTTPStatus.UNAUTHORIZED:
-        return HubError("the Hub does not know your token", login)
-    if status == HTTPStatus.FORBIDDEN:
-        return HubError(
-            f"your token may not write to {repo_id} ({said})",
-            f"make one that may at {constants.ENDPOINT}/settings/tokens, then hf auth login",
-        )
-    kind = UnsureError if status in _UNSURE else HubError
-    return kind(f"the Hub answers {status} ({said})", _AGAIN)
+    match error, answer.status_code:
+        case RevisionNotFoundError(), _:
+            message, hint = f"{repo_id} has no such version", "name one of those on its page"
+        case GatedRepoError(), _:
+            message, hint = f"{repo_id} is gated", "ask for access on its page, then run it again"
+        case RepositoryNotFoundError(), _:
+            message = f"on the Hub {repo_id} is not there, or your token may not see it"
+            hint = login
+        case _, HTTPStatus.UNAUTHORIZED:
+            message, hint = "the Hub does not know your token", login
+        case _, HTTPStatus.FORBIDDEN:
+            message = f"your token may not write to {repo_id} ({said})"
+            settings = f"{constants.ENDPOINT}/settings/tokens"
+            hint = f"make one that may at {settings}, then hf auth login"
+        case _, status:
+            message, hint = f"the Hub answers {status} ({said})", _AGAIN
+    if answer.status_code not in _TRANSIENT:
+        return HubError(message, hint)
+    delay = _delay(answer.headers)
+    asks = f" and asks to wait {delay:,.0f} s" if delay else ""
+    return TransientHubError(message + asks, hint, delay=delay)
 
 
-def _status(error: BaseException) -> int | None:
-    """Status of the answer that an error, or its cause, is about."""
-    for found in (error, error.__cause__):
-        status = getattr(getattr(found, "response", None), "status_code", None)
-        if isinstance(status, int):
-            return status
-    return None
+def _delay(headers: Mapping[str, str]) -> float | None:
+    """Seconds that the Hub asks to wait: until its rate limit is reset, or ``Retry-After``."""
+    from huggingface_hub.utils import parse_ratelimit_headers  # type: ignore[attr-defined]
+
+    limit = parse_ratelimit_headers(headers)
+    if limit is not None and limit.remaining == 0:
+        return limit.reset_in_seconds
+    text = headers.get("Retry-After", "")
+    return float(text) if text.isdigit() else None

@@ -1,6 +1,6 @@
-"""A publication: the files that a version consists of, and what they change in a repository.
+"""The files of a version, and how they differ from those of a repository.
 
-Nothing here talks to the Hub; all follows from two listings and the manifests.
+Nothing here talks to the Hub: all follows from a folder, the repository's listing and manifests.
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ from typing import Any
 
 from hfaef.errors import HubError
 from hfaef.hub.repo import LocalFile, Snapshot
-from hfaef.release.card.render import CARD, render_card
-from hfaef.release.format.manifest import Change, Manifest, manifest_bytes
+from hfaef.release.card.render import CARD, UNLISTED, render_card
+from hfaef.release.format.manifest import Change, Manifest, manifest_bytes, read_manifest
 from hfaef.release.format.paths import MANIFEST, matches
 from hfaef.release.format.scores import read_evaluation
 from hfaef.release.version import Version
 
-_HUBS_OWN = frozenset({".gitattributes"})
-"""What a repository starts with."""
+_FILES_OF_THE_HUB = frozenset({".gitattributes"})
+"""What a new repository holds."""
 
-_MISLEADING = frozenset({".huggingface.yaml", "dataset_infos.json"})
+_SETTINGS_OF_DATASETS = frozenset({".huggingface.yaml", "dataset_infos.json"})
 """Files that `load_dataset` reads besides the card, or instead of it."""
 
 
 @dataclass(frozen=True)
 class TargetTree:
-    """A version of a release, as it is to stand in the repository."""
+    """The files of a version, as a commit is to hold them."""
 
     manifest: Manifest
     """With version, repository and history."""
     files: tuple[LocalFile, ...]
-    """All of it: data, manifest and card."""
+    """All of them: data, manifest and card."""
 
     @property
     def paths(self) -> frozenset[str]:
@@ -41,124 +41,130 @@ class TargetTree:
         return frozenset(file.path for file in self.files)
 
 
-def publication(
-    folder: Path, manifest: Manifest, repo_id: str, version: Version, history: Sequence[Change]
+def make_target_tree(
+    folder: Path, repo_id: str, version: Version, history: Sequence[Change]
 ) -> TargetTree:
-    """What a folder looks like as a version; the same bytes each time.
+    """The files of a release folder as a version; the same bytes each time.
 
     Args:
-        folder: where the files of the manifest lie.
-        manifest: the folder's; its own version, repository and history do not count.
+        folder: of the release; its own version, repository and history do not count.
         repo_id: ``owner/name``.
-        version: of the publication.
+        version: of the tree.
         history: changes of all versions, this one first.
     """
-    published = manifest.model_copy(
+    manifest = read_manifest(folder).model_copy(
         update={"version": str(version), "repo": repo_id, "history": tuple(history)}
     )
-    data = [
-        LocalFile(file.path, file.bytes, file.sha256, folder / file.path) for file in manifest.files
-    ]
-    made = [
-        _made(CARD, render_card(published, read_evaluation(folder)).encode()),
-        _made(MANIFEST, manifest_bytes(published)),
-    ]
-    return TargetTree(published, (*data, *made))
-
-
-def _made(path: str, content: bytes) -> LocalFile:
-    return LocalFile(path, len(content), hashlib.sha256(content).hexdigest(), content)
+    made = {
+        CARD: render_card(manifest, read_evaluation(folder)).encode(),
+        MANIFEST: manifest_bytes(manifest),
+    }
+    return TargetTree(
+        manifest,
+        (
+            *(LocalFile(f.path, f.bytes, f.sha256, folder / f.path) for f in manifest.files),
+            *(
+                LocalFile(path, len(content), hashlib.sha256(content).hexdigest(), content)
+                for path, content in made.items()
+            ),
+        ),
+    )
 
 
 @dataclass(frozen=True)
 class TreeDiff:
-    """What a publication does to a repository."""
+    """What a commit of a target tree changes in a repository."""
 
     adds: tuple[LocalFile, ...]
-    """New files, and files with other content than is there."""
-    replaced: tuple[str, ...]
-    """Those of them that are there."""
+    """New files, and files with other content than the repository's."""
+    changed: tuple[str, ...]
+    """Paths of those of them that the repository has."""
     unchanged: tuple[str, ...]
     deletes: tuple[str, ...]
     """Files of an earlier version that this one does not have."""
-    strangers: tuple[str, ...]
+    foreign: tuple[str, ...]
     """Files that no version of hfaef brought; they stay."""
     bytes_to_send: int
     """Of contents that the repository does not hold; with Xet it is less."""
 
     def summary(self) -> dict[str, Any]:
         """For ``--json``."""
-        replaced = set(self.replaced)
+        changed = set(self.changed)
         return {
-            "added": [file.path for file in self.adds if file.path not in replaced],
-            "changed": list(self.replaced),
+            "added": [file.path for file in self.adds if file.path not in changed],
+            "changed": list(self.changed),
             "deleted": list(self.deletes),
             "unchanged": len(self.unchanged),
-            "left_alone": list(self.strangers),
+            "left_alone": list(self.foreign),
             "bytes_to_send": self.bytes_to_send,
         }
 
 
-def changes(wanted: TargetTree, there: Snapshot | None, earlier: Iterable[Manifest]) -> TreeDiff:
-    """What it takes to make a repository hold a publication.
+def diff_trees(
+    target: TargetTree, current: Snapshot | None, earlier: Iterable[Manifest]
+) -> TreeDiff:
+    """What it takes to make a repository hold a target tree.
 
     Args:
-        wanted: what is to be there.
-        there: what is there now; None if there is no repository.
-        earlier: manifests of versions that may have brought what is there.
+        target: what it is to hold.
+        current: what it holds; None if there is no repository.
+        earlier: manifests of versions that may have brought what it holds.
 
     Raises:
-        HubError: if a stranger's file is in the way: by its name, or because `load_dataset`
-            would take it for a part of the release.
+        HubError: if a foreign file is in the way: by its path, or because `load_dataset` would
+            take it for a part of the release.
     """
-    found = there.files if there else {}
-    adds = there.lacking(wanted.files) if there else list(wanted.files)
-    ours = {CARD, MANIFEST}
-    for manifest in earlier:
-        ours |= {file.path for file in manifest.files}
-    strangers = sorted(found.keys() - ours - wanted.paths - _HUBS_OWN)
-    in_the_way = [file.path for file in adds if file.path in found and file.path not in ours]
-    if in_the_way or (mixed := mixed_in(wanted.manifest, strangers)):
-        name = (in_the_way or mixed)[0]
+    held = current.files if current else {}
+    adds = current.missing_or_changed(target.files) if current else list(target.files)
+    ours = set(UNLISTED).union(*({file.path for file in one.files} for one in earlier))
+    foreign = sorted(held.keys() - ours - target.paths - _FILES_OF_THE_HUB)
+    in_the_way = [file.path for file in adds if file.path in held and file.path not in ours]
+    if in_the_way := in_the_way or conflicting_paths(target.manifest, foreign):
         raise HubError(
-            f"{wanted.manifest.repo} has a file {name} that no release of hfaef brought, and that "
-            "would get mixed up with this one",
+            f"{target.manifest.repo} has a file {in_the_way[0]} that no release of hfaef brought, "
+            "and that would get mixed up with this one",
             "delete it there, or choose another REPO_ID",
         )
-    held = {file.sha256 for file in found.values() if file.sha256}
-    sent = {file.sha256: file.size for file in adds if file.sha256 not in held}
-    adding = {file.path for file in adds}
+    stored = {file.sha256 for file in held.values() if file.sha256}
+    added = {file.path for file in adds}
     return TreeDiff(
         adds=tuple(adds),
-        replaced=tuple(file.path for file in adds if file.path in found),
-        unchanged=tuple(file.path for file in wanted.files if file.path not in adding),
-        deletes=tuple(sorted((ours & found.keys()) - wanted.paths)),
-        strangers=tuple(strangers),
-        bytes_to_send=sum(sent.values()),
+        changed=tuple(file.path for file in adds if file.path in held),
+        unchanged=tuple(file.path for file in target.files if file.path not in added),
+        deletes=tuple(sorted((ours & held.keys()) - target.paths)),
+        foreign=tuple(foreign),
+        bytes_to_send=sum({f.sha256: f.size for f in adds if f.sha256 not in stored}.values()),
     )
 
 
-def mixed_in(manifest: Manifest, paths: Iterable[str]) -> list[str]:
-    """The paths that `load_dataset` would read with a release that does not list them."""
+def conflicting_paths(manifest: Manifest, unlisted: Iterable[str]) -> list[str]:
+    """Those of the files beside a release's own that `load_dataset` would read with it."""
     globs = {split.glob for config in manifest.configs for split in config.splits}
     script = f"{str(manifest.repo).rpartition('/')[2]}.py"
     return [
         path
-        for path in paths
-        if path in _MISLEADING or path == script or any(matches(path, glob) for glob in globs)
+        for path in unlisted
+        if path in _SETTINGS_OF_DATASETS
+        or path == script
+        or any(matches(path, glob) for glob in globs)
     ]
 
 
-def is_new(there: Snapshot) -> bool:
-    """Whether a repository holds nothing but what it starts with."""
-    return there.files.keys() <= _HUBS_OWN
+def is_empty(snapshot: Snapshot) -> bool:
+    """Whether a repository holds nothing but what each one starts with."""
+    return snapshot.files.keys() <= _FILES_OF_THE_HUB
 
 
-def faults(wanted: TargetTree, there: Snapshot, deleted: Iterable[str]) -> list[str]:
-    """Why a commit is not the publication; nothing, if it is."""
-    lacking = [
-        f"{file.path} is missing or is not what was sent" for file in there.lacking(wanted.files)
+def mismatches(target: TargetTree, commit: Snapshot, deletes: Iterable[str]) -> list[str]:
+    """How a commit differs from the target tree, a sentence each; none if it holds it."""
+    return [
+        *(
+            f"{file.path} is missing or is not what was sent"
+            for file in commit.missing_or_changed(target.files)
+        ),
+        *(f"{path} is still there" for path in deletes if path in commit.files),
+        *(
+            f"{path} was added by somebody else"
+            for path in conflicting_paths(target.manifest, commit.files.keys() - target.paths)
+        ),
     ]
-    left = [f"{path} is still there" for path in deleted if path in there.files]
-    mixed = mixed_in(wanted.manifest, there.files.keys() - wanted.paths)
-    return lacking + left + [f"{path} came in between" for path in mixed]

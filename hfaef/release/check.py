@@ -1,4 +1,7 @@
-"""Findings over a release folder: what would fail, or mislead silently, once it is published."""
+"""Findings over a release folder: what would fail, or mislead silently, once it is published.
+
+`hfaef.hub.published` does the same where a published version lies.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,14 @@ from hfaef.core import codec
 from hfaef.core.quantize import from_stored, pool
 from hfaef.errors import HfaefError
 from hfaef.release.card.additions import ADDITIONS
-from hfaef.release.card.render import CARD, front_matter, loadable, read_front_matter
+from hfaef.release.card.render import (
+    CARD,
+    CHECKED_KEYS,
+    UNLISTED,
+    front_matter,
+    loadable_configs,
+    parse_front_matter,
+)
 from hfaef.release.format import webdataset
 from hfaef.release.format.manifest import (
     Config,
@@ -26,12 +36,13 @@ from hfaef.release.format.manifest import (
     missing_table,
     read_manifest,
 )
-from hfaef.release.format.paths import KINDS, MANIFEST, MISSING, STAGING, matches
+from hfaef.release.format.paths import KINDS, MANIFEST, MISSING, PICTURES, STAGING, matches
 from hfaef.release.format.schema import file_schema
 from hfaef.release.format.scores import SCORES, read_evaluation
+from hfaef.release.handle import Release, open_folder
 
 _DECODED = 8
-"""Rows of a shard whose sheets are decoded; the hashes vouch for the others."""
+"""Rows of a shard whose sheets are decoded; of the others the hash of the file is checked."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +65,12 @@ def check_folder(folder: Path) -> list[Finding]:
     """
     manifest = read_manifest(folder)
     findings = list(_files(folder, manifest))
-    sound = {file.path for file in manifest.files} - {finding.path for finding in findings}
+    intact = {file.path for file in manifest.files} - {finding.path for finding in findings}
     seen: Counter[tuple[str, int, str]] = Counter()
     for file in manifest.files:
         if file.path == MISSING:
             findings += _missing(folder, manifest)
-        elif file.path in sound and file.path not in ADDITIONS:
+        elif file.path in intact and file.path not in ADDITIONS:
             findings += _shard(folder, file, manifest, seen)
     for (kind, year, identity), count in seen.items():
         if count > 1:
@@ -67,8 +78,8 @@ def check_folder(folder: Path) -> list[Finding]:
     if manifest.missing and MISSING not in {file.path for file in manifest.files}:
         findings.append(Finding(MANIFEST, f"names missing patches, but lists no {MISSING}"))
     findings += _configs(manifest)
-    findings += _card(folder, manifest)
-    if SCORES in sound:
+    findings += check_card(open_folder(folder))
+    if SCORES in intact:
         findings += _scores(folder, manifest)
     if not findings:
         findings += _loads(folder, manifest)
@@ -76,7 +87,7 @@ def check_folder(folder: Path) -> list[Finding]:
 
 
 def _files(folder: Path, manifest: Manifest) -> Iterator[Finding]:
-    """Listed files that are gone or changed, and files that nobody listed."""
+    """Listed files that are gone or changed, and files that the manifest does not list."""
     for file in manifest.files:
         path = folder / file.path
         if not path.is_file():
@@ -86,7 +97,7 @@ def _files(folder: Path, manifest: Manifest) -> Iterator[Finding]:
         elif (found := file_entry(folder, path, file.rows)) != file:
             what = "size" if found.bytes != file.bytes else "SHA-256"
             yield Finding(file.path, f"is not what the manifest lists (its {what} differs)")
-    listed = {file.path for file in manifest.files} | {CARD, MANIFEST}
+    listed = {file.path for file in manifest.files}.union(UNLISTED)
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if not path.is_dir() and name.split("/")[0] != STAGING and name not in listed:
@@ -120,23 +131,14 @@ def _shard(
         return
     try:
         with pq.ParquetFile(folder / file.path) as shard:
-            wrong = list(_schema(file.path, shard.schema_arrow, kind, manifest))
-            yield from wrong
-            rows = shard.metadata.num_rows
-            if rows != file.rows:
-                yield Finding(file.path, f"has {rows:,} rows, the manifest says {file.rows:,}")
-            if not rows:
-                yield Finding(file.path, "has no row, which makes its split fail to load")
-            if wrong:
+            schema = shard.schema_arrow
+            differences = list(_schema(file.path, schema, kind, manifest))
+            yield from differences
+            yield from _row_count(file, shard.metadata.num_rows)
+            if differences:
                 return
-            plain = [
-                name for name in shard.schema_arrow.names if name not in ("embedding", "preview")
-            ]
-            table = shard.read(columns=plain)
-            yield from _rows(file.path, table, manifest)
-            seen.update(
-                (kind, row["year"], row["id"]) for row in table.select(["year", "id"]).to_pylist()
-            )
+            plain = [name for name in schema.names if name not in PICTURES]
+            yield from _rows(file.path, shard.read(columns=plain), manifest, seen)
             if kind == "data":
                 yield from _sheets(file.path, shard)
     except (OSError, pa.ArrowException) as error:
@@ -153,38 +155,42 @@ def _samples(
         yield Finding(file.path, problem)
     if table is None:
         return
-    if not len(table):
+    yield from _row_count(file, len(table))
+    yield from _rows(file.path, table, manifest, seen)
+
+
+def _row_count(file: File, rows: int) -> Iterator[Finding]:
+    if rows != file.rows:
+        yield Finding(file.path, f"has {rows:,} rows, the manifest says {file.rows:,}")
+    if not rows:
         yield Finding(file.path, "has no row, which makes its split fail to load")
-    if len(table) != file.rows:
-        yield Finding(file.path, f"has {len(table):,} rows, the manifest says {file.rows:,}")
-    yield from _rows(file.path, table, manifest)
-    seen.update(
-        ("data", row["year"], row["id"]) for row in table.select(["year", "id"]).to_pylist()
-    )
 
 
 def _schema(path: str, found: pa.Schema, kind: str, manifest: Manifest) -> Iterator[Finding]:
     """Differences between a shard's columns and those that all shards must have."""
-    wanted = file_schema(kind, manifest.label_names, manifest.schemes, manifest.form)
-    for name in wanted.names:
+    expected = file_schema(kind, manifest.label_names, manifest.schemes, manifest.form)
+    for name in expected.names:
         if name not in found.names:
             yield Finding(path, f"lacks the column {name!r}, which would load as None")
-        elif found.field(name).type != wanted.field(name).type:
-            there, here = found.field(name).type, wanted.field(name).type
-            yield Finding(path, f"has {name!r} as {there}, not {here}")
+        elif (held := found.field(name).type) != expected.field(name).type:
+            yield Finding(path, f"has {name!r} as {held}, not {expected.field(name).type}")
     for name in found.names:
-        if name not in wanted.names:
+        if name not in expected.names:
             yield Finding(path, f"has a column {name!r} that the others lack")
-    if found.names != wanted.names and sorted(found.names) == sorted(wanted.names):
+    if found.names != expected.names and sorted(found.names) == sorted(expected.names):
         yield Finding(path, "has its columns in another order")
-    for key in wanted.metadata or {}:
-        if (found.metadata or {}).get(key) != wanted.metadata[key]:
+    for key in expected.metadata or {}:
+        if (found.metadata or {}).get(key) != expected.metadata[key]:
             what = "label names or column types" if key == b"huggingface" else key.decode()
             yield Finding(path, f"declares other {what} than the manifest")
 
 
-def _rows(path: str, table: pa.Table, manifest: Manifest) -> Iterator[Finding]:
-    """Rows whose values contradict the manifest or the folder they lie in."""
+def _rows(
+    path: str, table: pa.Table, manifest: Manifest, seen: Counter[tuple[str, int, str]]
+) -> Iterator[Finding]:
+    """Rows whose values contradict the manifest or the folder they lie in; counts ids in `seen`."""
+    kind = path.partition("/")[0]
+    seen.update((kind, row["year"], row["id"]) for row in table.select(["year", "id"]).to_pylist())
     for name in table.column_names:
         if table[name].null_count:
             yield Finding(path, f"has rows without {name!r}")
@@ -199,16 +205,11 @@ def _rows(path: str, table: pa.Table, manifest: Manifest) -> Iterator[Finding]:
                 path, f"patch {row['id']} is of {row['year']}, which is no year of the release"
             )
         for config in manifest.configs:
-            if (
-                config.scheme is None
-                or config.year != row["year"]
-                or config.kind != path.split("/", maxsplit=1)[0]
-            ):
+            if config.scheme is None or (config.year, config.kind) != (row["year"], kind):
                 continue
-            globs = {split.name: split.glob for split in config.splits}
-            own = globs.get(row[config.scheme])
-            if own is None or not matches(path, own):
-                split = row[config.scheme]
+            split = row[config.scheme]
+            glob = {one.name: one.glob for one in config.splits}.get(split)
+            if glob is None or not matches(path, glob):
                 yield Finding(
                     path, f"patch {row['id']} is in {config.scheme}={split}, but lies elsewhere"
                 )
@@ -220,11 +221,11 @@ def _sheets(path: str, shard: pq.ParquetFile) -> Iterator[Finding]:
     first = 0
     for group in range(shard.metadata.num_row_groups):
         rows = shard.metadata.row_group(group).num_rows
-        wanted = [number - first for number in range(-(-first // step) * step, first + rows, step)]
-        if wanted:
+        chosen = [number - first for number in range(-(-first // step) * step, first + rows, step)]
+        if chosen:
             columns = ["embedding", "id", "valid_fraction"]
             columns += [name for name in ("height", "width") if name in shard.schema_arrow.names]
-            for row in shard.read_row_group(group, columns=columns).take(wanted).to_pylist():
+            for row in shard.read_row_group(group, columns=columns).take(chosen).to_pylist():
                 yield from _sheet(path, row)
         first += rows
 
@@ -270,16 +271,16 @@ def _config(config: Config, manifest: Manifest) -> Iterator[Finding]:
             )
 
 
-def _card(folder: Path, manifest: Manifest) -> Iterator[Finding]:
-    """A card whose YAML is not the one that makes the release load."""
+def check_card(release: Release) -> Iterator[Finding]:
+    """A card whose YAML is not the one that makes the release load, wherever it lies."""
     try:
-        found = read_front_matter(folder)
-    except HfaefError as error:
-        yield Finding(CARD, error.message)
+        found = parse_front_matter(release.fetch(CARD).read_text(encoding="utf-8"))
+    except (HfaefError, OSError, ValueError) as error:
+        yield Finding(CARD, f"cannot be read: {error}")
         return
-    wanted = front_matter(manifest)
-    for key in ("configs", "dataset_info", "license", "size_categories"):
-        if found.get(key) != wanted[key]:
+    expected = front_matter(release.manifest)
+    for key in CHECKED_KEYS:
+        if found.get(key) != expected[key]:
             yield Finding(
                 CARD, f"its `{key}` is not what the manifest says; `hfaef card` writes it"
             )
@@ -297,10 +298,10 @@ def _scores(folder: Path, manifest: Manifest) -> Iterator[Finding]:
 
 
 def _loads(folder: Path, manifest: Manifest) -> Iterator[Finding]:
-    """Configs that `datasets` itself cannot read; asked last, as it is the slowest judge."""
+    """Configs that `datasets` itself cannot read; the slowest check, so the last."""
     from datasets import load_dataset
 
-    for config in loadable(manifest):
+    for config in loadable_configs(manifest):
         for split in config.splits:
             try:
                 rows = load_dataset(str(folder), config.name, split=split.name, streaming=True)

@@ -15,7 +15,7 @@ _SHOWN = 5
 
 
 @dataclass(frozen=True)
-class Rows:
+class RowDiff:
     """Rows that differ, as ``ID`` or, in a release of several years, ``YEAR/ID``."""
 
     added: tuple[str, ...]
@@ -44,7 +44,7 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Files:
+class FileDiff:
     """Files by what happens to them."""
 
     added: tuple[File, ...]
@@ -56,14 +56,14 @@ class Files:
 
 
 @dataclass(frozen=True)
-class Difference:
-    """What the second release has that the first has not, and the other way round."""
+class ReleaseDiff:
+    """How a release differs from the one before."""
 
     before: str
     after: str
-    verdict: VersionBump
-    rows: Rows
-    files: Files
+    bump: VersionBump
+    rows: RowDiff
+    files: FileDiff
 
     @property
     def same(self) -> bool:
@@ -74,8 +74,8 @@ class Difference:
     def lines(self) -> tuple[str, ...]:
         """For a changelog: what matters first."""
         counted = () if self.same else self.rows.lines()
-        said = [reason for reason in self.verdict.reasons if not (counted and " row" in reason)]
-        return (*said, *counted)
+        reasons = [reason for reason in self.bump.reasons if not (counted and " row" in reason)]
+        return (*reasons, *counted)
 
     def summary(self) -> dict[str, Any]:
         """For ``--json``."""
@@ -84,8 +84,8 @@ class Difference:
             "before": self.before,
             "after": self.after,
             "same": self.same,
-            "level": self.verdict.level,
-            "reasons": list(self.verdict.reasons),
+            "level": self.bump.level,
+            "reasons": list(self.bump.reasons),
             "rows": {name: list(ids) for name, ids in asdict(self.rows).items()},
             "files": {
                 "added": [file.path for file in files.added],
@@ -97,9 +97,9 @@ class Difference:
         }
 
 
-def compare(before: Release, after: Release) -> Difference:
+def compare(before: Release, after: Release) -> ReleaseDiff:
     """What differs; reads no more than the vectors of files that differ."""
-    return Difference(
+    return ReleaseDiff(
         before.name,
         after.name,
         classify_changes(before.manifest, after.manifest),
@@ -108,24 +108,23 @@ def compare(before: Release, after: Release) -> Difference:
     )
 
 
-def compare_files(before: Manifest, after: Manifest) -> Files:
+def compare_files(before: Manifest, after: Manifest) -> FileDiff:
     """Files of two manifests by what happens to them."""
     old = {file.path: file for file in before.files}
-    new = {file.path: file for file in after.files}
-    held = {file.sha256 for file in before.files}
-    sent = {file.sha256: file.bytes for file in after.files if file.sha256 not in held}
-    return Files(
-        added=tuple(file for path, file in new.items() if path not in old),
-        changed=tuple(f for path, f in new.items() if path in old and old[path].sha256 != f.sha256),
-        unchanged=tuple(
-            f for path, f in new.items() if path in old and old[path].sha256 == f.sha256
-        ),
-        deleted=tuple(file for path, file in old.items() if path not in new),
+    new = {file.path for file in after.files}
+    kept = [(old[file.path], file) for file in after.files if file.path in old]
+    stored = {file.sha256 for file in before.files}
+    sent = {file.sha256: file.bytes for file in after.files if file.sha256 not in stored}
+    return FileDiff(
+        added=tuple(file for file in after.files if file.path not in old),
+        changed=tuple(file for was, file in kept if was.sha256 != file.sha256),
+        unchanged=tuple(file for was, file in kept if was.sha256 == file.sha256),
+        deleted=tuple(file for file in before.files if file.path not in new),
         bytes_to_send=sum(sent.values()),
     )
 
 
-def compare_rows(before: Release, after: Release) -> Rows:
+def compare_rows(before: Release, after: Release) -> RowDiff:
     """Rows of two releases by what differs.
 
     The pooled vectors stand for the embeddings: they are small, and other pixels have another
@@ -146,7 +145,7 @@ def compare_rows(before: Release, after: Release) -> Rows:
     def names(keys: Iterable[tuple[int, str]]) -> tuple[str, ...]:
         return tuple(f"{year}/{name}" if several else name for year, name in sorted(keys))
 
-    return Rows(
+    return RowDiff(
         added=names(new.keys() - old.keys()),
         removed=names(old.keys() - new.keys()),
         relabelled=names(key for key in both if old[key].label != new[key].label),

@@ -66,14 +66,14 @@ def export(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FolderError(f"{folder} holds something already", "choose another --to")
     partial = folder.with_name(f"{folder.name}.part")
-    places = _places(manifest)
+    folders = _label_folders(manifest)
     with folder_errors(partial):
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
     table: list[dict[str, Any]] = []
 
     def write(row: dict[str, Any]) -> dict[str, Any]:
-        path = _path(row, manifest, places)
+        path = _path(row, manifest, folders)
         with folder_errors(partial / path):
             (partial / path).parent.mkdir(parents=True, exist_ok=True)
             write_cog(partial / path, row, manifest, compression)
@@ -150,14 +150,14 @@ def _write_table(
     pq.write_table(table, path, compression="zstd")
 
 
-def _path(row: dict[str, Any], manifest: Manifest, places: dict[int, str]) -> str:
+def _path(row: dict[str, Any], manifest: Manifest, folders: dict[int, str]) -> str:
     """Where a patch lies, from the export's folder on."""
     parts = [str(row["year"])] if len(manifest.years) > 1 else []
-    parts.append(places[row["label"]] if manifest.label_names else "patches")
+    parts.append(folders[row["label"]] if manifest.label_names else "patches")
     return "/".join([*parts, f"{row['id']}.tif"])
 
 
-def _places(manifest: Manifest) -> dict[int, str]:
+def _label_folders(manifest: Manifest) -> dict[int, str]:
     """A folder for each label, named after it as far as files can be."""
 
     def candidates(number: int, name: str) -> Iterator[str]:
@@ -166,11 +166,11 @@ def _places(manifest: Manifest) -> dict[int, str]:
             yield plain
         yield f"{plain}_{number}"
 
-    places: dict[int, str] = {}
+    folders: dict[int, str] = {}
     taken: set[str] = set()
     for number, name in enumerate(manifest.label_names):
         # Some disks do not tell upper from lower case.
         free = [place for place in candidates(number, name) if place.lower() not in taken]
-        places[number] = free[0] if free else f"label_{number}"
-        taken.add(places[number].lower())
-    return places
+        folders[number] = free[0] if free else f"label_{number}"
+        taken.add(folders[number].lower())
+    return folders

@@ -68,7 +68,7 @@ class VersionBump:
 
     level: Level
     reasons: tuple[str, ...]
-    """The weightiest first."""
+    """What matters most first."""
 
 
 def classify_changes(before: Manifest, after: Manifest) -> VersionBump:

@@ -98,7 +98,7 @@ def test_a_finding_makes_check_fail(workplace: Path, tmp_path: Path) -> None:
         (["export", "nowhere"], 2, "'--to'; see `hfaef export --help`"),
         (["build", "demo", "--out", "occupied"], 2, "occupied holds something else"),
         (["status", "nowhere"], 2, "no build was started in nowhere"),
-        (["check", "nowhere"], 1, "nowhere holds no finished release"),
+        (["check", "nowhere"], 2, "'nowhere' is neither a folder nor OWNER/NAME[@VERSION]"),
         (["card", "nowhere"], 1, "nowhere holds no finished release"),
         (["init", "a b"], 2, "a b"),
     ],

@@ -18,7 +18,7 @@ from hfaef.catalog import open_catalog, table
 from hfaef.errors import CatalogError, InputError, RecipeError
 from hfaef.recipe.model import Recipe, Table
 from hfaef.recipe.read import read_recipe
-from hfaef.release.card.render import read_front_matter
+from hfaef.release.card.render import parse_front_matter
 from hfaef.release.check import check_folder
 from hfaef.release.format.manifest import read_manifest
 from hfaef.sources import open_source
@@ -42,7 +42,10 @@ def test_a_target_is_a_float_label(target: Path, demo_root: Path, tmp_path: Path
     assert check_folder(target) == []
     manifest = read_manifest(target)
     assert (manifest.label_names, manifest.rows_by_label) == ((), {})
-    assert "tabular-regression" in read_front_matter(target)["task_categories"]
+    assert (
+        "tabular-regression"
+        in parse_front_matter((target / "README.md").read_text())["task_categories"]
+    )
     points = pyarrow.csv.read_csv(demo_root / "data/demo/points.csv").to_pylist()
     wanted = {row["id"]: row["label"] for row in points}
     loaded = load_dataset(str(target), cache_dir=str(tmp_path))

@@ -15,7 +15,7 @@ from build.test_pipeline import demo_recipe
 
 from hfaef.build.pipeline import build
 from hfaef.errors import ReleaseError
-from hfaef.release.card.render import front_matter, read_front_matter, write_card
+from hfaef.release.card.render import front_matter, parse_front_matter, write_card
 from hfaef.release.check import check_folder
 from hfaef.release.format.manifest import file_entry, make_configs, manifest_bytes, read_manifest
 
@@ -219,7 +219,7 @@ def test_a_card_without_yaml_is_found(release: Path, text: str) -> None:
 
 
 def test_a_stale_card_is_found(release: Path) -> None:
-    content = read_front_matter(release)
+    content = parse_front_matter((release / "README.md").read_text())
     content["configs"] = content["configs"][:1]
     (release / "README.md").write_text(f"---\n{yaml.safe_dump(content)}---\n\nbody\n")
     assert "`configs` is not what the manifest says" in problems(release)

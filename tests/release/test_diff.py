@@ -36,7 +36,7 @@ def test_rows_are_told_apart_by_what_changed(
     assert len(found.rows.added) == 1
     assert found.rows.relabelled == ("Dune_1",)
     assert found.rows.resplit == found.rows.repixelled == ()
-    assert found.verdict.level == "minor"
+    assert found.bump.level == "minor"
     assert found.lines()[1:] == ("1 row removed: Dune_2", "1 row with another label: Dune_1")
     back = compare(second, first)
     assert back.rows.added == ("Dune_2",)
@@ -62,7 +62,7 @@ def test_a_renumbering_of_labels_relabels_no_row(
     with inside(folder):
         build(read_recipe(None), Path("release"), threads=1)
     found = compare(first, open_folder(release))
-    assert found.verdict.level == "major"
+    assert found.bump.level == "major"
     assert found.rows.lines() == ()
 
 

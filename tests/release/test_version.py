@@ -80,12 +80,12 @@ def test_the_next_version_resets_what_is_below() -> None:
     ],
 )
 def test_what_changed_decides_the_version(changes: dict[str, Any], level: str, reason: str) -> None:
-    verdict = classify_changes(manifest(), manifest(**changes))
-    assert verdict.level == level
-    assert reason in verdict.reasons[0]
+    bump = classify_changes(manifest(), manifest(**changes))
+    assert bump.level == level
+    assert reason in bump.reasons[0]
 
 
 def test_a_major_change_still_tells_the_minor_ones() -> None:
-    verdict = classify_changes(manifest(), manifest(format=2, rows=5))
-    assert len(verdict.reasons) == 2
-    assert "5 rows" in verdict.reasons[1]
+    bump = classify_changes(manifest(), manifest(format=2, rows=5))
+    assert len(bump.reasons) == 2
+    assert "5 rows" in bump.reasons[1]

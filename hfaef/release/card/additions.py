@@ -67,7 +67,7 @@ def write_figures(folder: Path, out: Path | None = None) -> list[Path]:
     return [out]
 
 
-def still_true(folder: Path, manifest: Manifest) -> dict[str, bytes]:
+def reusable_additions(folder: Path, manifest: Manifest) -> dict[str, bytes]:
     """Additions of an earlier release in the folder that hold for these rows just as well."""
     try:
         earlier = read_manifest(folder)

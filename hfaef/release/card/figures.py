@@ -53,7 +53,7 @@ _COLOURS_OF_PALETTE = 256
 
 
 @dataclass(frozen=True)
-class Places:
+class PatchLocations:
     """Where the patches of a release's first year lie, and in which splits they are."""
 
     lon: npt.NDArray[np.float64]
@@ -68,10 +68,10 @@ def draw(folder: Path, manifest: Manifest) -> dict[str, bytes]:
     """All figures of a release by path; without matplotlib only `LABELS`."""
     figures = {LABELS: draw_labels(folder, manifest)}
     if find_spec("matplotlib") is not None:
-        places = read_places(folder, manifest)
-        figures[MAP] = draw_map(places)
+        locations = read_locations(folder, manifest)
+        figures[MAP] = draw_map(locations)
         if manifest.label_names:
-            figures[BALANCE] = draw_balance(places, manifest.label_names)
+            figures[BALANCE] = draw_balance(locations, manifest.label_names)
     return figures
 
 
@@ -79,7 +79,7 @@ def draw_labels(folder: Path, manifest: Manifest) -> bytes:
     """PNG of some previews of every label, a row a label."""
     names = manifest.label_names[:_MOST_LABELS] or ("patches",)
     font = ImageFont.load_default(16)
-    texts = [_fitted(name, _TEXT - 5 * _GAP, font.getlength) for name in names]
+    texts = [_shortened(name, _TEXT - 5 * _GAP, font.getlength) for name in names]
     start = round(max(font.getlength(text) for text in texts)) + 5 * _GAP
     columns = min((WIDTH - start) // (_TILE + _GAP), max(_MOST_TILES // len(names), 1))
     start = WIDTH - columns * (_TILE + _GAP)
@@ -101,27 +101,27 @@ def draw_labels(folder: Path, manifest: Manifest) -> bytes:
 
 def read_previews(folder: Path, manifest: Manifest, count: int) -> dict[int, list[bytes]]:
     """JPEGs of a few patches of each label, by its number: the same ones each time."""
-    wanted: dict[int, list[str]] = {}
+    chosen: dict[int, list[str]] = {}
     rows = _columns(folder, manifest, ["id", "label", "year"])
     first_year = rows["year"] == manifest.years[0]
     classes = len(manifest.label_names)
     for number in range(classes or 1):
         ids = rows["id"][first_year & ((rows["label"] == number) | (classes == 0))].tolist()
-        wanted[number] = sorted(ids, key=shuffled)[:count]
-    among = {identity for ids in wanted.values() for identity in ids}
+        chosen[number] = sorted(ids, key=shuffled)[:count]
+    among = {identity for ids in chosen.values() for identity in ids}
     found: dict[str, bytes] = {}
     for row in read_rows(folder, manifest, columns=["id", "year", "preview"]):
         if row["id"] in among and row["year"] == manifest.years[0]:
             found[row["id"]] = row["preview"]["bytes"]
-    return {number: [found[identity] for identity in ids] for number, ids in wanted.items()}
+    return {number: [found[identity] for identity in ids] for number, ids in chosen.items()}
 
 
-def read_places(folder: Path, manifest: Manifest) -> Places:
-    """Places, labels and splits of a release's patches."""
+def read_locations(folder: Path, manifest: Manifest) -> PatchLocations:
+    """Locations, labels and splits of a release's patches."""
     rows = _columns(folder, manifest, ["bounds", "label", "year", *manifest.schemes])
     kept = rows["year"] == manifest.years[0]
     bounds = np.stack(rows["bounds"][kept])
-    return Places(
+    return PatchLocations(
         lon=(bounds[:, 0] + bounds[:, 2]) / 2,
         lat=(bounds[:, 1] + bounds[:, 3]) / 2,
         labels=rows["label"][kept].astype(np.int64),
@@ -136,33 +136,33 @@ def _columns(folder: Path, manifest: Manifest, names: list[str]) -> dict[str, An
     return {name: np.array([row[name] for row in rows]) for name in names}
 
 
-def draw_map(places: Places) -> bytes:
+def draw_map(locations: PatchLocations) -> bytes:
     """PNG of the middles of the patches in lon/lat, one map a split scheme."""
-    stretch = 1 / max(math.cos(math.radians(float(places.lat.mean()))), 0.1)
-    wide = max(float(np.ptp(places.lon)), 0.02)
-    tall = max(float(np.ptp(places.lat)), 0.02) * stretch
-    across = 1 if wide > 1.6 * tall or len(places.splits) == 1 else 2
-    down = -(-len(places.splits) // across)
+    stretch = 1 / max(math.cos(math.radians(float(locations.lat.mean()))), 0.1)
+    wide = max(float(np.ptp(locations.lon)), 0.02)
+    tall = max(float(np.ptp(locations.lat)), 0.02) * stretch
+    across = 1 if wide > 1.6 * tall or len(locations.splits) == 1 else 2
+    down = -(-len(locations.splits) // across)
     panel = WIDTH / _DPI / across
     height = min(max((panel - 0.9) * tall / wide, 1.8), 6.0)
 
     def plot(figure: Figure) -> None:
         axes = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True).ravel()
-        size = float(np.clip(6000 / max(len(places.lon), 1), 2, 22))
-        for axis, (scheme, split) in zip(axes, places.splits.items(), strict=False):
+        size = float(np.clip(6000 / max(len(locations.lon), 1), 2, 22))
+        for axis, (scheme, split) in zip(axes, locations.splits.items(), strict=False):
             # All splits in one order of drawing, or the last would hide the others.
             for name in SPLITS:
-                there = split == name
-                if there.any():
+                inside = split == name
+                if inside.any():
                     axis.scatter(
-                        places.lon[there],
-                        places.lat[there],
+                        locations.lon[inside],
+                        locations.lat[inside],
                         s=size,
                         c=COLOURS[name],
                         marker=MARKERS[name],
                         linewidths=0,
                         alpha=0.8,
-                        label=f"{name} ({int(there.sum()):,})",
+                        label=f"{name} ({int(inside.sum()):,})",
                     )
             axis.set_aspect(stretch)
             axis.set_title(f"scheme {scheme}" if scheme else "", fontsize=10)
@@ -171,23 +171,23 @@ def draw_map(places: Places) -> bytes:
             axis.grid(color=FAINT, linewidth=0.6)
             axis.label_outer()
             axis.legend(fontsize=8, markerscale=1.6, framealpha=0.85, loc="best")
-        for axis in axes[len(places.splits) :]:
+        for axis in axes[len(locations.splits) :]:
             axis.set_axis_off()
 
     return _plotted(plot, height * down + 0.4 * (down - 1) + 0.9)
 
 
-def draw_balance(places: Places, names: Sequence[str]) -> bytes:
+def draw_balance(locations: PatchLocations, names: Sequence[str]) -> bytes:
     """PNG of the patches of each label by split, one panel a split scheme."""
     shown = list(names[:_MOST_LABELS])
-    across = min(len(places.splits), 3)
+    across = min(len(locations.splits), 3)
 
     def plot(figure: Figure) -> None:
         axes = figure.subplots(1, across, squeeze=False, sharey=True, sharex=True).ravel()
-        for axis, (scheme, split) in zip(axes, places.splits.items(), strict=False):
+        for axis, (scheme, split) in zip(axes, locations.splits.items(), strict=False):
             left = np.zeros(len(shown))
             for name in SPLITS:
-                counts = np.bincount(places.labels[split == name], minlength=len(names))
+                counts = np.bincount(locations.labels[split == name], minlength=len(names))
                 if counts.any():
                     axis.barh(
                         range(len(shown)),
@@ -200,7 +200,7 @@ def draw_balance(places: Places, names: Sequence[str]) -> bytes:
                         label=name,
                     )
                 left += counts[: len(shown)]
-            axis.set_yticks(range(len(shown)), [_fitted(name, 24, len) for name in shown])
+            axis.set_yticks(range(len(shown)), [_shortened(name, 24, len) for name in shown])
             axis.set_title(f"scheme {scheme}" if scheme else "", fontsize=10)
             axis.set_xlabel("patches")
             axis.grid(axis="x", color=FAINT, linewidth=0.6)
@@ -272,7 +272,7 @@ def _tile(image: Image.Image) -> Image.Image:
     return image.resize(size, Image.Resampling.NEAREST if scale > 1 else Image.Resampling.LANCZOS)
 
 
-def _fitted(text: str, room: float, length: Callable[[str], float]) -> str:
+def _shortened(text: str, room: float, length: Callable[[str], float]) -> str:
     """A text, cut so that its length is within the room."""
     if length(text) <= room:
         return text

@@ -31,13 +31,13 @@ class LicensedPart(Part):
 
 
 class Limit(Part):
-    """What a user should not believe."""
+    """What a release cannot tell, or should not be used for."""
 
     when: When
     text: str
 
 
-class Published(Part):
+class PublishedResults(Part):
     """A table of published results."""
 
     when: When
@@ -52,8 +52,8 @@ class Published(Part):
     """Rows by encoder and pooling, per cent."""
 
 
-class Floor(Part):
-    """A result of something simple, which embeddings should beat."""
+class Baseline(Part):
+    """A result of a simple method, which embeddings should beat."""
 
     when: When
     name: str
@@ -85,26 +85,23 @@ class References(Part):
     attribution: Attribution
     parts: tuple[LicensedPart, ...]
     limits: tuple[Limit, ...]
-    published: tuple[Published, ...]
-    floors: tuple[Floor, ...]
+    published: tuple[PublishedResults, ...]
+    baselines: tuple[Baseline, ...]
     citations: tuple[Citation, ...]
 
-    def about(self, manifest: Manifest) -> References:
+    def of(self, manifest: Manifest) -> References:
         """What holds for this release."""
-        marks = self._marks(manifest)
+        holds: set[When] = {"always", "real"}
+        if manifest.recipe.get("demo") is not None:
+            holds = {"always", "made-up"}
+        elif sorted(manifest.label_names) == sorted(self.eurosat.labels):
+            holds.add("eurosat")
         return self.model_copy(
             update={
-                name: tuple(item for item in getattr(self, name) if item.when in marks)
-                for name in ("parts", "limits", "published", "floors", "citations")
+                name: tuple(item for item in getattr(self, name) if item.when in holds)
+                for name in ("parts", "limits", "published", "baselines", "citations")
             }
         )
-
-    def _marks(self, manifest: Manifest) -> set[str]:
-        if manifest.recipe.get("demo") is not None:
-            return {"always", "made-up"}
-        if sorted(manifest.label_names) == sorted(self.eurosat.labels):
-            return {"always", "real", "eurosat"}
-        return {"always", "real"}
 
 
 def card_folder() -> Path:

@@ -1,4 +1,8 @@
-"""The dataset card: ``README.md`` of a release, made from its manifest, scores and references."""
+"""The dataset card: ``README.md`` of a release, made from its manifest, scores and references.
+
+`render_card` makes all of it: `front_matter` the YAML at its head, ``dataset_card/card.md.jinja``
+the text below.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +15,22 @@ import yaml
 
 from hfaef.core.files import folder_errors
 from hfaef.core.quantize import dequantize
-from hfaef.errors import ReleaseError
 from hfaef.recipe.model import SPLITS
-from hfaef.release.card import tables as comparison
-from hfaef.release.card.references import card_folder, read_references
+from hfaef.release.card import tables
+from hfaef.release.card.references import References, card_folder, read_references
 from hfaef.release.format.manifest import Config, Manifest, content_sha256, read_manifest
-from hfaef.release.format.paths import KINDS, put_into_release
+from hfaef.release.format.paths import KINDS, MANIFEST, put_into_release
 from hfaef.release.format.schema import features, loaded_features
 from hfaef.release.format.scores import Evaluation, read_evaluation
 
 CARD = "README.md"
+
+UNLISTED = (CARD, MANIFEST)
+"""Files of a release that its manifest does not list: itself, and the card that is made from it."""
+
+CHECKED_KEYS = ("configs", "dataset_info", "license", "size_categories")
+"""Keys of the card's YAML that must be what the manifest says, or the release loads otherwise or
+bears another licence; people may change the others."""
 
 _TAGS = ("geospatial", "earth-observation", "embeddings", "alphaearth")
 
@@ -33,7 +43,7 @@ def front_matter(manifest: Manifest) -> dict[str, Any]:
     settings = manifest.recipe.get("card", {})
     content = content_sha256(manifest)[:16]
     configs, infos = [], []
-    for config in loadable(manifest):
+    for config in loadable_configs(manifest):
         files = [{"split": split.name, "path": split.glob} for split in config.splits]
         default = {"default": True} if config.default else {}
         entry = {"config_name": config.name, "data_files": files, **default}
@@ -56,7 +66,7 @@ def front_matter(manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def loadable(manifest: Manifest) -> list[Config]:
+def loadable_configs(manifest: Manifest) -> list[Config]:
     """Configs that `load_dataset` calls by name: it reads one format of files in a release."""
     kinds = ("data",) if manifest.form.format == "webdataset" else KINDS
     return [config for config in manifest.configs if config.kind in kinds]
@@ -97,6 +107,7 @@ def render_card(
     import jinja2
 
     settings = manifest.recipe.get("card", {})
+    references = read_references().of(manifest)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(card_folder()),
         undefined=jinja2.StrictUndefined,
@@ -117,7 +128,7 @@ def render_card(
         description=settings.get("description")
         or "AlphaEarth Foundations embeddings of labelled, georeferenced patches.",
         citation=settings.get("citation"),
-        place=repo_id or manifest.name,
+        location=repo_id or manifest.name,
         tag=tag,
         files=f"hf://datasets/{repo_id}{f'@{tag}' if tag else ''}" if repo_id else manifest.name,
         paths={file.path for file in manifest.files},
@@ -125,38 +136,44 @@ def render_card(
         golden=_golden(),
         columns=_columns(manifest),
         recipe=json.dumps(manifest.recipe, indent=1, sort_keys=True),
-        references=read_references().about(manifest),
-        **_tables(manifest, evaluation if evaluation and evaluation.of(manifest) else None),
+        references=references,
+        **_scores(
+            manifest, references, evaluation if evaluation and evaluation.of(manifest) else None
+        ),
     )
     header = yaml.safe_dump(front_matter(manifest), sort_keys=False, allow_unicode=True, width=100)
     return f"---\n{header}---\n\n{body}"
 
 
-def _tables(manifest: Manifest, evaluation: Evaluation | None) -> dict[str, Any]:
+def _scores(
+    manifest: Manifest, references: References, evaluation: Evaluation | None
+) -> dict[str, Any]:
+    """What the card says of scores, measured and published."""
     year = manifest.years[0]
-    references = read_references().about(manifest)
-    tables: dict[str, Any] = {
+    found: dict[str, Any] = {
         "evaluation": evaluation,
         "headline": "",
         "published": [
             {
                 "about": published,
-                "ours": comparison.published_table(published, evaluation, year).markdown(),
-                "encoders": comparison.encoders_table(published).markdown(),
+                "ours": tables.published_table(published, evaluation, year).markdown(),
+                "encoders": tables.encoders_table(published).markdown(),
             }
             for published in references.published
         ],
     }
     if evaluation:
-        about = (evaluation, manifest.schemes, year)
-        tables["headline"] = comparison.headline(*about)
-        tables["pooled"] = [one.name for one in evaluation.features if one.kind == "pooling"]
-        tables["others"] = [one.name for one in evaluation.features if one.kind == "table"]
-        tables["scores"] = comparison.scores_table(*about).markdown()
-        tables["metrics"] = comparison.metrics_table(*about).markdown()
-        tables["neighbours"] = comparison.neighbours_table(*about).markdown()
-        tables["warnings"] = list(comparison.said_by_solver(evaluation))
-    return tables
+        measured = (evaluation, manifest.schemes, year)
+        found |= {
+            "headline": tables.headline(*measured),
+            "pooled": [one.name for one in evaluation.features if one.kind == "pooling"],
+            "others": [one.name for one in evaluation.features if one.kind == "table"],
+            "scores": tables.scores_table(*measured).markdown(),
+            "metrics": tables.metrics_table(*measured).markdown(),
+            "neighbours": tables.neighbours_table(*measured).markdown(),
+            "warnings": list(tables.warnings(evaluation)),
+        }
+    return found
 
 
 def _golden() -> dict[str, list[float]]:
@@ -196,20 +213,19 @@ def write_card(folder: Path, repo_id: str | None = None) -> Path:
     return path
 
 
-def read_front_matter(folder: Path) -> dict[str, Any]:
-    """The YAML of a folder's card.
+def parse_front_matter(text: str) -> dict[str, Any]:
+    """The YAML at the head of a card.
 
     Raises:
-        ReleaseError: if there is no card, or its YAML cannot be read.
+        ValueError: if there is none, or it is not a mapping.
     """
-    path = folder / CARD
+    parts = text.split("---\n", 2)
     try:
-        parts = path.read_text(encoding="utf-8").split("---\n", 2)
         content = yaml.safe_load(parts[1]) if len(parts) > 2 and not parts[0] else None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ReleaseError(f"cannot read {path}: {error}", f"hfaef card {folder}") from error
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error
     if not isinstance(content, dict):
-        raise ReleaseError(f"{path} has no YAML at its head", f"hfaef card {folder}")
+        raise ValueError("it has no YAML at its head")  # noqa: TRY004 - its value is wrong
     return content
 
 

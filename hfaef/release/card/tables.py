@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from hfaef.release.card.references import Published
+from hfaef.release.card.references import PublishedResults
 from hfaef.release.format.scores import Evaluation, Score
 
 PUBLISHED_NEIGHBOURS = 5
 
 NONE = "-"
 
-
 PROBES = (("kNN", PUBLISHED_NEIGHBOURS), ("linear", None))
-"""Names and neighbours, as of `Evaluation.score`, of the probes that the card shows."""
+"""Names and numbers of neighbours of the probes that the card shows."""
 
 
 @dataclass(frozen=True)
@@ -114,11 +113,10 @@ def metrics_table(evaluation: Evaluation, schemes: Sequence[str], year: int) -> 
     return Table(tuple(head), tuple(rows))
 
 
-def published_table(published: Published, evaluation: Evaluation | None, year: int) -> Table:
+def published_table(published: PublishedResults, evaluation: Evaluation | None, year: int) -> Table:
     """Ours and published accuracies by pooling; the published ones of the same embeddings."""
     head = ["pooling"]
-    for probe, scheme in published.columns:
-        title = f"{'kNN' if probe == 'knn' else probe}, {scheme}"
+    for title in _titles(published):
         head += [f"{title}: here", "published"] if evaluation else [title]
     rows = []
     for pooling, numbers in published.encoders["AEF"].items():
@@ -133,29 +131,33 @@ def published_table(published: Published, evaluation: Evaluation | None, year: i
     return Table(tuple(head), tuple(rows))
 
 
-def encoders_table(published: Published, poolings: Sequence[str] = ("mean", "stats")) -> Table:
+def encoders_table(
+    published: PublishedResults, poolings: Sequence[str] = ("mean", "stats")
+) -> Table:
     """Published accuracies of other embeddings of the same patches."""
-    head = ["embedding, pooling"]
-    head += [
-        f"{'kNN' if probe == 'knn' else probe}, {scheme}" for probe, scheme in published.columns
-    ]
     rows = [
         (f"{encoder}, `{pooling}`", *(f"{number:.1f}" for number in numbers[pooling]))
         for encoder, numbers in published.encoders.items()
         for pooling in poolings
     ]
-    return Table(tuple(head), tuple(rows))
+    return Table(("embedding, pooling", *_titles(published)), tuple(rows))
 
 
-def said_by_solver(evaluation: Evaluation) -> Iterator[str]:
-    """Warnings and what was left out, each with its place and the vectors that it is about."""
-    said: dict[str, list[str]] = {}
+def _titles(published: PublishedResults) -> list[str]:
+    return [
+        f"{'kNN' if probe == 'knn' else probe}, {scheme}" for probe, scheme in published.columns
+    ]
+
+
+def warnings(evaluation: Evaluation) -> Iterator[str]:
+    """Solver's warnings and what was left out, each with its probe, scheme, year and vectors."""
+    vectors: dict[str, list[str]] = {}
     for score in evaluation.scores:
         for warning in score.warnings:
-            place = f"{score.probe}, {score.scheme} {score.year}: {warning}"
-            said.setdefault(place, []).append(score.features)
+            about = f"{score.probe}, {score.scheme} {score.year}: {warning}"
+            vectors.setdefault(about, []).append(score.features)
     for skip in evaluation.skipped:
-        place = f"{skip.probe}, {skip.scheme} {skip.year}: not run, {skip.reason}"
-        said.setdefault(place, []).append(skip.features)
-    for place, names in said.items():
-        yield f"{place} (`{'`, `'.join(dict.fromkeys(names))}`)"
+        about = f"{skip.probe}, {skip.scheme} {skip.year}: not run, {skip.reason}"
+        vectors.setdefault(about, []).append(skip.features)
+    for about, names in vectors.items():
+        yield f"{about} (`{'`, `'.join(dict.fromkeys(names))}`)"

@@ -54,10 +54,10 @@ def test_figures_are_small_pngs_and_the_same_each_time(demo_release):
 
 def test_settings_of_the_user_do_not_change_figures(demo_release):
     mpl = pytest.importorskip("matplotlib", reason="the extra `eval` is not installed")
-    places = figures.read_places(demo_release, read_manifest(demo_release))
-    plain = figures.draw_map(places)
+    locations = figures.read_locations(demo_release, read_manifest(demo_release))
+    plain = figures.draw_map(locations)
     with mpl.rc_context({"font.size": 20, "axes.facecolor": "red"}):
-        assert figures.draw_map(places) == plain
+        assert figures.draw_map(locations) == plain
 
 
 @pytest.mark.parametrize("schemes", [1, 2, 3])
@@ -68,13 +68,13 @@ def test_nothing_of_a_map_is_cut_off(box, schemes):
     pytest.importorskip("matplotlib", reason="the extra `eval` is not installed")
     rng = np.random.default_rng(0)
     west, east, south, north = box
-    places = figures.Places(
+    locations = figures.PatchLocations(
         lon=rng.uniform(west, east, 90),
         lat=rng.uniform(south, north, 90),
         labels=np.zeros(90, np.int64),
         splits={str(n): np.tile(["train", "validation", "test"], 30) for n in range(schemes)},
     )
-    with Image.open(io.BytesIO(figures.draw_map(places))) as image:
+    with Image.open(io.BytesIO(figures.draw_map(locations))) as image:
         pixels = np.asarray(image.convert("RGB"))
     for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]):
         assert (edge == tuple(bytes.fromhex(GROUND[1:]))).all()
@@ -169,8 +169,8 @@ def test_no_release_no_picture(tmp_path):
 
 
 def test_long_names_are_cut():
-    assert figures._fitted("short", 10, len) == "short"
-    assert figures._fitted("a very long name", 8, len) == "a very \N{HORIZONTAL ELLIPSIS}"
+    assert figures._shortened("short", 10, len) == "short"
+    assert figures._shortened("a very long name", 8, len) == "a very \N{HORIZONTAL ELLIPSIS}"
 
 
 def test_small_and_large_previews_become_tiles():

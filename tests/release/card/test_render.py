@@ -130,14 +130,14 @@ def test_published_numbers_are_those_of_their_source(shared):
     assert numbers == 3 * 11 * 4
 
 
-def test_floors_are_those_of_their_source(shared):
-    floors = {floor.scheme: floor.accuracy for floor in read_references().floors}
+def test_baselines_are_those_of_their_source(shared):
+    baselines = {baseline.scheme: baseline.accuracy for baseline in read_references().baselines}
     with (shared / "tables/eurosat_min_params_models.csv").open() as file:
         models = {(row["model"], row["split"]): row for row in csv.DictReader(file)}
-    assert floors["random"] == round(100 * float(models["306", "test"]["accuracy"]), 1)
+    assert baselines["random"] == round(100 * float(models["306", "test"]["accuracy"]), 1)
     with (shared / "tables/eurosat_min_params_spatial_summary.csv").open() as file:
         summary = {row["fraction"]: row for row in csv.DictReader(file)}
-    assert floors["spatial"] == round(100 * float(summary["1.00"]["test_accuracy"]), 1)
+    assert baselines["spatial"] == round(100 * float(summary["1.00"]["test_accuracy"]), 1)
 
 
 def test_eurosat_is_known_by_its_labels(demo_release):

@@ -1,0 +1,88 @@
+"""Retries of requests to the Hub: which errors, how often, how long after."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
+from tenacity.wait import wait_exponential
+
+from hfaef.errors import HubError
+
+Result = TypeVar("Result")
+
+
+class TransientHubError(HubError):
+    """The same request may succeed later; of one that writes, it is not known whether it did.
+
+    Args:
+        message: what the Hub said.
+        delay: seconds the Hub asks to wait, if it said so.
+    """
+
+    def __init__(self, message: str, hint: str = "", *, delay: float | None = None) -> None:
+        super().__init__(message, hint)
+        self.delay = delay
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """How patient hfaef is with the Hub.
+
+    Retried are requests that end with a TransientHubError: a broken connection, the statuses 408,
+    429, 500, 502, 503 and 504, and the conflicts 409 and 412. Reads are repeated as they are. A
+    commit or a tag is repeated only after a look at the repository shows that it was not made.
+    Making a repository is not repeated; the next push finds it. Contents are sent by
+    huggingface_hub, which repeats each part itself, as it does with pages of listings: it asks up
+    to six times within each attempt counted here.
+
+    Attempts are bounded because a person waits, and because a push that stopped goes on where it
+    was: without a server's delay the last attempt starts 15.5 s after the first failure. Delays are
+    bounded because the Hub counts requests in windows of five minutes
+    (https://huggingface.co/docs/hub/rate-limits): who is told to wait longer is told so at once.
+    """
+
+    attempts: int = 6
+    """Of one request, the first one too."""
+    first_wait: float = 0.5
+    """Seconds before the second attempt; they double with each further one."""
+    longest_wait: float = 8.0
+    """Seconds that a wait may grow to."""
+    longest_delay: float = 300.0
+    """Seconds of the Hub's own delay that are waited, before the wait above; with a longer one
+    there is no further attempt."""
+    sleep: Callable[[float], None] = time.sleep
+
+    def call(self, request: Callable[[], Result], *, hint: str | None = None) -> Result:
+        """What a request gives, tried again while it raises a TransientHubError.
+
+        Args:
+            request: that is safe to repeat when it raised one.
+            hint: for the error after the last attempt; the request's own by default.
+
+        Raises:
+            HubError: of the last attempt; never a TransientHubError, so that retries do not nest.
+        """
+        retrying = Retrying(
+            retry=retry_if_exception(self._may_succeed_later),
+            stop=stop_after_attempt(self.attempts),
+            wait=self._wait,
+            sleep=self.sleep,
+            reraise=True,
+        )
+        try:
+            return retrying(request)
+        except TransientHubError as error:
+            raise HubError(error.message, hint or error.hint) from error
+
+    def _may_succeed_later(self, error: BaseException) -> bool:
+        return isinstance(error, TransientHubError) and (error.delay or 0) <= self.longest_delay
+
+    def _wait(self, state: RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        delay = error.delay if isinstance(error, TransientHubError) else None
+        backoff = wait_exponential(multiplier=self.first_wait, max=self.longest_wait)
+        return (delay or 0) + backoff(state)

@@ -1,0 +1,35 @@
+"""TARGET of a command: a release folder, or a version on the Hub."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hfaef.errors import InputError
+from hfaef.hub.repo import REPO_ID
+from hfaef.release.version import Version, parse_version
+
+
+@dataclass(frozen=True)
+class HubTarget:
+    """``OWNER/NAME`` or ``OWNER/NAME@VERSION``."""
+
+    repo_id: str
+    version: Version | None
+    """None for the newest."""
+
+
+def parse_target(text: str) -> Path | HubTarget:
+    """The folder or the version on the Hub that a text names; a folder that is there goes first.
+
+    Raises:
+        InputError: if it names neither.
+    """
+    if Path(text).is_dir():
+        return Path(text)
+    repo_id, _, version = text.partition("@")
+    if Path(text).exists() or not REPO_ID.fullmatch(repo_id):
+        raise InputError(
+            f"{text!r} is neither a folder nor OWNER/NAME[@VERSION]", "name one of these"
+        )
+    return HubTarget(repo_id, parse_version(version) if version else None)
