@@ -56,8 +56,8 @@ def published(
 ) -> Path:
     """A release that is published as 1.0.0."""
     folder = fresh_copy(built[request.param], tmp_path / "release")
-    said = push(client, folder)
-    assert (said["exit"], said["version"]) == (0, "1.0.0"), said
+    result = push(client, folder)
+    assert (result["exit"], result["version"]) == (0, "1.0.0"), result
     return folder
 
 
@@ -74,12 +74,12 @@ def test_a_published_version_has_the_scores_of_its_folder(
         out = tmp_path / str(number) / "evaluation.json"
         running[out] = client.hfaef("eval", target, "--json", "--out", out, *pooled, token=OTHER)
     for out, process in running.items():
-        said = finish(process)
-        assert said["exit"] == 0, said["errors"]
+        result = finish(process)
+        assert result["exit"] == 0, result["errors"]
         found = scores(out.parent)
         assert found.scores == scores(published).scores
-        assert found.measured_on.model_dump() == said["measured_on"]
-        assert said["measured_on"] == {
+        assert found.measured_on.model_dump() == result["measured_on"]
+        assert result["measured_on"] == {
             "content_sha256": content_sha256(read_manifest(published)),
             "repo": NAME,
             "revision": "v1.0.0",

@@ -52,12 +52,24 @@ def spoiled(hub: Hub, path: str, content: bytes | None) -> Iterator[None]:
 def test_a_published_version_is_well(hub: Hub, client: Client) -> None:
     hub.put(NAME, {"README.md": b"# changed on the branch, where nobody pins\n"})
     for target in (NAME, f"{NAME}@v1.0.0"):
-        said = check(client, target, token=OTHER)
-        assert (said["exit"], said["findings"]) == (0, [])
-    said = check(client, f"{NAME}@1.0.1")
-    assert said["exit"] == 1
-    assert "no such version" in said["error"]
+        result = check(client, target, token=OTHER)
+        assert (result["exit"], result["findings"]) == (0, [])
+    result = check(client, f"{NAME}@1.0.1")
+    assert result["exit"] == 1
+    assert "no such version" in result["error"]
     assert check(client, "ada/nothing")["exit"] == 1
+
+
+def test_a_name_that_nothing_has_is_read_both_ways(client: Client) -> None:
+    result = check(client, "build/ada")
+    assert result["exit"] == 1
+    assert "there is no folder build/ada, and on the Hub build/ada is not there" in result["error"]
+    assert "name the folder of a release" in result["hint"]
+    result = check(client, "build/ada@1.0.0")
+    assert result["error"].startswith("on the Hub build/ada is not there")
+    result = check(client, "build/ada/x")
+    assert result["exit"] == 2
+    assert "'build/ada/x' is neither a folder nor OWNER/NAME[@VERSION]" in result["error"]
 
 
 def test_a_version_that_is_not_what_its_manifest_says(
@@ -75,10 +87,10 @@ def test_a_version_that_is_not_what_its_manifest_says(
     ):
         hub.forget()
         with spoiled(hub, path, content):
-            said = check(client, f"{NAME}@1.0.0")
-        assert said["exit"] == 1
-        assert said["findings"][0]["path"] == path
-        assert problem in said["findings"][0]["problem"]
+            result = check(client, f"{NAME}@1.0.0")
+        assert result["exit"] == 1
+        assert result["findings"][0]["path"] == path
+        assert problem in result["findings"][0]["problem"]
         assert hub.calls("object") == []  # hashes come from the listing
 
 
@@ -87,11 +99,11 @@ def test_a_folder_is_compared_with_a_version(
 ) -> None:
     (tmp_path / "second").mkdir()
     second = make_release(demo_root, tmp_path / "second", relabel={"Dune_1": "Town"})
-    said = finish(client.hfaef("diff", f"{NAME}@1.0.0", second, "--json"))
-    assert said["rows"]["relabelled"] == ["Dune_1"]
-    assert (said["level"], said["same"]) == ("minor", False)
-    said = finish(client.hfaef("diff", release, NAME, "--json"))
-    assert (said["exit"], said["same"], said["bytes_to_send"]) == (0, True, 0)
-    said = finish(client.hfaef("diff", release, "no-folder", "--json"))
-    assert said["exit"] == 2
-    assert "neither a folder nor" in said["error"]
+    result = finish(client.hfaef("diff", f"{NAME}@1.0.0", second, "--json"))
+    assert result["rows"]["relabelled"] == ["Dune_1"]
+    assert (result["level"], result["same"]) == ("minor", False)
+    result = finish(client.hfaef("diff", release, NAME, "--json"))
+    assert (result["exit"], result["same"], result["bytes_to_send"]) == (0, True, 0)
+    result = finish(client.hfaef("diff", release, "no-folder", "--json"))
+    assert result["exit"] == 2
+    assert "neither a folder nor" in result["error"]

@@ -40,13 +40,13 @@ def release(built: dict[str, Path], tmp_path: Path) -> Path:
 
 def test_a_push_is_one_commit_and_one_tag(hub: Hub, client: Client, release: Path) -> None:
     before = contents(release)
-    said = push(client, release)
-    assert (said["exit"], said["outcome"], said["version"]) == (0, "published", "1.0.0")
+    result = push(client, release)
+    assert (result["exit"], result["outcome"], result["version"]) == (0, "published", "1.0.0")
     repo = hub.repo(NAME)
     assert [commit.title for commit in repo.log()][1:] == ["initial commit"]
     assert list(repo.tags) == ["v1.0.0"]
     assert repo.tags["v1.0.0"].message == "first release: 24 rows, 6 labels"
-    assert repo.tags["v1.0.0"].commit == repo.head.oid == said["commit"]
+    assert repo.tags["v1.0.0"].commit == repo.head.oid == result["commit"]
     is_whole(hub, release, "1.0.0")
     after = contents(release)
     changed = {path for path in after if before[path] != after[path]}
@@ -64,13 +64,17 @@ def test_a_repeat_changes_nothing_and_says_so(
     commit = push(client, release)["commit"]
     hub.forget()
     for folder in (release, fresh_copy(built["first"], tmp_path / "again")):
-        said = push(client, folder)
-        assert (said["exit"], said["outcome"], said["commit"]) == (0, "already published", commit)
+        result = push(client, folder)
+        assert (result["exit"], result["outcome"], result["commit"]) == (
+            0,
+            "already published",
+            commit,
+        )
         assert contents(folder) == contents(release)
     assert push(client, release, "--version", "1.0.0")["outcome"] == "already published"
-    said = push(client, release, "--version", "1.1.0")
-    assert said["exit"] == 2
-    assert "published already, as 1.0.0" in said["error"]
+    result = push(client, release, "--version", "1.1.0")
+    assert result["exit"] == 2
+    assert "published already, as 1.0.0" in result["error"]
     assert not [seen for seen in hub.seen if seen.method not in ("GET", "HEAD")]
 
 
@@ -115,16 +119,16 @@ def test_a_second_release_sends_what_changed(
     hub.put(NAME, {"docs/notes.txt": b"by somebody"})
     hub.forget()
     smaller = fresh_copy(built["smaller"], tmp_path / "smaller")
-    said = push(client, smaller)
-    assert (said["version"], said["level"]) == ("1.1.0", "minor")
-    assert said["files"]["deleted"] == sorted(contents(release).keys() - contents(smaller).keys())
-    assert said["files"]["deleted"]
-    assert said["files"]["left_alone"] == ["docs/notes.txt"]
-    assert any("docs/notes.txt" in note for note in said["notes"])
+    result = push(client, smaller)
+    assert (result["version"], result["level"]) == ("1.1.0", "minor")
+    assert result["files"]["deleted"] == sorted(contents(release).keys() - contents(smaller).keys())
+    assert result["files"]["deleted"]
+    assert result["files"]["left_alone"] == ["docs/notes.txt"]
+    assert any("docs/notes.txt" in note for note in result["notes"])
     tree = hub.repo(NAME).resolve("v1.1.0").tree
     assert tree.keys() - contents(smaller).keys() == {".gitattributes", "docs/notes.txt"}
     sent = hub.calls("put") + hub.calls("part")
-    assert sum(seen.received for seen in sent) == said["files"]["bytes_to_send"] - sum(
+    assert sum(seen.received for seen in sent) == result["files"]["bytes_to_send"] - sum(
         len((smaller / name).read_bytes()) for name in ("README.md", "release.json")
     )
     assert hub.file(NAME, "release.json", "v1.0.0") == (release / "release.json").read_bytes()
@@ -139,8 +143,8 @@ def test_another_card_is_a_patch_that_sends_no_data(
     push(client, release)
     hub.forget()
     described = fresh_copy(built["described"], tmp_path / "described")
-    said = push(client, described, "--message", "Say it better")
-    assert (said["version"], said["level"]) == ("1.0.1", "patch")
+    result = push(client, described, "--message", "Say it better")
+    assert (result["version"], result["level"]) == ("1.0.1", "patch")
     assert hub.calls("put") == []
     assert hub.repo(NAME).head.title == "Say it better"
     is_whole(hub, described, "1.0.1")
@@ -150,20 +154,20 @@ def test_a_dry_run_only_tells(
     hub: Hub, client: Client, release: Path, built: dict[str, Path], tmp_path: Path
 ) -> None:
     before = contents(release)
-    said = push(client, release, "--dry-run", token=None)
-    assert (said["exit"], said["outcome"], said["version"]) == (0, "planned", "1.0.0")
-    assert len(said["files"]["added"]) == len(before)
-    assert said["files"]["bytes_to_send"] >= sum(map(len, before.values())) - 10_000
+    result = push(client, release, "--dry-run", token=None)
+    assert (result["exit"], result["outcome"], result["version"]) == (0, "planned", "1.0.0")
+    assert len(result["files"]["added"]) == len(before)
+    assert result["files"]["bytes_to_send"] >= sum(map(len, before.values())) - 10_000
     assert contents(release) == before
     push(client, release)
     hub.forget()
     second = fresh_copy(built["second"], tmp_path / "second")
-    said = push(client, second, "--dry-run")
-    assert said["version"] == "1.1.0"
-    assert said["message"] == "v1.1.0: 1 row removed: Dune_2"
-    assert said["reasons"] == ["1 row removed: Dune_2", "1 row with another label: Dune_1"]
-    assert said["files"]["bytes_to_send"] > 0
-    assert said["files"]["unchanged"] + len(said["files"]["changed"]) == len(contents(second))
+    result = push(client, second, "--dry-run")
+    assert result["version"] == "1.1.0"
+    assert result["message"] == "v1.1.0: 1 row removed: Dune_2"
+    assert result["reasons"] == ["1 row removed: Dune_2", "1 row with another label: Dune_1"]
+    assert result["files"]["bytes_to_send"] > 0
+    assert result["files"]["unchanged"] + len(result["files"]["changed"]) == len(contents(second))
     assert contents(second) == contents(built["second"])
     assert not [seen for seen in hub.seen if seen.method not in ("GET", "HEAD")]
 
@@ -178,9 +182,9 @@ def test_versions_are_never_reused(
         ("1.9.0", "older than 2.0.0"),
         ("2.1", "no version"),
     ):
-        said = push(client, second, "--version", version)
-        assert said["exit"] == 2
-        assert words in said["error"]
+        result = push(client, second, "--version", version)
+        assert result["exit"] == 2
+        assert words in result["error"]
     assert push(client, second)["version"] == "2.1.0"
     assert hub.repo(NAME).tags.keys() == {"v2.0.0", "v2.1.0"}
 
@@ -188,10 +192,10 @@ def test_versions_are_never_reused(
 def test_a_release_that_is_not_sound_is_not_pushed(hub: Hub, client: Client, release: Path) -> None:
     shard = next(release.glob("data/*.parquet"))
     shard.write_bytes(shard.read_bytes()[:-1] + b"x")
-    said = push(client, release)
-    assert said["exit"] == 1
-    assert "not fit to publish" in said["error"]
-    assert shard.name in said["error"]
+    result = push(client, release)
+    assert result["exit"] == 1
+    assert "not fit to publish" in result["error"]
+    assert shard.name in result["error"]
     assert hub.state.repos == {}
 
 
@@ -205,15 +209,15 @@ def test_a_release_that_is_not_sound_is_not_pushed(hub: Hub, client: Client, rel
         ("release.json", "is no manifest"),
     ],
 )
-def test_strangers_files_in_the_way_stop_a_push(
+def test_foreign_files_in_the_way_stop_a_push(
     hub: Hub, client: Client, release: Path, path: str, words: str
 ) -> None:
     hub.create(NAME)
     head = hub.put(NAME, {path: b"{}", "README.md": b"# Soon\n"})
-    said = push(client, release)
-    assert said["exit"] == 1
-    assert words in said["error"]
-    assert path in said["error"]
+    result = push(client, release)
+    assert result["exit"] == 1
+    assert words in result["error"]
+    assert path in result["error"]
     assert hub.repo(NAME).head == head
     assert hub.calls("put") == []
 
@@ -223,10 +227,10 @@ def test_a_repository_made_by_hand_is_filled(hub: Hub, client: Client, release: 
     hub.put(NAME, {"README.md": b"# Soon\n", "banner.png": b"picture"})
     hub.repo(NAME).tag("v0.9.0", "main", "", "ada")
     hub.repo(NAME).tag("draft", "main", "", "ada")
-    said = push(client, release)
-    assert said["version"] == "1.0.0"
-    assert said["files"]["changed"] == ["README.md"]
-    assert said["files"]["left_alone"] == ["banner.png"]
+    result = push(client, release)
+    assert result["version"] == "1.0.0"
+    assert result["files"]["changed"] == ["README.md"]
+    assert result["files"]["left_alone"] == ["banner.png"]
 
 
 def test_who_may_not_write_is_told_early(hub: Hub, client: Client, release: Path) -> None:
@@ -237,31 +241,31 @@ def test_who_may_not_write_is_told_early(hub: Hub, client: Client, release: Path
         (None, "does not know your token"),
         ("token-of-nobody", "does not know your token"),
     ):
-        said = push(client, release, token=token)
-        assert said["exit"] == 1
-        assert words in said["error"]
-        assert "hf auth login" in said["hint"]
+        result = push(client, release, token=token)
+        assert result["exit"] == 1
+        assert words in result["error"]
+        assert "hf auth login" in result["hint"]
     assert hub.calls("put") == hub.calls("commit") == []
 
 
 def test_private_and_organisations_repositories(
     hub: Hub, client: Client, release: Path, tmp_path: Path
 ) -> None:
-    said = push(client, release, "--private")
-    assert said["exit"] == 0
+    result = push(client, release, "--private")
+    assert result["exit"] == 0
     assert hub.repo(NAME).private
-    told = client.run(LOAD, NAME, [[None, "v1.0.0", True]], token=READER)
-    assert set(told[0]) == {"train", "validation", "test"}
+    loaded = client.run(LOAD, NAME, [[None, "v1.0.0", True]], token=READER)
+    assert set(loaded[0]) == {"train", "validation", "test"}
     other = fresh_copy(release, tmp_path / "other")
     assert push(client, other, token=OTHER)["exit"] == 1
     assert finish(client.hfaef("push", other, "lab/patches", "--json"))["exit"] == 0
     assert not hub.repo("lab/patches").private
-    said = finish(client.hfaef("push", other, "lab/patches", "--private", "--json"))
-    assert said["exit"] == 2
-    assert "public" in said["error"]
-    said = finish(client.hfaef("push", other, "bob/patches", "--json"))
-    assert said["exit"] == 1
-    assert "may not write to bob/patches" in said["error"]
+    result = finish(client.hfaef("push", other, "lab/patches", "--private", "--json"))
+    assert result["exit"] == 2
+    assert "public" in result["error"]
+    result = finish(client.hfaef("push", other, "bob/patches", "--json"))
+    assert result["exit"] == 1
+    assert "may not write to bob/patches" in result["error"]
 
 
 def test_a_wrong_name_is_refused_before_anything(client: Client, release: Path) -> None:

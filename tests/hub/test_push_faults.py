@@ -56,8 +56,8 @@ def test_a_fault_of_the_hub_costs_nothing(
 ) -> None:
     for fault in faults:
         hub.fail(fault)
-    said = push(client, release)
-    assert said["exit"] == 0, said
+    result = push(client, release)
+    assert result["exit"] == 0, result
     assert ours(hub) == ["v1.0.0: first release: 24 rows, 6 labels"]
     assert list(hub.repo(NAME).tags) == ["v1.0.0"]
     is_whole(hub, release, "1.0.0")
@@ -74,10 +74,10 @@ def test_a_repository_whose_making_went_unanswered_is_filled_by_the_next_run(
 
 def test_a_hub_that_stays_down_leaves_no_version(hub: Hub, client: Client, release: Path) -> None:
     hub.fail(Fault("commit", "status", status=503, times=1000))
-    said = push(client, release)
-    assert said["exit"] == 1
-    assert "503" in said["error"]
-    assert f"hfaef push {release} {NAME}" in said["hint"]
+    result = push(client, release)
+    assert result["exit"] == 1
+    assert "503" in result["error"]
+    assert f"hfaef push {release} {NAME}" in result["hint"]
     assert ours(hub) == []
     assert hub.repo(NAME).tags == {}
     hub.faults.clear()
@@ -90,14 +90,14 @@ def test_somebody_elses_commit_meanwhile_stops_the_push(
     hub: Hub, client: Client, release: Path
 ) -> None:
     hub.fail(Fault("commit", "nothing", meanwhile=lambda: _note(hub)))
-    said = push(client, release)
-    assert said["exit"] == 1
-    assert "somebody else changed ada/patches meanwhile" in said["error"]
-    assert f"hfaef push {release} {NAME}" in said["hint"]
+    result = push(client, release)
+    assert result["exit"] == 1
+    assert "somebody else changed ada/patches meanwhile" in result["error"]
+    assert f"hfaef push {release} {NAME}" in result["hint"]
     assert ours(hub) == []
     assert hub.repo(NAME).tags == {}
-    said = push(client, release)
-    assert (said["exit"], said["files"]["left_alone"]) == (0, ["notes.txt"])
+    result = push(client, release)
+    assert (result["exit"], result["files"]["left_alone"]) == (0, ["notes.txt"])
 
 
 def _note(hub: Hub) -> None:
@@ -109,8 +109,8 @@ def test_a_lost_commit_is_found_below_somebody_elses(
 ) -> None:
     hub.fail(Fault("commit", "lost"))
     hub.fail(Fault("commits", "nothing", meanwhile=lambda: _note(hub)))
-    said = push(client, release)
-    assert said["exit"] == 0
+    result = push(client, release)
+    assert result["exit"] == 0
     log = hub.repo(NAME).log()
     assert [commit.title for commit in log] == [
         "by hand",
@@ -120,15 +120,30 @@ def test_a_lost_commit_is_found_below_somebody_elses(
     assert hub.repo(NAME).tags["v1.0.0"].commit == log[1].oid
 
 
+def test_a_commit_that_nobody_can_look_for_is_not_repeated(
+    hub: Hub, client: Client, release: Path
+) -> None:
+    hub.fail(Fault("commit", "lost"))
+    hub.fail(Fault("commits", "status", times=1000))
+    result = push(client, release)
+    assert result["exit"] == 1
+    assert len(hub.calls("commit")) == 1
+    assert len(hub.calls("commits")) == 6
+    hub.faults.clear()
+    assert push(client, release)["exit"] == 0
+    assert ours(hub) == ["v1.0.0: first release: 24 rows, 6 labels"]
+    is_whole(hub, release, "1.0.0")
+
+
 def test_a_tag_that_somebody_else_set_is_not_moved(hub: Hub, client: Client, release: Path) -> None:
     def take() -> None:
         repo = hub.repo(NAME)
         repo.tag("v1.0.0", repo.log()[-1].oid, "taken", "bob")
 
     hub.fail(Fault("tag", "nothing", meanwhile=take))
-    said = push(client, release)
-    assert said["exit"] == 1
-    assert "published by somebody else meanwhile" in said["error"]
+    result = push(client, release)
+    assert result["exit"] == 1
+    assert "published by somebody else meanwhile" in result["error"]
     repo = hub.repo(NAME)
     assert repo.tags["v1.0.0"].commit == repo.log()[-1].oid
     assert push(client, release)["version"] == "2.0.0"
@@ -145,10 +160,10 @@ def test_a_commit_that_is_not_what_was_sent_gets_no_tag(
         repo.commits[repo.head.oid] = replace(repo.head, tree=tree)
 
     hub.fail(Fault("tree", "nothing", call=2, meanwhile=spoil))
-    said = push(client, release)
-    assert said["exit"] == 1
-    assert "is not what was sent, so 1.0.0 gets no tag" in said["error"]
-    assert "data/test-00000-of-00001.parquet" in said["error"]
+    result = push(client, release)
+    assert result["exit"] == 1
+    assert "is not what was sent, so 1.0.0 gets no tag" in result["error"]
+    assert "data/test-00000-of-00001.parquet" in result["error"]
     assert hub.repo(NAME).tags == {}
 
 
@@ -160,14 +175,14 @@ def test_of_two_pushes_at_once_one_wins(
     # Both have looked and sent when the first of them commits.
     hub.fail(Fault("put", "slow", seconds=2.0, times=1000))
     racers = [client.hfaef("push", folder, NAME, "--json") for folder in (release, other)]
-    told = [finish(racer) for racer in racers]
+    results = [finish(racer) for racer in racers]
     hub.faults.clear()
-    assert sorted(said["exit"] for said in told) == [0, 1]
-    loser = next(said for said in told if said["exit"] == 1)
+    assert sorted(result["exit"] for result in results) == [0, 1]
+    loser = next(result for result in results if result["exit"] == 1)
     assert "somebody else" in loser["error"]
     assert "then: hfaef push" in loser["hint"]
     assert len(ours(hub)) == 1
-    winner, beaten = (release, other) if told[0]["exit"] == 0 else (other, release)
+    winner, beaten = (release, other) if results[0]["exit"] == 0 else (other, release)
     is_whole(hub, winner, "1.0.0")
     assert push(client, beaten)["version"] == "1.1.0"
     is_whole(hub, beaten, "1.1.0")
@@ -180,14 +195,14 @@ def test_two_pushes_of_the_same_make_one_version(
     twin = fresh_copy(release, tmp_path / "twin")
     hub.fail(Fault("put", "slow", seconds=2.0, times=1000))
     racers = [client.hfaef("push", folder, NAME, "--json") for folder in (release, twin)]
-    told = [finish(racer) for racer in racers]
-    assert {said["exit"] for said in told} <= {0, 1}
-    assert 0 in {said["exit"] for said in told}
+    results = [finish(racer) for racer in racers]
+    assert {result["exit"] for result in results} <= {0, 1}
+    assert 0 in {result["exit"] for result in results}
     assert len(ours(hub)) == 1
     hub.faults.clear()
-    # Who came second may have been told so; then its folder knows of the version only now.
-    for folder, said in zip((release, twin), told, strict=True):
-        if said["exit"] == 0:
+    # Who came second may have been refused; then its folder knows of the version only now.
+    for folder, result in zip((release, twin), results, strict=True):
+        if result["exit"] == 0:
             is_whole(hub, folder, "1.0.0")
         assert (
             finish(client.hfaef("push", folder, NAME, "--json"))["outcome"] == "already published"
@@ -202,9 +217,9 @@ def test_a_folder_is_pushed_by_one_process_at_a_time(
     racer = client.hfaef("push", release, NAME, "--json")
     while not hub.calls("batch"):
         assert racer.poll() is None
-    said = push(client, release)
-    assert said["exit"] == 2
-    assert "another hfaef is at work" in said["error"]
+    result = push(client, release)
+    assert result["exit"] == 2
+    assert "another hfaef is at work" in result["error"]
     assert finish(racer)["exit"] == 0
 
 
@@ -231,9 +246,9 @@ def test_after_a_kill_one_shard_at_most_is_sent_again(
     journal = json.loads((release / ".staging/push.json").read_text())
     count = len(journal["sent"])
     assert 2 <= count < 7
-    said = push(client, release)
-    assert said["exit"] == 0
-    assert any(f"{count} files were sent by a run that was cut off" in n for n in said["notes"])
+    result = push(client, release)
+    assert result["exit"] == 0
+    assert any(f"{count} files were sent by a run that was cut off" in n for n in result["notes"])
     sent = sum(seen.received for seen in hub.calls("put") + hub.calls("part"))
     shards = [len(held) for path, held in contents(release).items() if path.endswith(".parquet")]
     assert sent <= sum(shards) + max(shards)
@@ -247,8 +262,8 @@ def test_a_push_killed_after_its_commit_is_finished_by_the_next(
     if route == "commits":
         hub.fail(Fault("commit", "lost"))
     assert killed(hub, client, release, Fault(route, "nothing")) == -9
-    said = push(client, release)
-    assert said["exit"] == 0
+    result = push(client, release)
+    assert result["exit"] == 0
     assert ours(hub) == ["v1.0.0: first release: 24 rows, 6 labels"]
     is_whole(hub, release, "1.0.0")
     assert push(client, release)["outcome"] == "already published"
@@ -279,8 +294,8 @@ def test_killed_at_random_moments_it_ends_in_one_commit_and_one_tag(
         killed_for_real += killed(hub, client, folder, moment, delay, name) == -9
         for tag in hub.repo(name).tags if ("datasets", name) in hub.state.repos else ():
             is_whole_there(hub, folder, tag, name)
-        said = finish(client.hfaef("push", folder, name, "--json"))
-        assert said["exit"] == 0, (number, moment, delay, said)
+        result = finish(client.hfaef("push", folder, name, "--json"))
+        assert result["exit"] == 0, (number, moment, delay, result)
         assert ours(hub, name) == ["v1.0.0: first release: 24 rows, 6 labels"]
         assert list(hub.repo(name).tags) == ["v1.0.0"]
         is_whole(hub, folder, "1.0.0", name)

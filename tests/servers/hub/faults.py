@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from threading import Lock
 from typing import Literal
 
@@ -32,6 +32,8 @@ class Fault:
     times: int = 1
     """How many calls in a row it strikes."""
     status: int = 503
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Of the answer with `status`."""
     after: int = 0
     """Bytes."""
     seconds: float = 0.5

@@ -255,6 +255,7 @@ class Handler(BaseHTTPRequestHandler):
             pass  # what the route did not read, lest it be taken for the next request
         if fault is not None and kind in ("status", "broken"):
             answer = refusal_answer(Refusal(fault.status, f"{fault.status} on purpose"))
+            answer.headers.update(fault.headers)
         if kind == "lost":
             raise Dropped
         return answer

@@ -1,0 +1,60 @@
+"""TARGET: a folder that is there, or a name on the Hub."""
+
+from __future__ import annotations
+
+import string
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hfaef.errors import InputError
+from hfaef.hub.target import HubTarget, parse_target
+from hfaef.release.version import Version
+
+WORDS = st.text(string.ascii_letters + string.digits, min_size=1, max_size=20)
+NUMBERS = st.integers(0, 99)
+
+
+@given(WORDS, WORDS, st.builds(Version, NUMBERS, NUMBERS, NUMBERS), st.booleans())
+def test_what_is_written_is_what_is_read(
+    owner: str, name: str, version: Version, tag: bool
+) -> None:
+    repo_id = f"no-folder-{owner}/{name}"
+    assert parse_target(repo_id) == HubTarget(repo_id, None)
+    text = f"{repo_id}@{version.tag if tag else version}"
+    assert parse_target(text) == HubTarget(repo_id, version)
+
+
+def test_a_folder_goes_before_a_repository_of_that_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ada/patches").mkdir(parents=True)
+    assert parse_target("ada/patches") == Path("ada/patches")
+    assert parse_target("ada/patches@1.0.0") == HubTarget("ada/patches", Version(1, 0, 0))
+    assert parse_target(str(tmp_path)) == tmp_path
+
+
+@pytest.mark.parametrize(
+    "text", ["nowhere", "a/b/c", "/nowhere/x", "../x/y", "./a/b", "a/..", "a--b/c", "a/b c"]
+)
+def test_what_is_neither_is_refused(text: str, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"is neither a folder nor OWNER/NAME\[@VERSION\]"):
+        parse_target(text)
+
+
+def test_a_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ada").mkdir()
+    (tmp_path / "ada/patches").write_text("")
+    with pytest.raises(InputError, match="neither a folder nor"):
+        parse_target("ada/patches")
+
+
+@pytest.mark.parametrize("version", ["newest", "1.0", "1.0.0@2.0.0"])
+def test_a_version_that_is_none_is_refused(version: str) -> None:
+    with pytest.raises(InputError, match="is no version; give three numbers"):
+        parse_target(f"no-folder/x@{version}")
