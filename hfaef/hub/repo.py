@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
-from logging import ERROR
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, TypeVar, cast
 
@@ -28,9 +27,6 @@ REPO_ID = re.compile(r"(?!.*(?:--|\.\.))(?:[A-Za-z0-9][\w.-]{0,95})/(?:[A-Za-z0-
 
 WAITS = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds between the attempts of a read."""
-
-PATIENCE = 300.0
-"""Seconds without a byte after which a connection counts as dead; huggingface_hub sets no limit."""
 
 _AGAIN = "run the same command again; what was sent, if anything, is kept"
 _STUMBLES = frozenset({408, 429, 500, 502, 503, 504})
@@ -103,7 +99,7 @@ class Snapshot:
 
 
 class Repo:
-    """A data set repository.
+    """A data set repository, reached through huggingface_hub's client as it is set up.
 
     Args:
         repo_id: ``owner/name``.
@@ -113,12 +109,11 @@ class Repo:
     """
 
     def __init__(self, repo_id: str) -> None:
-        from huggingface_hub import HfApi, get_session
+        from huggingface_hub import HfApi
 
         if not REPO_ID.fullmatch(repo_id):
             raise InputError(f"{repo_id!r} is no REPO_ID", "give OWNER/NAME")
         self.id = repo_id
-        get_session().timeout = PATIENCE
         self._api = HfApi(library_name="hfaef")
 
     @property
@@ -283,10 +278,8 @@ class Repo:
 def _told(repo_id: str) -> Iterator[None]:
     """Say in one line, without links and tokens, what the Hub objects to."""
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
-    from huggingface_hub.utils import httpx, logging  # type: ignore[attr-defined]
+    from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 
-    before = logging.get_verbosity()
-    logging.set_verbosity(ERROR)  # its warnings show signed links
     try:
         yield
     except OfflineModeIsEnabled as error:
@@ -310,8 +303,6 @@ def _told(repo_id: str) -> Iterator[None]:
                 f"{repo_id}: the connection to the Hub broke ({words})", _AGAIN
             ) from error
         raise
-    finally:
-        logging.set_verbosity(before)
 
 
 def _translated(repo_id: str, error: Exception) -> HubError:
