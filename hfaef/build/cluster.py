@@ -50,6 +50,18 @@ _LOSSES = 20
 """Times that a batch may lose its worker."""
 
 
+@contextlib.contextmanager
+def _own_environment() -> Iterator[None]:
+    """Take back what is set meanwhile: Dask leaves the variables of its workers in our process."""
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)
+
+
 class Cluster:
     """A connection to a Dask cluster.
 
@@ -74,6 +86,7 @@ class Cluster:
         self._local: LocalCluster | None = None
         if address == LOCAL:
             processes = core_count()
+            self._settings.enter_context(_own_environment())
             # For as long as the cluster lives: it looks at them again and again.
             self._settings.enter_context(dask.config.set(_LOCAL_SETTINGS))
             self._local = LocalCluster(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hfaef.cli.options import FolderArgument, JsonOption, RecipeArgument, SetOption, print_json
+from hfaef.cli.options import FolderArgument, LimitOption, RecipeArgument, SetOption
+from hfaef.cli.output import Report
+from hfaef.cli.process import set_up_hub
 
 
 def build(
@@ -18,9 +19,7 @@ def build(
         typer.Option(metavar="DIR", help="Where the release goes.", show_default="build/NAME"),
     ] = None,
     changes: SetOption = None,
-    limit: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Only N patches a year, for a trial.")
-    ] = None,
+    limit: LimitOption = None,
     workers: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Reads and encoders at work at once.")
     ] = None,
@@ -52,20 +51,17 @@ def build(
             "shards, so that a push sends little more than what is new.",
         ),
     ] = None,
-    as_json: JsonOption = False,
-) -> None:
+) -> Report:
     """Make a release: fetch what is missing, pack it, write the card.
 
     Run it again after an interruption or a failure: it goes on where it stopped.
     """
-    if scheduler is not None:
-        # What is wrong is said in one line; Dask would say it in fifty. Its workers inherit this.
-        os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "critical")
-
     from hfaef.build.pipeline import build as run
     from hfaef.hub.open import read_previous
     from hfaef.recipe.read import read_recipe
 
+    if previous:
+        set_up_hub()
     built = run(
         read_recipe(recipe, changes or ()),
         out,
@@ -77,83 +73,83 @@ def build(
         layout=read_previous(previous) if previous else None,
     )
     summary = built.summary()
-    if as_json:
-        print_json(summary)
-        return
-    for note in built.notes:
-        typer.echo(f"note: {note}", err=True)
-    typer.echo(
-        f"{summary['name']}: {summary['rows']:,} rows, {summary['bytes'] / 1e6:,.1f} MB in "
-        f"{summary['folder']}"
-        + (f", {summary['missing']:,} patches missing" if summary["missing"] else "")
+    missing = f", {summary['missing']:,} patches missing" if summary["missing"] else ""
+    return Report(
+        summary,
+        lines=[
+            (
+                f"{summary['name']}: {summary['rows']:,} rows, {summary['bytes'] / 1e6:,.1f} MB in "
+                f"{summary['folder']}{missing}"
+            ),
+            f"read it:    datasets.load_dataset({str(built.folder)!r})",
+            f"check it:   hfaef check {built.folder}",
+        ],
+        values=[str(built.folder)],
+        notes=built.notes,
     )
-    typer.echo(f"read it:    datasets.load_dataset({str(built.folder)!r})")
-    typer.echo(f"check it:   hfaef check {built.folder}")
 
 
 def plan(
     recipe: RecipeArgument = None,
     changes: SetOption = None,
-    limit: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Only N patches a year, for a trial.")
-    ] = None,
-    as_json: JsonOption = False,
-) -> None:
+    limit: LimitOption = None,
+) -> Report:
     """Show what a build would cost: requests, bytes, time and disk, from either source."""
     from hfaef.build.plan import plan as run
     from hfaef.recipe.read import read_recipe
 
     found = run(read_recipe(recipe, changes or ()), limit=limit)
-    if as_json:
-        print_json(found.summary())
-        return
     years = ", ".join(map(str, found.years))
-    typer.echo(
-        f"{found.name}: {found.patches:,} patches ({years}), {found.disk_bytes / 1e9:,.2f} GB of "
-        f"disk ({found.staged_bytes / 1e9:,.2f} staged, {found.release_bytes / 1e9:,.2f} released)"
-    )
+    lines = [
+        (
+            f"{found.name}: {found.patches:,} patches ({years}), {found.disk_bytes / 1e9:,.2f} GB of "
+            f"disk ({found.staged_bytes / 1e9:,.2f} staged, {found.release_bytes / 1e9:,.2f} released)"
+        )
+    ]
     for cost in found.costs:
         mark = "this recipe" if cost is found.costs[0] else "instead"
         minutes = cost.seconds / 60
         time = f"{minutes:,.1f} min" if minutes >= 1 else f"{cost.seconds:,.1f} s"
-        typer.echo(
-            f"{cost.source} ({mark}): {cost.units:,} units, {cost.requests:,} requests, "
-            f"{cost.bytes / 1e9:,.2f} GB, {time} or more"
-        )
-        typer.echo(f"  {cost.rests_on}")
+        lines += [
+            (
+                f"{cost.source} ({mark}): {cost.units:,} units, {cost.requests:,} requests, "
+                f"{cost.bytes / 1e9:,.2f} GB, {time} or more"
+            ),
+            f"  {cost.rests_on}",
+        ]
+    return Report(found.summary(), lines, values=[str(found.costs[0].requests)])
 
 
-def status(folder: FolderArgument, as_json: JsonOption = False) -> None:
+def status(folder: FolderArgument) -> Report:
     """Show what is done and what is missing, with reasons, and what to type next."""
     from hfaef.build.status import read_status
 
     found = read_status(folder)
-    if as_json:
-        print_json(found.summary())
-        return
-    typer.echo(
-        f"{folder}: {found.fetched:,} of {found.patches:,} patches fetched, {len(found.missing):,} missing"
-    )
-    for outcome in found.missing:
-        typer.echo(f"  {outcome.year} {outcome.id}: {outcome.reason}")
     released = found.released_rows
-    typer.echo("no release yet" if released is None else f"release: {released:,} rows")
-    typer.echo(f"next: {found.next_command}")
+    return Report(
+        found.summary(),
+        lines=[
+            (
+                f"{folder}: {found.fetched:,} of {found.patches:,} patches fetched, "
+                f"{len(found.missing):,} missing"
+            ),
+            *(f"  {outcome.year} {outcome.id}: {outcome.reason}" for outcome in found.missing),
+            "no release yet" if released is None else f"release: {released:,} rows",
+            f"next: {found.next_command}",
+        ],
+        values=[found.next_command],
+    )
 
 
 def init(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the data set.")],
-    as_json: JsonOption = False,
-) -> None:
+) -> Report:
     """Write NAME.toml: a commented recipe that builds as it is, to make your own."""
     from hfaef.recipe.read import write_commented
 
-    path = write_commented(name)
-    if as_json:
-        print_json({"path": str(path)})
-        return
-    typer.echo(f"wrote {path}")
-    typer.echo(f"build it:   hfaef build {path}")
+    path = str(write_commented(name))
+    lines = [f"wrote {path}", f"build it:   hfaef build {path}"]
+    return Report({"path": path}, lines, values=[path])
 
 
 def doctor(
@@ -166,8 +162,7 @@ def doctor(
         ),
     ] = None,
     changes: SetOption = None,
-    as_json: JsonOption = False,
-) -> None:
+) -> Report:
     """Look at versions, credentials and endpoints; say what is wrong and how to mend it."""
     from dataclasses import asdict
 
@@ -175,12 +170,14 @@ def doctor(
     from hfaef.recipe.read import read_recipe
 
     findings = examine(read_recipe(recipe, changes or ()) if recipe else None)
-    if as_json:
-        print_json({"findings": [asdict(finding) for finding in findings]})
-    else:
-        for finding in findings:
-            mark = "ok" if finding.fine else "!!"
-            hint = f"; {finding.hint}" if finding.hint and not finding.fine else ""
-            typer.echo(f"{mark} {finding.topic}: {finding.message}{hint}")
-    if not all(finding.fine for finding in findings if finding.topic != "hub"):
-        raise typer.Exit(1)
+    lines = []
+    for finding in findings:
+        mark = "ok" if finding.fine else "!!"
+        hint = f"; {finding.hint}" if finding.hint and not finding.fine else ""
+        lines.append(f"{mark} {finding.topic}: {finding.message}{hint}")
+    return Report(
+        {"findings": [asdict(finding) for finding in findings]},
+        lines,
+        values=[line for line, finding in zip(lines, findings, strict=True) if not finding.fine],
+        exit_code=int(not all(finding.fine for finding in findings if finding.topic != "hub")),
+    )

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from collections.abc import Callable
 
 import typer
 
-from hfaef.cli import build as making
-from hfaef.cli import release
-from hfaef.cli.options import print_json
+from hfaef.cli import build, release
+from hfaef.cli.options import with_output
+from hfaef.cli.output import Mode, Output, Report
+from hfaef.cli.process import set_environment
 from hfaef.errors import HfaefError
 
 app = typer.Typer(
@@ -22,64 +24,63 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-app.command()(making.build)
-app.command()(making.plan)
-app.command()(making.status)
-app.command()(release.check)
-app.command()(release.diff)
-app.command()(release.push)
-app.command()(release.card)
-app.command("eval")(release.evaluate)
-app.command()(release.show)
-app.command()(release.export)
-app.command()(making.init)
-app.command()(making.doctor)
+COMMANDS: dict[str, Callable[..., Report]] = {
+    "build": build.build,
+    "plan": build.plan,
+    "status": build.status,
+    "check": release.check,
+    "diff": release.diff,
+    "push": release.push,
+    "card": release.card,
+    "eval": release.evaluate,
+    "show": release.show,
+    "export": release.export,
+    "init": build.init,
+    "doctor": build.doctor,
+}
+for name, command in COMMANDS.items():
+    app.command(name)(with_output(command))
 
 _INTERRUPTED = 130
 
 
-def _fail(message: str, hint: str, code: int) -> int:
-    """Say what is wrong in one line, on standard error, and as JSON if that was asked for."""
-    if "--json" in sys.argv:
-        print_json({"error": message, "hint": hint, "exit_code": code})
-    typer.echo(f"error: {message}" + (f"; {hint}" if hint else ""), err=True)
-    return code
-
-
-def _interrupted() -> int:
-    return _fail(
+def _interrupted(output: Output) -> int:
+    return output.error(
         "interrupted; what is staged is kept", "run the same command to go on", _INTERRUPTED
     )
 
 
 def run() -> int:
     """Run a command; gives its exit code."""
+    # Until the options are parsed, which may fail.
+    output = Output(Mode.JSON if "--json" in sys.argv else Mode.HUMAN)
     try:
-        code = int(app(prog_name="hfaef", standalone_mode=False) or 0)
+        code = int(app(prog_name="hfaef", standalone_mode=False, obj=output) or 0)
         # Typer makes a number of an interruption, and says nothing.
-        return _interrupted() if code == _INTERRUPTED else code
+        return _interrupted(output) if code == _INTERRUPTED else code
     except HfaefError as error:
         if os.environ.get("HFAEF_DEBUG") == "1":
             traceback.print_exc()
-        return _fail(error.message, error.hint, error.exit_code)
+        return output.error(error.message, error.hint, error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        return _interrupted()
+        return _interrupted(output)
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "hfaef"
-        return _fail(error.format_message().rstrip("."), f"see `{command} --help`", 2)
+        return output.error(error.format_message().rstrip("."), f"see `{command} --help`", 2)
     except Exception as error:
         if os.environ.get("HFAEF_DEBUG") == "1":
             raise
         words = " ".join(f"{type(error).__name__}: {error}".split())
-        return _fail(words, "this is a fault in hfaef; HFAEF_DEBUG=1 shows where", 1)
+        return output.error(words, "this is a fault in hfaef; HFAEF_DEBUG=1 shows where", 1)
 
 
 def main() -> None:
     """Entry point of the console script."""
+    set_environment()
     code = run()
-    crew = sys.modules.get("hfaef.build.fetch.threads")
-    if code == _INTERRUPTED or (crew is not None and crew.left_behind()):
+    threads = sys.modules.get("hfaef.build.fetch.threads")
+    if code == _INTERRUPTED or (threads is not None and threads.left_behind()):
         # What a build holds is closed by now. A read that hangs in a library cannot be stopped,
         # and Python might wait for it; taking libraries down takes a second.
         sys.stdout.flush()

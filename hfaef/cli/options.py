@@ -1,12 +1,18 @@
-"""What several commands have in common: arguments, options, and how they print JSON."""
+"""Arguments and options that several commands have in common, and those that all have."""
 
 from __future__ import annotations
 
-import json
+import inspect
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from hfaef.cli.output import Mode, Output, Report
+from hfaef.cli.process import hide_progress
+from hfaef.errors import InputError
 
 RecipeArgument = Annotated[
     str | None,
@@ -17,10 +23,6 @@ RecipeArgument = Annotated[
     ),
 ]
 FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a release.")]
-JsonOption = Annotated[
-    bool,
-    typer.Option("--json", help="Print one JSON object, and nothing else, on standard output."),
-]
 SetOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -29,8 +31,49 @@ SetOption = Annotated[
         help="Change a key of the recipe, dotted: `--set source.kind=cog`. Repeat for more.",
     ),
 ]
+LimitOption = Annotated[
+    int | None, typer.Option(metavar="N", min=1, help="Only N patches a year, for a trial.")
+]
+JsonOption = Annotated[
+    bool,
+    typer.Option("--json", help="Print one JSON object, and nothing else, on standard output."),
+]
+QuietOption = Annotated[
+    bool,
+    typer.Option(
+        "--quiet", "-q", help="Print only what a script takes up next; no progress, no notes."
+    ),
+]
 
 
-def print_json(content: dict[str, Any]) -> None:
-    """Print one JSON object on standard output."""
-    typer.echo(json.dumps(content, indent=1))
+def _prepare(
+    context: typer.Context, *, as_json: JsonOption = False, quiet: QuietOption = False
+) -> Output:
+    """Do as the options say that all commands have."""
+    if as_json and quiet:
+        raise InputError("--json and --quiet both say what to print", "give one of them")
+    output = context.ensure_object(Output)
+    output.mode = Mode.JSON if as_json else Mode.QUIET if quiet else Mode.HUMAN
+    if quiet:
+        hide_progress()
+    return output
+
+
+def with_output(command: Callable[..., Report]) -> Callable[..., int]:
+    """A command that takes the options that all have, and shows its report accordingly."""
+    shared = inspect.signature(_prepare, eval_str=True).parameters
+
+    @wraps(command)
+    def run(**arguments: Any) -> int:
+        output = _prepare(**{name: arguments.pop(name) for name in shared})
+        return output.report(command(**arguments))
+
+    # Typer reads options off the signature: the command's own first, then those that all have.
+    own = inspect.signature(command, eval_str=True).parameters
+    vars(run)["__signature__"] = inspect.Signature(
+        [
+            parameter.replace(kind=parameter.KEYWORD_ONLY)
+            for parameter in (*own.values(), *shared.values())
+        ]
+    )
+    return run

@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-from hfaef.cli.options import FolderArgument, JsonOption, SetOption, print_json
+from hfaef.cli.options import FolderArgument, SetOption
+from hfaef.cli.output import Report
+from hfaef.cli.process import set_up_hub
 
 
 def check(
@@ -27,8 +29,7 @@ def check(
         int, typer.Option(metavar="N", min=1, help="With --against: so many, by chance.")
     ] = 10,
     changes: SetOption = None,
-    as_json: JsonOption = False,
-) -> None:
+) -> Report:
     """Check that a release is whole and loads: hashes, columns, labels, splits, card.
 
     With --against, compare some rows with what the source gives now.
@@ -38,27 +39,30 @@ def check(
     from hfaef.release.check import check_folder
 
     parsed = parse_target(target)
-    findings = check_folder(parsed) if isinstance(parsed, Path) else check_published(parsed)
+    if isinstance(parsed, Path):
+        findings = check_folder(parsed)
+    else:
+        set_up_hub()
+        findings = check_published(parsed)
     compared = 0
     if against and not findings:
         from hfaef.build.source_check import check_sample
         from hfaef.recipe.read import read_recipe
 
         compared, findings = check_sample(target, read_recipe(against, changes or ()), sample)
-    if as_json:
-        rows = [{"path": finding.path, "problem": finding.problem} for finding in findings]
-        print_json({"target": target, "findings": rows, "compared": compared})
-    else:
-        for finding in findings:
-            typer.echo(str(finding))
-        typer.echo(
-            f"{target}: not fit to publish, findings: {len(findings)}"
-            if findings
-            else f"{target}: all is well"
-            + (f", and {compared:,} rows are what the source gives" if compared else "")
-        )
+    verdict = "all is well"
     if findings:
-        raise typer.Exit(1)
+        verdict = f"not fit to publish, findings: {len(findings)}"
+    elif compared:
+        verdict = f"all is well, and {compared:,} rows are what the source gives"
+    rows = [{"path": finding.path, "problem": finding.problem} for finding in findings]
+    problems = [str(finding) for finding in findings]
+    return Report(
+        {"target": target, "findings": rows, "compared": compared},
+        lines=[*problems, f"{target}: {verdict}"],
+        values=problems,
+        exit_code=int(bool(findings)),
+    )
 
 
 def diff(
@@ -66,25 +70,24 @@ def diff(
         str, typer.Argument(metavar="A", help="A release folder, or OWNER/NAME[@VERSION].")
     ],
     after: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
-    as_json: JsonOption = False,
-) -> None:
+) -> Report:
     """Compare two releases: rows, labels, splits, files, bytes to send."""
     from hfaef.hub.open import open_release
     from hfaef.release.diff import compare
 
+    set_up_hub()
     found = compare(open_release(before), open_release(after))
-    if as_json:
-        print_json(found.summary())
-        return
-    for line in found.lines():
-        typer.echo(line)
     files = found.files
-    typer.echo(
-        f"files: {len(files.added)} new, {len(files.changed)} changed, {len(files.deleted)} gone, "
-        f"{len(files.unchanged)} the same; {files.bytes_to_send / 1e6:,.1f} MB to send at the most"
-    )
+    lines = [
+        *found.lines(),
+        (
+            f"files: {len(files.added)} new, {len(files.changed)} changed, {len(files.deleted)} gone, "
+            f"{len(files.unchanged)} the same; {files.bytes_to_send / 1e6:,.1f} MB to send at the most"
+        ),
+    ]
     if not found.same:
-        typer.echo(f"the version after {before} would be a {found.bump.level} one")
+        lines.append(f"the version after {before} would be a {found.bump.level} one")
+    return Report(found.summary(), lines, values=[] if found.same else [found.bump.level])
 
 
 def push(
@@ -105,37 +108,31 @@ def push(
     message: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Title of the commit.")
     ] = None,
-    as_json: JsonOption = False,
-) -> None:
+) -> Report:
     """Publish a release as an immutable version: one commit, checked, then tagged.
 
     Run it again after an interruption or a failure: it goes on where it stopped.
     """
     from hfaef.hub.push import push as run
 
+    set_up_hub(bars=False)  # ours shows files; two would write over each other
     pushed = run(
         folder, repo_id, version=version, private=private, dry_run=dry_run, message=message
     )
-    if as_json:
-        print_json(pushed.summary())
-        return
-    for note in pushed.notes:
-        typer.echo(f"note: {note}", err=True)
-    if pushed.plan:
-        for line in pushed.plan.lines():
-            typer.echo(line)
-    typer.echo(f"{pushed.outcome}: {repo_id} v{pushed.version}, {pushed.url}")
+    lines = list(pushed.plan.lines()) if pushed.plan else []
+    lines.append(f"{pushed.outcome}: {repo_id} v{pushed.version}, {pushed.url}")
     if not dry_run:
-        typer.echo(
-            f"read it:    datasets.load_dataset({repo_id!r}, revision={'v' + pushed.version!r})"
-        )
+        revision = f"v{pushed.version}"
+        lines.append(f"read it:    datasets.load_dataset({repo_id!r}, revision={revision!r})")
+    return Report(pushed.summary(), lines, values=[pushed.version], notes=pushed.notes)
 
 
-def card(folder: FolderArgument) -> None:
+def card(folder: FolderArgument) -> Report:
     """Write README.md again from release.json."""
     from hfaef.release.card.render import write_card
 
-    typer.echo(write_card(folder))
+    path = str(write_card(folder))
+    return Report({"path": path}, lines=[path], values=[path])
 
 
 def evaluate(
@@ -174,8 +171,7 @@ def evaluate(
             show_default="evaluation.json, for a release on the Hub",
         ),
     ] = None,
-    as_json: JsonOption = False,
-) -> None:
+) -> Report:
     """Score a release: neighbours and a linear probe in every split scheme.
 
     Writes evaluation.json and the figures into the release, and its card again.
@@ -183,6 +179,7 @@ def evaluate(
     from hfaef.evaluation.evaluate import evaluate as run
     from hfaef.evaluation.evaluate import summary
 
+    set_up_hub()
     found = run(
         target,
         poolings=poolings or (),
@@ -191,11 +188,8 @@ def evaluate(
         probes=probes or ("knn", "linear"),
         out=out,
     )
-    if as_json:
-        print_json(found.model_dump(mode="json"))
-        return
-    for line in summary(found):
-        typer.echo(line)
+    lines = list(summary(found))
+    return Report(found.model_dump(mode="json"), lines, values=lines)
 
 
 def show(
@@ -204,17 +198,12 @@ def show(
         Path | None,
         typer.Option(metavar="FILE", help="One PNG of all; the release stays as it is."),
     ] = None,
-    as_json: JsonOption = False,
-) -> None:
+) -> Report:
     """Draw a release: previews by label, map, balance. Adds them to it and its card."""
     from hfaef.release.card.additions import write_figures
 
-    paths = write_figures(folder, out)
-    if as_json:
-        print_json({"paths": [str(path) for path in paths]})
-        return
-    for path in paths:
-        typer.echo(path)
+    paths = [str(path) for path in write_figures(folder, out)]
+    return Report({"paths": paths}, lines=paths, values=paths)
 
 
 def export(
@@ -226,17 +215,19 @@ def export(
     workers: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Encoders at work at once.")
     ] = None,
-    as_json: JsonOption = False,
-) -> None:
+) -> Report:
     """Write a release for GIS: a cloud-optimised GeoTIFF a patch, pooled vectors as GeoParquet."""
     from hfaef.release.export import export as run
 
     exported = run(folder, to, compression=compression, threads=workers)
-    if as_json:
-        print_json(exported.summary())
-        return
-    typer.echo(
-        f"{exported.folder}: {exported.patches:,} GeoTIFFs and a table, "
-        f"{exported.bytes / 1e6:,.1f} MB"
+    return Report(
+        exported.summary(),
+        lines=[
+            (
+                f"{exported.folder}: {exported.patches:,} GeoTIFFs and a table, "
+                f"{exported.bytes / 1e6:,.1f} MB"
+            ),
+            f"look at it: gdalinfo FILE, or open {exported.folder / 'pooled.parquet'} in QGIS",
+        ],
+        values=[str(exported.folder)],
     )
-    typer.echo(f"look at it: gdalinfo FILE, or open {exported.folder / 'pooled.parquet'} in QGIS")

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Protocol
 
 from rich.console import Console
@@ -21,6 +22,9 @@ from rich.progress import (
 from rich.text import Text
 
 _SECONDS_BETWEEN_LINES = 10.0
+
+shown: ContextVar[bool] = ContextVar("shown", default=True)
+"""Whether progress is shown."""
 
 
 class Advance(Protocol):
@@ -43,10 +47,17 @@ class _Rate(ProgressColumn):
 
 @contextmanager
 def progress(title: str, total: int) -> Iterator[Advance]:
-    """Show work of this many things on standard error."""
+    """Show work of this many things on standard error, unless `shown` says no."""
+    if not shown.get():
+        yield _nothing
+        return
     console = Console(stderr=True)
     with _bar(console, title, total) if console.is_terminal else _lines(title, total) as advance:
         yield advance
+
+
+def _nothing(note: str, steps: int = 1) -> None:
+    """Progress that nobody sees."""
 
 
 @contextmanager

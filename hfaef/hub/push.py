@@ -182,9 +182,6 @@ def _upload(folder: Path, repo: Repo, plan: PushPlan) -> int:
 
     The journal is for people: the Hub itself knows what it holds, and takes nothing twice.
     """
-    from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
-
-    disable_progress_bars()  # ours shows files; two bars would write over each other
     path = folder / STAGING / JOURNAL
     before = _read_journal(path, plan)
     large = [file for file in plan.diff.adds if isinstance(file.content, Path)]

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
-from logging import ERROR
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
 REPO_ID = re.compile(r"(?!.*(?:--|\.\.))(?:[A-Za-z0-9][\w.-]{0,95})/(?:[A-Za-z0-9][\w.-]{0,95})")
 """``owner/name``; the Hub has the last word."""
 
-PATIENCE = 300.0
-"""Seconds without a byte after which a connection counts as dead; huggingface_hub sets no limit."""
 
 _AGAIN = "run the same command again; what was sent, if anything, is kept"
 _TRANSIENT = frozenset({408, 409, 412, 429, 500, 502, 503, 504})
@@ -95,7 +92,7 @@ class Snapshot:
 
 
 class Repo:
-    """A data set repository.
+    """A data set repository, reached through huggingface_hub's client as it is set up.
 
     Args:
         repo_id: ``owner/name``.
@@ -106,13 +103,12 @@ class Repo:
     """
 
     def __init__(self, repo_id: str, retry: RetryPolicy | None = None) -> None:
-        from huggingface_hub import HfApi, get_session
+        from huggingface_hub import HfApi
 
         if not REPO_ID.fullmatch(repo_id):
             raise InputError(f"{repo_id!r} is no REPO_ID", "give OWNER/NAME")
         self.id = repo_id
         self.retry = retry or RetryPolicy()
-        get_session().timeout = PATIENCE
         self._api = HfApi(library_name="hfaef")
 
     @property
@@ -281,10 +277,8 @@ def translate_hub_errors(repo_id: str) -> Iterator[None]:
         HubError: if the Hub refuses, or is switched off.
     """
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
-    from huggingface_hub.utils import httpx, logging  # type: ignore[attr-defined]
+    from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 
-    before = logging.get_verbosity()
-    logging.set_verbosity(ERROR)  # its warnings show signed links
     try:
         yield
     except OfflineModeIsEnabled as error:
@@ -300,8 +294,6 @@ def translate_hub_errors(repo_id: str) -> Iterator[None]:
                     f"{repo_id}: the connection to the Hub broke ({type(found).__name__})", _AGAIN
                 ) from error
         raise
-    finally:
-        logging.set_verbosity(before)
 
 
 def _translated(repo_id: str, error: HfHubHTTPError) -> HubError:

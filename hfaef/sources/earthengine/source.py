@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -129,9 +128,6 @@ def open(  # noqa: A001 - called as `earthengine.open`
         CredentialsError: if there are none, or neither they nor the project are accepted.
         SourceError: if the endpoint does not answer as Earth Engine does.
     """
-    if section.reader == "xee":
-        # Xee 0.1.2 multiplies affines in a manner that affine 3 warns of, once a patch.
-        warnings.filterwarnings("ignore", message="Use `@` matmul", module="xee")
     session = connect(section, timeout=timeout)
     source = EarthEngine(section, session)
     try:

@@ -1,0 +1,72 @@
+"""The one place that prints: what a command found, and what went wrong.
+
+A command returns a `Report`; how it is shown is the user's choice, and not the command's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import typer
+
+
+class Mode(Enum):
+    """How a report is shown."""
+
+    HUMAN = "human"
+    """Lines on standard output, notes on standard error."""
+    JSON = "json"
+    """One JSON object on standard output, of errors too."""
+    QUIET = "quiet"
+    """What a script takes up next on standard output, a value a line; no notes, no progress."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a command found."""
+
+    summary: Mapping[str, Any]
+    """The object that ``--json`` prints."""
+    lines: Sequence[str] = ()
+    """For people."""
+    values: Sequence[str] = ()
+    """What ``--quiet`` prints: a path, a version, a command."""
+    notes: Sequence[str] = ()
+    """For people, beside the lines: what was done otherwise than one may expect."""
+    exit_code: int = 0
+
+
+@dataclass
+class Output:
+    """Standard output and standard error of one command."""
+
+    mode: Mode = Mode.HUMAN
+
+    def report(self, report: Report) -> int:
+        """Show what a command found; gives its exit code."""
+        match self.mode:
+            case Mode.JSON:
+                self._json(report.summary)
+            case Mode.QUIET:
+                for value in report.values:
+                    typer.echo(value)
+            case Mode.HUMAN:
+                for note in report.notes:
+                    typer.echo(f"note: {note}", err=True)
+                for line in report.lines:
+                    typer.echo(line)
+        return report.exit_code
+
+    def error(self, message: str, hint: str, exit_code: int) -> int:
+        """Say what is wrong in one line, on standard error whatever the mode; gives the code."""
+        if self.mode is Mode.JSON:
+            self._json({"error": message, "hint": hint, "exit_code": exit_code})
+        typer.echo(f"error: {message}" + (f"; {hint}" if hint else ""), err=True)
+        return exit_code
+
+    def _json(self, content: Mapping[str, Any]) -> None:
+        typer.echo(json.dumps(content, indent=1))
