@@ -106,12 +106,6 @@ def find_published(
 ) -> TargetTree | None:
     """The files of the newest version, if the folder is that version; None if it is not.
 
-    Args:
-        folder: of the release.
-        repo_id: ``owner/name``.
-        latest: the newest version.
-        version: that the user asks for.
-
     Raises:
         InputError: if the folder is the newest version, but another one is asked for.
     """

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from hfaef.core.files import folder_errors, replace_file
 from hfaef.core.progress import progress
@@ -32,17 +32,12 @@ if TYPE_CHECKING:
 JOURNAL = "push.json"
 """File of the staging folder that lists the contents that were uploaded."""
 
-PUBLISHED = "published"
-ALREADY = "already published"
-PLANNED = "planned"
-
 
 @dataclass(frozen=True)
 class PushResult:
     """What a push did."""
 
-    outcome: str
-    """`PUBLISHED`, `ALREADY` or `PLANNED`."""
+    outcome: Literal["published", "already published", "planned"]
     repo_id: str
     version: str
     url: str
@@ -107,10 +102,10 @@ def push(
             if not dry_run:
                 _write_back(folder, tree)
             found = str(latest.version)
-            return PushResult(ALREADY, repo_id, found, repo.url, latest.snapshot.commit)
+            return PushResult("already published", repo_id, found, repo.url, latest.snapshot.commit)
         plan = plan_push(folder, repo_id, remote, version=asked, message=message)
         if dry_run:
-            return PushResult(PLANNED, repo_id, str(plan.version), repo.url, plan=plan)
+            return PushResult("planned", repo_id, str(plan.version), repo.url, plan=plan)
         return _publish(folder, repo, plan, remote, private=private)
 
 
@@ -148,12 +143,13 @@ def _publish(
     folder: Path, repo: Repo, plan: PushPlan, remote: RemoteState, *, private: bool
 ) -> PushResult:
     notes = [f"left alone: {path}, which no release brought" for path in plan.diff.foreign]
+    hint = f"look at {repo.url}, then: hfaef push {folder} {repo.id}"
     parent = plan.parent
     if parent is None:
         repo.create(private=private)
         start = repo.snapshot()
         if not is_empty(start):
-            raise HubError(f"somebody else made {repo.id} meanwhile", _hint(folder, repo))
+            raise HubError(f"somebody else made {repo.id} meanwhile", hint)
         parent = start.commit
     if plan.diff.adds or plan.diff.deletes:
         earlier = _upload(folder, repo, plan)
@@ -163,18 +159,18 @@ def _publish(
             raise HubError(
                 f"somebody else published a version of {repo.id} meanwhile; nothing of "
                 f"{plan.version} is",
-                _hint(folder, repo),
+                hint,
             )
-        commit = _commit(folder, repo, plan, parent)
+        commit = _commit(repo, plan, parent, hint)
     else:
         commit = parent
         notes.append("the commit was made by a run that was cut off; it is checked and tagged now")
     _verify(repo, plan, commit)
-    _tag(folder, repo, plan, commit)
+    _tag(repo, plan, commit, hint)
     _write_back(folder, plan.target)
     (folder / STAGING / JOURNAL).unlink(missing_ok=True)
     version = str(plan.version)
-    return PushResult(PUBLISHED, repo.id, version, repo.url, commit, plan, tuple(notes))
+    return PushResult("published", repo.id, version, repo.url, commit, plan, tuple(notes))
 
 
 def _upload(folder: Path, repo: Repo, plan: PushPlan) -> int:
@@ -215,7 +211,7 @@ def _addition(file: LocalFile) -> CommitOperationAdd:
     return addition
 
 
-def _commit(folder: Path, repo: Repo, plan: PushPlan, parent: str) -> str:
+def _commit(repo: Repo, plan: PushPlan, parent: str, hint: str) -> str:
     """Make the commit that holds the target tree, once; gives its hash."""
     from huggingface_hub import CommitOperationDelete
 
@@ -231,14 +227,14 @@ def _commit(folder: Path, repo: Repo, plan: PushPlan, parent: str) -> str:
                 description="\n".join(f"- {reason}" for reason in plan.reasons),
             )
         except TransientHubError:
-            if found := _find_commit(folder, repo, plan, parent):
+            if found := _find_commit(repo, plan, parent, hint):
                 return found
             raise
 
-    return repo.retry.call(attempt, hint=_hint(folder, repo))
+    return repo.retry.call(attempt, hint=hint)
 
 
-def _find_commit(folder: Path, repo: Repo, plan: PushPlan, parent: str) -> str | None:
+def _find_commit(repo: Repo, plan: PushPlan, parent: str, hint: str) -> str | None:
     """The commit after `parent` that holds the target tree; None if nothing came after it.
 
     Raises:
@@ -252,7 +248,7 @@ def _find_commit(folder: Path, repo: Repo, plan: PushPlan, parent: str) -> str |
         raise HubError(
             f"somebody else changed {repo.id} meanwhile (commit {later[-1][:8]}); nothing of "
             f"{plan.version} is published",
-            _hint(folder, repo),
+            hint,
         )
     return None
 
@@ -272,7 +268,7 @@ def _verify(repo: Repo, plan: PushPlan, commit: str) -> None:
         )
 
 
-def _tag(folder: Path, repo: Repo, plan: PushPlan, commit: str) -> None:
+def _tag(repo: Repo, plan: PushPlan, commit: str, hint: str) -> None:
     """Set the version's tag, once.
 
     Raises:
@@ -290,10 +286,10 @@ def _tag(folder: Path, repo: Repo, plan: PushPlan, commit: str) -> None:
                 raise HubError(
                     f"{plan.version} of {repo.id} was published by somebody else meanwhile, with "
                     "other content",
-                    _hint(folder, repo),
+                    hint,
                 ) from error
 
-    repo.retry.call(attempt, hint=_hint(folder, repo))
+    repo.retry.call(attempt, hint=hint)
 
 
 def _write_back(folder: Path, tree: TargetTree) -> None:
@@ -304,7 +300,3 @@ def _write_back(folder: Path, tree: TargetTree) -> None:
             with folder_errors(path):
                 if path.read_bytes() != file.content:
                     put_into_release(folder, file.path, file.content)
-
-
-def _hint(folder: Path, repo: Repo) -> str:
-    return f"look at {repo.url}, then: hfaef push {folder} {repo.id}"

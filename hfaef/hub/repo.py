@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
+from itertools import takewhile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
@@ -46,21 +47,16 @@ class LocalFile:
 
     def oid(self) -> str:
         """Git's SHA-1 of it, by which the Hub knows files that LFS does not hold."""
-        digest = hashlib.sha1(b"blob %d\0" % self.size, usedforsecurity=False)
-        if isinstance(self.content, bytes):
-            digest.update(self.content)
-        else:
-            with self.content.open("rb") as file:
-                while piece := file.read(1 << 20):
-                    digest.update(piece)
-        return digest.hexdigest()
+        content = self.content if isinstance(self.content, bytes) else self.content.read_bytes()
+        return hashlib.sha1(
+            b"blob %d\0%b" % (self.size, content), usedforsecurity=False
+        ).hexdigest()
 
 
 @dataclass(frozen=True)
 class RemoteFile:
     """A file of a commit."""
 
-    path: str
     size: int
     """Bytes."""
     sha256: str | None
@@ -81,6 +77,7 @@ class Snapshot:
 
     commit: str
     files: dict[str, RemoteFile]
+    """By path."""
 
     def missing_or_changed(self, files: Sequence[LocalFile]) -> list[LocalFile]:
         """Those that the commit does not hold, or holds with other content."""
@@ -136,8 +133,8 @@ class Repo:
         try:
             self._read(lambda: self._api.auth_check(self.id, repo_type="dataset", write=True))
         except HubError as error:
-            answer = getattr(error.__cause__, "response", None)
-            if answer and answer.status_code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+            status = getattr(getattr(error.__cause__, "response", None), "status_code", None)
+            if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
                 raise
             # A Hub without this route tells when the first file is sent.
 
@@ -155,25 +152,22 @@ class Repo:
             entries = self._api.list_repo_tree(
                 self.id, recursive=True, revision=commit, repo_type="dataset"
             )
-            files = (
-                RemoteFile(
-                    entry.path, entry.size, entry.lfs.sha256 if entry.lfs else None, entry.blob_id
-                )
-                for entry in entries
-                if isinstance(entry, RepoFile)
+            return Snapshot(
+                commit,
+                {
+                    one.path: RemoteFile(one.size, one.lfs.sha256 if one.lfs else None, one.blob_id)
+                    for one in entries
+                    if isinstance(one, RepoFile)
+                },
             )
-            return Snapshot(commit, {file.path: file for file in files})
 
         return self._read(read)
 
     def commits_since(self, commit: str) -> list[str]:
         """The commits of ``main`` after one, the oldest first."""
-        listed = self._read(
-            lambda: [
-                made.commit_id for made in self._api.list_repo_commits(self.id, repo_type="dataset")
-            ]
-        )
-        return listed[: listed.index(commit)][::-1] if commit in listed else listed[::-1]
+        log = self._read(lambda: self._api.list_repo_commits(self.id, repo_type="dataset"))
+        newest_first = takewhile(lambda found: found != commit, (one.commit_id for one in log))
+        return list(newest_first)[::-1]
 
     def versions(self) -> list[Version]:
         """Versions that have a tag, the newest first."""

@@ -32,17 +32,15 @@ class TransientHubError(HubError):
 class RetryPolicy:
     """How patient hfaef is with the Hub.
 
-    Retried are requests that end with a TransientHubError: a broken connection, the statuses 408,
-    429, 500, 502, 503 and 504, and the conflicts 409 and 412. Reads are repeated as they are. A
-    commit or a tag is repeated only after a look at the repository shows that it was not made.
-    Making a repository is not repeated; the next push finds it. Contents are sent by
-    huggingface_hub, which repeats each part itself, as it does with pages of listings: it asks up
-    to six times within each attempt counted here.
+    Retried is what ends with a TransientHubError: a broken connection, the statuses 408, 429, 500,
+    502, 503 and 504, and the conflicts 409 and 412. Reads are repeated as they are; a commit or a
+    tag only after a look at the repository shows that it was not made. Uploads are
+    left to huggingface_hub, which repeats each part; it also asks for a page of a listing up to six
+    times within an attempt counted here.
 
-    Attempts are bounded because a person waits, and because a push that stopped goes on where it
-    was: without a server's delay the last attempt starts 15.5 s after the first failure. Delays are
-    bounded because the Hub counts requests in windows of five minutes
-    (https://huggingface.co/docs/hub/rate-limits): who is told to wait longer is told so at once.
+    Attempts are bounded because a person waits, and the next push goes on where one stopped: the
+    last attempt starts 15.5 s after the first failure. The Hub's delays are bounded by the five
+    minutes over which it counts requests, https://huggingface.co/docs/hub/rate-limits.
     """
 
     attempts: int = 6
@@ -52,7 +50,7 @@ class RetryPolicy:
     longest_wait: float = 8.0
     """Seconds that a wait may grow to."""
     longest_delay: float = 300.0
-    """Seconds of the Hub's own delay that are waited, before the wait above; with a longer one
+    """Seconds that the Hub may ask to wait, which come before the wait above; if it asks for more,
     there is no further attempt."""
     sleep: Callable[[float], None] = time.sleep
 

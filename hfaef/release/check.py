@@ -29,7 +29,6 @@ from hfaef.release.card.render import (
 )
 from hfaef.release.format import webdataset
 from hfaef.release.format.manifest import (
-    Config,
     File,
     Manifest,
     file_entry,
@@ -196,23 +195,18 @@ def _rows(
             yield Finding(path, f"has rows without {name!r}")
             return
     for row in table.select(["id", "label", "year", *manifest.schemes]).to_pylist():
+        patch = f"patch {row['id']}"
         if manifest.label_names and not 0 <= row["label"] < len(manifest.label_names):
-            yield Finding(
-                path, f"patch {row['id']} has the label {row['label']}, which has no name"
-            )
+            yield Finding(path, f"{patch} has the label {row['label']}, which has no name")
         if row["year"] not in manifest.years:
-            yield Finding(
-                path, f"patch {row['id']} is of {row['year']}, which is no year of the release"
-            )
+            yield Finding(path, f"{patch} is of {row['year']}, which is no year of the release")
         for config in manifest.configs:
             if config.scheme is None or (config.year, config.kind) != (row["year"], kind):
                 continue
             split = row[config.scheme]
             glob = {one.name: one.glob for one in config.splits}.get(split)
             if glob is None or not matches(path, glob):
-                yield Finding(
-                    path, f"patch {row['id']} is in {config.scheme}={split}, but lies elsewhere"
-                )
+                yield Finding(path, f"{patch} is in {config.scheme}={split}, but lies elsewhere")
 
 
 def _sheets(path: str, shard: pq.ParquetFile) -> Iterator[Finding]:
@@ -248,27 +242,18 @@ def _configs(manifest: Manifest) -> Iterator[Finding]:
     for config in manifest.configs:
         if not config.splits:
             yield Finding(MANIFEST, f"the config {config.name!r} has no split")
-        yield from _config(config, manifest)
+        for split in config.splits:
+            where = f"the split {split.name!r} of the config {config.name!r}"
+            rows = sum(file.rows for file in manifest.files if matches(file.path, split.glob))
+            if not rows:
+                problem = "is empty, which makes the whole release fail to load"
+                yield Finding(MANIFEST, f"{where} {problem}")
+            elif rows != split.rows:
+                yield Finding(MANIFEST, f"{where} has {rows:,} rows, not {split.rows:,}")
     rows = sum(file.rows for file in manifest.files if file.path.startswith("data/"))
     labelled = sum(manifest.rows_by_label.values()) if manifest.label_names else rows
     if rows != manifest.rows or labelled != rows:
         yield Finding(MANIFEST, f"says {manifest.rows:,} rows, but its files hold {rows:,}")
-
-
-def _config(config: Config, manifest: Manifest) -> Iterator[Finding]:
-    for split in config.splits:
-        rows = sum(file.rows for file in manifest.files if matches(file.path, split.glob))
-        if not rows:
-            yield Finding(
-                MANIFEST,
-                f"the split {split.name!r} of the config {config.name!r} is empty, "
-                "which makes the whole release fail to load",
-            )
-        elif rows != split.rows:
-            yield Finding(
-                MANIFEST,
-                f"the split {split.name!r} of {config.name!r} has {rows:,} rows, not {split.rows:,}",
-            )
 
 
 def check_card(release: Release) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""A release as GIS people expect it: a cloud-optimised GeoTIFF a patch, and a table of vectors.
+"""An export for GIS: a cloud-optimised GeoTIFF a patch, and a table of vectors.
 
     FOLDER/[YEAR/]LABEL/ID.tif    uint8, 64 bands A00..A63, nodata 255
     FOLDER/pooled.parquet         GeoParquet: outline, label, splits, mean vector A00..A63, path
@@ -8,25 +8,24 @@ The folder can be patches of another recipe: it is what the kind ``geotiffs`` re
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from hfaef.core.files import folder_errors
 from hfaef.core.progress import progress
 from hfaef.core.quantize import BAND_NAMES, STORED_NODATA
 from hfaef.core.workers import core_count, ordered_map
 from hfaef.errors import FolderError, InputError
+from hfaef.release.card.references import read_references
 from hfaef.release.format.manifest import Manifest, read_manifest
 from hfaef.release.format.rows import read_rows, stored_of
+from hfaef.release.format.schema import GEOPARQUET
 
 TABLE = "pooled.parquet"
-
-Compression = Literal["deflate", "zstd"]
 
 _BLOCK = 512
 """Pixels a side of an internal tile; larger pictures get overviews."""
@@ -67,6 +66,7 @@ def export(
         raise FolderError(f"{folder} holds something already", "choose another --to")
     partial = folder.with_name(f"{folder.name}.part")
     folders = _label_folders(manifest)
+    attribution = read_references().attribution.text
     with folder_errors(partial):
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
@@ -74,11 +74,20 @@ def export(
 
     def write(row: dict[str, Any]) -> dict[str, Any]:
         path = _path(row, manifest, folders)
+        label = manifest.label_of(row["label"])
+        tags = {
+            "id": row["id"],
+            "label": str(label),
+            "year": str(row["year"]),
+            **{scheme: row[scheme] for scheme in manifest.schemes},
+            "meaning": "q = value - 127; x = sign(q) * (q / 127.5) ** 2; 255 is nodata",
+            "attribution": attribution,
+        }
         with folder_errors(partial / path):
             (partial / path).parent.mkdir(parents=True, exist_ok=True)
-            write_cog(partial / path, row, manifest, compression)
+            write_cog(partial / path, row, tags, compression)
         plain = {name: row[name] for name in ("id", "year", *manifest.schemes, "geometry")}
-        return {**plain, "label": manifest.label_of(row["label"]), "path": path}
+        return {**plain, "label": label, "path": path}
 
     with progress("export", manifest.rows) as advance:
         for entry in ordered_map(write, read_rows(release, manifest), threads or core_count()):
@@ -93,8 +102,8 @@ def export(
     return Exported(folder, len(table), size)
 
 
-def write_cog(path: Path, row: dict[str, Any], manifest: Manifest, compression: str) -> None:
-    """Write the patch of a row as a cloud-optimised GeoTIFF."""
+def write_cog(path: Path, row: dict[str, Any], tags: dict[str, str], compression: str) -> None:
+    """Write the patch of a row as a cloud-optimised GeoTIFF: uint8 (64, H, W), 255 nodata."""
     import rasterio
     import rioxarray  # noqa: F401 - gives arrays their `rio`
     import xarray
@@ -114,15 +123,7 @@ def write_cog(path: Path, row: dict[str, Any], manifest: Manifest, compression: 
         overviews="AUTO" if side > _BLOCK else "NONE",
         # Codes of different places must not be averaged.
         overview_resampling="NEAREST",
-        tags={
-            "id": row["id"],
-            "label": str(manifest.label_of(row["label"])),
-            "year": str(row["year"]),
-            **{scheme: row[scheme] for scheme in manifest.schemes},
-            "meaning": "q = value - 127; x = sign(q) * (q / 127.5) ** 2; 255 is nodata",
-            "attribution": "The AlphaEarth Foundations Satellite Embedding dataset is produced "
-            "by Google and Google DeepMind.",
-        },
+        tags=tags,
     )
 
 
@@ -141,12 +142,7 @@ def _write_table(
     means = np.array([row["mean"] for row in found], np.float32)
     # One column a band: GIS programs show numbers, not lists.
     columns |= dict(zip(BAND_NAMES, means.T, strict=True))
-    geo = {
-        "version": "1.1.0",
-        "primary_column": "geometry",
-        "columns": {"geometry": {"encoding": "WKB", "geometry_types": ["Polygon"]}},
-    }
-    table = pa.table(columns).replace_schema_metadata({"geo": json.dumps(geo)})
+    table = pa.table(columns).replace_schema_metadata(GEOPARQUET)
     pq.write_table(table, path, compression="zstd")
 
 
@@ -159,18 +155,12 @@ def _path(row: dict[str, Any], manifest: Manifest, folders: dict[int, str]) -> s
 
 def _label_folders(manifest: Manifest) -> dict[int, str]:
     """A folder for each label, named after it as far as files can be."""
-
-    def candidates(number: int, name: str) -> Iterator[str]:
-        plain = re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_")[:80]
-        if plain:
-            yield plain
-        yield f"{plain}_{number}"
-
     folders: dict[int, str] = {}
-    taken: set[str] = set()
+    taken = {""}
     for number, name in enumerate(manifest.label_names):
+        plain = re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_")[:80]
+        candidates = chain([plain], (f"{plain}_{suffix}" for suffix in count(number)))
         # Some disks do not tell upper from lower case.
-        free = [place for place in candidates(number, name) if place.lower() not in taken]
-        folders[number] = free[0] if free else f"label_{number}"
+        folders[number] = next(one for one in candidates if one.lower() not in taken)
         taken.add(folders[number].lower())
     return folders

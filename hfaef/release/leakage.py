@@ -72,18 +72,16 @@ def audit(
             if not size or not (split == first).any():
                 continue
             ends = split[pairs]
-            forward = (ends == (first, second)).all(axis=1)
-            backward = (ends == (second, first)).all(axis=1)
-            crossing = forward | backward
-            member = np.where(forward, pairs[:, 1], pairs[:, 0])
+            crossing = (np.sort(ends, axis=1) == (first, second)).all(axis=1)
+            of_second = np.where(ends[:, 1] == second, pairs[:, 1], pairs[:, 0])
             leaks.append(
                 Leak(
                     scheme=scheme,
                     first=names[first],
                     second=names[second],
                     patches=size,
-                    overlapping=len(np.unique(member[crossing & overlaps])),
-                    near=len(np.unique(member[crossing])),
+                    overlapping=len(np.unique(of_second[crossing & overlaps])),
+                    near=len(np.unique(of_second[crossing])),
                     overlapping_pairs=int((crossing & overlaps).sum()),
                     near_pairs=int(crossing.sum()),
                 )

@@ -42,15 +42,18 @@ def front_matter(manifest: Manifest) -> dict[str, Any]:
     """The card's YAML: what makes `load_dataset` work, and what the Hub shows and filters by."""
     settings = manifest.recipe.get("card", {})
     content = content_sha256(manifest)[:16]
-    configs, infos = [], []
-    for config in loadable_configs(manifest):
-        files = [{"split": split.name, "path": split.glob} for split in config.splits]
-        default = {"default": True} if config.default else {}
-        entry = {"config_name": config.name, "data_files": files, **default}
-        # For a folder, this YAML is all that `datasets` knows its cache by: without a word of the
-        # rows, it would give those of a release that was in the same place before.
-        configs.append({**entry, "description": f"content {content}"})
-        infos.append(_dataset_info(config, manifest))
+    loadable = loadable_configs(manifest)
+    configs = [
+        {
+            "config_name": config.name,
+            "data_files": [{"split": split.name, "path": split.glob} for split in config.splits],
+            **({"default": True} if config.default else {}),
+            # For a folder, this YAML is all that `datasets` knows its cache by: without a word of
+            # the rows, it would give those of a release that was in the same place before.
+            "description": f"content {content}",
+        }
+        for config in loadable
+    ]
     size = next((name for limit, name in _SIZES if manifest.rows < limit), "n>1M")
     return {
         "pretty_name": settings.get("pretty_name") or manifest.name,
@@ -62,7 +65,7 @@ def front_matter(manifest: Manifest) -> dict[str, Any]:
         "tags": list(dict.fromkeys([*_TAGS, *settings.get("tags", [])])),
         "size_categories": [size],
         "configs": configs,
-        "dataset_info": infos,
+        "dataset_info": [_dataset_info(config, manifest) for config in loadable],
     }
 
 
@@ -94,15 +97,12 @@ def _dataset_info(config: Config, manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def render_card(
-    manifest: Manifest, evaluation: Evaluation | None = None, repo_id: str | None = None
-) -> str:
+def render_card(manifest: Manifest, evaluation: Evaluation | None = None) -> str:
     """The whole card, the same for the same arguments.
 
     Args:
-        manifest: of the release.
+        manifest: of the release; its code reads the Hub if this names a repository.
         evaluation: of the release; left out of the card if it is of other rows.
-        repo_id: ``owner/name``, if the card is for the Hub; the manifest's own by default.
     """
     import jinja2
 
@@ -119,8 +119,8 @@ def render_card(
     environment.filters["thousands"] = "{:,}".format
     environment.filters["cell"] = _cell
     environment.filters["rows_of"] = _rows_of
-    repo_id = repo_id or manifest.repo
-    tag = f"v{manifest.version}" if repo_id and manifest.version else None
+    repo = manifest.repo
+    tag = f"v{manifest.version}" if repo and manifest.version else None
     body = environment.get_template("card.md.jinja").render(
         manifest=manifest,
         splits=SPLITS,
@@ -128,9 +128,9 @@ def render_card(
         description=settings.get("description")
         or "AlphaEarth Foundations embeddings of labelled, georeferenced patches.",
         citation=settings.get("citation"),
-        location=repo_id or manifest.name,
+        location=repo or manifest.name,
         tag=tag,
-        files=f"hf://datasets/{repo_id}{f'@{tag}' if tag else ''}" if repo_id else manifest.name,
+        files=f"hf://datasets/{repo}{f'@{tag}' if tag else ''}" if repo else manifest.name,
         paths={file.path for file in manifest.files},
         megabytes=f"{sum(file.bytes for file in manifest.files) / 1e6:,.1f}",
         golden=_golden(),
@@ -156,8 +156,8 @@ def _scores(
         "published": [
             {
                 "about": published,
-                "ours": tables.published_table(published, evaluation, year).markdown(),
-                "encoders": tables.encoders_table(published).markdown(),
+                "ours": tables.published_table(published, evaluation, year),
+                "encoders": tables.encoders_table(published),
             }
             for published in references.published
         ],
@@ -168,9 +168,9 @@ def _scores(
             "headline": tables.headline(*measured),
             "pooled": [one.name for one in evaluation.features if one.kind == "pooling"],
             "others": [one.name for one in evaluation.features if one.kind == "table"],
-            "scores": tables.scores_table(*measured).markdown(),
-            "metrics": tables.metrics_table(*measured).markdown(),
-            "neighbours": tables.neighbours_table(*measured).markdown(),
+            "scores": tables.scores_table(*measured),
+            "metrics": tables.metrics_table(*measured),
+            "neighbours": tables.neighbours_table(*measured),
             "warnings": list(tables.warnings(evaluation)),
         }
     return found
@@ -200,14 +200,14 @@ def _columns(manifest: Manifest) -> dict[str, str]:
     return types
 
 
-def write_card(folder: Path, repo_id: str | None = None) -> Path:
+def write_card(folder: Path) -> Path:
     """Write the card of a release folder again; gives its path.
 
     Raises:
         ReleaseError: if the folder holds no finished release.
     """
     path = folder / CARD
-    content = render_card(read_manifest(folder), read_evaluation(folder), repo_id).encode()
+    content = render_card(read_manifest(folder), read_evaluation(folder)).encode()
     with folder_errors(path):
         put_into_release(folder, CARD, content)
     return path

@@ -1,14 +1,14 @@
-"""Scores as the card shows them: by split scheme with the gap between, and beside published ones."""
+"""Tables of scores in Markdown, as the card shows them: ours, and beside published ones."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 
 from hfaef.release.card.references import PublishedResults
 from hfaef.release.format.scores import Evaluation, Score
 
 PUBLISHED_NEIGHBOURS = 5
+"""k of the published kNN, and so of the one that the card shows beside it."""
 
 NONE = "-"
 
@@ -16,17 +16,10 @@ PROBES = (("kNN", PUBLISHED_NEIGHBOURS), ("linear", None))
 """Names and numbers of neighbours of the probes that the card shows."""
 
 
-@dataclass(frozen=True)
-class Table:
-    """A table of texts."""
-
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-    def markdown(self) -> str:
-        """The table as Markdown, the first column to the left and the others to the right."""
-        lines = [self.head, ("---", *("---:",) * (len(self.head) - 1)), *self.rows]
-        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table as Markdown, the first column to the left and the others to the right."""
+    lines = [head, ("---", *("---:",) * (len(head) - 1)), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def headline(evaluation: Evaluation, schemes: Sequence[str], year: int) -> str:
@@ -34,17 +27,14 @@ def headline(evaluation: Evaluation, schemes: Sequence[str], year: int) -> str:
     name = evaluation.features[0].name
     parts = []
     for probe, neighbours in PROBES:
-        shown = []
-        for scheme in schemes:
-            score = evaluation.score(name, scheme, year, neighbours=neighbours)
-            if score is not None:
-                shown.append(f"{_per_cent(score.accuracy.value)} % {scheme}")
+        scores = [evaluation.score(name, one, year, neighbours=neighbours) for one in schemes]
+        shown = [f"{_accuracy(s)} % {s.scheme}" for s in scores if s]
         if shown:
             parts.append(f"{probe} {', '.join(shown)}")
     return "; ".join(parts)
 
 
-def scores_table(evaluation: Evaluation, schemes: Sequence[str], year: int) -> Table:
+def scores_table(evaluation: Evaluation, schemes: Sequence[str], year: int) -> str:
     """Accuracy of every feature set by probe and scheme, with the gap from first to last scheme."""
     gap = len(schemes) > 1
     head = ["vectors", "length"]
@@ -60,42 +50,42 @@ def scores_table(evaluation: Evaluation, schemes: Sequence[str], year: int) -> T
                 for scheme in schemes
             ]
             row += [_with_interval(score) for score in scores]
-            row += [_gap(scores)] if gap else []
-        rows.append(tuple(row))
-    return Table(tuple(head), tuple(rows))
+            row += [_gap(scores[0], scores[-1])] if gap else []
+        rows.append(row)
+    return _markdown(head, rows)
+
+
+def _accuracy(score: Score | None) -> str:
+    return _per_cent(score.accuracy.value) if score else NONE
 
 
 def _with_interval(score: Score | None) -> str:
     if score is None:
         return NONE
-    low, high = (_per_cent(edge) for edge in (score.accuracy.low, score.accuracy.high))
-    return f"**{_per_cent(score.accuracy.value)}**<br>{low}-{high}"
+    low, high = _per_cent(score.accuracy.low), _per_cent(score.accuracy.high)
+    return f"**{_accuracy(score)}**<br>{low}-{high}"
 
 
-def _gap(scores: Sequence[Score | None]) -> str:
-    first, last = scores[0], scores[-1]
-    if first is None or last is None:
-        return NONE
-    return f"{100 * (first.accuracy.value - last.accuracy.value):.1f}"
+def _gap(first: Score | None, last: Score | None) -> str:
+    return _per_cent(first.accuracy.value - last.accuracy.value) if first and last else NONE
 
 
 def _per_cent(value: float) -> str:
     return f"{100 * value:.1f}"
 
 
-def neighbours_table(evaluation: Evaluation, schemes: Sequence[str], year: int) -> Table:
+def neighbours_table(evaluation: Evaluation, schemes: Sequence[str], year: int) -> str:
     """Accuracy of the kNN by number of neighbours, for the first feature set."""
     name = evaluation.features[0].name
     counts = sorted({score.neighbours for score in evaluation.scores if score.neighbours})
-    rows = []
-    for scheme in schemes:
-        scores = [evaluation.score(name, scheme, year, neighbours=count) for count in counts]
-        shown = [NONE if score is None else _per_cent(score.accuracy.value) for score in scores]
-        rows.append((scheme, *shown))
-    return Table(("scheme", *(f"k = {count}" for count in counts)), tuple(rows))
+    rows = [
+        (scheme, *(_accuracy(evaluation.score(name, scheme, year, neighbours=k)) for k in counts))
+        for scheme in schemes
+    ]
+    return _markdown(["scheme", *(f"k = {k}" for k in counts)], rows)
 
 
-def metrics_table(evaluation: Evaluation, schemes: Sequence[str], year: int) -> Table:
+def metrics_table(evaluation: Evaluation, schemes: Sequence[str], year: int) -> str:
     """Balanced accuracy and macro F1 of every feature set, kNN and linear probe."""
     head = ["vectors"]
     head += [f"{what}, {scheme}" for scheme in schemes for what in ("balanced", "macro F1")]
@@ -105,15 +95,13 @@ def metrics_table(evaluation: Evaluation, schemes: Sequence[str], year: int) -> 
             row = [f"`{features.name}`, {probe}"]
             for scheme in schemes:
                 score = evaluation.score(features.name, scheme, year, neighbours=neighbours)
-                if score is None:
-                    row += [NONE, NONE]
-                else:
-                    row += [_per_cent(m.value) for m in (score.balanced_accuracy, score.macro_f1)]
-            rows.append(tuple(row))
-    return Table(tuple(head), tuple(rows))
+                metrics = (score.balanced_accuracy, score.macro_f1) if score else (None, None)
+                row += [_per_cent(one.value) if one else NONE for one in metrics]
+            rows.append(row)
+    return _markdown(head, rows)
 
 
-def published_table(published: PublishedResults, evaluation: Evaluation | None, year: int) -> Table:
+def published_table(published: PublishedResults, evaluation: Evaluation | None, year: int) -> str:
     """Ours and published accuracies by pooling; the published ones of the same embeddings."""
     head = ["pooling"]
     for title in _titles(published):
@@ -124,23 +112,22 @@ def published_table(published: PublishedResults, evaluation: Evaluation | None, 
         for (probe, scheme), number in zip(published.columns, numbers, strict=True):
             if evaluation:
                 neighbours = PUBLISHED_NEIGHBOURS if probe == "knn" else None
-                score = evaluation.score(pooling, scheme, year, neighbours=neighbours)
-                row.append(NONE if score is None else _per_cent(score.accuracy.value))
+                row.append(
+                    _accuracy(evaluation.score(pooling, scheme, year, neighbours=neighbours))
+                )
             row.append(f"{number:.1f}")
-        rows.append(tuple(row))
-    return Table(tuple(head), tuple(rows))
+        rows.append(row)
+    return _markdown(head, rows)
 
 
-def encoders_table(
-    published: PublishedResults, poolings: Sequence[str] = ("mean", "stats")
-) -> Table:
+def encoders_table(published: PublishedResults, poolings: Sequence[str] = ("mean", "stats")) -> str:
     """Published accuracies of other embeddings of the same patches."""
     rows = [
         (f"{encoder}, `{pooling}`", *(f"{number:.1f}" for number in numbers[pooling]))
         for encoder, numbers in published.encoders.items()
         for pooling in poolings
     ]
-    return Table(("embedding, pooling", *_titles(published)), tuple(rows))
+    return _markdown(["embedding, pooling", *_titles(published)], rows)
 
 
 def _titles(published: PublishedResults) -> list[str]:

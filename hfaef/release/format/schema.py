@@ -15,6 +15,15 @@ from hfaef.release.format.paths import VECTORS, StorageFormat
 if TYPE_CHECKING:
     import datasets
 
+_GEO = {
+    "version": "1.1.0",
+    "primary_column": "geometry",
+    "columns": {"geometry": {"encoding": "WKB", "geometry_types": ["Polygon"]}},
+}
+GEOPARQUET = {b"geo": json.dumps(_GEO).encode()}
+"""Metadata of a table with a column of outlines: https://geoparquet.org/releases/v1.1.0/;
+without a crs it is lon/lat on WGS 84."""
+
 
 def features(
     kind: str, label_names: Sequence[str], schemes: Sequence[str], form: StorageFormat | None = None
@@ -104,10 +113,4 @@ def file_schema(
         )
     if kind != "data":
         return schema
-    # https://geoparquet.org/releases/v1.1.0/; without a crs it is lon/lat on WGS 84.
-    geo = {
-        "version": "1.1.0",
-        "primary_column": "geometry",
-        "columns": {"geometry": {"encoding": "WKB", "geometry_types": ["Polygon"]}},
-    }
-    return schema.with_metadata({**(schema.metadata or {}), b"geo": json.dumps(geo).encode()})
+    return schema.with_metadata({**(schema.metadata or {}), **GEOPARQUET})

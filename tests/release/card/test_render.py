@@ -51,10 +51,11 @@ def test_code_for_the_hub_names_repo_and_version(demo_release):
     manifest = read_manifest(demo_release).model_copy(
         update={
             "version": "1.2.0",
+            "repo": "owner/name",
             "history": (Change(version="1.2.0", lines=("3 rows more",)),),
         }
     )
-    text = body(render_card(manifest, repo_id="owner/name"))
+    text = body(render_card(manifest))
     assert 'load_dataset("owner/name", revision="v1.2.0")' in text
     assert "hf://datasets/owner/name@v1.2.0/data/**/*.parquet" in text
     assert "AlphaEarth-Demo" not in "".join(blocks(text, "python"))
