@@ -7,6 +7,7 @@ a step that changes something, the caller looks at what came of it before doing 
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +22,8 @@ from hfaef.release.version import Version, version_of_tag
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
+_LOG = logging.getLogger(__name__)
 
 REPO_ID = re.compile(r"(?!.*(?:--|\.\.))(?:[A-Za-z0-9][\w.-]{0,95})/(?:[A-Za-z0-9][\w.-]{0,95})")
 """``owner/name``; the Hub has the last word."""
@@ -154,6 +157,8 @@ class Repo:
         """The commit that a revision is now, and its files."""
         from huggingface_hub.hf_api import RepoFile
 
+        _LOG.debug("%s: the files of %s", self.id, revision)
+
         def read() -> Snapshot:
             commit = str(self._api.dataset_info(self.id, revision=revision).sha)
             entries = self._api.list_repo_tree(
@@ -200,6 +205,7 @@ class Repo:
 
     def fetch(self, path: str, revision: str) -> Path:
         """A local copy of a file, from the cache if it is there."""
+        _LOG.debug("%s: %s of %s", self.id, path, revision)
         return Path(
             self._read(
                 lambda: self._api.hf_hub_download(
@@ -212,11 +218,13 @@ class Repo:
         """A file of which only the parts that are read are fetched."""
         from huggingface_hub import HfFileSystem
 
+        _LOG.debug("%s: parts of %s of %s", self.id, path, revision)
         place = f"datasets/{self.id}@{revision}/{path}"
         return cast("IO[bytes]", self._read(lambda: HfFileSystem().open(place, "rb")))
 
     def send(self, addition: CommitOperationAdd) -> None:
         """Send a file's content to the Hub's storage, unless it is there; it shows nowhere yet."""
+        _LOG.debug("%s: send %s", self.id, addition.path_in_repo)
         with _told(self.id):
             self._api.preupload_lfs_files(
                 self.id, [addition], repo_type="dataset", free_memory=False
@@ -235,6 +243,7 @@ class Repo:
         Raises:
             UnsureError: if it is not known whether the commit was made.
         """
+        _LOG.debug("%s: commit %d changes on %s", self.id, len(operations), parent)
         with _told(self.id):
             made = self._api.create_commit(
                 self.id,
@@ -253,6 +262,7 @@ class Repo:
         Raises:
             UnsureError: if it is not known whether the tag was set, or it was there before.
         """
+        _LOG.debug("%s: tag %s on %s", self.id, version.tag, commit)
         with _told(self.id):
             self._api.create_tag(
                 self.id,
@@ -268,7 +278,8 @@ class Repo:
             try:
                 with _told(self.id):
                     return function()
-            except UnsureError:
+            except UnsureError as error:
+                _LOG.info("the Hub is asked again in %.1f s: %s", wait, error.message)
                 time.sleep(wait)
         with _told(self.id):
             return function()
