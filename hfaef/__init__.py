@@ -3,19 +3,19 @@
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from hfaef.load import load
+__all__ = ["__version__", "dequantize", "load"]
+__version__ = version("hfaef")
 
 if TYPE_CHECKING:
     from hfaef.core.quantize import dequantize
+    from hfaef.load import load
+else:
+    from hfaef import load  # the module, which can be called: see its end
 
-__all__ = ["dequantize", "load"]
-__version__ = version("hfaef")
+    def __getattr__(name: str) -> Any:
+        """`dequantize`, imported when it is used: `hfaef --help` needs no numpy."""
+        if name == "dequantize":
+            from hfaef.core.quantize import dequantize
 
-
-def __getattr__(name: str) -> Any:
-    """`dequantize`, imported when it is used: `hfaef --help` needs no numpy."""
-    if name == "dequantize":
-        from hfaef.core.quantize import dequantize
-
-        return dequantize
-    raise AttributeError(f"module 'hfaef' has no attribute {name!r}")
+            return dequantize
+        raise AttributeError(f"module 'hfaef' has no attribute {name!r}")

@@ -6,9 +6,13 @@ same here. Needs numpy, Pillow and datasets, nothing else.
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 from hfaef.errors import InputError, ReleaseError
@@ -20,6 +24,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+__all__ = ["Dtype", "Layout", "load"]
+
 Dtype = Literal["uint8", "float32"]
 Layout = Literal["bands_first", "bands_last"]
 
@@ -28,7 +34,7 @@ _SHAPE = ("height", "width")
 
 
 @dataclass(frozen=True)
-class View:
+class _View:
     """How embeddings are handed over."""
 
     dtype: Dtype = "uint8"
@@ -81,7 +87,7 @@ def load(
         ReleaseError: if it is no release, or of a newer format or another version.
         InputError: if it has no such config, split or column.
     """
-    view = View(dtype, layout, mask, None if columns is None else tuple(columns))
+    view = _View(dtype, layout, mask, None if columns is None else tuple(columns))
     if version is not None and revision is not None:
         raise InputError("version and revision both say which commit", "give one of them")
     place = str(path_or_repo)
@@ -152,7 +158,7 @@ def _read_manifest(place: str, downloads: datasets.DownloadManager) -> dict[str,
     return dict(content)
 
 
-def _viewed(dataset: Any, view: View) -> Any:
+def _viewed(dataset: Any, view: _View) -> Any:
     """A data set in the columns of a release, which decodes embeddings when rows are taken."""
     from datasets import Image, IterableDataset
 
@@ -213,7 +219,7 @@ def _own(arrays: list[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
 class _Decoder:
     """What makes arrays of the cells of a release; it can be sent to other processes."""
 
-    view: View
+    view: _View
     shape: tuple[int, int] | None
     """Height and width of every patch, where all are alike."""
 
@@ -269,3 +275,22 @@ class _Decoder:
         if self.view.layout == "bands_last":
             array = np.ascontiguousarray(np.moveaxis(array, 0, -1))
         return array, mask
+
+
+class _CallableModule(ModuleType):
+    """This module, which is its function, too.
+
+    A package has one attribute for a submodule and for a function of the same name, and whoever
+    imports the submodule later sets it anew. So the attribute is always the module, and calling
+    it is calling `load`: `hfaef.load(...)` works whatever was imported before.
+    """
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return load(*args, **kwargs)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return importlib.import_module, (self.__name__,)  # as a function, it can be sent elsewhere
+
+
+sys.modules[__name__].__class__ = _CallableModule
+__signature__ = inspect.signature(load)

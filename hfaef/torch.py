@@ -18,6 +18,8 @@ from hfaef.core.workers import core_count
 if TYPE_CHECKING:
     import datasets
 
+__all__ = ["PatchStream", "Patches", "Sample", "to_tensors"]
+
 Sample = dict[str, Any]
 """A row of which `embedding`, `mask` and `label` are tensors."""
 

@@ -22,6 +22,8 @@ from hfaef.load import load
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+__all__ = ["EmbeddingDataModule", "EmbeddingDataset", "Sample"]
+
 Sample = dict[str, Any]
 """`image` float32 (64, H, W), 0 where there is no data; `label` int64 or float32; `bounds`
 float64 (4,): west, south, east, north in degrees."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -147,3 +149,40 @@ def test_help_needs_no_numpy() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert output.stdout.strip() == "False"
+
+
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "ee": "earthengine-api",
+    "google": "google-auth",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+}
+"""Packages whose names are not those that are imported."""
+
+
+def runtime_imports(tree: ast.AST) -> Iterator[str]:
+    """Top-level names that a module imports when it runs, at the top or inside a function."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.partition(".")[0]
+        elif isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        else:
+            yield from runtime_imports(node)
+
+
+def test_every_package_that_is_imported_is_declared_and_the_other_way_round() -> None:
+    imported = {
+        name for _, path in modules() for name in runtime_imports(ast.parse(path.read_text()))
+    }
+    imported -= {*sys.stdlib_module_names, "hfaef"}
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]
+    wanted = sum(project["optional-dependencies"].values(), project["dependencies"])
+    declared = {re.split(r"[<>=!~;\[ ]", line)[0] for line in wanted}
+    needed = {DISTRIBUTIONS.get(name, name.replace("_", "-")) for name in imported}
+    assert needed - declared == set()
+    # Xee is an engine of xarray, which finds it by itself.
+    assert declared - needed == {"xee"}

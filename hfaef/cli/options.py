@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from hfaef.cli.output import Mode, Output, Report
-from hfaef.cli.process import hide_progress
+from hfaef.cli.process import hide_progress, show_log
 from hfaef.errors import InputError
 
 RecipeArgument = Annotated[
@@ -44,16 +44,32 @@ QuietOption = Annotated[
         "--quiet", "-q", help="Print only what a script takes up next; no progress, no notes."
     ),
 ]
+VerboseOption = Annotated[
+    int,
+    typer.Option(
+        "--verbose",
+        "-v",
+        count=True,
+        metavar="",
+        show_default=False,
+        help="Say what is tried again and why; twice: each request, too.",
+    ),
+]
 
 
 def _prepare(
-    context: typer.Context, *, as_json: JsonOption = False, quiet: QuietOption = False
+    context: typer.Context,
+    *,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = 0,
 ) -> Output:
     """Do as the options say that all commands have."""
     if as_json and quiet:
         raise InputError("--json and --quiet both say what to print", "give one of them")
     output = context.ensure_object(Output)
     output.mode = Mode.JSON if as_json else Mode.QUIET if quiet else Mode.HUMAN
+    show_log(verbose)
     if quiet:
         hide_progress()
     return output

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
 
 from hfaef.core.progress import shown
+from hfaef.errors import InputError
 
 ENVIRONMENT = {
     # Its warnings show signed links.
@@ -17,6 +20,41 @@ ENVIRONMENT = {
 HUB_SILENCE = 300.0
 """Seconds without a byte after which a connection to the Hub counts as dead; huggingface_hub
 itself sets no limit."""
+
+LOG_VARIABLE = "HFAEF_LOG"
+LOG_LEVELS = {"info": logging.INFO, "debug": logging.DEBUG}
+"""What is tried again and why; each request, too."""
+
+
+class _StandardError(logging.Handler):
+    """Writes to standard error as it is then: a progress bar stands in for it meanwhile."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        sys.stderr.write(f"{self.format(record)}\n")
+
+
+def show_log(verbosity: int = 0) -> None:
+    """Show what the library logs on standard error.
+
+    Args:
+        verbosity: 1 for what is tried again and why, 2 for each request, too; 0 for what
+            ``HFAEF_LOG`` says, nothing by default.
+
+    Raises:
+        InputError: if ``HFAEF_LOG`` is neither ``info`` nor ``debug``.
+    """
+    named = os.environ.get(LOG_VARIABLE, "").lower()
+    if named and named not in LOG_LEVELS:
+        raise InputError(f"{LOG_VARIABLE}={named} is neither info nor debug", "set one of them")
+    levels = [LOG_LEVELS[named]] if named else []
+    if verbosity:
+        levels.append(logging.DEBUG if verbosity > 1 else logging.INFO)
+    if levels:
+        handler = _StandardError()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s", "%H:%M:%S"))
+        logger = logging.getLogger("hfaef")
+        logger.addHandler(handler)
+        logger.setLevel(min(levels))
 
 
 def set_environment() -> None:

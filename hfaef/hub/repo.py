@@ -7,6 +7,7 @@ commit or a tag is tried once, as only `push` can see whether it was made after 
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ from hfaef.release.version import Version, version_of_tag
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
     from huggingface_hub.errors import HfHubHTTPError
+
+_LOG = logging.getLogger(__name__)
 
 REPO_ID = re.compile(r"(?!.*(?:--|\.\.))(?:[A-Za-z0-9][\w.-]{0,95})/(?:[A-Za-z0-9][\w.-]{0,95})")
 """``owner/name``; the Hub has the last word."""
@@ -147,6 +150,8 @@ class Repo:
         """The commit that a revision is now, and its files."""
         from huggingface_hub.hf_api import RepoFile
 
+        _LOG.debug("%s: the files of %s", self.id, revision)
+
         def read() -> Snapshot:
             commit = str(self._api.dataset_info(self.id, revision=revision).sha)
             entries = self._api.list_repo_tree(
@@ -190,6 +195,7 @@ class Repo:
 
     def fetch(self, path: str, revision: str) -> Path:
         """A local copy of a file, from the cache if it is there."""
+        _LOG.debug("%s: %s of %s", self.id, path, revision)
         return Path(
             self._read(
                 lambda: self._api.hf_hub_download(
@@ -202,11 +208,13 @@ class Repo:
         """A file of which only the parts that are read are fetched."""
         from huggingface_hub import HfFileSystem
 
+        _LOG.debug("%s: parts of %s of %s", self.id, path, revision)
         url = f"datasets/{self.id}@{revision}/{path}"
         return cast("IO[bytes]", self._read(lambda: HfFileSystem().open(url, "rb")))
 
     def upload(self, addition: CommitOperationAdd) -> None:
         """Send a file's content to the Hub's storage, unless it is there; no commit shows it."""
+        _LOG.debug("%s: upload %s", self.id, addition.path_in_repo)
         with translate_hub_errors(self.id):
             self._api.preupload_lfs_files(
                 self.id, [addition], repo_type="dataset", free_memory=False
@@ -225,6 +233,7 @@ class Repo:
         Raises:
             TransientHubError: if it is not known whether the commit was made.
         """
+        _LOG.debug("%s: commit %d changes on %s", self.id, len(operations), parent)
         with translate_hub_errors(self.id):
             made = self._api.create_commit(
                 self.id,
@@ -243,6 +252,7 @@ class Repo:
         Raises:
             TransientHubError: if it is not known whether the tag was set, or it was there before.
         """
+        _LOG.debug("%s: tag %s on %s", self.id, version.tag, commit)
         with translate_hub_errors(self.id):
             self._api.create_tag(
                 self.id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from tenacity.wait import wait_exponential
 from hfaef.errors import HubError
 
 Result = TypeVar("Result")
+
+_LOG = logging.getLogger(__name__)
 
 
 class TransientHubError(HubError):
@@ -69,6 +72,7 @@ class RetryPolicy:
             stop=stop_after_attempt(self.attempts),
             wait=self._wait,
             sleep=self.sleep,
+            before_sleep=_log_retry,
             reraise=True,
         )
         try:
@@ -84,3 +88,8 @@ class RetryPolicy:
         delay = error.delay if isinstance(error, TransientHubError) else None
         backoff = wait_exponential(multiplier=self.first_wait, max=self.longest_wait)
         return (delay or 0) + backoff(state)
+
+
+def _log_retry(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    _LOG.info("the Hub is asked again in %.1f s: %s", state.upcoming_sleep, error)

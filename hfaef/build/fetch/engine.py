@@ -6,6 +6,7 @@ is one limit, one owner of retries and one writer of the ledger, however many ma
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections import deque
@@ -29,6 +30,8 @@ from hfaef.errors import (
     Throttled,
     Transient,
 )
+
+_LOG = logging.getLogger(__name__)
 
 _OPEN = 4
 """Patches begun and not done, by the ceiling; those that wait for another try among them."""
@@ -227,7 +230,9 @@ class _Engine:
         if effort.pursued:
             return  # it was begun once more already, when this read was doubtful
         self._retries += 1
-        self._efforts.wait(effort, now + self._policy.wait(error, max(tries, 1)))
+        wait = self._policy.wait(error, max(tries, 1))
+        _LOG.info("%s is read again in %.1f s: %s", effort.patch.id, wait, error.message)
+        self._efforts.wait(effort, now + wait)
         self._outage.failed(id(effort), error, now)
         if self._outage.too_long(now):
             self._surrender(effort, now)
@@ -270,6 +275,7 @@ class _Engine:
             if now >= self._hopeless_at(reading):
                 self._give_up_read(ticket, now)
             else:
+                _LOG.info("%s does not answer; it is asked once more", reading.effort.patch.id)
                 self._efforts.doubt(ticket, now)
                 self._crew.doubt(ticket)
                 self._retries += 1
@@ -351,6 +357,7 @@ class _Engine:
 
     def _give_up(self, effort: PatchState, reason: str) -> None:
         self._close(effort)
+        _LOG.info("%s is given up: %s", effort.patch.id, reason)
         self._missing += 1
         self._store.record(
             Outcome(

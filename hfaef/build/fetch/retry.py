@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    before_sleep_log,
+    retry_if_exception_type,
+    stop_after_attempt,
+)
 from tenacity.wait import wait_base, wait_random_exponential
 
 from hfaef.errors import Throttled, Transient
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -68,5 +77,6 @@ class Policy:
             stop=stop_after_attempt(self.attempts),
             wait=self._backoff,
             sleep=sleep,
+            before_sleep=before_sleep_log(_LOG, logging.INFO),
             reraise=True,
         )

@@ -7,6 +7,7 @@ about it.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import threading
@@ -30,6 +31,8 @@ from hfaef.errors import (
     Throttled,
     Transient,
 )
+
+_LOG = logging.getLogger(__name__)
 
 CONNECTIONS = 64
 """Requests under way at once. S3 bears 5,500 a second for each prefix:
@@ -225,6 +228,7 @@ class Remote:
     def _get(self, address: str, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
         with self._lock:
             self.requests += 1
+        _LOG.debug("GET %s %s", _without_secrets(address), headers.get("Range", "whole"))
         return self._pool.request(
             "GET",
             address,
@@ -361,6 +365,12 @@ def _delay(text: str | None) -> float | None:
         return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
     except (ValueError, TypeError):
         return None
+
+
+def _without_secrets(address: str) -> str:
+    """An address without user, password and query, which may be a signature."""
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def _words(error: BaseException) -> str:

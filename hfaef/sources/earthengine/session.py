@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from hfaef.errors import RecipeError, SourceError, Throttled, Transient
 from hfaef.recipe.model import FIRST_YEAR
@@ -17,6 +19,8 @@ from hfaef.sources.earthengine.credentials import Credentials, Tokens, find_cred
 from hfaef.sources.earthengine.errors import cause_of, refusal_of, sort_failure
 from hfaef.sources.earthengine.expression import years_of
 from hfaef.sources.earthengine.quota import Limit
+
+_LOG = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT = 20.0
 """Seconds to reach the endpoint."""
@@ -132,6 +136,8 @@ class Transport:
             raise TimeoutError(str(error)) from error
         except (exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
             raise ConnectionError(str(error)) from error
+        path = urlsplit(uri).path
+        _LOG.debug("%s %s: %s, %s bytes", method, path, response.status_code, len(content))
         return httplib2.Response(status), content
 
 

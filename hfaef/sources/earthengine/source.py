@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,6 +18,8 @@ from hfaef.sources.earthengine.expression import DIMENSION, VARIABLE, band_image
 from hfaef.sources.earthengine.npy import codes_of
 from hfaef.sources.earthengine.request import BYTES_A_CODE, fits, pixel_grid, utm_zone
 from hfaef.sources.earthengine.session import READ_TIMEOUT, Session, connect
+
+_LOG = logging.getLogger(__name__)
 
 SMALLEST = 16
 """Pixels a side below which a refused grid is not split further."""
@@ -94,6 +97,7 @@ class EarthEngine:
         return np.concatenate([one[0], two[0]], axis=axis), one[1] + two[1]
 
     def _request(self, grid: Grid, year: int) -> npt.NDArray[np.int8]:
+        _LOG.debug("%s %s: %s", self._section.collection, year, grid)
         read = _read_with_xee if self._section.reader == "xee" else _read_pixels
         try:
             return read(self._section.collection, grid, year)
