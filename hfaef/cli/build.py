@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hfaef.cli.exit import exit_at_once
 from hfaef.cli.options import FolderArgument, JsonOption, RecipeArgument, SetOption, print_json
+
+if TYPE_CHECKING:
+    from hfaef.build.pipeline import Built
 
 
 def build(
@@ -76,6 +80,12 @@ def build(
         allow_missing=allow_missing,
         layout=read_previous(previous) if previous else None,
     )
+    _print_built(built, as_json=as_json)
+    if built.hung_reads:
+        exit_at_once(0)
+
+
+def _print_built(built: Built, *, as_json: bool) -> None:
     summary = built.summary()
     if as_json:
         print_json(summary)

@@ -10,6 +10,7 @@ import typer
 
 from hfaef.cli import build as making
 from hfaef.cli import release
+from hfaef.cli.exit import exit_at_once
 from hfaef.cli.options import print_json
 from hfaef.errors import HfaefError
 
@@ -61,7 +62,10 @@ def run() -> int:
     except HfaefError as error:
         if os.environ.get("HFAEF_DEBUG") == "1":
             traceback.print_exc()
-        return _fail(error.message, error.hint, error.exit_code)
+        code = _fail(error.message, error.hint, error.exit_code)
+        if error.hung_reads:
+            exit_at_once(code)
+        return code
     except (KeyboardInterrupt, typer.Abort):
         return _interrupted()
     except typer.TyperException as error:
@@ -78,11 +82,6 @@ def run() -> int:
 def main() -> None:
     """Entry point of the console script."""
     code = run()
-    crew = sys.modules.get("hfaef.build.fetch.threads")
-    if code == _INTERRUPTED or (crew is not None and crew.left_behind()):
-        # What a build holds is closed by now. A read that hangs in a library cannot be stopped,
-        # and Python might wait for it; taking libraries down takes a second.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+    if code == _INTERRUPTED:
+        exit_at_once(code)
     sys.exit(code)
