@@ -28,6 +28,8 @@ class HfaefError(Exception):
     """
 
     exit_code = 1
+    hung_reads = 0
+    """Reads that hang in threads of this process, which may keep it from ending by itself."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)

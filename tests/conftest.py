@@ -163,7 +163,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def simulate(store: Store) -> Simulate:
-    """A crew in made-up time over a source without faults, to be run with its own clock."""
+    """An executor in made-up time over a source without faults, to be run with its own clock."""
 
     def make(
         size: int = 40, source: FieldSource | None = None, **service: object

@@ -1,6 +1,4 @@
-"""Many machines: a Dask cluster, whether its workers are fit for a build, and a function over many
-rows there.
-"""
+"""A Dask cluster: the connection, checks of its workers, and a function over many rows there."""
 
 from __future__ import annotations
 
@@ -28,9 +26,9 @@ LOCAL = "local"
 """The address that means: worker processes of this machine, started and ended with the build."""
 
 _CONNECT_SECONDS = 15
-_LEAVE_SECONDS = 5
+_CLOSE_SECONDS = 5
 _LOCAL_SETTINGS = {
-    # After so long the places of a lost worker are free again.
+    # After so long the slots of a lost worker are free again.
     "distributed.scheduler.locks.lease-timeout": "5s",
     "distributed.scheduler.locks.lease-validation-interval": "1s",
     # A lost worker is known by its process; by the clock, one that jumps loses them all.
@@ -41,13 +39,13 @@ _LOCAL_SETTINGS = {
 """https://distributed.dask.org/en/latest/configuration.html"""
 
 _BATCH = 8
-"""Rows that a worker encodes at once; they come back together."""
+"""Items of one task."""
 
 _AHEAD = 4
-"""Batches for each thread of the cluster that are under way or wait to be taken."""
+"""Tasks a thread of the cluster that are under way or wait to be taken."""
 
-_LOSSES = 20
-"""Times that a batch may lose its worker."""
+_MAX_LOSSES = 20
+"""Times that a task may lose its worker."""
 
 
 @contextlib.contextmanager
@@ -114,17 +112,17 @@ class Cluster:
         trace: TracebackType | None,
     ) -> None:
         if self._local is not None and error is not None:
-            # Nobody wants what its workers are at, and they would end that first.
+            # Workers would end their tasks first, which nobody wants any more.
             for nanny in self._local.workers.values():
                 if nanny.pid:
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(nanny.pid, signal.SIGKILL)
-        # A cluster that does not take leave in time ends by itself.
+        # A cluster that does not close in time ends by itself.
         with contextlib.suppress(TimeoutError):
-            self.client.close(timeout=_LEAVE_SECONDS)
+            self.client.close(timeout=_CLOSE_SECONDS)
         if self._local is not None:
             with contextlib.suppress(TimeoutError):
-                self._local.close(timeout=_LEAVE_SECONDS)
+                self._local.close(timeout=_CLOSE_SECONDS)
         self._settings.close()
 
     def threads(self) -> int:
@@ -141,7 +139,7 @@ class Cluster:
         return count
 
     def require(self, versions: Callable[[], dict[str, str]], place: Place) -> None:
-        """Check that workers make the same bytes, and share the place of staged pixels.
+        """Check that workers have the same packages, and share the place of staged pixels.
 
         Args:
             versions: of the packages that show in a release.
@@ -159,22 +157,22 @@ class Cluster:
                         f"the worker {worker} has {package} {found.get(package)}, not {version}",
                         "install the same versions everywhere",
                     )
-        mark = f"{uuid.uuid4().hex}.part"
+        probe = f"{uuid.uuid4().hex}.part"
         with folder_errors(str(place)):
-            place.put(mark, mark.encode())
+            place.put(probe, probe.encode())
         try:
-            for worker, trouble in self.client.run(_trouble, place, mark).items():
-                if trouble:
+            for worker, problem in self.client.run(_problem, place, probe).items():
+                if problem:
                     raise FolderError(
-                        f"the worker {worker} does not see {place}: {trouble}",
+                        f"the worker {worker} does not see {place}: {problem}",
                         "choose an --out that all machines share, or name such a place with "
                         "--staging",
                     )
         finally:
-            place.remove(mark)
+            place.remove(probe)
 
-    def spread(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-        """As of `workers.ParallelMap`; batches whose worker is lost are done again."""
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        """A `workers.ParallelMap`; what a lost worker had is done again."""
         from distributed.scheduler import KilledWorker
 
         ahead = _AHEAD * self.threads()
@@ -185,14 +183,12 @@ class Cluster:
 
         def take() -> list[Result]:
             batch, future = pending.popleft()
-            for loss in range(_LOSSES):
+            for _ in range(1, _MAX_LOSSES):
                 try:
                     return list(future.result())
                 except KilledWorker:
-                    if loss == _LOSSES - 1:
-                        raise
                     future = submit(batch)
-            raise AssertionError("unreachable")
+            return list(future.result())
 
         source = iter(items)
         while batch := tuple(islice(source, _BATCH)):
@@ -203,16 +199,16 @@ class Cluster:
             yield from take()
 
 
-def _trouble(place: Place, mark: str) -> str:
+def _problem(place: Place, probe: str) -> str:
     """Why this process cannot use a place; empty if it can.
 
     Args:
         place: where pixels are staged.
-        mark: name of a file there that holds its own name.
+        probe: name of a file there that holds its own name.
     """
     own = f"{uuid.uuid4().hex}.part"
     try:
-        if place.get(mark) != mark.encode():
+        if place.get(probe) != probe.encode():
             return "it holds something else"
         place.put(own, b"")
         place.remove(own)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,9 +16,9 @@ import numpy as np
 from hfaef.build.cluster import Cluster
 from hfaef.build.fetch.dask import DaskExecutor
 from hfaef.build.fetch.engine import fetch
-from hfaef.build.fetch.read import read_patch
+from hfaef.build.fetch.read import ReadExecutor, read_patch
 from hfaef.build.fetch.retry import Policy
-from hfaef.build.fetch.threads import ReadExecutor, ThreadExecutor
+from hfaef.build.fetch.threads import ThreadExecutor
 from hfaef.build.pack.rows import Packed, pack, write_missing
 from hfaef.build.plan import sort_by_block
 from hfaef.build.staging.filesystem import open_place
@@ -29,7 +30,7 @@ from hfaef.core.files import folder_errors
 from hfaef.core.grid import outlines
 from hfaef.core.progress import progress
 from hfaef.core.workers import ParallelMap, core_count, ordered_map
-from hfaef.errors import IncompleteError
+from hfaef.errors import HfaefError, IncompleteError
 from hfaef.recipe.model import SPLITS, Cog, EarthEngine, Recipe
 from hfaef.release.card.additions import entry, reusable_additions, with_files
 from hfaef.release.card.figures import FIGURES, LABELS, draw_labels
@@ -48,7 +49,8 @@ from hfaef.release.format.scores import SCORES, read_evaluation
 from hfaef.release.leakage import Leak, audit
 from hfaef.release.locate import RowPlacement
 from hfaef.sources import open_source
-from hfaef.sources.base import Prefetching, Source
+from hfaef.sources.base import Prefetching
+from hfaef.sources.earthengine.request import REQUESTS_A_READ
 
 _PACKING = "release"
 """In the staging: a release until it is whole."""
@@ -62,6 +64,8 @@ class Built:
     manifest: Manifest
     notes: tuple[str, ...]
     """What the user should know."""
+    hung_reads: int = 0
+    """Reads that hang in threads of this process, which may keep it from ending by itself."""
 
     def summary(self) -> dict[str, Any]:
         """For ``--json``."""
@@ -125,51 +129,49 @@ def build(
             cluster.require(package_versions, store.pixels.place)
         store.claim(inputs(recipe, whole))
         catalog = whole.first(limit)
-        _fetch(recipe, catalog, source, store, reads, cluster)
-        outcomes = store.outcomes()
-        missing = _missing(catalog, outcomes)
+        policy = Policy()
+        executor: ReadExecutor
+        parallel_map: ParallelMap
+        if cluster is None:
+            executor = ThreadExecutor(partial(read_patch, source, store.pixels, policy), reads)
+            parallel_map = partial(ordered_map, threads=threads or core_count())
+        else:
+            open_again = partial(open_source, recipe.source)
+            executor = DaskExecutor(cluster, open_again, store.pixels, policy, reads)
+            parallel_map = cluster.map
+        stack.enter_context(_reporting_hung_reads(executor))
+        patches = sort_by_block(catalog.patches)
+        if cluster is None and isinstance(source, Prefetching):
+            staged = {key for key, outcome in store.outcomes().items() if outcome.fetched}
+            source.expect([(p.grid, p.year) for p in patches if (p.year, p.id) not in staged])
+        rate = _reads_per_minute(recipe.source)
+        fetch(patches, executor, store, per_minute=rate, policy=policy)
+        missing = _missing(catalog, store.outcomes())
         _require_enough(catalog, missing, folder, allow_missing=allow_missing)
-        spread = (
-            cluster.spread if cluster else partial(ordered_map, threads=threads or core_count())
-        )
         try:
-            manifest = _write_release(recipe, catalog, store, missing, spread, layout)
+            manifest = _write_release(recipe, catalog, store, missing, parallel_map, layout)
         except BaseException:
             # Half a release is of no use, and the disk may be full.
             shutil.rmtree(store.staging / _PACKING, ignore_errors=True)
             raise
-    return Built(folder, manifest, catalog.notes)
+    return Built(folder, manifest, catalog.notes, executor.hung)
 
 
-def _fetch(
-    recipe: Recipe,
-    catalog: Catalog,
-    source: Source,
-    store: Store,
-    reads: int,
-    cluster: Cluster | None,
-) -> None:
-    """Stage what is not staged, with threads here or on a cluster."""
-    policy = Policy()
-    crew: ReadExecutor
-    if cluster is None:
-        crew = ThreadExecutor(partial(read_patch, source, store.pixels, policy), reads)
-    else:
-        crew = DaskExecutor(
-            cluster, partial(open_source, recipe.source), store.pixels, policy, reads
-        )
-    patches = sort_by_block(catalog.patches)
-    if cluster is None and isinstance(source, Prefetching):
-        staged = {key for key, outcome in store.outcomes().items() if outcome.fetched}
-        source.expect([(p.grid, p.year) for p in patches if (p.year, p.id) not in staged])
-    fetch(patches, crew, store, per_minute=_reads_per_minute(recipe.source), policy=policy)
+@contextlib.contextmanager
+def _reporting_hung_reads(executor: ReadExecutor) -> Iterator[None]:
+    """Let errors say how many reads hang in threads of this process."""
+    try:
+        yield
+    except HfaefError as error:
+        error.hung_reads = executor.hung
+        raise
 
 
 def _reads_per_minute(section: Cog | EarthEngine) -> int | None:
     """Patches that may be begun in a minute, on all machines together."""
     if not isinstance(section, EarthEngine):
         return None
-    return max(1, section.requests_per_minute // (2 if section.reader == "xee" else 1))
+    return max(1, section.requests_per_minute // REQUESTS_A_READ[section.reader])
 
 
 def _require_enough(
@@ -206,7 +208,7 @@ def _write_release(
     catalog: Catalog,
     store: Store,
     missing: tuple[Missing, ...],
-    spread: ParallelMap,
+    parallel_map: ParallelMap,
     layout: RowPlacement | None,
 ) -> Manifest:
     """Pack into the staging, then put the release in the place of the one before."""
@@ -221,7 +223,7 @@ def _write_release(
             store,
             packing,
             shard_bytes=int(recipe.pack.shard_bytes),
-            spread=spread,
+            spread=parallel_map,
             advance=advance,
             form=StorageFormat(recipe.pack.format, recipe.pack.codec),
             layout=layout,

@@ -5,19 +5,20 @@ Nothing is asked of a source; only a folder of tiles on this machine is looked a
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from hfaef.build.fetch.read import in_parts
 from hfaef.catalog import open_catalog
 from hfaef.catalog.patch import Catalog, Patch
 from hfaef.core.grid import Grid
 from hfaef.core.quantize import BANDS
 from hfaef.core.workers import core_count
+from hfaef.errors import TooBig
 from hfaef.recipe.model import Cog, EarthEngine, Recipe
-from hfaef.sources.cog.index import TileIndex
 from hfaef.sources.cog.open_index import find_index
 from hfaef.sources.cog.tiling import (
     Block,
@@ -28,6 +29,7 @@ from hfaef.sources.cog.tiling import (
     blocks_of,
     tiles_of,
 )
+from hfaef.sources.earthengine.request import BYTES_A_CODE, REQUESTS_A_READ, Reader, fits
 
 BLOCK_BYTES = 33_000_000
 """Compressed bytes of a block's 64 chunks in the published tiles, about."""
@@ -43,13 +45,6 @@ ANSWER_SECONDS = 0.3
 
 OPENING_REQUESTS = 4
 """Requests with which a build looks at Earth Engine's collection."""
-
-REQUEST_PIXELS = 393_216
-"""Pixels of 64 bands, a byte a value and one for the mask, that one request may hold (48 MiB):
-https://developers.google.com/earth-engine/reference/rest/v1/projects.image/computePixels"""
-
-ANSWER_HEADER = 1_152
-"""Bytes that come before the values in Earth Engine's answer, an NPY file with 64 named bands."""
 
 STAGED_HEADER = 128
 """Bytes that come before the values in a staged file."""
@@ -139,7 +134,7 @@ def make_plan(recipe: Recipe, catalog: Catalog) -> Plan:
     costs = [earth_engine_cost(patches, engine), cog_cost(patches, own)]
     if isinstance(own, Cog):
         costs.reverse()
-    values = sum(_values(patch.grid) for patch in patches)
+    values = _values(patches)
     return Plan(
         name=recipe.name,
         patches=len(patches),
@@ -157,22 +152,15 @@ def sort_by_block(patches: Sequence[Patch]) -> list[Patch]:
 
 def earth_engine_cost(patches: Sequence[Patch], section: EarthEngine) -> Cost:
     """What Earth Engine is asked for these patches."""
-    a_patch, value_bytes = (2, 4) if section.reader == "xee" else (1, 1)
-    limit = REQUEST_PIXELS * 2 // (value_bytes + 1)
-    parts: dict[tuple[int, int], int] = {}
-    asked = received = 0
-    for patch in patches:
-        shape = patch.grid.height, patch.grid.width
-        if shape not in parts:
-            parts[shape] = part_count(*shape, limit)
-        asked += a_patch * parts[shape]
-        received += value_bytes * _values(patch.grid) + ANSWER_HEADER * parts[shape]
-    asked += OPENING_REQUESTS
+    shapes = Counter((patch.grid.height, patch.grid.width) for patch in patches)
+    asked = OPENING_REQUESTS
+    for shape, count in shapes.items():
+        asked += count * request_count(*shape, section.reader)
     return Cost(
         source="earthengine",
         units=len(patches),
         requests=asked,
-        bytes=received,
+        bytes=BYTES_A_CODE[section.reader] * _values(patches),
         seconds=max(
             asked * 60 / section.requests_per_minute, asked * ANSWER_SECONDS / section.max_requests
         ),
@@ -191,7 +179,10 @@ def cog_cost(patches: Sequence[Patch], section: Cog | EarthEngine) -> Cost:
     Raises:
         InputError: if a folder's index cannot be read.
     """
-    root, index = _on_this_machine(section)
+    index = None
+    if isinstance(section, Cog) and "://" not in section.root:
+        root = Path(section.root)
+        index = find_index(root, section.index)
     by_year: dict[int, list[Grid]] = defaultdict(list)
     for patch in patches:
         by_year[patch.year].append(patch.grid)
@@ -214,23 +205,17 @@ def cog_cost(patches: Sequence[Patch], section: Cog | EarthEngine) -> Cost:
     return Cost("cog", count, count * BANDS, size, seconds, words)
 
 
-def part_count(height: int, width: int, limit: int) -> int:
-    """Requests for a grid that is halved along its longer side until a part has few enough pixels."""
-    if height * width <= limit:
-        return 1
-    if height >= width:
-        first = height // 2
-        return part_count(first, width, limit) + part_count(height - first, width, limit)
-    first = width // 2
-    return part_count(height, first, limit) + part_count(height, width - first, limit)
+def request_count(height: int, width: int, reader: Reader) -> int:
+    """Requests of Earth Engine for a patch of this shape, split as the build splits it."""
 
+    def count(part: Grid) -> int:
+        if not fits(part, reader):
+            raise TooBig("more than one request may hold")
+        return REQUESTS_A_READ[reader]
 
-def _on_this_machine(section: Cog | EarthEngine) -> tuple[Path, TileIndex | None]:
-    """The folder of a source and its index; no index for a source that is elsewhere."""
-    if not isinstance(section, Cog) or "://" in section.root:
-        return Path(), None
-    root = Path(section.root)
-    return root, find_index(root, section.index)
+    grid = Grid("", (1, 0, 0, 0, -1, 0), height, width)
+    requests: int = in_parts(grid, count, lambda first, second, _: first + second)
+    return requests
 
 
 def _bytes_on_disk(root: Path, tiles: dict[Tile, str], blocks: Sequence[Block]) -> dict[Block, int]:
@@ -257,5 +242,6 @@ def _bytes_on_disk(root: Path, tiles: dict[Tile, str], blocks: Sequence[Block]) 
     return found
 
 
-def _values(grid: Grid) -> int:
-    return BANDS * grid.height * grid.width
+def _values(patches: Sequence[Patch]) -> int:
+    """Codes of all bands of all patches."""
+    return BANDS * sum(patch.grid.height * patch.grid.width for patch in patches)

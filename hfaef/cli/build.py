@@ -86,6 +86,7 @@ def build(
         ],
         values=[str(built.folder)],
         notes=built.notes,
+        hung_reads=built.hung_reads,
     )
 
 

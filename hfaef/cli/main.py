@@ -10,6 +10,7 @@ from collections.abc import Callable
 import typer
 
 from hfaef.cli import build, release
+from hfaef.cli.exit import exit_at_once
 from hfaef.cli.options import with_output
 from hfaef.cli.output import Mode, Output, Report
 from hfaef.cli.process import set_environment
@@ -50,10 +51,8 @@ def _interrupted(output: Output) -> int:
     )
 
 
-def run() -> int:
+def run(output: Output) -> int:
     """Run a command; gives its exit code."""
-    # Until the options are parsed, which may fail.
-    output = Output(Mode.JSON if "--json" in sys.argv else Mode.HUMAN)
     try:
         code = int(app(prog_name="hfaef", standalone_mode=False, obj=output) or 0)
         # Typer makes a number of an interruption, and says nothing.
@@ -61,6 +60,7 @@ def run() -> int:
     except HfaefError as error:
         if os.environ.get("HFAEF_DEBUG") == "1":
             traceback.print_exc()
+        output.hung_reads = error.hung_reads
         return output.error(error.message, error.hint, error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         return _interrupted(output)
@@ -78,12 +78,9 @@ def run() -> int:
 def main() -> None:
     """Entry point of the console script."""
     set_environment()
-    code = run()
-    threads = sys.modules.get("hfaef.build.fetch.threads")
-    if code == _INTERRUPTED or (threads is not None and threads.left_behind()):
-        # What a build holds is closed by now. A read that hangs in a library cannot be stopped,
-        # and Python might wait for it; taking libraries down takes a second.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+    # Until the options are parsed, which may fail.
+    output = Output(Mode.JSON if "--json" in sys.argv else Mode.HUMAN)
+    code = run(output)
+    if code == _INTERRUPTED or output.hung_reads:
+        exit_at_once(code)
     sys.exit(code)

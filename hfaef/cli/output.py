@@ -38,6 +38,8 @@ class Report:
     notes: Sequence[str] = ()
     """For people, beside the lines: what was done otherwise than one may expect."""
     exit_code: int = 0
+    hung_reads: int = 0
+    """Reads left behind, which the process must not wait for."""
 
 
 @dataclass
@@ -45,9 +47,12 @@ class Output:
     """Standard output and standard error of one command."""
 
     mode: Mode = Mode.HUMAN
+    hung_reads: int = 0
+    """`Report.hung_reads` of what was shown."""
 
     def report(self, report: Report) -> int:
         """Show what a command found; gives its exit code."""
+        self.hung_reads = report.hung_reads
         match self.mode:
             case Mode.JSON:
                 self._json(report.summary)

@@ -1,4 +1,4 @@
-"""Threads for work that releases Python's lock: the same function over many things, in order."""
+"""The same function over many items, in order, on threads: for work that releases Python's lock."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Result = TypeVar("Result")
 
 
 class ParallelMap(Protocol):
-    """The same function over many things, in order, on threads or on many machines."""
+    """The same function over many items, in order, on threads or on many machines."""
 
     def __call__(
         self, function: Callable[[Item], Result], items: Iterable[Item]
@@ -31,10 +31,7 @@ def core_count() -> int:
 
 
 def one_thread_each() -> AbstractContextManager[Any]:
-    """While it lasts, linear algebra leaves the cores to our own threads.
-
-    Its own threads wait for each other by spinning, which took half of the cores.
-    """
+    """Inside, BLAS uses one thread a call: its own spin while they wait, on cores that ours need."""
     from threadpoolctl import threadpool_limits
 
     limits: AbstractContextManager[Any] = threadpool_limits(1)

@@ -110,6 +110,27 @@ pipeline.Policy = lambda: policy(deadline=1.0)
     assert len(list((world / "out").rglob("*.npy"))) == 10
 
 
+def test_a_release_is_done_though_one_read_hangs_for_ever(world: Path) -> None:
+    """In a thread that Python would wait for when the process ends."""
+    prelude = """
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from hfaef.sources.cog import source as cog
+read, pool, seen = cog.CogSource.read, ThreadPoolExecutor(1), []
+def hang_once(self, grid, year):
+    seen.append(grid)
+    if len(seen) == 30:
+        pool.submit(threading.Event().wait).result()
+    return read(self, grid, year)
+cog.CogSource.read = hang_once
+"""
+    build = start(world, world / "out", prelude=prelude)
+    _, words = build.communicate(timeout=60)
+    assert build.returncode == 0, words
+    assert (world / "out/release.json").exists()
+    assert len(list((world / "out").rglob("*.npy"))) == 40
+
+
 @pytest.mark.parametrize("more", [(), ("--scheduler", "local")])
 def test_a_staging_folder_deleted_under_a_build_is_named(
     world: Path, more: tuple[str, ...]

@@ -1,7 +1,8 @@
-"""A source whose every pixel is known and whose faults follow a script, and a crew in made-up time.
+"""A source whose every pixel is known and whose faults follow a script, and an executor in
+made-up time.
 
-Both stand at the project's own seams, `Source` and `ReadExecutor`; nothing is replaced behind a library's
-back.
+Both stand at the project's own seams, `Source` and `ReadExecutor`; nothing is replaced behind a
+library's back.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hfaef.build.fetch.engine import fetch
-from hfaef.build.fetch.read import Read
+from hfaef.build.fetch.read import Completed, Read
 from hfaef.build.fetch.retry import Policy
-from hfaef.build.fetch.threads import Completed, ReadOne
+from hfaef.build.fetch.threads import ReadOne
 from hfaef.build.staging.store import Store
 from hfaef.catalog.patch import Patch
 from hfaef.core.grid import WGS84, Grid, project
@@ -152,15 +153,15 @@ class SimulatedExecutor:
         self.tries: Counter[str] = Counter()
         self.starts: list[float] = []
         self.refused: list[float] = []
-        self.doubted: list[int] = []
         self.peak = 0
         self.closed = False
+        self.hung = 0
 
-    def start(self, ticket: int, patch: Patch) -> None:
+    def start(self, read_id: int, patch: Patch) -> None:
         now = self.clock.now
         self.starts.append(now)
         self.tries[patch.id] += 1
-        self._active.add(ticket)
+        self._active.add(read_id)
         self.peak = max(self.peak, len(self._active))
         if self.hangs(patch, self.tries[patch.id]):
             return
@@ -169,37 +170,37 @@ class SimulatedExecutor:
             self.refused.append(now)
             error, took = self.refusal(), 0.01
         else:
-            self._served.add(ticket)
+            self._served.add(read_id)
             error = self.fault(patch, self.tries[patch.id], now)
             took = self.latency + self.slow(patch, self.tries[patch.id])
-        heapq.heappush(self._events, (now + took, next(self._order), ticket, patch, error))
+        heapq.heappush(self._events, (now + took, next(self._order), read_id, patch, error))
 
     def next(self, timeout: float) -> Completed | None:
         until = self.clock.now + timeout
         while self._events and self._events[0][0] <= until:
-            when, _, ticket, patch, error = heapq.heappop(self._events)
-            self._served.discard(ticket)
-            if ticket not in self._active:
+            when, _, read_id, patch, error = heapq.heappop(self._events)
+            self._served.discard(read_id)
+            if read_id not in self._active:
                 continue
             self.clock.now = max(self.clock.now, when)
-            self._active.discard(ticket)
-            return Completed(ticket, error or self._result(patch))
+            self._active.discard(read_id)
+            return Completed(read_id, error or self._result(patch))
         self.clock.now = until
         return None
 
-    def doubt(self, ticket: int) -> None:
-        self.doubted.append(ticket)
+    def free_slot(self, read_id: int) -> None:
+        pass
 
-    def abandon(self, ticket: int) -> None:
-        self._active.discard(ticket)
-        self._served.discard(ticket)
+    def abandon(self, read_id: int) -> None:
+        self._active.discard(read_id)
+        self._served.discard(read_id)
 
     def close(self) -> None:
         self.closed = True
 
     def _result(self, patch: Patch) -> Read | Exception:
         try:
-            return self.read(patch, wanted=lambda: True)
+            return self.read(patch, lambda: True)
         except Exception as error:  # noqa: BLE001 - as a thread does
             return error
 
@@ -209,9 +210,9 @@ Simulate = Callable[..., SimulatedExecutor]
 
 
 def run(
-    wanted: list[Patch], crew: SimulatedExecutor, store: Store, policy: Policy | None = None
+    wanted: list[Patch], executor: SimulatedExecutor, store: Store, policy: Policy | None = None
 ) -> None:
-    fetch(wanted, crew, store, policy=policy, clock=crew.clock)
+    fetch(wanted, executor, store, policy=policy, clock=executor.clock)
 
 
 def wrong(store: Store, wanted: list[Patch]) -> list[str]:

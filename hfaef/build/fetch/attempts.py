@@ -1,4 +1,4 @@
-"""A patch that was begun and is not done, and its reads: those under way and those to come."""
+"""Patches that were begun and are not done: their reads under way, and their retries to come."""
 
 from __future__ import annotations
 
@@ -8,154 +8,126 @@ from dataclasses import dataclass, field
 
 from hfaef.catalog.patch import Patch
 
-_MOST_DOUBTS = 3
-"""Reads of one patch that may be doubtful; the next one is waited for."""
-
 
 @dataclass(eq=False)
 class PatchState:
-    """What was done for a patch so far."""
+    """In-flight state of one patch: attempts, a retry waiting, outstanding and hedged reads."""
 
     patch: Patch
     attempts: int = 0
-    """Reads that were begun."""
-    faults: int = 0
+    """Reads that were started."""
+    failures: int = 0
     """Reads that failed for reasons that pass, while the source was not down."""
     refusals: int = 0
-    hangs: int = 0
-    """Reads that were given up."""
-    doubts: int = 0
-    """Reads that were doubtful, and begun once more."""
+    """Reads that were throttled."""
+    timeouts: int = 0
+    """Reads abandoned at their deadline."""
+    hedges: int = 0
+    """Reads that were hedged."""
     seconds: float = 0.0
     """Spent on reads that ended."""
     reason: str = ""
     """What the last read failed with."""
-    tickets: set[int] = field(default_factory=set)
-    """Of its reads under way."""
-    current: int | None = None
-    """The one of them that is not doubtful, if there is one."""
+    reads: dict[int, ReadAttempt] = field(default_factory=dict)
+    """Reads under way by id; not more than one of them is not hedged."""
     waiting: bool = False
-    """Whether it waits for another try."""
+    """Whether another read of it is due, now or later."""
 
     @property
     def pixels(self) -> int:
-        """Of the patch."""
+        """Pixels of a band."""
         return self.patch.grid.height * self.patch.grid.width
 
     @property
-    def pursued(self) -> bool:
-        """Whether a read of it that is not doubtful is under way or to come."""
-        return self.waiting or self.current is not None
+    def has_primary(self) -> bool:
+        """Whether a read of it that is not hedged is under way or to come."""
+        return self.waiting or not all(read.hedged for read in self.reads.values())
 
     @property
     def idle(self) -> bool:
         """Whether no read of it is under way or to come."""
-        return not self.tickets and not self.waiting
+        return not self.reads and not self.waiting
 
 
 @dataclass(eq=False)
 class ReadAttempt:
     """A read under way."""
 
-    effort: PatchState
+    state: PatchState
     started: float
-    doubtful: bool = False
-    """Whether another read took its place."""
+    hedged: bool = False
+    """Whether its patch is read once more, beside it."""
 
 
 class InFlight:
-    """All that is open; used by one thread."""
+    """All patches that are open (begun and not done), and their reads; used by one thread."""
 
     def __init__(self) -> None:
-        self.readings: dict[int, ReadAttempt] = {}
-        """Reads under way by ticket, the oldest first."""
-        self.doubtful = 0
-        """How many of them are doubtful."""
-        self.open = 0
-        """Patches begun and not done."""
+        self.reads: dict[int, ReadAttempt] = {}
+        """Reads under way by id, the oldest first."""
+        self.hedged = 0
+        """How many of them are hedged."""
+        self.open: list[PatchState] = []
         self._numbers = itertools.count()
         self._waiting: list[tuple[float, int, PatchState]] = []
-        """A heap by the time of the next try; the number settles ties."""
-
-    def __bool__(self) -> bool:
-        return self.open > 0
+        """A heap by the time at which the next read is due; the number settles ties."""
 
     @property
     def active(self) -> int:
-        """Reads under way that are not doubtful."""
-        return len(self.readings) - self.doubtful
+        """Reads under way that are not hedged; these are what the limit counts."""
+        return len(self.reads) - self.hedged
 
-    def begin(self, patch: Patch) -> PatchState:
-        """A patch that is begun."""
-        self.open += 1
-        return PatchState(patch)
+    def open_patch(self, patch: Patch) -> PatchState:
+        """Begin a patch."""
+        state = PatchState(patch)
+        self.open.append(state)
+        return state
 
-    def start(self, effort: PatchState, now: float) -> int:
-        """Take note of a read that starts; gives its ticket, which no other read has."""
-        ticket = next(self._numbers)
-        self.readings[ticket] = ReadAttempt(effort, now)
-        effort.tickets.add(ticket)
-        effort.current = ticket
-        effort.attempts += 1
-        return ticket
+    def close_patch(self, state: PatchState) -> None:
+        """Be done with a patch, of which no read is under way."""
+        self.open.remove(state)
+        if state.waiting:
+            state.waiting = False
+            self._waiting = [entry for entry in self._waiting if entry[2] is not state]
+            heapq.heapify(self._waiting)
 
-    def end(self, ticket: int, now: float) -> ReadAttempt:
-        """Take note of a read that ended, or is not waited for any more."""
-        reading = self.readings.pop(ticket)
-        self.doubtful -= reading.doubtful
-        effort = reading.effort
-        effort.tickets.discard(ticket)
-        if effort.current == ticket:
-            effort.current = None
-        effort.seconds += now - reading.started
-        return reading
+    def start(self, state: PatchState, now: float) -> int:
+        """Begin a read; gives its id, which no other read has."""
+        read_id = next(self._numbers)
+        self.reads[read_id] = state.reads[read_id] = ReadAttempt(state, now)
+        state.attempts += 1
+        return read_id
 
-    def may_doubt(self, reading: ReadAttempt) -> bool:
-        """Whether a read may become doubtful."""
-        return not reading.doubtful and reading.effort.doubts < _MOST_DOUBTS
+    def end(self, read_id: int, now: float) -> ReadAttempt:
+        """Take out a read that completed or was abandoned."""
+        read = self.reads.pop(read_id)
+        self.hedged -= read.hedged
+        del read.state.reads[read_id]
+        read.state.seconds += now - read.started
+        return read
 
-    def doubt(self, ticket: int, now: float) -> None:
-        """Take note of a read that is doubtful; its patch waits for another one."""
-        reading = self.readings[ticket]
-        reading.doubtful = True
-        reading.effort.current = None
-        reading.effort.doubts += 1
-        self.doubtful += 1
-        self.wait(reading.effort, now)
+    def hedge(self, read_id: int, now: float) -> None:
+        """Let a read go on, and another read of its patch be due."""
+        read = self.reads[read_id]
+        read.hedged = True
+        read.state.hedges += 1
+        self.hedged += 1
+        self.schedule(read.state, now)
 
-    def wait(self, effort: PatchState, until: float) -> None:
-        """Let a patch wait for its next try."""
-        effort.waiting = True
-        heapq.heappush(self._waiting, (until, next(self._numbers), effort))
+    def schedule(self, state: PatchState, due: float) -> None:
+        """Let another read of a patch be due at a time."""
+        state.waiting = True
+        heapq.heappush(self._waiting, (due, next(self._numbers), state))
 
     @property
     def next_due(self) -> float | None:
-        """When the next try is due; None if none is to come."""
+        """When the next read is due; None if none is to come."""
         return self._waiting[0][0] if self._waiting else None
 
     def take_due(self, now: float) -> PatchState | None:
-        """A patch whose next try is due."""
-        if not self._waiting or self._waiting[0][0] > now:
+        """A patch of which a read is due."""
+        if self.next_due is None or self.next_due > now:
             return None
-        _, _, effort = heapq.heappop(self._waiting)
-        effort.waiting = False
-        return effort
-
-    def done(self, effort: PatchState) -> None:
-        """Take note of a patch that is done, or given up; none of its reads is under way."""
-        self.open -= 1
-        if effort.waiting:
-            effort.waiting = False
-            self._waiting = [entry for entry in self._waiting if entry[2] is not effort]
-            heapq.heapify(self._waiting)
-
-    def all_open(self) -> list[PatchState]:
-        """All patches that are begun and not done."""
-        efforts = [reading.effort for reading in self.readings.values()]
-        efforts += [effort for _, _, effort in self._waiting]
-        return list(dict.fromkeys(efforts))
-
-    def forgive(self, seconds: float) -> None:
-        """Do not count seconds in which the machine slept."""
-        for reading in self.readings.values():
-            reading.started += seconds
+        _, _, state = heapq.heappop(self._waiting)
+        state.waiting = False
+        return state

@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 
 from hfaef.build.fetch.retry import Policy
 from hfaef.errors import Throttled, Transient
 
 
 class CircuitBreaker:
-    """Failures since the last good answer: pixels, or a plain no.
+    """Counts failures since the last good answer: pixels, or a plain no.
 
     Times are seconds of one clock that never goes back.
 
     Args:
         policy: how many failures mean that the source is down, and how long that is borne.
-        open_most: patches that may be open at once; more than these cannot fail.
+        max_open: patches that may be open at once; more than these cannot fail.
         now: when the run began.
     """
 
-    def __init__(self, policy: Policy, open_most: int, now: float) -> None:
+    def __init__(self, policy: Policy, max_open: int, now: float) -> None:
         self._policy = policy
-        self._enough = min(policy.outage_patches, open_most)
-        self._good = now
-        self._ever_good = False
-        self._failing: set[int] = set()
-        """Patches that failed since the last good answer, each by a number of its own."""
-        self._probes = 0
+        self._threshold = min(policy.outage_patches, max_open)
+        self._last_success = now
+        self._ever_succeeded = False
+        self._failing: set[Hashable] = set()
+        """Patches that failed since the last good answer."""
+        self._failed_probes = 0
         """Reads that failed since it is clear that the source is down."""
         self._next_probe = -math.inf
         self.given_up = 0
@@ -35,24 +36,24 @@ class CircuitBreaker:
     @property
     def down(self) -> bool:
         """Whether it is clear that the source is what fails."""
-        return len(self._failing) >= self._enough
+        return len(self._failing) >= self._threshold
 
-    def over(self, now: float) -> None:
-        """Take note of a good answer."""
-        self._good, self._ever_good = now, True
+    def record_success(self, now: float) -> None:
+        """Count a good answer: the source is not down."""
+        self._last_success, self._ever_succeeded = now, True
         self._failing.clear()
-        self.given_up = self._probes = 0
+        self.given_up = self._failed_probes = 0
         self._next_probe = -math.inf
 
-    def failed(self, patch: int, error: Throttled | Transient, now: float) -> None:
-        """Take note of a patch that will be tried again."""
+    def record_failure(self, patch: Hashable, error: Throttled | Transient, now: float) -> None:
+        """Count a patch that failed and will be tried again."""
         self._failing.add(patch)
         if self.down:
-            self._probes += 1
-            self._next_probe = now + self._policy.wait(error, self._probes)
+            self._failed_probes += 1
+            self._next_probe = now + self._policy.wait(error, self._failed_probes)
 
-    def lost(self, patch: int) -> None:
-        """Take note of a patch that was given up without a plain no."""
+    def record_given_up(self, patch: Hashable) -> None:
+        """Count a patch that was given up without a plain no."""
         self._failing.discard(patch)
         self.given_up += 1
 
@@ -60,16 +61,12 @@ class CircuitBreaker:
         """Seconds until a source that is down may be asked again; 0 if it is not down."""
         return max(0.0, self._next_probe - now)
 
-    def seconds(self, now: float) -> float:
+    def silence(self, now: float) -> float:
         """Seconds since the last good answer."""
-        return now - self._good
+        return now - self._last_success
 
-    def too_long(self, now: float) -> bool:
-        """Whether a source that is down is to be given up."""
+    def exhausted(self, now: float) -> bool:
+        """Whether a source has been down for so long that it is to be given up."""
         policy = self._policy
-        patience = policy.outage_seconds if self._ever_good else policy.first_outage_seconds
-        return self.down and self.seconds(now) >= patience
-
-    def forgive(self, seconds: float) -> None:
-        """Do not count seconds in which the machine slept."""
-        self._good += seconds
+        longest = policy.outage_seconds if self._ever_succeeded else policy.first_outage_seconds
+        return self.down and self.silence(now) >= longest

@@ -1,4 +1,4 @@
-"""A crew that reads on a Dask cluster.
+"""Reads on the workers of a Dask cluster.
 
 The engine stays where it is: it decides, and writes the ledger. Workers read and stage in a place
 that all of them see. A lost worker's reads are given to another one by Dask.
@@ -17,9 +17,8 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from hfaef.build.cluster import Cluster
-from hfaef.build.fetch.read import Read, read_patch
+from hfaef.build.fetch.read import Completed, Read, read_patch
 from hfaef.build.fetch.retry import Policy
-from hfaef.build.fetch.threads import THREADS, Completed
 from hfaef.build.staging.pixels import StagedPixels
 from hfaef.catalog.patch import Patch
 from hfaef.errors import HfaefError, Transient
@@ -28,12 +27,12 @@ from hfaef.sources.base import Source
 if TYPE_CHECKING:
     from distributed import Semaphore
 
-_DESERTED_SECONDS = 60
+_NO_WORKERS_SECONDS = 60
 """How long a cluster may be without a worker; a lost one is started again in a few."""
 
 
 class DaskExecutor:
-    """A crew whose reads run on the workers of a cluster.
+    """A `ReadExecutor` whose reads run on the workers of a cluster.
 
     Args:
         cluster: where.
@@ -42,6 +41,9 @@ class DaskExecutor:
         policy: of the build.
         size: reads at once, all workers together.
     """
+
+    hung = 0
+    """Reads hang in the workers, which are other processes."""
 
     def __init__(
         self,
@@ -56,72 +58,71 @@ class DaskExecutor:
         self.size = min(size, cluster.threads())
         self._cluster = cluster
         self._name = f"hfaef-{uuid.uuid4().hex}"
-        self._plugin = _reader_plugin(open_source, staged, policy)
-        cluster.client.register_plugin(self._plugin, name=self._name)
+        plugin = _reader_plugin(open_source, staged, policy)
+        cluster.client.register_plugin(plugin, name=self._name)
         # The engine starts no more than this many; but a worker that was taken for lost may read
         # on while its reads are done again elsewhere.
         with cluster.client.as_current():
-            self._places = Semaphore(max_leases=self.size, name=self._name)
+            self._slots = Semaphore(max_leases=self.size, name=self._name)
         self._futures: dict[int, Any] = {}
-        self._deserted: float | None = None
+        self._without_workers: float | None = None
         """Since when there has been no worker."""
-        self._answers: SimpleQueue[Completed] = SimpleQueue()
+        self._completed: SimpleQueue[Completed] = SimpleQueue()
 
-    def start(self, ticket: int, patch: Patch) -> None:
-        """As of `ReadExecutor`."""
+    def start(self, read_id: int, patch: Patch) -> None:
+        """Submit a read to the scheduler."""
         future = self._cluster.client.submit(
             _read_in_worker,
             patch,
             self._name,
-            ticket,
-            self._places,
-            key=f"{self._name}-{ticket}",
+            read_id,
+            self._slots,
+            key=f"{self._name}-{read_id}",
             pure=False,
         )
-        self._futures[ticket] = future
-        future.add_done_callback(partial(self._settle, ticket))
+        self._futures[read_id] = future
+        future.add_done_callback(partial(self._on_done, read_id))
 
     def next(self, timeout: float) -> Completed | None:
-        """As of `ReadExecutor`.
+        """The next read that ended on any worker.
 
         Raises:
             HfaefError: if the cluster is gone.
         """
         try:
-            while (answer := self._answers.get(timeout=timeout)).ticket not in self._futures:
+            while (completed := self._completed.get(timeout=timeout)).read_id not in self._futures:
                 continue
         except Empty:
             self._require_workers()
             return None
-        self._deserted = None
-        del self._futures[answer.ticket]
-        return answer
+        self._without_workers = None
+        del self._futures[completed.read_id]
+        return completed
 
-    def doubt(self, ticket: int) -> None:
-        """As of `ReadExecutor`."""
+    def free_slot(self, read_id: int) -> None:
+        """Have the worker take the read off its thread pool, and give its lease back."""
         # Not in this thread: a worker that is gone may keep the message waiting.
-        threading.Thread(target=self._let_go, args=[ticket], daemon=True).start()
+        threading.Thread(target=self._release, args=[read_id], daemon=True).start()
 
-    def abandon(self, ticket: int) -> None:
-        """As of `ReadExecutor`; what a worker still stages is right, and does no harm."""
-        self._futures.pop(ticket).cancel()
-        self.doubt(ticket)
-
-    def _let_go(self, ticket: int) -> None:
-        """Have the worker that reads for a ticket give others its thread and its place."""
-        with contextlib.suppress(Exception):
-            self._cluster.client.run(_let_go_in_worker, self._name, ticket, on_error="ignore")
+    def abandon(self, read_id: int) -> None:
+        """Cancel a read; what a worker still stages is right, and does no harm."""
+        self._futures.pop(read_id).cancel()
+        self.free_slot(read_id)
 
     def close(self) -> None:
-        """As of `ReadExecutor`."""
+        """Cancel all reads, and take the source away from the workers."""
         futures, self._futures = list(self._futures.values()), {}
         client = self._cluster.client
         if client.status == "running":
             client.cancel(futures)
             client.unregister_worker_plugin(self._name)
-            # Workers that still read give their places back; then nobody asks for more.
-            if not futures and not self._places.get_value():
-                self._places.close()
+            # Workers that still read give their leases back; then nobody asks for more.
+            if not futures and not self._slots.get_value():
+                self._slots.close()
+
+    def _release(self, read_id: int) -> None:
+        with contextlib.suppress(Exception):
+            self._cluster.client.run(_release_in_worker, self._name, read_id, on_error="ignore")
 
     def _require_workers(self) -> None:
         """Raise HfaefError if the scheduler is gone, or no worker was there for long."""
@@ -129,36 +130,36 @@ class DaskExecutor:
         if self._cluster.client.status != "running":
             lost = f"the connection to the cluster at {self._cluster.address} is lost"
         elif self._cluster.client.nthreads():
-            self._deserted = None
+            self._without_workers = None
         else:
             now = time.monotonic()
-            self._deserted = self._deserted or now
-            if now - self._deserted > _DESERTED_SECONDS:
+            self._without_workers = self._without_workers or now
+            if now - self._without_workers > _NO_WORKERS_SECONDS:
                 lost = f"the cluster at {self._cluster.address} has lost all of its workers"
         if lost:
             raise HfaefError(lost, "run the same command again; what is staged is kept")
 
-    def _settle(self, ticket: int, future: Any) -> None:
+    def _on_done(self, read_id: int, future: Any) -> None:
         """Take a future's result; called by a thread of the client."""
         result: Read | Exception
         try:
             result = future.result()
         except CancelledError:
-            return  # it was let go, maybe while its result was on the way
+            return  # it was abandoned, maybe while its result was on the way
         except Exception as error:  # noqa: BLE001 - the engine decides what it means
             lost = type(error).__name__ == "KilledWorker"
             result = Transient("its worker was lost, several times") if lost else error
-        self._answers.put(Completed(ticket, result))
+        self._completed.put(Completed(read_id, result))
 
 
-class _Reading:
+class _WorkerRead:
     """A read under way in a worker."""
 
     def __init__(self) -> None:
         self.result: Read | Exception | None = None
-        self.stirred = threading.Event()
-        """Set when it ended, or is doubtful."""
         self.ended = threading.Event()
+        self.slot_free = threading.Event()
+        """Set when the read ended, or was hedged or abandoned."""
 
 
 def _reader_plugin(open_source: Callable[[], Source], staged: StagedPixels, policy: Policy) -> Any:
@@ -173,29 +174,29 @@ def _reader_plugin(open_source: Callable[[], Source], staged: StagedPixels, poli
         def setup(self, worker: Any) -> None:  # noqa: ARG002
             self._lock = threading.Lock()
             self._source: Source | None = None
-            self.readings: dict[int, _Reading] = {}
+            self.reads: dict[int, _WorkerRead] = {}
 
         def teardown(self, worker: Any) -> None:  # noqa: ARG002
             if self._source is not None:
                 self._source.close()
 
-        def read(self, reading: _Reading, patch: Patch) -> None:
+        def read(self, read: _WorkerRead, patch: Patch) -> None:
             try:
                 with self._lock:
                     if self._source is None:
                         self._source = open_source()
-                reading.result = read_patch(self._source, staged, policy, patch)
+                read.result = read_patch(self._source, staged, policy, patch)
             except HfaefError as error:
-                reading.result = error
+                read.result = error
             except Exception as error:  # noqa: BLE001 - one that may not survive being sent
-                reading.result = RuntimeError(f"{type(error).__name__}: {error}")
-            reading.ended.set()
-            reading.stirred.set()
+                read.result = RuntimeError(f"{type(error).__name__}: {error}")
+            read.ended.set()
+            read.slot_free.set()
 
     return Reader()
 
 
-def _read_in_worker(patch: Patch, name: str, ticket: int, places: Semaphore) -> Read | Exception:
+def _read_in_worker(patch: Patch, name: str, read_id: int, slots: Semaphore) -> Read | Exception:
     """Read a patch; an error is a result, so that workers do not report it as a failed task.
 
     The read has a thread of its own, as it may hang: then it holds up nobody else.
@@ -203,25 +204,22 @@ def _read_in_worker(patch: Patch, name: str, ticket: int, places: Semaphore) -> 
     from distributed import get_worker, secede
 
     reader = get_worker().plugins[name]
-    reading = reader.readings[ticket] = _Reading()
+    read = reader.reads[read_id] = _WorkerRead()
     try:
-        with places:
-            work = threading.Thread(
-                target=reader.read, args=[reading, patch], name=THREADS, daemon=True
-            )
-            work.start()
-            reading.stirred.wait()
-        if not reading.ended.is_set():
+        with slots:
+            threading.Thread(target=reader.read, args=[read, patch], daemon=True).start()
+            read.slot_free.wait()
+        if not read.ended.is_set():
             secede()
-            reading.ended.wait(reader.deadline)
+            read.ended.wait(reader.deadline)
     finally:
-        reader.readings.pop(ticket, None)
-    return reading.result or Transient("no answer")
+        reader.reads.pop(read_id, None)
+    return read.result or Transient("no answer")
 
 
-def _let_go_in_worker(name: str, ticket: int, dask_worker: Any) -> None:
-    """Let the read for a ticket go on without its place, if it is in this worker."""
+def _release_in_worker(name: str, read_id: int, dask_worker: Any) -> None:
+    """Let a read go on without its slot, if it is in this worker."""
     reader = dask_worker.plugins.get(name)
-    reading = reader and reader.readings.get(ticket)
-    if reading:
-        reading.stirred.set()
+    read = reader and reader.reads.get(read_id)
+    if read:
+        read.slot_free.set()

@@ -1,20 +1,24 @@
-"""One patch, read from a source and staged: what a thread or another machine does for the engine."""
+"""Reading one patch: what the engine asks for, who does it, and how a patch too big is split."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Protocol, TypeVar
 
 import numpy as np
-from tenacity import Retrying
 
 from hfaef.build.fetch.retry import Policy
 from hfaef.build.staging.pixels import StagedPixels
 from hfaef.catalog.patch import Patch
 from hfaef.core.grid import Grid
+from hfaef.core.quantize import NODATA
 from hfaef.errors import FolderError, PermanentError, TooBig, Transient
 from hfaef.sources.base import Pixels, Source
+
+Part = TypeVar("Part")
 
 SMALLEST = 16
 """Pixels a side below which a grid that is said to be too big is not split further."""
@@ -22,12 +26,50 @@ SMALLEST = 16
 
 @dataclass(frozen=True)
 class Read:
-    """What reading a patch came to; its pixels are staged."""
+    """What reading a patch came to, for its `Outcome`; its pixels are staged."""
 
+    requests: int
+    bytes: int
     origins: tuple[str, ...]
     resampled: bool
-    requests: int
-    received: int
+
+
+@dataclass(frozen=True)
+class Completed:
+    """A read that ended."""
+
+    read_id: int
+    result: Read | Exception
+
+
+class ReadExecutor(Protocol):
+    """Runs `read_patch` for many patches at once; used by one thread."""
+
+    size: int
+    """Reads that it can have under way at once, beside as many that were hedged."""
+
+    @property
+    def hung(self) -> int:
+        """Abandoned reads that still hang in threads of this process."""
+
+    def start(self, read_id: int, patch: Patch) -> None:
+        """Start a read; no other read has the same id."""
+
+    def next(self, timeout: float) -> Completed | None:
+        """The next read that ended; None if none does within so many seconds.
+
+        Raises:
+            HfaefError: if there is nobody left to read.
+        """
+
+    def free_slot(self, read_id: int) -> None:
+        """Let another read take the place of one that is hedged; it may still complete."""
+
+    def abandon(self, read_id: int) -> None:
+        """Stop waiting for a read; `next` does not give it any more."""
+
+    def close(self) -> None:
+        """Abandon all reads and let go of threads or workers."""
 
 
 def read_patch(
@@ -35,8 +77,8 @@ def read_patch(
     staged: StagedPixels,
     policy: Policy,
     patch: Patch,
-    *,
     wanted: Callable[[], bool] = lambda: True,
+    *,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Read:
     """Read a patch once and stage it.
@@ -44,7 +86,7 @@ def read_patch(
     Args:
         source: where pixels come from.
         staged: where they go.
-        policy: for the parts of a patch that is too big as a whole.
+        policy: for the parts of a patch that is too big as a whole, and for staging.
         patch: what to read.
         wanted: asked before the pixels are staged; nothing is written if it says no.
         sleep: waits for so many seconds, between tries of a part and of staging.
@@ -53,21 +95,70 @@ def read_patch(
         SourceError: of the kind that says what to do about it; never TooBig.
         FolderError: if the pixels cannot be written.
     """
-    try:
-        pixels = source.read(patch.grid, patch.year)
-    except TooBig as error:
-        pixels = _in_halves(source, patch.grid, patch.year, error, policy.retrying(sleep))
-    try:
-        pixels.require(patch.grid)
-    except ValueError as error:
-        raise PermanentError(f"the source gave another grid: {error}") from error
+    pixels = read_grid(source, patch.grid, patch.year, policy, sleep)
     if wanted():
         try:
-            policy.retrying(sleep)(staged.write, patch, pixels)
+            policy.retry(partial(staged.write, patch, pixels), sleep)
         except Transient as error:
             # The source is not to blame, and no other patch will fare better.
             raise FolderError(error.message, error.hint) from error
-    return Read(pixels.origins, pixels.resampled, pixels.requests, pixels.received)
+    return Read(pixels.requests, pixels.received, pixels.origins, pixels.resampled)
+
+
+def read_grid(
+    source: Source,
+    grid: Grid,
+    year: int,
+    policy: Policy,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Pixels:
+    """The pixels of a grid, read in parts if it is too big for the source.
+
+    Parts are read one after another in the place of their patch, so no limit is exceeded, and each
+    is tried again by itself: with many parts the whole would hardly ever succeed.
+
+    Raises:
+        SourceError: of the kind that says what to do about it; never TooBig.
+    """
+
+    def read(part: Grid) -> Pixels:
+        call = partial(source.read, part, year)
+        # When a whole patch is tried again is for the engine to say.
+        pixels = call() if part is grid else policy.retry(call, sleep)
+        try:
+            pixels.require(part)
+        except ValueError as error:
+            raise PermanentError(f"the source gave another grid: {error}") from error
+        return pixels
+
+    pixels = in_parts(grid, read, stitch)
+    if (pixels.codes[0] == NODATA).all():
+        raise PermanentError(f"no data there in {year}")
+    return pixels
+
+
+def in_parts(
+    grid: Grid, read: Callable[[Grid], Part], join: Callable[[Part, Part, int], Part]
+) -> Part:
+    """What is read of a grid, joined from its halves wherever one read is TooBig.
+
+    Args:
+        grid: halved along its longer side, and its halves again.
+        read: reads a grid whole, or raises TooBig.
+        join: joins what two halves gave, along an axis of codes (64, H, W).
+
+    Raises:
+        PermanentError: if a part of `SMALLEST` pixels a side is still too big.
+    """
+    try:
+        return read(grid)
+    except TooBig as error:
+        if max(grid.height, grid.width) <= SMALLEST:
+            raise PermanentError(
+                f"{grid.height} x {grid.width} pixels are too many: {error}"
+            ) from error
+    first, second, axis = grid.halves()
+    return join(in_parts(first, read, join), in_parts(second, read, join), axis)
 
 
 def stitch(first: Pixels, second: Pixels, axis: int) -> Pixels:
@@ -79,23 +170,3 @@ def stitch(first: Pixels, second: Pixels, axis: int) -> Pixels:
         requests=first.requests + second.requests,
         received=first.received + second.received,
     )
-
-
-def _in_halves(source: Source, grid: Grid, year: int, error: TooBig, retrying: Retrying) -> Pixels:
-    """A grid that is too big, read in parts.
-
-    The parts are read one after another in the place of their patch, so no limit is exceeded, and
-    each is tried again by itself: with many parts the whole would hardly ever succeed.
-    """
-    if max(grid.height, grid.width) <= SMALLEST:
-        raise PermanentError(
-            f"{grid.height} x {grid.width} pixels are too many: {error}"
-        ) from error
-    first, second, axis = grid.halves()
-    halves = []
-    for half in (first, second):
-        try:
-            halves.append(retrying(source.read, half, year))
-        except TooBig as refused:
-            halves.append(_in_halves(source, half, year, refused, retrying))
-    return stitch(halves[0], halves[1], axis)

@@ -1,49 +1,43 @@
-"""When a read that failed is tried again, by the kind of its error: the one owner of retries."""
+"""How patient a build is with its source, and when what failed is tried again."""
 
 from __future__ import annotations
 
 import logging
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
-
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    before_sleep_log,
-    retry_if_exception_type,
-    stop_after_attempt,
-)
-from tenacity.wait import wait_base, wait_random_exponential
+from typing import TypeVar
 
 from hfaef.errors import Throttled, Transient
+
+Result = TypeVar("Result")
 
 _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Policy:
-    """How patient a build is with its source."""
+    """Limits on retries, hedged requests and outages; the one owner of waits."""
 
     attempts: int = 8
-    """Tries of one patch that may fail for reasons that pass; being throttled is not a failure."""
+    """Reads of one patch that may fail for reasons that pass; being throttled does not count."""
     first_wait: float = 0.5
     """Seconds: the longest wait before the second try; it doubles with each further one."""
     longest_wait: float = 30.0
     """Seconds that a wait may grow to."""
     longest_delay: float = 600.0
     """Seconds of a server's own delay that are honoured."""
-    patience: float = 1.0
-    """Seconds before which no read is doubtful. One that is, while others are answered, is begun
-    once more in its place, and the first answer of the two counts."""
-    late_factor: float = 3.0
-    """A read is not doubtful before it took this many times what nine of ten others took."""
-    late_margin: float = 1.5
+    min_hedge_delay: float = 1.0
+    """Seconds before which no read is hedged: started once more, so that the first answer of the
+    two counts."""
+    hedge_factor: float = 3.0
+    """Nor is it before it took this many times what nine of ten others took."""
+    hedge_margin: float = 1.5
     """Nor before it took this many times what the longest of all took, as sources have patches that
     are merely slow; the memory of it fades."""
     deadline: float = 330.0
-    """Seconds after which a read is given up; Earth Engine gives a request 300:
+    """Seconds after which a read is abandoned; Earth Engine gives a request 300:
     https://developers.google.com/earth-engine/guides/computation_overview"""
     outage_patches: int = 20
     """Patches that fail one after another, without one good answer between, that mean: the source
@@ -53,30 +47,33 @@ class Policy:
     first_outage_seconds: float = 60.0
     """The same for a source that never gave one."""
 
-    @cached_property
-    def _backoff(self) -> wait_base:
-        return wait_random_exponential(multiplier=self.first_wait, max=self.longest_wait)
+    def backoff(self, tries: int) -> float:
+        """Seconds to wait after so many failures, exponential with full jitter.
+
+        Those that failed together do not come back together:
+        https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+        """
+        longest = self.first_wait * 2.0 ** min(tries - 1, 100)
+        return random.uniform(0, min(longest, self.longest_wait))  # noqa: S311 - guards nothing
+
+    def delay(self, error: Throttled | Transient) -> float:
+        """Seconds that a server asks to wait; 0 if it does not."""
+        delay = error.delay if isinstance(error, Throttled) else None
+        return min(delay or 0.0, self.longest_delay)
 
     def wait(self, error: Throttled | Transient, tries: int) -> float:
-        """Seconds to wait before a patch is tried again.
+        """Seconds to wait before a patch is tried again, after so many failures of this kind."""
+        return self.delay(error) + self.backoff(tries)
 
-        Args:
-            error: what its last try ended with.
-            tries: how many ended with the like.
-        """
-        state = RetryCallState(Retrying(), None, (), {})
-        state.attempt_number = tries
-        delay = error.delay if isinstance(error, Throttled) and error.delay else 0.0
-        # Later than the delay by some: those refused together do not come back together.
-        return min(delay, self.longest_delay) + self._backoff(state)
-
-    def retrying(self, sleep: Callable[[float], None] = time.sleep) -> Retrying:
-        """Tries a function again in place; for the parts of a patch, which are read in a row."""
-        return Retrying(
-            retry=retry_if_exception_type((Throttled, Transient)),
-            stop=stop_after_attempt(self.attempts),
-            wait=self._backoff,
-            sleep=sleep,
-            before_sleep=before_sleep_log(_LOG, logging.INFO),
-            reraise=True,
-        )
+    def retry(
+        self, call: Callable[[], Result], sleep: Callable[[float], None] = time.sleep
+    ) -> Result:
+        """What a call gives, tried again in place; for steps within the read of one patch."""
+        for tries in range(1, self.attempts):
+            try:
+                return call()
+            except (Throttled, Transient) as error:
+                wait = self.backoff(tries)
+                _LOG.info("tried again in %.1f s: %s", wait, error.message)
+                sleep(wait)
+        return call()

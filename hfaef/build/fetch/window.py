@@ -10,12 +10,6 @@ from __future__ import annotations
 import math
 from collections import deque
 
-MINUTE = 60.0
-"""Seconds over which starts are counted."""
-
-LONGEST_PAUSE = 600.0
-"""Seconds; a source that asks to wait longer is asked again after this."""
-
 _START_SHARE = 4
 """The first limit is the ceiling by this."""
 
@@ -65,8 +59,8 @@ class ConcurrencyLimit:
         """Seconds from now until reads may start again; 0 if they may."""
         return max(0.0, self._resume - now)
 
-    def accepted(self, *, full: bool) -> None:
-        """Take note of an answer other than a refusal.
+    def record_success(self, *, full: bool) -> None:
+        """Count an answer; the limit may rise.
 
         Args:
             full: whether as many reads were under way as the limit allowed; a limit that was not
@@ -80,12 +74,12 @@ class ConcurrencyLimit:
             self._gained = 0
             self.limit += 1
 
-    def failed(self) -> None:
-        """Take note of a read that failed for another reason than a refusal."""
+    def record_failure(self) -> None:
+        """Count a read that failed for another reason than a refusal."""
         self._count()
 
-    def refused(self, started: float, now: float, delay: float | None = None) -> None:
-        """Take note of an answer that says: too many.
+    def record_refusal(self, started: float, now: float, delay: float = 0.0) -> None:
+        """Count an answer that says: too many; the limit may fall.
 
         Args:
             started: when the read started; one from before the last cut says nothing new.
@@ -96,8 +90,8 @@ class ConcurrencyLimit:
         if started < self._cut_time:
             return
         self._refusals += 1
-        if delay is not None and self._refusals >= min(_PAUSE_AFTER, self.limit):
-            self._resume = max(self._resume, now + min(delay, LONGEST_PAUSE))
+        if self._refusals >= min(_PAUSE_AFTER, self.limit):
+            self._resume = max(self._resume, now + delay)
         if self._refusals > _ROUND_SHARE * max(_ROUND, self.limit):
             self._cut(self.limit // 2, now)
         elif sum(self._recent) > _LONG_SHARE * _LONG:
@@ -125,27 +119,3 @@ class ConcurrencyLimit:
         if 0.75 * self._refused_at <= self.limit <= self._refused_at:
             return _CAREFUL * self.limit
         return self.limit
-
-
-class Rate:
-    """How many reads may start in any span of 60 seconds.
-
-    Args:
-        per_minute: 1 or more; None for any number.
-    """
-
-    def __init__(self, per_minute: int | None) -> None:
-        if per_minute is not None and per_minute < 1:
-            raise ValueError(f"a rate of {per_minute} a minute lets none in")
-        self._per_minute = per_minute
-        self._starts: deque[float] = deque(maxlen=per_minute or 0)
-
-    def wait(self, now: float) -> float:
-        """Seconds from now until the next read may start; 0 if it may."""
-        if self._per_minute is None or len(self._starts) < self._per_minute:
-            return 0.0
-        return max(0.0, self._starts[0] + MINUTE - now)
-
-    def started(self, now: float) -> None:
-        """Take note of a read that starts."""
-        self._starts.append(now)

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 
-MINUTE = 60.0
-"""Seconds over which starts are counted."""
+from hfaef.core.rate_limiter import RateLimiter
 
 
-class Limit:
-    """A gate for threads, used as ``with limit: ...`` round each request.
+class RequestQuota:
+    """A gate for threads, used as ``with quota: ...`` round each request.
 
     Never more than `at_once` are inside, and in no span of 60 seconds do more than `per_minute`
-    enter; who comes too early waits.
+    enter; a request that comes too early waits.
 
     Args:
         at_once: requests under way at the same time, 1 or more.
@@ -33,25 +31,25 @@ class Limit:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] | None = None,
     ) -> None:
-        if at_once < 1 or per_minute < 1:
-            raise ValueError(f"a limit of {at_once} at once and {per_minute} a minute lets none in")
-        self._places = threading.BoundedSemaphore(at_once)
-        self._starts: deque[float] = deque(maxlen=per_minute)
+        if at_once < 1:
+            raise ValueError(f"a quota of {at_once} at once lets none in")
+        self._slots = threading.BoundedSemaphore(at_once)
+        self._rate = RateLimiter(per_minute)
         self._lock = threading.Lock()
         self._clock = clock
         self._closed = threading.Event()
         self._sleep = sleep or self._closed.wait
 
     def close(self) -> None:
-        """Let nobody in any more; who waits for the minute to pass raises ConnectionAbortedError."""
+        """Let nobody in any more; a request that waits for its start raises ConnectionAbortedError."""
         self._closed.set()
 
     def __enter__(self) -> None:
-        self._places.acquire()
+        self._slots.acquire()
         try:
             self._wait()
         except BaseException:
-            self._places.release()
+            self._slots.release()
             raise
 
     def __exit__(
@@ -60,20 +58,12 @@ class Limit:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._places.release()
+        self._slots.release()
 
     def _wait(self) -> None:
-        start = self._reserve()
+        with self._lock:
+            start = self._rate.reserve(self._clock())
         while not self._closed.is_set() and (wait := start - self._clock()) > 0:
             self._sleep(wait)
         if self._closed.is_set():
             raise ConnectionAbortedError("closed before it was this request's turn")
-
-    def _reserve(self) -> float:
-        """When the next request may start; the place in time is taken."""
-        with self._lock:
-            start = self._clock()
-            if len(self._starts) == self._starts.maxlen:
-                start = max(start, self._starts[0] + MINUTE)
-            self._starts.append(start)
-            return start

@@ -25,6 +25,12 @@ BYTES_A_CODE: dict[Reader, int] = {
     "xee": 4,
 }
 
+REQUESTS_A_READ: dict[Reader, int] = {
+    "pixels": 1,
+    # Xee asks what the images are before it asks for pixels.
+    "xee": 2,
+}
+
 _UTM = re.compile(r"EPSG:32([67])(0[1-9]|[1-5][0-9]|60)")
 
 

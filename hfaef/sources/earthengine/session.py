@@ -18,7 +18,7 @@ from hfaef.recipe.model import EarthEngine as Section
 from hfaef.sources.earthengine.credentials import Credentials, Tokens, find_credentials
 from hfaef.sources.earthengine.errors import cause_of, refusal_of, sort_failure
 from hfaef.sources.earthengine.expression import years_of
-from hfaef.sources.earthengine.quota import Limit
+from hfaef.sources.earthengine.quota import RequestQuota
 
 _LOG = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class Transport:
         self,
         url: str,
         tokens: Tokens,
-        limit: Limit,
+        limit: RequestQuota,
         connections: int,
         timeout: tuple[float, float],
     ) -> None:
@@ -166,7 +166,7 @@ class Session:
 
 
 def connect(
-    section: Section, *, limit: Limit | None = None, timeout: float = READ_TIMEOUT
+    section: Section, *, limit: RequestQuota | None = None, timeout: float = READ_TIMEOUT
 ) -> Session:
     """Reach Earth Engine and look at the collection, with four requests.
 
@@ -191,7 +191,7 @@ def connect(
     transport = Transport(
         section.url,
         Tokens(credentials),
-        limit or Limit(section.max_requests, section.requests_per_minute),
+        limit or RequestQuota(section.max_requests, section.requests_per_minute),
         section.max_requests,
         (min(CONNECT_TIMEOUT, timeout), timeout),
     )

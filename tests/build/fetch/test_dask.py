@@ -55,8 +55,8 @@ def cluster() -> Iterator[Cluster]:
 def test_faults_are_tried_again(cluster: Cluster, store: Store) -> None:
     wanted = patches(200)
     policy = Policy(first_wait=0.01)
-    crew = DaskExecutor(cluster, partial(FieldSource, share=0.2), store.pixels, policy, 8)
-    fetch(wanted, crew, store, policy=policy)
+    executor = DaskExecutor(cluster, partial(FieldSource, share=0.2), store.pixels, policy, 8)
+    fetch(wanted, executor, store, policy=policy)
     assert not wrong(store, wanted)
 
 
@@ -64,9 +64,9 @@ def test_reads_that_hang_in_workers_hold_up_nobody(cluster: Cluster, store: Stor
     """More of them than there are threads."""
     wanted = patches(400)
     source = partial(FieldSource, latency=0.02, stall_share=0.06)
-    crew = DaskExecutor(cluster, source, store.pixels, Policy(), 8)
+    executor = DaskExecutor(cluster, source, store.pixels, Policy(), 8)
     began = time.monotonic()
-    fetch(wanted, crew, store)
+    fetch(wanted, executor, store)
     assert time.monotonic() - began < 30
     assert sum(outcome.attempts for outcome in store.outcomes().values()) > 408
     assert not wrong(store, wanted)
@@ -76,32 +76,32 @@ def test_a_source_that_hangs_for_ever_ends_the_build(cluster: Cluster, tmp_path:
     policy = Policy(deadline=1.0)
     with Store(tmp_path / "out") as store:
         source = partial(FieldSource, stall_share=1.0)
-        crew = DaskExecutor(cluster, source, store.pixels, policy, 8)
+        executor = DaskExecutor(cluster, source, store.pixels, policy, 8)
         began = time.monotonic()
         with pytest.raises(SourceError, match="the source hangs"):
-            fetch(patches(100), crew, store, policy=policy)
+            fetch(patches(100), executor, store, policy=policy)
         assert time.monotonic() - began < 15
     with Store(tmp_path / "again") as store:
         # The cluster is as good as before.
-        crew = DaskExecutor(cluster, FieldSource, store.pixels, policy, 8)
-        fetch(patches(100), crew, store, policy=policy)
+        executor = DaskExecutor(cluster, FieldSource, store.pixels, policy, 8)
+        fetch(patches(100), executor, store, policy=policy)
         assert not wrong(store, patches(100))
 
 
-def test_a_read_may_be_let_go_while_its_answer_is_on_the_way(
+def test_a_read_may_be_abandoned_while_its_answer_is_on_the_way(
     cluster: Cluster, store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
     chance = random.Random(7)
-    crew = DaskExecutor(cluster, FieldSource, store.pixels, Policy(), 8)
-    for ticket, patch in enumerate(patches(300)):
-        crew.start(ticket, patch)
+    executor = DaskExecutor(cluster, FieldSource, store.pixels, Policy(), 8)
+    for read_id, patch in enumerate(patches(300)):
+        executor.start(read_id, patch)
         time.sleep(chance.uniform(0, 0.02))
-        crew.abandon(ticket)
-    crew.start(300, patches(1)[0])
-    answer = crew.next(30.0)
-    crew.close()
-    assert answer is not None
-    assert answer.ticket == 300
+        executor.abandon(read_id)
+    executor.start(300, patches(1)[0])
+    completed = executor.next(30.0)
+    executor.close()
+    assert completed is not None
+    assert completed.read_id == 300
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
@@ -212,7 +212,7 @@ def test_workers_with_other_packages_are_refused(cluster: Cluster, tmp_path: Pat
 
 
 def test_a_function_over_many_rows_keeps_their_order(cluster: Cluster) -> None:
-    assert list(cluster.spread(partial(pow, 2), range(100))) == [2**n for n in range(100)]
+    assert list(cluster.map(partial(pow, 2), range(100))) == [2**n for n in range(100)]
 
 
 def test_errors_survive_being_sent() -> None:

@@ -33,27 +33,27 @@ def some_faults(share: float, seed: int = 3) -> Callable[[Patch, int, float], Ex
 
 def test_a_fifth_of_answers_may_fail_and_nothing_is_lost(store: Store, simulate: Simulate) -> None:
     wanted = patches(600)
-    crew = simulate(fault=some_faults(0.2))
-    started = crew.clock.now
-    run(wanted, crew, store)
+    executor = simulate(fault=some_faults(0.2))
+    started = executor.clock.now
+    run(wanted, executor, store)
     assert not wrong(store, wanted)
     ideal = 600 * 0.3 / 40
-    assert crew.clock.now - started < 1.6 * ideal + 5
+    assert executor.clock.now - started < 1.6 * ideal + 5
 
 
-def test_no_more_reads_at_once_than_the_crew_bears(store: Store, simulate: Simulate) -> None:
-    crew = simulate(size=7)
-    run(patches(200), crew, store)
-    assert crew.peak == 7
+def test_no_more_reads_at_once_than_the_executor_bears(store: Store, simulate: Simulate) -> None:
+    executor = simulate(size=7)
+    run(patches(200), executor, store)
+    assert executor.peak == 7
 
 
 def test_a_quota_that_drops_in_the_middle_loses_nothing(store: Store, simulate: Simulate) -> None:
     wanted = patches(3000)
-    crew = simulate(quota=lambda now: 40 if now < 1010 else 10)
-    run(wanted, crew, store)
+    executor = simulate(quota=lambda now: 40 if now < 1010 else 10)
+    run(wanted, executor, store)
     assert all(outcome.fetched for outcome in store.outcomes().values())
-    settled = [now for now in crew.starts if now > 1020]
-    refused = [now for now in crew.refused if now > 1020]
+    settled = [now for now in executor.starts if now > 1020]
+    refused = [now for now in executor.refused if now > 1020]
     assert len(settled) > 1000
     assert len(refused) < 0.05 * len(settled)
 
@@ -61,39 +61,50 @@ def test_a_quota_that_drops_in_the_middle_loses_nothing(store: Store, simulate: 
 def test_after_several_refusals_nothing_starts_before_the_servers_delay(
     store: Store, simulate: Simulate
 ) -> None:
-    crew = simulate(
+    executor = simulate(
         size=8,
         quota=lambda now: 0 if now < 1001 else 8,
         refusal=lambda: Throttled("429", delay=30.0),
     )
-    run(patches(50), crew, store)
-    first = min(crew.refused)
-    assert not [now for now in crew.starts if first + 1 < now < first + 30]
+    run(patches(50), executor, store)
+    first = min(executor.refused)
+    assert not [now for now in executor.starts if first + 1 < now < first + 30]
+    assert all(outcome.fetched for outcome in store.outcomes().values())
+
+
+def test_a_delay_of_a_year_is_not_waited_for(store: Store, simulate: Simulate) -> None:
+    executor = simulate(
+        size=8,
+        quota=lambda now: 0 if now < 1001 else 8,
+        refusal=lambda: Throttled("429", delay=3e7),
+    )
+    run(patches(50), executor, store)
+    assert 1600 < min(now for now in executor.starts if now > 1001) < 1610
     assert all(outcome.fetched for outcome in store.outcomes().values())
 
 
 def test_reads_start_no_faster_than_the_rate(store: Store, simulate: Simulate) -> None:
-    crew = simulate()
-    fetch(patches(500), crew, store, per_minute=120, clock=crew.clock)
-    for first, last in zip(crew.starts, crew.starts[120:], strict=False):
+    executor = simulate()
+    fetch(patches(500), executor, store, per_minute=120, clock=executor.clock)
+    for first, last in zip(executor.starts, executor.starts[120:], strict=False):
         assert last - first >= 60 - 1e-6
 
 
 def test_credentials_that_are_not_accepted_stop_the_build(store: Store, simulate: Simulate) -> None:
     refuse = CredentialsError("expired", "sign in")
-    crew = simulate(fault=lambda patch, *_: refuse if patch.id > "P000100" else None)
+    executor = simulate(fault=lambda patch, *_: refuse if patch.id > "P000100" else None)
     with pytest.raises(CredentialsError, match="expired"):
-        run(patches(5000), crew, store)
-    assert sum(crew.tries.values()) < 300
+        run(patches(5000), executor, store)
+    assert sum(executor.tries.values()) < 300
     assert len(store.outcomes()) >= 90
-    assert crew.closed
+    assert executor.closed
 
 
 def test_a_plain_no_goes_to_the_ledger_at_once(store: Store, simulate: Simulate) -> None:
-    crew = simulate(
+    executor = simulate(
         fault=lambda patch, *_: PermanentError("no data") if patch.id == "P000003" else None
     )
-    run(patches(30), crew, store)
+    run(patches(30), executor, store)
     outcome = store.outcomes()[2018, "P000003"]
     assert (outcome.fetched, outcome.attempts, outcome.reason) == (False, 1, "no data")
 
@@ -102,8 +113,8 @@ def test_a_patch_that_never_heals_ends_in_the_ledger_in_words(
     store: Store, simulate: Simulate
 ) -> None:
     bad = {"P000003", "P000004"}
-    crew = simulate(fault=lambda patch, *_: Transient("500 oh no") if patch.id in bad else None)
-    run(patches(300), crew, store)
+    executor = simulate(fault=lambda patch, *_: Transient("500 oh no") if patch.id in bad else None)
+    run(patches(300), executor, store)
     outcomes = store.outcomes()
     assert {name for (_, name), outcome in outcomes.items() if not outcome.fetched} == bad
     assert outcomes[2018, "P000003"].reason == "500 oh no (8 tries)"
@@ -111,8 +122,8 @@ def test_a_patch_that_never_heals_ends_in_the_ledger_in_words(
 
 
 def test_a_mistake_over_one_patch_does_not_end_the_run(store: Store, simulate: Simulate) -> None:
-    crew = simulate(fault=lambda patch, *_: KeyError("x") if patch.id == "P000003" else None)
-    run(patches(30), crew, store)
+    executor = simulate(fault=lambda patch, *_: KeyError("x") if patch.id == "P000003" else None)
+    run(patches(30), executor, store)
     assert store.outcomes()[2018, "P000003"].reason == "KeyError: 'x'"
     assert len(store.outcomes()) == 30
 
@@ -120,17 +131,17 @@ def test_a_mistake_over_one_patch_does_not_end_the_run(store: Store, simulate: S
 def test_a_source_that_is_down_is_not_asked_for_every_patch(
     store: Store, simulate: Simulate
 ) -> None:
-    crew = simulate(fault=lambda *_: Transient("connection refused"))
-    started = crew.clock.now
+    executor = simulate(fault=lambda *_: Transient("connection refused"))
+    started = executor.clock.now
     with pytest.raises(SourceError, match=r"is down: no good answer for .* connection refused"):
-        run(patches(27_000), crew, store)
-    assert sum(crew.tries.values()) < 200
-    assert crew.clock.now - started < 150
+        run(patches(27_000), executor, store)
+    assert sum(executor.tries.values()) < 200
+    assert executor.clock.now - started < 150
 
 
 def test_a_few_patches_that_all_fail_end_in_the_ledger(store: Store, simulate: Simulate) -> None:
-    crew = simulate(fault=lambda *_: Transient("500"))
-    run(patches(15), crew, store)
+    executor = simulate(fault=lambda *_: Transient("500"))
+    run(patches(15), executor, store)
     assert [outcome.fetched for outcome in store.outcomes().values()] == [False] * 15
     assert all("500" in outcome.reason for outcome in store.outcomes().values())
 
@@ -155,52 +166,54 @@ def test_many_patches_that_always_fail_end_in_the_ledger_build_by_build(
 
 
 def test_five_minutes_of_darkness_lose_nothing(store: Store, simulate: Simulate) -> None:
-    crew = simulate(fault=lambda _patch, _try, now: Transient("503") if 1005 < now < 1305 else None)
+    executor = simulate(
+        fault=lambda _patch, _try, now: Transient("503") if 1005 < now < 1305 else None
+    )
     wanted = patches(2000)
-    run(wanted, crew, store)
+    run(wanted, executor, store)
     assert all(outcome.fetched for outcome in store.outcomes().values())
-    asked = [now for now in crew.starts if 1020 < now < 1305]
+    asked = [now for now in executor.starts if 1020 < now < 1305]
     assert len(asked) < 60
 
 
 def test_what_is_staged_is_not_read_again(store: Store, simulate: Simulate) -> None:
     wanted = patches(60)
     run(wanted[:40], simulate(), store)
-    crew = simulate()
-    run(wanted, crew, store)
-    assert set(crew.tries) == {patch.id for patch in wanted[40:]}
+    executor = simulate()
+    run(wanted, executor, store)
+    assert set(executor.tries) == {patch.id for patch in wanted[40:]}
 
 
 def test_what_is_missing_is_tried_again_by_the_next_build(store: Store, simulate: Simulate) -> None:
     run(patches(30), simulate(fault=lambda *_: PermanentError("not today")), store)
-    crew = simulate()
-    run(patches(30), crew, store)
-    assert len(crew.tries) == 30
+    executor = simulate()
+    run(patches(30), executor, store)
+    assert len(executor.tries) == 30
     assert all(outcome.fetched for outcome in store.outcomes().values())
 
 
 def test_the_ledger_counts_tries_and_bytes(store: Store, simulate: Simulate) -> None:
-    crew = simulate(fault=lambda _patch, tries, _now: Transient("503") if tries < 3 else None)
-    run(patches(5), crew, store)
+    executor = simulate(fault=lambda _patch, tries, _now: Transient("503") if tries < 3 else None)
+    run(patches(5), executor, store)
     outcome = store.outcomes()[2018, "P000001"]
     assert (outcome.attempts, outcome.requests, outcome.bytes) == (3, 1, 64 * 16)
     assert outcome.seconds == pytest.approx(0.9)
 
 
 def test_only_a_bounded_number_of_patches_is_open(store: Store, simulate: Simulate) -> None:
-    crew = simulate(
+    executor = simulate(
         size=5, fault=lambda _patch, tries, _now: Transient("503") if tries < 4 else None
     )
     most = 0
-    real_start = crew.start
+    real_start = executor.start
 
-    def start(ticket: int, patch: Patch) -> None:
+    def start(read_id: int, patch: Patch) -> None:
         nonlocal most
-        real_start(ticket, patch)
-        most = max(most, len(crew.tries) - len(store.outcomes()))
+        real_start(read_id, patch)
+        most = max(most, len(executor.tries) - len(store.outcomes()))
 
-    crew.start = start  # type: ignore[method-assign]
-    run(patches(200), crew, store)
+    executor.start = start  # type: ignore[method-assign]
+    run(patches(200), executor, store)
     assert most <= 4 * 5
 
 
@@ -228,13 +241,13 @@ def test_a_patch_that_is_too_big_is_read_in_parts(store: Store) -> None:
     wanted = patches(2, side=45)
     source = FieldSource(max_pixels=300, share=0.2)
     policy = Policy(first_wait=0.001)
-    crew = ThreadExecutor(partial(read_patch, source, store.pixels, policy), 2)
-    fetch(wanted, crew, store, policy=policy)
+    executor = ThreadExecutor(partial(read_patch, source, store.pixels, policy), 2)
+    fetch(wanted, executor, store, policy=policy)
     assert not wrong(store, wanted)
     assert {outcome.requests for outcome in store.outcomes().values()} == {8}
 
 
-def test_a_source_that_finds_every_part_too_big_is_hopeless(store: Store) -> None:
+def test_a_source_that_finds_every_part_too_big_fails_for_good(store: Store) -> None:
     with pytest.raises(PermanentError, match="are too many"):
         read_patch(FieldSource(max_pixels=0), store.pixels, Policy(), patches(1, side=45)[0])
 
@@ -243,17 +256,17 @@ def test_threads_give_what_the_source_gives(store: Store) -> None:
     wanted = patches(200)
     source = FieldSource(latency=0.002, share=0.2, max_requests=12)
     policy = Policy(first_wait=0.002)
-    crew = ThreadExecutor(partial(read_patch, source, store.pixels, policy), 12)
-    fetch(wanted, crew, store, policy=policy)
+    executor = ThreadExecutor(partial(read_patch, source, store.pixels, policy), 12)
+    fetch(wanted, executor, store, policy=policy)
     assert not wrong(store, wanted)
     assert source.peak <= 12
 
 
 def test_a_disk_that_is_full_stops_the_build(store: Store, simulate: Simulate) -> None:
     full = FolderError("cannot write x: No space left on device", "make room")
-    crew = simulate(fault=lambda patch, *_: full if patch.id > "P000030" else None)
+    executor = simulate(fault=lambda patch, *_: full if patch.id > "P000030" else None)
     with pytest.raises(FolderError, match="No space"):
-        run(patches(500), crew, store)
+        run(patches(500), executor, store)
     assert len(store.outcomes()) >= 20
 
 

@@ -211,8 +211,8 @@ def test_the_place_is_remembered(base: str, tmp_path: Path) -> None:
     wanted = patches(5)
     with Store(tmp_path / "out", base) as store:
         store.claim({"years": [2018], "patches": 5})
-        crew = ThreadExecutor(partial(read_patch, FieldSource(), store.pixels, Policy()), 2)
-        fetch(wanted, crew, store)
+        executor = ThreadExecutor(partial(read_patch, FieldSource(), store.pixels, Policy()), 2)
+        fetch(wanted, executor, store)
         place = store.pixels.place
     assert str(place).startswith(f"{base}/out-")
     assert not list((tmp_path / "out").rglob("*.npy"))

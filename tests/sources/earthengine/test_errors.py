@@ -24,7 +24,7 @@ from hfaef.errors import (
     Transient,
 )
 from hfaef.sources.earthengine import source as earthengine
-from hfaef.sources.earthengine.quota import Limit
+from hfaef.sources.earthengine.quota import RequestQuota
 from hfaef.sources.earthengine.session import connect
 from servers.earthengine import Conduct, Fault, Service, Tile, World
 from servers.earthengine.client import PROJECT, TOKEN, isolate, section, source_of
@@ -158,7 +158,7 @@ def test_never_more_a_minute_than_allowed(service: Service) -> None:
         slept.append(seconds)
         now[0] += seconds
 
-    limit = Limit(4, 6, clock=lambda: now[0], sleep=sleep)
+    limit = RequestQuota(4, 6, clock=lambda: now[0], sleep=sleep)
     source = earthengine.EarthEngine(section(service), connect(section(service), limit=limit))
     try:
         # Four requests of six are spent on the start.

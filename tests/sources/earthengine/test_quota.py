@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hfaef.sources.earthengine.quota import MINUTE, Limit
+from hfaef.core.rate_limiter import MINUTE
+from hfaef.sources.earthengine.quota import RequestQuota
 
 
 class Clock:
@@ -33,11 +34,11 @@ class Clock:
 @settings(deadline=None)
 def test_no_minute_has_more_starts_than_allowed(per_minute: int, steps: list[float]) -> None:
     clock = Clock()
-    limit = Limit(3, per_minute, clock=clock, sleep=clock.sleep)
+    quota = RequestQuota(3, per_minute, clock=clock, sleep=clock.sleep)
     starts = []
     for step in steps:
         clock.now += step
-        with limit:
+        with quota:
             starts.append(clock.now)
     for start in starts:
         assert sum(start <= other < start + MINUTE for other in starts) <= per_minute
@@ -45,21 +46,21 @@ def test_no_minute_has_more_starts_than_allowed(per_minute: int, steps: list[flo
 
 def test_the_rate_is_used_to_the_full() -> None:
     clock = Clock()
-    limit = Limit(1, 10, clock=clock, sleep=clock.sleep)
+    quota = RequestQuota(1, 10, clock=clock, sleep=clock.sleep)
     for _ in range(31):
-        with limit:
+        with quota:
             pass
     assert clock.now == 100 + 3 * MINUTE
 
 
 def test_never_more_at_once_than_allowed() -> None:
-    limit = Limit(3, 1000)
+    quota = RequestQuota(3, 1000)
     inside, peak, lock = 0, 0, threading.Lock()
     together = threading.Barrier(3, timeout=5)
 
     def work(number: int) -> None:
         nonlocal inside, peak
-        with limit:
+        with quota:
             with lock:
                 inside += 1
                 peak = max(peak, inside)
@@ -77,29 +78,29 @@ def test_a_failure_or_an_interrupt_gives_the_place_back() -> None:
     def interrupted(_: float) -> None:
         raise KeyboardInterrupt
 
-    limit = Limit(1, 1, sleep=interrupted)
-    with pytest.raises(OSError, match="broken"), limit:
+    quota = RequestQuota(1, 1, sleep=interrupted)
+    with pytest.raises(OSError, match="broken"), quota:
         raise OSError("broken")
     for _ in range(3):
-        with pytest.raises(KeyboardInterrupt), limit:
+        with pytest.raises(KeyboardInterrupt), quota:
             pass
 
 
 @pytest.mark.parametrize("numbers", [(0, 10), (10, 0), (-1, 1)])
-def test_a_limit_lets_somebody_in(numbers: tuple[int, int]) -> None:
+def test_a_quota_lets_somebody_in(numbers: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match="lets none in"):
-        Limit(*numbers)
+        RequestQuota(*numbers)
 
 
 def test_closing_wakes_those_who_wait_for_the_minute_to_pass() -> None:
-    limit = Limit(4, 1)
-    with limit:
+    quota = RequestQuota(4, 1)
+    with quota:
         pass
     with ThreadPoolExecutor(2) as pool:
-        waiting = [pool.submit(limit.__enter__) for _ in range(2)]
-        limit.close()
+        waiting = [pool.submit(quota.__enter__) for _ in range(2)]
+        quota.close()
         for each in waiting:
             with pytest.raises(ConnectionAbortedError, match="closed"):
                 each.result(timeout=5)
-    with pytest.raises(ConnectionAbortedError), limit:
+    with pytest.raises(ConnectionAbortedError), quota:
         pass
