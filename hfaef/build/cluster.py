@@ -16,7 +16,7 @@ from itertools import islice
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from hfaef.build.staging.filesystem import Place
+from hfaef.build.staging.filesystem import StagingStore
 from hfaef.core.files import folder_errors
 from hfaef.core.workers import core_count
 from hfaef.errors import FolderError, InputError
@@ -127,16 +127,16 @@ class Cluster:
             )
         return count
 
-    def require(self, versions: Callable[[], dict[str, str]], place: Place) -> None:
-        """Check that workers make the same bytes, and share the place of staged pixels.
+    def require(self, versions: Callable[[], dict[str, str]], files: StagingStore) -> None:
+        """Check that workers make the same bytes, and see the same staged pixels.
 
         Args:
             versions: of the packages that show in a release.
-            place: where pixels are staged.
+            files: where pixels are staged.
 
         Raises:
             InputError: if a worker has other packages.
-            FolderError: if a worker does not see the place, or cannot write there.
+            FolderError: if a worker does not see them, or cannot write there.
         """
         mine = versions()
         for worker, found in self.client.run(versions).items():
@@ -147,18 +147,18 @@ class Cluster:
                         "install the same versions everywhere",
                     )
         mark = f"{uuid.uuid4().hex}.part"
-        with folder_errors(str(place)):
-            place.put(mark, mark.encode())
+        with folder_errors(str(files)):
+            files.put(mark, mark.encode())
         try:
-            for worker, trouble in self.client.run(_trouble, place, mark).items():
+            for worker, trouble in self.client.run(_trouble, files, mark).items():
                 if trouble:
                     raise FolderError(
-                        f"the worker {worker} does not see {place}: {trouble}",
+                        f"the worker {worker} does not see {files}: {trouble}",
                         "choose an --out that all machines share, or name such a place with "
                         "--staging",
                     )
         finally:
-            place.remove(mark)
+            files.remove(mark)
 
     def spread(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """As of `workers.ParallelMap`; batches whose worker is lost are done again."""
@@ -190,19 +190,19 @@ class Cluster:
             yield from take()
 
 
-def _trouble(place: Place, mark: str) -> str:
-    """Why this process cannot use a place; empty if it can.
+def _trouble(files: StagingStore, mark: str) -> str:
+    """Why this process cannot use staged files; empty if it can.
 
     Args:
-        place: where pixels are staged.
+        files: where pixels are staged.
         mark: name of a file there that holds its own name.
     """
     own = f"{uuid.uuid4().hex}.part"
     try:
-        if place.get(mark) != mark.encode():
+        if files.get(mark) != mark.encode():
             return "it holds something else"
-        place.put(own, b"")
-        place.remove(own)
+        files.put(own, b"")
+        files.remove(own)
     except Exception as error:  # noqa: BLE001 - whatever it is, this worker is of no use
         return f"{type(error).__name__}: {error}"
     return ""

@@ -9,21 +9,19 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hfaef.core.files import folder_errors, replace_file
+from hfaef.core.files import atomic_write, folder_errors, folder_lock
 from hfaef.core.progress import progress
-from hfaef.errors import FolderError, HubError, InputError, ReleaseError
+from hfaef.errors import HubError, InputError, ReleaseError
 from hfaef.hub.plan import PushPlan, RemoteState, propose, published, read_remote_state
 from hfaef.hub.repo import WAITS, Repo, UnsureError
 from hfaef.hub.tree import TargetTree, faults, is_new
 from hfaef.release.check import check_folder
 from hfaef.release.format.manifest import read_manifest
-from hfaef.release.format.paths import STAGING, put_into_release
+from hfaef.release.format.paths import LOCK, STAGING, put_into_release
 from hfaef.release.version import parse_version
 
 JOURNAL = "push.json"
@@ -90,7 +88,8 @@ def push(
     """
     wanted = parse_version(version) if version is not None else None
     repo = Repo(repo_id)
-    with _held(folder):
+    read_manifest(folder)  # before a lock is made in a folder that holds no release
+    with folder_lock(folder, LOCK, "wait for it, then run it again"):
         manifest = read_manifest(folder)
         visible = repo.visible()
         if visible and private:
@@ -119,27 +118,6 @@ def _require_clean(folder: Path) -> None:
             f"{folder} is not fit to publish, findings: {len(findings)}; the first: {findings[0]}",
             f"hfaef check {folder}",
         )
-
-
-@contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """Keep builds and other pushes out of a folder."""
-    import filelock
-
-    read_manifest(folder)
-    lock = filelock.FileLock(folder / STAGING / "lock")
-    with folder_errors(folder / STAGING):
-        (folder / STAGING).mkdir(exist_ok=True)
-        try:
-            lock.acquire(timeout=0)
-        except filelock.Timeout as error:
-            raise FolderError(
-                f"another hfaef is at work in {folder}", "wait for it, then run it again"
-            ) from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _carry_out(
@@ -197,7 +175,7 @@ def _send(folder: Path, repo: Repo, plan: PushPlan) -> int:
                 done.append(file.sha256)
             content = {"repo_id": repo.id, "version": str(plan.version), "sent": sorted(done)}
             with folder_errors(path):
-                replace_file(path, json.dumps(content).encode())
+                atomic_write(path, json.dumps(content).encode())
             advance(f"{file.size / 1e6:,.1f} MB")
     return len(before & {file.sha256 for file in large})
 
