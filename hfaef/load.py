@@ -168,7 +168,7 @@ def _viewed(dataset: Any, view: _View) -> Any:
     tar = "__key__" in dataset.column_names
     if tar and streaming:
         dataset = dataset.cast_column("png", Image(decode=False))
-        return dataset.map(_Decoder(view, None).sample, remove_columns=dataset.column_names)
+        return dataset.map(_Decoder(view, {}).sample, remove_columns=dataset.column_names)
     if tar:
         # Each column of the record becomes one of its own.
         dataset = dataset.flatten().remove_columns(["__key__", "__url__"])
@@ -186,18 +186,19 @@ def _viewed(dataset: Any, view: _View) -> Any:
         dataset = dataset.select_columns(wanted + beside)
         if isinstance(dataset.features["embedding"], Image):
             dataset = dataset.cast_column("embedding", Image(decode=False))
-    decoder = _Decoder(view, None if streaming else _only_shape(dataset))
+    decoder = _Decoder(view, {} if streaming else _only_shape(dataset))
     if streaming:
         return dataset.map(decoder.row, remove_columns=dataset.column_names)
     return dataset.with_transform(decoder.batch)
 
 
-def _only_shape(dataset: Any) -> tuple[int, int] | None:
+def _only_shape(dataset: Any) -> dict[str, int]:
     """Height and width, if all rows have the same."""
     if not set(_SHAPE) <= set(dataset.column_names):
-        return None
-    heights, widths = (dataset.unique(name) for name in _SHAPE)
-    return (heights[0], widths[0]) if len(heights) == len(widths) == 1 else None
+        return {}
+    values = {name: dataset.unique(name) for name in _SHAPE}
+    alike = all(len(found) == 1 for found in values.values())
+    return {name: found[0] for name, found in values.items()} if alike else {}
 
 
 def _own(arrays: list[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
@@ -220,8 +221,8 @@ class _Decoder:
     """What makes arrays of the cells of a release; it can be sent to other processes."""
 
     view: _View
-    shape: tuple[int, int] | None
-    """Height and width of every patch, where all are alike."""
+    shape: dict[str, int]
+    """Height and width of every patch, where all are alike; else empty."""
 
     def batch(self, batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
         """Rows, by column."""
@@ -231,10 +232,9 @@ class _Decoder:
                 for value in batch["geometry"]
             ]
         if "embedding" in batch:
-            shapes = [self.shape] * len(batch["embedding"])
-            if set(_SHAPE) <= batch.keys():
-                shapes = list(zip(batch["height"], batch["width"], strict=True))
-            pairs = [self._arrays(*cell) for cell in zip(batch["embedding"], shapes, strict=True)]
+            names = [name for name in ("embedding", *_SHAPE) if name in batch]
+            cells = zip(*(batch[name] for name in names), strict=True)
+            pairs = [self._arrays(dict(zip(names, row, strict=True))) for row in cells]
             batch["embedding"] = _own([array for array, _ in pairs])
             if self.view.mask:
                 batch["mask"] = [mask for _, mask in pairs]
@@ -256,15 +256,14 @@ class _Decoder:
             row["label"] = sample["cls"]
         return self.row(row)
 
-    def _arrays(
-        self, cell: bytes | dict[str, bytes], shape: tuple[int, int] | None
-    ) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
+    def _arrays(self, row: dict[str, Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
+        """The embedding of a row, and where it holds data if that is asked for."""
         import numpy as np
 
-        from hfaef.core.codec import decode
+        from hfaef.core.codec import decode_row
         from hfaef.core.quantize import STORED_NODATA, dequantize
 
-        array: npt.NDArray[Any] = decode(cell, shape)
+        array: npt.NDArray[Any] = decode_row({**self.shape, **row})
         mask = np.empty(0, np.bool_)
         if self.view.mask:
             mask = (array != STORED_NODATA).all(axis=0)

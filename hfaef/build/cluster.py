@@ -14,7 +14,7 @@ from itertools import islice
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from hfaef.build.staging.filesystem import Place
+from hfaef.build.staging.filesystem import StagingStore
 from hfaef.core.files import folder_errors
 from hfaef.core.workers import core_count
 from hfaef.errors import FolderError, InputError
@@ -138,16 +138,16 @@ class Cluster:
             )
         return count
 
-    def require(self, versions: Callable[[], dict[str, str]], place: Place) -> None:
-        """Check that workers have the same packages, and share the place of staged pixels.
+    def require(self, versions: Callable[[], dict[str, str]], files: StagingStore) -> None:
+        """Check that workers have the same packages, and see the same staged pixels.
 
         Args:
             versions: of the packages that show in a release.
-            place: where pixels are staged.
+            files: where pixels are staged.
 
         Raises:
             InputError: if a worker has other packages.
-            FolderError: if a worker does not see the place, or cannot write there.
+            FolderError: if a worker does not see them, or cannot write there.
         """
         mine = versions()
         for worker, found in self.client.run(versions).items():
@@ -158,18 +158,18 @@ class Cluster:
                         "install the same versions everywhere",
                     )
         probe = f"{uuid.uuid4().hex}.part"
-        with folder_errors(str(place)):
-            place.put(probe, probe.encode())
+        with folder_errors(str(files)):
+            files.put(probe, probe.encode())
         try:
-            for worker, problem in self.client.run(_problem, place, probe).items():
+            for worker, problem in self.client.run(_problem, files, probe).items():
                 if problem:
                     raise FolderError(
-                        f"the worker {worker} does not see {place}: {problem}",
+                        f"the worker {worker} does not see {files}: {problem}",
                         "choose an --out that all machines share, or name such a place with "
                         "--staging",
                     )
         finally:
-            place.remove(probe)
+            files.remove(probe)
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """A `workers.ParallelMap`; what a lost worker had is done again."""
@@ -199,19 +199,19 @@ class Cluster:
             yield from take()
 
 
-def _problem(place: Place, probe: str) -> str:
-    """Why this process cannot use a place; empty if it can.
+def _problem(files: StagingStore, probe: str) -> str:
+    """Why this process cannot use staged files; empty if it can.
 
     Args:
-        place: where pixels are staged.
+        files: where pixels are staged.
         probe: name of a file there that holds its own name.
     """
     own = f"{uuid.uuid4().hex}.part"
     try:
-        if place.get(probe) != probe.encode():
+        if files.get(probe) != probe.encode():
             return "it holds something else"
-        place.put(own, b"")
-        place.remove(own)
+        files.put(own, b"")
+        files.remove(own)
     except Exception as error:  # noqa: BLE001 - whatever it is, this worker is of no use
         return f"{type(error).__name__}: {error}"
     return ""

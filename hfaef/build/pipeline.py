@@ -21,7 +21,7 @@ from hfaef.build.fetch.retry import Policy
 from hfaef.build.fetch.threads import ThreadExecutor
 from hfaef.build.pack.rows import Packed, pack, write_missing
 from hfaef.build.plan import sort_by_block
-from hfaef.build.staging.filesystem import open_place
+from hfaef.build.staging.filesystem import open_staging
 from hfaef.build.staging.ledger import Outcome
 from hfaef.build.staging.store import Store, inputs, require_ours
 from hfaef.catalog import open_catalog
@@ -39,7 +39,6 @@ from hfaef.release.format.manifest import (
     FORMAT,
     Manifest,
     Missing,
-    PreviewBasis,
     make_configs,
     manifest_bytes,
     package_versions,
@@ -90,7 +89,7 @@ def build(
     scheduler: str | None = None,
     staging: str | None = None,
     allow_missing: bool = False,
-    layout: RowPlacement | None = None,
+    placement: RowPlacement | None = None,
 ) -> Built:
     """Make a release, doing only what earlier builds in the folder left undone.
 
@@ -103,7 +102,7 @@ def build(
         staging: path or URL below which pixels are staged, for all machines to see; by default
             where they were, or in the release's folder.
         allow_missing: whether to make a release without the patches that could not be had.
-        layout: of the release before, whose rows stay in their shards.
+        placement: of the release before, whose rows stay in their shards.
 
     Raises:
         IncompleteError: if patches are missing and that is not allowed.
@@ -112,7 +111,7 @@ def build(
     folder = folder or Path("build") / recipe.name
     require_ours(folder)
     if staging is not None:
-        open_place(staging)  # what is wrong with it is said before any work is done
+        open_staging(staging)  # what is wrong with it is said before any work is done
     if recipe.demo is not None:
         from hfaef.demo import write_world
 
@@ -126,7 +125,7 @@ def build(
         cluster = None
         if scheduler is not None:
             cluster = stack.enter_context(Cluster(scheduler, reads))
-            cluster.require(package_versions, store.pixels.place)
+            cluster.require(package_versions, store.pixels.files)
         store.claim(inputs(recipe, whole))
         catalog = whole.first(limit)
         policy = Policy()
@@ -149,7 +148,7 @@ def build(
         missing = _missing(catalog, store.outcomes())
         _require_enough(catalog, missing, folder, allow_missing=allow_missing)
         try:
-            manifest = _write_release(recipe, catalog, store, missing, parallel_map, layout)
+            manifest = _write_release(recipe, catalog, store, missing, parallel_map, placement)
         except BaseException:
             # Half a release is of no use, and the disk may be full.
             shutil.rmtree(store.staging / _PACKING, ignore_errors=True)
@@ -209,7 +208,7 @@ def _write_release(
     store: Store,
     missing: tuple[Missing, ...],
     parallel_map: ParallelMap,
-    layout: RowPlacement | None,
+    placement: RowPlacement | None,
 ) -> Manifest:
     """Pack into the staging, then put the release in the place of the one before."""
     packing = store.staging / _PACKING
@@ -223,10 +222,10 @@ def _write_release(
             store,
             packing,
             shard_bytes=int(recipe.pack.shard_bytes),
-            spread=parallel_map,
+            parallel_map=parallel_map,
             advance=advance,
-            form=StorageFormat(recipe.pack.format, recipe.pack.codec),
-            layout=layout,
+            storage=StorageFormat(recipe.pack.format, recipe.pack.codec),
+            placement=placement,
         )
     files = packed.files
     if missing:
@@ -295,9 +294,7 @@ def _manifest(
         configs=make_configs(packed.files, years, catalog.schemes),
         files=packed.files,
         missing=missing,
-        preview=PreviewBasis(
-            components=packed.basis.components, low=packed.basis.low, high=packed.basis.high
-        ),
+        preview=packed.basis,
         leakage=_leakage(kept, catalog.schemes, years[0]),
         notes=catalog.notes,
     )

@@ -13,7 +13,7 @@ from hfaef.build.fetch.read import read_grid
 from hfaef.build.fetch.retry import Policy
 from hfaef.catalog import open_catalog
 from hfaef.catalog.patch import Patch
-from hfaef.core import codec
+from hfaef.core.codec import decode_row
 from hfaef.core.quantize import from_stored
 from hfaef.errors import InputError
 from hfaef.hub.open import open_release
@@ -21,7 +21,7 @@ from hfaef.recipe.model import Recipe
 from hfaef.release.check import Finding
 from hfaef.release.format.webdataset import read_rows
 from hfaef.release.handle import Release
-from hfaef.release.locate import RowLocation, layout_of
+from hfaef.release.locate import RowLocation, read_placement
 from hfaef.sources import open_source
 from hfaef.sources.base import Source
 
@@ -45,56 +45,55 @@ def check_sample(
         HubError: if the Hub has no such version.
     """
     release = open_release(target)
-    places = layout_of(release).places
+    rows = read_placement(release).rows
     patches = {(patch.year, patch.id): patch for patch in open_catalog(recipe).patches}
-    both = sorted(places.keys() & patches.keys())
+    both = sorted(rows.keys() & patches.keys())
     if not both:
         raise InputError(f"no patch of the recipe is in {target}", "give the recipe it is made of")
     chance = random.Random(seed)  # noqa: S311 - chooses rows, guards nothing
     chosen = chance.sample(both, min(count, len(both)))
     findings: list[Finding] = []
     with closing(open_source(recipe.source, recipe.years)) as source:
-        for key in sorted(chosen, key=lambda key: (places[key].path, places[key].group)):
-            findings += _differences(release, places[key], patches[key], source)
+        for key in sorted(chosen, key=lambda key: (rows[key].path, rows[key].group)):
+            findings += _differences(release, rows[key], patches[key], source)
     return len(chosen), findings
 
 
 def _differences(
-    release: Release, place: RowLocation, patch: Patch, source: Source
+    release: Release, location: RowLocation, patch: Patch, source: Source
 ) -> Iterator[Finding]:
-    row = _row(release, place, patch.id)
+    row = _row(release, location, patch.id)
     where = f"patch {patch.id} of {patch.year}"
     if (row["id"], row["year"]) != (patch.id, patch.year):
-        yield Finding(place.path, f"{where} is not where the pooled vectors say")
+        yield Finding(location.path, f"{where} is not where the pooled vectors say")
         return
     grid = patch.grid
     if (row["crs"], tuple(row["transform"])) != (grid.crs, tuple(grid.transform)):
-        yield Finding(place.path, f"{where} lies on another grid than in the recipe")
+        yield Finding(location.path, f"{where} lies on another grid than in the recipe")
         return
     try:
-        shape = (row["height"], row["width"]) if "height" in row else None
-        held = from_stored(codec.decode(row["embedding"], shape))
+        held = from_stored(decode_row(row))
     except ValueError as error:
-        yield Finding(place.path, f"{where}: {error}")
+        yield Finding(location.path, f"{where}: {error}")
         return
     codes = read_grid(source, grid, patch.year, Policy()).codes
     if held.shape != codes.shape:
-        yield Finding(place.path, f"{where} is {held.shape}, the source gives {codes.shape}")
+        yield Finding(location.path, f"{where} is {held.shape}, the source gives {codes.shape}")
     elif differing := int(np.count_nonzero((held != codes).any(axis=0))):
         pixels = codes[0].size
         yield Finding(
-            place.path, f"{where} differs from the source in {differing:,} of {pixels:,} pixels"
+            location.path, f"{where} differs from the source in {differing:,} of {pixels:,} pixels"
         )
 
 
-def _row(release: Release, place: RowLocation, id_: str) -> dict[str, Any]:
+def _row(release: Release, location: RowLocation, id_: str) -> dict[str, Any]:
     """A row; of a Parquet file that lies on the Hub, only its row group is read."""
     import pyarrow.parquet as pq
 
-    if place.path.endswith(".tar"):
-        rows = read_rows(release.fetch(place.path))
+    if location.path.endswith(".tar"):
+        rows = read_rows(release.fetch(location.path))
         return next((row for row in rows if row["id"] == id_), {"id": None, "year": None})
-    with release.open(place.path) as file, pq.ParquetFile(file) as shard:
+    with release.open(location.path) as file, pq.ParquetFile(file) as shard:
         columns = [name for name in shard.schema_arrow.names if name in _COLUMNS]
-        group = shard.read_row_group(place.group, columns=columns)
-        return dict(group.slice(place.position, 1).to_pylist()[0])
+        group = shard.read_row_group(location.group, columns=columns)
+        return dict(group.slice(location.position, 1).to_pylist()[0])

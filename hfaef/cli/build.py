@@ -34,8 +34,8 @@ def build(
         str | None,
         typer.Option(
             metavar="PLACE",
-            help="Where pixels lie between fetching and packing: a path or URL (`s3://...`, "
-            "`gs://...`) that all workers see; `DIR/.staging` by default.",
+            help="Where pixels lie between fetching and packing: a path that all workers see, or "
+            "an object store (`s3://...`, `gs://...`); `DIR/.staging` by default.",
         ),
     ] = None,
     allow_missing: Annotated[
@@ -70,7 +70,7 @@ def build(
         scheduler=scheduler,
         staging=staging,
         allow_missing=allow_missing,
-        layout=read_previous(previous) if previous else None,
+        placement=read_previous(previous) if previous else None,
     )
     summary = built.summary()
     missing = f", {summary['missing']:,} patches missing" if summary["missing"] else ""

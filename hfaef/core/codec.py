@@ -1,4 +1,4 @@
-"""How the bytes of an embedding become an array again: a PNG sheet, or raw bands.
+"""A patch's embedding as bytes in a row: a PNG sheet, or raw bands.
 
 `png` takes less than half of the bytes, and everything reads it; `raw` is read ten times faster,
 and needs the patch's height and width beside it.
@@ -6,11 +6,14 @@ and needs the patch's height and width beside it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from hfaef.core import sheet
-from hfaef.core.quantize import BANDS
+from hfaef.core.quantize import BANDS, from_stored, pool
 
 FORMAT = 1
 """Version of the rows' schema and of the meaning of their values."""
@@ -24,7 +27,7 @@ def encode_raw(stored: npt.NDArray[np.uint8]) -> bytes:
 
 
 def decode_raw(content: bytes, height: int, width: int) -> npt.NDArray[np.uint8]:
-    """Stored values, uint8 (64, height, width), of raw bytes: where they lie, so only to be read.
+    """Stored values, uint8 (64, height, width), of raw bytes: a read-only view of them.
 
     Raises:
         ValueError: if there are more or fewer bytes than pixels.
@@ -34,20 +37,34 @@ def decode_raw(content: bytes, height: int, width: int) -> npt.NDArray[np.uint8]
     return np.frombuffer(content, np.uint8).reshape(BANDS, height, width)
 
 
-def decode(
-    value: bytes | dict[str, bytes], shape: tuple[int, int] | None = None
-) -> npt.NDArray[np.uint8]:
-    """Stored values, uint8 (64, H, W), of a cell of the column `embedding`; only to be read.
+def decode_row(row: Mapping[str, Any]) -> npt.NDArray[np.uint8]:
+    """Stored values, uint8 (64, H, W), of a row; may be read-only.
 
     Args:
-        value: a sheet in the form of `datasets.Image`, or raw bytes.
-        shape: height and width; raw bytes need it.
+        row: `embedding` is a sheet as `datasets.Image` holds it, or raw bytes, which need `height`
+            and `width` beside them.
 
     Raises:
         ValueError: if the bytes are not what they should be.
     """
+    value = row["embedding"]
     if isinstance(value, dict):
         return sheet.decode(value["bytes"])
-    if shape is None:
+    if "height" not in row or "width" not in row:
         raise ValueError("raw bytes need the columns height and width beside them")
-    return decode_raw(value, *shape)
+    return decode_raw(value, row["height"], row["width"])
+
+
+def embedding_problem(row: Mapping[str, Any]) -> str:
+    """What is wrong with a row's embedding, in words; empty if nothing is.
+
+    Args:
+        row: as of `decode_row`, with its `valid_fraction`.
+    """
+    try:
+        pooled = pool(from_stored(decode_row(row)))
+    except ValueError as error:
+        return f"cannot be decoded: {error}"
+    if abs(pooled.valid_fraction - row["valid_fraction"]) > 1e-6:
+        return "has another valid_fraction than its pixels"
+    return ""

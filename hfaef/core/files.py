@@ -1,13 +1,31 @@
-"""Files that are written whole or not at all, and what to say when they cannot be."""
+"""Files and folders that appear whole or not at all, and a lock that one process at a time holds."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import shutil
 import sqlite3
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from hfaef.errors import FolderError
+
+TEMPORARY = ".part"
+"""Ends the name of a file or folder that is not whole yet; only a kill leaves one behind."""
+
+_NEW_FILE = (
+    os.O_WRONLY
+    | os.O_CREAT
+    | os.O_EXCL
+    # Not on all systems.
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+"""A file that is there, or a link in its place, is an error."""
 
 
 @contextmanager
@@ -27,8 +45,86 @@ def folder_errors(path: Path | str) -> Iterator[None]:
         ) from error
 
 
-def replace_file(path: Path, content: bytes | memoryview) -> None:
-    """Write a file whole or not at all."""
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(content)
-    temporary.replace(path)
+@contextmanager
+def atomic_file(path: Path, staging: Path | None = None) -> Iterator[BinaryIO]:
+    """A file to write, which replaces `path` once all of it is on the disk.
+
+    Args:
+        path: its folder must be there.
+        staging: folder of the temporary file, on the same filesystem; by default beside `path`.
+
+    Raises:
+        OSError: if it cannot be written; `path` is what it was, and the temporary file is gone.
+    """
+    temporary = _temporary(staging or path.parent, path.name)
+    descriptor = os.open(temporary, _NEW_FILE, 0o666)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def atomic_write(path: Path, content: bytes | memoryview, staging: Path | None = None) -> None:
+    """Write a whole file, as `atomic_file`."""
+    with atomic_file(path, staging) as file:
+        file.write(content)
+
+
+@contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """A folder to fill, which becomes `folder` when the block ends without an error.
+
+    Args:
+        folder: new or empty; its parents are made.
+
+    Raises:
+        OSError: if it cannot be made, or `folder` is not empty; what was written is removed.
+    """
+    temporary = _temporary(folder.parent, folder.name)
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        with contextlib.suppress(FileNotFoundError):
+            folder.rmdir()
+        temporary.replace(folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+@contextmanager
+def folder_lock(folder: Path, name: str, hint: str) -> Iterator[None]:
+    """Keep other processes of hfaef out of a folder.
+
+    Args:
+        folder: theirs and ours.
+        name: of the lock file in it, which stays; folders are made.
+        hint: what to do if another process holds the lock.
+
+    Raises:
+        FolderError: if another process holds it, or it cannot be written.
+    """
+    import filelock
+
+    path = folder / name
+    lock = filelock.FileLock(path)
+    with folder_errors(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout as error:
+            raise FolderError(f"another hfaef is at work in {folder}", hint) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _temporary(folder: Path, name: str) -> Path:
+    return folder / f"{name}.{uuid.uuid4().hex}{TEMPORARY}"

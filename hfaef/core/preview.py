@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -29,8 +30,11 @@ _STRETCH = (2, 98)
 
 
 @dataclass(frozen=True)
-class Basis:
+class PreviewBasis:
     """Three directions in the space of embeddings, and the range to show of each."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    """It stands in the manifest, which refuses what it does not know."""
 
     components: tuple[tuple[int, ...], ...]
     """3 x 64 whole numbers: unit vectors times 512."""
@@ -40,11 +44,11 @@ class Basis:
     """Projection shown as 255."""
 
 
-def fit_basis(squares: npt.NDArray[np.float64]) -> Basis:
-    """The basis of a sample of pixels.
+def fit_basis(squares: npt.NDArray[np.float64]) -> PreviewBasis:
+    """Principal components of some pixels, and percentiles of their projections.
 
     Args:
-        squares: signed squares (64, pixels) of valid pixels, as of `quantize.signed_squares`.
+        squares: `signed_squares` (64, pixels) of valid pixels.
     """
     count = squares.shape[1]
     total = squares.sum(axis=1)
@@ -56,7 +60,7 @@ def fit_basis(squares: npt.NDArray[np.float64]) -> Basis:
     components = np.rint(leading * np.sign(largest) * _STEPS)
     projected = components @ squares / (_STEPS * SCALE**2)
     low, high = np.percentile(projected, _STRETCH, axis=1).round(4)
-    return Basis(
+    return PreviewBasis(
         tuple(tuple(int(value) for value in row) for row in components),
         tuple(low.tolist()),
         tuple(np.maximum(high, low + 0.0001).tolist()),
@@ -64,7 +68,9 @@ def fit_basis(squares: npt.NDArray[np.float64]) -> Basis:
 
 
 def render(
-    codes: npt.NDArray[np.int8], basis: Basis, squares: npt.NDArray[np.int16] | None = None
+    codes: npt.NDArray[np.int8],
+    basis: PreviewBasis,
+    squares: npt.NDArray[np.int16] | None = None,
 ) -> bytes:
     """JPEG of codes (64, H, W).
 

@@ -36,16 +36,11 @@ SCALE = 127.5
 """Code of the float 1.0, before it is rounded and clamped to 127."""
 
 Array = npt.NDArray[Any]
+Float64 = npt.NDArray[np.float64]
 
-
-def _float_table() -> npt.NDArray[np.float32]:
-    codes = np.arange(-128, 128)
-    floats = (np.sign(codes) * (codes / SCALE) ** 2).astype(np.float32)
-    floats[codes == NODATA] = np.nan
-    return floats
-
-
-_FLOAT_OF_CODE = _float_table()
+_CODES = np.arange(-128, 128)
+_FLOAT_OF_CODE = (_CODES * np.abs(_CODES) / SCALE**2).astype(np.float32)
+_FLOAT_OF_CODE[0] = np.nan
 
 
 def quantize(floats: npt.ArrayLike) -> npt.NDArray[np.int8]:
@@ -91,15 +86,14 @@ def valid_mask(codes: npt.NDArray[np.int8]) -> npt.NDArray[np.bool_]:
 
 
 def _lacks_some(codes: npt.NDArray[np.int8]) -> bool:
-    """Whether there is nodata; it is the least of all codes, which is found in no time."""
+    """Whether any code is nodata: it is the least of all, and a minimum is found fast."""
     return bool(codes.min(initial=NODATA + 1) == NODATA)
 
 
 def signed_squares(codes: npt.NDArray[np.int8]) -> npt.NDArray[np.int16]:
     """Integers ``sign(code) * code**2``, 0 where nodata: the floats times ``SCALE**2``.
 
-    Sums of them are exact in any order, so whatever is made of such sums is the same on
-    every machine.
+    Sums of them are exact in any order, so what is made of such sums is the same on every machine.
     """
     wide = codes.astype(np.int16)
     if _lacks_some(codes):
@@ -110,7 +104,7 @@ def signed_squares(codes: npt.NDArray[np.int8]) -> npt.NDArray[np.int16]:
 
 @dataclass(frozen=True)
 class Pooled:
-    """One vector for a patch, over its valid pixels, of dequantized values."""
+    """Vectors of a patch: statistics of each band's dequantized values over the valid pixels."""
 
     low: npt.NDArray[np.float32]
     """Minima, shape (64,), as are the others."""
@@ -138,26 +132,48 @@ def pool(codes: npt.NDArray[np.int8], squares: npt.NDArray[np.int16] | None = No
     Raises:
         ValueError: without one valid pixel.
     """
-    valid = valid_mask(codes)
-    count = np.count_nonzero(valid)
-    if count == 0:
-        raise ValueError("no valid pixel to pool over")
+    valid = require_valid(codes)
+    count = int(np.count_nonzero(valid))
     flat = codes.reshape(BANDS, -1)
     # Pixels without data add nothing to sums of squares.
     summed = (signed_squares(codes) if squares is None else squares).reshape(BANDS, -1)
     summed = summed.astype(np.float64)
-    # Whole numbers below 2**53: a product with ones is their exact sum, in half of sum's time.
-    total = summed @ np.ones(valid.size)
-    total_of_squares = np.vecdot(summed, summed)
+    # A product with ones is their exact sum, in half of sum's time.
+    mean, std = mean_and_std(summed @ np.ones(valid.size), np.vecdot(summed, summed), count)
     if count < valid.size:
         flat = flat[:, valid.ravel()]
-    mean = total / count
-    variance = np.maximum(total_of_squares * count - total**2, 0) / count**2
     low, high = (_FLOAT_OF_CODE[edge.astype(np.int16) + 128] for edge in (flat.min(1), flat.max(1)))
     return Pooled(
         low=low,
         high=high,
-        mean=(mean / SCALE**2).astype(np.float32),
-        std=(np.sqrt(variance) / SCALE**2).astype(np.float32),
+        mean=mean.astype(np.float32),
+        std=std.astype(np.float32),
         valid_fraction=count / valid.size,
     )
+
+
+def require_valid(codes: npt.NDArray[np.int8]) -> npt.NDArray[np.bool_]:
+    """The `valid_mask` of codes (64, H, W).
+
+    Raises:
+        ValueError: without one valid pixel.
+    """
+    valid = valid_mask(codes)
+    if not valid.any():
+        raise ValueError("no valid pixel to pool over")
+    return valid
+
+
+def mean_and_std(
+    total: Float64, squares: Float64, count: Float64 | int, scale: float = SCALE**2
+) -> tuple[Float64, Float64]:
+    """Means and population standard deviations of whole numbers, divided by `scale`.
+
+    Args:
+        total: their sums, below 2**53 and so exact.
+        squares: sums of their squares, the same.
+        count: how many they are.
+        scale: the whole number that stands for 1.0; by default that of `signed_squares`.
+    """
+    variance = np.maximum(squares * count - total**2, 0) / count**2
+    return total / count / scale, np.sqrt(variance) / scale

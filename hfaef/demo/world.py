@@ -8,7 +8,6 @@ some lie across tiles, and some reach beyond the data.
 from __future__ import annotations
 
 import json
-import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import rasterio
 
-from hfaef.core.files import folder_errors, replace_file
+from hfaef.core.files import atomic_folder, folder_errors
 from hfaef.core.grid import WGS84, Grid, project, utm_crs
 from hfaef.demo.field import Field
 from hfaef.demo.tiles import write_store
@@ -83,10 +82,7 @@ def write_world(settings: Demo) -> None:
         return
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise FolderError(f"{root} holds something else", "choose another demo.root")
-    partial = root.with_name(root.name + ".part")
-    with folder_errors(partial):
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
+    with folder_errors(root), atomic_folder(root) as partial:
         field = Field(settings.seed, len(LABELS))
         random = np.random.default_rng(settings.seed)
         places = _places(field, random, settings.patches)
@@ -95,10 +91,7 @@ def write_world(settings: Demo) -> None:
         _write_points(partial / "points.csv", places, field)
         covered = _covered(places)
         write_store(partial / "aef", field, dict.fromkeys(settings.years, covered))
-        replace_file(partial / "world.json", json.dumps(made_from).encode())
-        if root.exists():
-            root.rmdir()
-        partial.replace(root)
+        (partial / "world.json").write_text(json.dumps(made_from))
 
 
 def _places(field: Field, random: np.random.Generator, count: int) -> list[_Place]:

@@ -12,12 +12,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hfaef.core.files import folder_errors, replace_file
+from hfaef.core.files import atomic_write, folder_errors
 from hfaef.core.progress import Advance, progress
 from hfaef.errors import InputError
 from hfaef.evaluation import probe
 from hfaef.evaluation.pooling import ON, POOLINGS, On
-from hfaef.evaluation.vectors import Chosen, Rows, Vectors, pool_release, read_features, read_rows
+from hfaef.evaluation.vectors import (
+    ChosenVectors,
+    Rows,
+    Vectors,
+    pool_release,
+    read_features,
+    read_rows,
+)
 from hfaef.hub.open import open_published
 from hfaef.hub.target import HubTarget, parse_target
 from hfaef.release.card.additions import add_files
@@ -51,7 +58,7 @@ class Target:
     folder: Path
     manifest: Manifest
     origin: Origin
-    """Where it came from; its folder is ours to write to if that is not the Hub."""
+    """Where it came from; its folder may be written to unless that is the Hub."""
 
 
 def open_target(target: str) -> Target:
@@ -88,14 +95,14 @@ def evaluate(
 ) -> Evaluation:
     """Probe a release, and write ``evaluation.json``.
 
-    It is added to the release, whose figures and card follow; that of a published version, or
-    one with an `out`, is written by itself.
+    It is added to the release folder, whose figures and card are written again; that of a
+    published version, or one with an `out`, is written by itself.
 
     Args:
-        target: as of `open_target`.
+        target: a release folder, or ``OWNER/NAME[@VERSION]``.
         poolings: of `POOLINGS`; all by default.
-        on: what is pooled.
-        features: ``NAME=PATH`` of tables, as of `read_features`.
+        on: ``values`` or ``codes``: what is pooled.
+        features: ``NAME=PATH`` of tables that `read_features` reads.
         probes: ``knn``, ``linear``.
         out: the file to write; ``evaluation.json`` here by default for a published version.
 
@@ -129,7 +136,7 @@ def evaluate(
     else:
         out = out or Path(SCORES)
         with folder_errors(out):
-            replace_file(out, content)
+            atomic_write(out, content)
     return evaluation
 
 
@@ -201,7 +208,7 @@ def measure(
 
 
 def protocol(on: On) -> Protocol:
-    """How everything is measured, in words that stand in ``evaluation.json``."""
+    """How everything is measured, for ``evaluation.json``."""
     return Protocol(
         on=on,
         knn=f"k in {', '.join(map(str, probe.NEIGHBOURS))}; cosine distance, brute force, "
@@ -227,48 +234,48 @@ def _results(
             for scheme in manifest.schemes:
                 train = rows.of_split(scheme, year, TRAIN)
                 test = rows.of_split(scheme, year, TEST)
-                place = {"features": name, "scheme": scheme, "year": year}
+                about = {"features": name, "scheme": scheme, "year": year}
                 for kind in probes:
                     if len(train) and len(test):
                         data = (
-                            Chosen(vectors, train),
+                            ChosenVectors(vectors, train),
                             rows.labels[train],
-                            # Asked for in small parts, and a third of the others.
+                            # In memory: asked for in small parts, and a third of the others.
                             vectors.take(test),
                             rows.labels[test],
                         )
                         run = _knn if kind == "knn" else _linear
-                        yield from run(place, data, len(manifest.label_names))
+                        yield from run(about, data, len(manifest.label_names))
                     else:
                         reason = f"no patch for {TRAIN if not len(train) else TEST}"
-                        yield Skipped(**place, probe=kind, reason=reason)
+                        yield Skipped(**about, probe=kind, reason=reason)
                     advance(f"{name}, {scheme}, {kind}")
 
 
-Data = tuple[Chosen, npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.int64]]
+Data = tuple[ChosenVectors, npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.int64]]
 """Training vectors and labels, test vectors and labels."""
 
 
-def _knn(place: dict[str, Any], data: Data, classes: int) -> Iterator[Result]:
+def _knn(about: dict[str, Any], data: Data, classes: int) -> Iterator[Result]:
     train, labels, test, _ = data
     for k, prediction in probe.knn(train, labels, test, classes).items():
-        yield _score(place, data, prediction, classes, probe="knn", neighbours=k)
+        yield _score(about, data, prediction, classes, probe="knn", neighbours=k)
     for k in probe.NEIGHBOURS:
         if k > len(labels):
-            yield Skipped(**place, probe="knn", reason=f"fewer than {k} training patches")
+            yield Skipped(**about, probe="knn", reason=f"fewer than {k} training patches")
 
 
-def _linear(place: dict[str, Any], data: Data, classes: int) -> Iterator[Result]:
+def _linear(about: dict[str, Any], data: Data, classes: int) -> Iterator[Result]:
     chosen, labels, test, _ = data
     train = chosen[:]
     for penalty in (None, 1.0):
         try:
             prediction = probe.linear(train, labels, test, penalty)
         except ValueError as error:
-            yield Skipped(**place, probe="linear", reason=str(error))
+            yield Skipped(**about, probe="linear", reason=str(error))
         else:
             yield _score(
-                place,
+                about,
                 data,
                 prediction,
                 classes,
@@ -280,7 +287,7 @@ def _linear(place: dict[str, Any], data: Data, classes: int) -> Iterator[Result]
 
 
 def _score(
-    place: dict[str, Any],
+    about: dict[str, Any],
     data: Data,
     prediction: probe.Prediction,
     classes: int,
@@ -292,7 +299,7 @@ def _score(
         for name, measured in probe.measure(counts).items()
     }
     return Score(
-        **place,
+        **about,
         **how,
         **metrics,
         train=len(data[1]),

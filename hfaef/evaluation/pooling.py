@@ -1,10 +1,10 @@
-"""Ways to make one vector of a patch: each over its valid pixels, exact where sums can be.
+"""Ways to make one vector of a patch, each over its valid pixels.
 
-A code is one of 255 values, so that most statistics need only how often each occurs in a band:
-those come from whole numbers and are the same on every machine. The two that need to know which
-pixel is which (`center_weighted`, `covariance`) are summed in float64.
+A code is one of 255 values, so most statistics need only how often each occurs in a band: their
+sums are whole numbers, the same on every machine. The two that need to know which pixel is which
+(`center_weighted`, `covariance`) are summed in float64.
 
-What takes long is done a patch at a time (`take_sample`), the rest for many at once (`pool`).
+What takes long is done a patch at a time (`patch_stats`), the rest for many at once (`pool_stats`).
 
 The poolings, their order of values and their constants are those of Corley et al. 2026, "From
 Pixels to Patches: Pooling Strategies for Earth Embeddings" (https://arxiv.org/abs/2603.02080).
@@ -20,7 +20,17 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from hfaef.core.quantize import BANDS, OFFSET, SCALE, STORED_NODATA, from_stored, signed_squares
+from hfaef.core.quantize import (
+    BANDS,
+    OFFSET,
+    SCALE,
+    STORED_NODATA,
+    Float64,
+    from_stored,
+    mean_and_std,
+    require_valid,
+    signed_squares,
+)
 
 On = Literal["values", "codes"]
 """What is pooled: dequantized values, or the stored codes (0 to 254) as they are."""
@@ -36,14 +46,13 @@ BLOCK = 4096
 """Pixels that are multiplied with each other at a time."""
 
 _PADDING = 8
-"""Numbers between two rows: a stride of a power of two would crowd them in one place of a cache."""
+"""Numbers between two rows: with a stride of a power of two they would share few cache lines."""
 
 _LEVELS = 256
 _LOW_BITS = 24
 
 UInt8 = npt.NDArray[np.uint8]
 Float32 = npt.NDArray[np.float32]
-Float64 = npt.NDArray[np.float64]
 Int16 = npt.NDArray[np.int16]
 Int64 = npt.NDArray[np.int64]
 
@@ -52,7 +61,7 @@ _UPPER = _FIRST * BANDS + _SECOND
 
 
 def _whole_numbers(on: On) -> Int64:
-    """What each stored value counts as, times `_divisor`; 0 for nodata."""
+    """Shape (256,): the value of each stored value times `_SCALE`; 0 for nodata."""
     stored = np.arange(_LEVELS, dtype=np.uint8)
     if on == "codes":
         return np.where(stored == STORED_NODATA, 0, stored).astype(np.int64)
@@ -71,12 +80,13 @@ def _powers(whole: Int64) -> Float64:
 
 _WHOLE = {on: _whole_numbers(on) for on in ON}
 _POWERS = {on: _powers(whole) for on, whole in _WHOLE.items()}
-_DIVISOR: dict[On, float] = {"values": SCALE**2, "codes": 1.0}
+_SCALE: dict[On, float] = {"values": SCALE**2, "codes": 1.0}
+"""The whole number that stands for 1.0."""
 
 
 @dataclass(frozen=True)
-class Work:
-    """Memory of one thread to overwrite, which spares asking for it again for every patch."""
+class Workspace:
+    """Arrays that one thread overwrites for every patch, as making them anew takes time."""
 
     numbers: Float64 = field(default_factory=lambda: np.empty((BANDS, BLOCK + _PADDING)))
     signed: Int16 = field(default_factory=lambda: np.empty((BANDS, BLOCK), np.int16))
@@ -84,10 +94,10 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Sample:
-    """What the valid pixels of n patches come to, from which all poolings follow.
+class PatchStats:
+    """Statistics of the valid pixels of n patches, from which all poolings follow.
 
-    Sums are of the whole numbers that stored values stand for, times `_DIVISOR`.
+    Sums are of whole numbers: values times `_SCALE`.
     """
 
     on: On
@@ -109,20 +119,24 @@ class Sample:
         return self.powers[..., 0]
 
     @cached_property
+    def mean_and_std(self) -> tuple[Float64, Float64]:
+        """Shape (n, 64) each: means and population standard deviations."""
+        return mean_and_std(self.sums, self.powers[..., 1], self.pixels, _SCALE[self.on])
+
+    @property
     def mean(self) -> Float64:
         """Shape (n, 64)."""
-        return self.sums / self.pixels / _DIVISOR[self.on]
+        return self.mean_and_std[0]
 
-    @cached_property
+    @property
     def std(self) -> Float64:
         """Shape (n, 64): population standard deviations."""
-        variance = np.maximum(self.powers[..., 1] * self.pixels - self.sums**2, 0)
-        return np.asarray(np.sqrt(variance) / self.pixels / _DIVISOR[self.on])
+        return self.mean_and_std[1]
 
     @cached_property
     def ranked(self) -> Float64:
         """Shape (n, 12, 64): `ordered` as values."""
-        return np.asarray(_WHOLE[self.on][self.ordered] / _DIVISOR[self.on])
+        return np.asarray(_WHOLE[self.on][self.ordered] / _SCALE[self.on])
 
     @property
     def low(self) -> Float64:
@@ -157,15 +171,15 @@ def _ranks(pixels: int) -> Int64:
     return np.concatenate([[0], below, above, [pixels - 1]])
 
 
-def take_sample(
-    stored: UInt8, on: On = "values", work: Work | None = None, *, paired: bool = True
-) -> Sample:
-    """Sample of one patch: stored values (64, H, W), 255 where there is no data.
+def patch_stats(
+    stored: UInt8, on: On = "values", workspace: Workspace | None = None, *, paired: bool = True
+) -> PatchStats:
+    """Statistics of one patch.
 
     Args:
-        stored: of the patch.
+        stored: stored values, uint8 (64, H, W), 255 where there is no data.
         on: what is pooled.
-        work: memory to overwrite.
+        workspace: of this thread.
         paired: whether any of `PAIRED` is wanted, which take longest.
 
     Raises:
@@ -175,16 +189,14 @@ def take_sample(
     weights = gaussian(*stored.shape[1:]).ravel()
     ordered = _sort(flat)
     if (ordered[:, -1] == STORED_NODATA).any():
-        valid = (flat != STORED_NODATA).all(axis=0)
-        if not valid.any():
-            raise ValueError("no valid pixel to pool over")
+        valid = require_valid(from_stored(stored)).ravel()
         flat, weights = flat[:, valid], weights[valid]
         ordered = _sort(flat)
     products, centre = np.empty(0), np.empty(0)
     if paired:
-        products, centre = _pair(flat, weights, on, work or Work())
+        products, centre = _pair(flat, weights, on, workspace or Workspace())
     pixels = flat.shape[1]
-    return Sample(
+    return PatchStats(
         on=on,
         pixels=np.array([[pixels]], np.float64),
         ordered=ordered[:, _ranks(pixels)].T[None],
@@ -194,11 +206,11 @@ def take_sample(
     )
 
 
-def join(samples: Sequence[Sample]) -> Sample:
-    """One sample of many, in their order."""
-    names = [one.name for one in fields(Sample) if one.name != "on"]
-    joined = {name: np.concatenate([getattr(one, name) for one in samples]) for name in names}
-    return Sample(samples[0].on, **joined)
+def join_stats(parts: Sequence[PatchStats]) -> PatchStats:
+    """Statistics of the patches of all parts, in their order."""
+    names = [one.name for one in fields(PatchStats) if one.name != "on"]
+    joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    return PatchStats(parts[0].on, **joined)
 
 
 def _sort(flat: UInt8) -> UInt8:
@@ -218,27 +230,27 @@ def _count(ordered: UInt8) -> Float64:
     return counts.reshape(BANDS, _LEVELS)
 
 
-def _pair(flat: UInt8, weights: Float64, on: On, work: Work) -> tuple[Float64, Float64]:
-    """`products` and `centre` of stored values (64, pixels): (2080,) and (64,)."""
+def _pair(flat: UInt8, weights: Float64, on: On, workspace: Workspace) -> tuple[Float64, Float64]:
+    """Products (2080,) and centre (64,) of `PatchStats`, of stored values (64, pixels)."""
     products, weighted = np.zeros((BANDS, BANDS)), np.zeros(BANDS)
     # Some pixels at a time: all those of a large patch would take much memory.
     for first in range(0, flat.shape[1], BLOCK):
         part = slice(first, first + BLOCK)
-        numbers = _numbers(flat[:, part], on, work)
+        numbers = _numbers(flat[:, part], on, workspace)
         # Whole numbers below 2**53, so exact in any order: 16129**2 times 4096**2 pixels.
         products += numbers @ numbers.T
         weighted += numbers @ weights[part]
     return np.take(products, _UPPER), weighted / weights.sum()
 
 
-def _numbers(stored: UInt8, on: On, work: Work) -> Float64:
-    """`_WHOLE` of stored values (64, pixels), none of them nodata, in the memory of `work`."""
+def _numbers(stored: UInt8, on: On, workspace: Workspace) -> Float64:
+    """`_WHOLE` of stored values (64, pixels), none of them nodata, in the workspace."""
     part = slice(stored.shape[1])
-    numbers = work.numbers[:, part]
+    numbers = workspace.numbers[:, part]
     if on == "codes":
         np.copyto(numbers, stored)
         return numbers
-    signed, sizes = work.signed[:, part], work.sizes[:, part]
+    signed, sizes = workspace.signed[:, part], workspace.sizes[:, part]
     np.copyto(signed, stored)
     signed -= OFFSET
     np.abs(signed, out=sizes)
@@ -256,32 +268,32 @@ def gaussian(height: int, width: int) -> Float64:
     return np.asarray(np.exp(-(rows**2 + columns**2) / (2 * sigma**2)))
 
 
-def gem(sample: Sample) -> Float64:
+def gem(stats: PatchStats) -> Float64:
     """Generalized mean with its sign kept, power 3 (https://arxiv.org/abs/1711.02512)."""
-    total = sample.powers[..., 2] * float(1 << _LOW_BITS) + sample.powers[..., 3]
-    return np.asarray(np.cbrt(total / sample.pixels) / _DIVISOR[sample.on])
+    total = stats.powers[..., 2] * float(1 << _LOW_BITS) + stats.powers[..., 3]
+    return np.asarray(np.cbrt(total / stats.pixels) / _SCALE[stats.on])
 
 
-def center_weighted(sample: Sample) -> Float64:
+def center_weighted(stats: PatchStats) -> Float64:
     """Mean with Gaussian weights, 1 at the centre of the patch."""
-    return sample.centre / _DIVISOR[sample.on]
+    return stats.centre / _SCALE[stats.on]
 
 
-def covariance(sample: Sample) -> Float64:
+def covariance(stats: PatchStats) -> Float64:
     """Upper triangle, row by row, of the sample covariance; zeros for a single pixel."""
-    sums = sample.sums
+    sums = stats.sums
     centred = np.take(sums, _FIRST, axis=1)
     centred *= np.take(sums, _SECOND, axis=1)
-    centred /= sample.pixels
-    np.subtract(sample.products, centred, out=centred)
-    centred /= np.maximum(sample.pixels - 1, 1)
-    centred /= _DIVISOR[sample.on] ** 2
+    centred /= stats.pixels
+    np.subtract(stats.products, centred, out=centred)
+    centred /= np.maximum(stats.pixels - 1, 1)
+    centred /= _SCALE[stats.on] ** 2
     return centred
 
 
-def median_iqr(sample: Sample) -> Float64:
+def median_iqr(stats: PatchStats) -> Float64:
     """Median, then the interquartile range."""
-    _, lower, median, upper, _ = sample.percentiles.swapaxes(0, 1)
+    _, lower, median, upper, _ = stats.percentiles.swapaxes(0, 1)
     return _joined(median, upper - lower)
 
 
@@ -289,20 +301,20 @@ def _joined(*parts: Float64) -> Float64:
     return np.concatenate(parts, axis=1)
 
 
-POOLINGS: dict[str, Callable[[Sample], Float64]] = {
-    "mean": lambda sample: sample.mean,
-    "max": lambda sample: sample.high,
-    "std": lambda sample: sample.std,
-    "stats": lambda sample: _joined(sample.low, sample.high, sample.mean, sample.std),
-    "mean_max": lambda sample: _joined(sample.mean, sample.high),
-    "mean_std": lambda sample: _joined(sample.mean, sample.std),
+POOLINGS: dict[str, Callable[[PatchStats], Float64]] = {
+    "mean": lambda stats: stats.mean,
+    "max": lambda stats: stats.high,
+    "std": lambda stats: stats.std,
+    "stats": lambda stats: _joined(stats.low, stats.high, stats.mean, stats.std),
+    "mean_max": lambda stats: _joined(stats.mean, stats.high),
+    "mean_std": lambda stats: _joined(stats.mean, stats.std),
     "median_iqr": median_iqr,
-    "percentiles": lambda sample: sample.percentiles.reshape(len(sample.pixels), -1),
+    "percentiles": lambda stats: stats.percentiles.reshape(len(stats.pixels), -1),
     "gem": gem,
     "center_weighted": center_weighted,
     "covariance": covariance,
 }
-"""Every pooling by name: vectors (n, dimensions) of a sample."""
+"""Every pooling by name: vectors (n, dimensions) of the statistics of n patches."""
 
 PAIRED = frozenset({"center_weighted", "covariance"})
 """Poolings that need to know which pixel is which."""
@@ -317,9 +329,9 @@ DIMENSIONS = {
 """Length of each pooling's vector."""
 
 
-def pool(sample: Sample, names: Iterable[str]) -> dict[str, Float32]:
-    """Vectors (n, dimensions) of a sample by pooling."""
-    return {name: POOLINGS[name](sample).astype(np.float32, order="C") for name in names}
+def pool_stats(stats: PatchStats, names: Iterable[str]) -> dict[str, Float32]:
+    """Vectors (n, dimensions) of n patches by pooling."""
+    return {name: POOLINGS[name](stats).astype(np.float32, order="C") for name in names}
 
 
 def pool_stored(
@@ -336,5 +348,5 @@ def pool_stored(
         ValueError: without one valid pixel.
     """
     wanted = tuple(names)
-    sample = take_sample(stored, on, paired=not PAIRED.isdisjoint(wanted))
-    return {name: vectors[0] for name, vectors in pool(sample, wanted).items()}
+    stats = patch_stats(stored, on, paired=not PAIRED.isdisjoint(wanted))
+    return {name: vectors[0] for name, vectors in pool_stats(stats, wanted).items()}

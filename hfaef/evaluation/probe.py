@@ -1,7 +1,8 @@
-"""Simple classifiers on vectors, as published studies run them, and how well they do.
+"""Nearest neighbours and a linear probe on vectors, as published studies run them, and metrics.
 
-The neighbours are found here, in float64 and with a rule for ties, so that they do not depend on
-the machine; the linear probe is scikit-learn's (the extra ``eval``).
+The neighbours are found here, a block at a time, in float64 and with a rule for ties: which of two
+equally near ones scikit-learn takes depends on the machine. The linear probe is scikit-learn's (the
+extra ``eval``).
 """
 
 from __future__ import annotations
@@ -38,14 +39,14 @@ _TRAIN_ROWS = 2048
 _TEST_ROWS = 256
 """Vectors that are compared with each other at a time; they bound the memory."""
 
-_CROWD = 4
-"""Candidates, in numbers of neighbours, above which they are thinned out before sorting."""
+_CANDIDATES = 4
+"""Candidates for each neighbour above which all but the nearest are dropped before sorting."""
 
 Vectors = npt.NDArray[np.floating[Any]]
 
 
-class Stack(Protocol):
-    """Vectors that are looked at a slice at a time: an array, or something that reads a file."""
+class VectorSlices(Protocol):
+    """Vectors that are read a slice at a time: an array, or something that reads a file."""
 
     def __len__(self) -> int:
         """Number of vectors."""
@@ -59,13 +60,13 @@ Labels = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a probe says of the test vectors."""
+    """Labels that a probe predicts for the test vectors."""
 
     labels: Labels
     penalty: float | None = None
     """C of the linear probe."""
     warnings: tuple[str, ...] = field(default=())
-    """What the solver said, each once."""
+    """The solver's, each once."""
 
 
 @dataclass(frozen=True)
@@ -77,11 +78,13 @@ class Measure:
     high: float
 
 
-def nearest(train: Stack, test: Stack, count: int, threads: int | None = None) -> Labels:
+def nearest(
+    train: VectorSlices, test: VectorSlices, count: int, threads: int | None = None
+) -> Labels:
     """Indices (len(test), count) of the nearest training vectors, the nearest first.
 
-    Cosine distance, brute force; of two at the same distance the one with the lower index. A
-    vector of zeros is at distance 1 from all. In float64, a block of training vectors at a time.
+    Cosine distance in float64; of two at the same distance the one with the lower index comes
+    first. A vector of zeros is at distance 1 from all.
     """
     count = min(count, len(train))
     places = np.full((len(test), count), -1)
@@ -101,7 +104,7 @@ def nearest(train: Stack, test: Stack, count: int, threads: int | None = None) -
 
 
 def _nearer(
-    alike: npt.NDArray[np.float64],
+    block: npt.NDArray[np.float64],
     first: int,
     places: Labels,
     cosines: npt.NDArray[np.float64],
@@ -109,23 +112,20 @@ def _nearer(
     """The nearest of those known so far and of a block of training vectors.
 
     Args:
-        alike: cosines (rows, vectors of the block).
+        block: cosines (rows, vectors of the block).
         first: index of the block's first vector, above all of those in `places`.
         places: indices (rows, count) of the nearest so far, the nearest first; -1 for none.
         cosines: theirs; minus infinity for none.
     """
     rows, count = places.shape
     # Few vectors are nearer than the last of the nearest; to sort them all would take longest.
-    nearer = alike > cosines[:, -1:]
-    if np.count_nonzero(nearer) > _CROWD * count * rows:
-        # Of so many groups, `count` hold a vector as near as the least of their nearest ones.
-        groups = _CROWD * count
-        whole = alike[:, : alike.shape[1] // groups * groups].reshape(rows, -1, groups)
-        least = np.partition(whole.max(axis=1), -count, axis=1)[:, -count, None]
-        nearer &= alike >= least
-    row, column = np.divmod(np.flatnonzero(nearer), alike.shape[1])
+    nearer = block > cosines[:, -1:]
+    if np.count_nonzero(nearer) > _CANDIDATES * count * rows:
+        last = min(count, block.shape[1])
+        nearer &= block >= np.partition(block, -last, axis=1)[:, -last, None]
+    row, column = np.divmod(np.flatnonzero(nearer), block.shape[1])
     owners = np.concatenate([np.repeat(np.arange(rows), count), row])
-    values = np.concatenate([cosines.ravel(), alike[row, column]])
+    values = np.concatenate([cosines.ravel(), block[row, column]])
     indices = np.concatenate([places.ravel(), first + column])
     order = np.lexsort((indices, -values, owners))
     kept = order[np.searchsorted(owners[order], np.arange(rows))[:, None] + np.arange(count)]
@@ -146,7 +146,9 @@ def vote(labels: Labels, classes: int) -> Labels:
     return np.asarray(counts.argmax(axis=1))
 
 
-def knn(train: Stack, train_labels: Labels, test: Stack, classes: int) -> dict[int, Prediction]:
+def knn(
+    train: VectorSlices, train_labels: Labels, test: VectorSlices, classes: int
+) -> dict[int, Prediction]:
     """Predictions by number of neighbours, equal votes; without those above the training set."""
     found = train_labels[nearest(train, test, max(NEIGHBOURS))]
     return {k: Prediction(vote(found[:, :k], classes)) for k in NEIGHBOURS if k <= found.shape[1]}
@@ -172,7 +174,7 @@ def linear(
         raise ValueError("all training patches have one label")
     scaler = StandardScaler().fit(train)
     # A hundred times faster on a busy machine: its threads would wait for each other.
-    with _heard() as said, one_thread_each():
+    with _caught_warnings() as caught, one_thread_each():
         model = LogisticRegression(C=penalty or 1.0, solver="lbfgs", max_iter=MAX_ITERATIONS)
         if penalty is None:
             if np.bincount(train_labels).max() < FOLDS:
@@ -184,19 +186,19 @@ def linear(
         else:
             model.fit(scaler.transform(train), train_labels)
     predicted = np.asarray(model.predict(scaler.transform(test)), np.int64)
-    return Prediction(predicted, penalty, tuple(dict.fromkeys(said)))
+    return Prediction(predicted, penalty, tuple(dict.fromkeys(caught)))
 
 
 @contextmanager
-def _heard() -> Iterator[list[str]]:
-    """What is warned of meanwhile, each in one line."""
-    said: list[str] = []
+def _caught_warnings() -> Iterator[list[str]]:
+    """Warnings of the block, once it has ended: category and first line."""
+    messages: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        yield said
+        yield messages
         for warning in caught:
             first = str(warning.message).strip().split("\n", 1)[0]
-            said.append(f"{warning.category.__name__}: {first}")
+            messages.append(f"{warning.category.__name__}: {first}")
 
 
 def confusion(truth: Labels, predicted: Labels, classes: int) -> Labels:
@@ -206,13 +208,13 @@ def confusion(truth: Labels, predicted: Labels, classes: int) -> Labels:
 
 
 def accuracy(counts: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Right ones by all, of confusions (..., classes, classes)."""
+    """Share of test samples that are predicted right, of confusions (..., classes, classes)."""
     right = counts.trace(axis1=-2, axis2=-1)
     return np.asarray(right / counts.sum(axis=(-2, -1)), np.float64)
 
 
 def balanced_accuracy(counts: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Mean over the labels that occur of the part that is right."""
+    """Mean recall over the labels that occur."""
     right, of_label = _diagonal(counts), counts.sum(axis=-1)
     return _mean_where(right, of_label, of_label > 0)
 

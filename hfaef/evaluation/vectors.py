@@ -1,4 +1,4 @@
-"""One vector a patch, by the ways of pooling or from somebody's table, without holding all of it."""
+"""One vector a patch: pooled from a release, or read from a table; never all in memory at once."""
 
 from __future__ import annotations
 
@@ -20,14 +20,23 @@ from hfaef.core.progress import Advance
 from hfaef.core.quantize import Array
 from hfaef.core.workers import core_count, ordered_map
 from hfaef.errors import InputError, ReleaseError
-from hfaef.evaluation.pooling import DIMENSIONS, PAIRED, POOLINGS, On, Work, join, pool, take_sample
+from hfaef.evaluation.pooling import (
+    DIMENSIONS,
+    PAIRED,
+    POOLINGS,
+    On,
+    Workspace,
+    join_stats,
+    patch_stats,
+    pool_stats,
+)
 from hfaef.release.format import rows
 from hfaef.release.format.manifest import Manifest
 
 _BATCH = 32
 """Rows that one thread pools in one go."""
 
-_AHEAD = 2
+BATCHES_AHEAD = 2
 """Batches a thread that are read before their turn; they are large."""
 
 _DECODED = 2 << 20
@@ -55,7 +64,7 @@ class Vectors(Protocol):
 
 @dataclass(frozen=True)
 class Rows:
-    """Who is who among the rows of a release, in the order of its files."""
+    """Ids, labels, years and splits of a release's rows, in the order of its files."""
 
     ids: tuple[str, ...]
     labels: Int64
@@ -77,7 +86,7 @@ class FileVectors:
     dimensions: int
 
     def take(self, rows: Int64) -> Float32:
-        """As of `Vectors.take`; reads the parts of the file that hold one of them, once."""
+        """The vectors of some rows; a block of the file that holds any of them is read once."""
         taken = np.empty((len(rows), self.dimensions), np.float32)
         order = np.argsort(rows, kind="stable")
         placed = rows[order]
@@ -106,13 +115,13 @@ class ArrayVectors:
         return int(self.array.shape[1])
 
     def take(self, rows: Int64) -> Float32:
-        """As of `Vectors.take`."""
+        """The vectors of some rows."""
         return self.array[rows]
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """The vectors of some rows, taken when a slice of them is asked for."""
+class ChosenVectors:
+    """The vectors of some rows, read a slice at a time."""
 
     vectors: Vectors
     rows: Int64
@@ -167,24 +176,24 @@ def pool_release(
     paired = not PAIRED.isdisjoint(names)
 
     def pool_batch(batch: list[dict[str, Any]]) -> dict[str, Float32]:
-        if not hasattr(own, "work"):
-            own.work = Work()
-        samples = []
+        if not hasattr(own, "workspace"):
+            own.workspace = Workspace()
+        parts = []
         for some in _decoded(batch):
             for identity, stored in some:
                 try:
-                    samples.append(take_sample(stored, on, own.work, paired=paired))
+                    parts.append(patch_stats(stored, on, own.workspace, paired=paired))
                 except ValueError as error:
                     raise ReleaseError(
                         f"patch {identity}: {error}", f"hfaef check {folder}"
                     ) from error
-        return pool(join(samples), names)
+        return pool_stats(join_stats(parts), names)
 
     vectors = {name: FileVectors(scratch / name, DIMENSIONS[name]) for name in names}
     files = {name: one.path.open("wb") for name, one in vectors.items()}
     try:
-        sheets = _sheets(folder, manifest)
-        for batch in ordered_map(pool_batch, sheets, threads or core_count(), _AHEAD):
+        batches = read_batches(folder, manifest)
+        for batch in ordered_map(pool_batch, batches, threads or core_count(), BATCHES_AHEAD):
             for name, block in batch.items():
                 files[name].write(block.data)
             for _ in next(iter(batch.values())):
@@ -195,7 +204,7 @@ def pool_release(
     return vectors
 
 
-def _sheets(folder: Path, manifest: Manifest) -> Iterator[list[dict[str, Any]]]:
+def read_batches(folder: Path, manifest: Manifest) -> Iterator[list[dict[str, Any]]]:
     """The rows' ids and embeddings, in the order of `read_rows`, a few at a time."""
     found = rows.read_rows(folder, manifest, columns=["id", "embedding"])
     while batch := list(islice(found, _BATCH)):
@@ -203,8 +212,8 @@ def _sheets(folder: Path, manifest: Manifest) -> Iterator[list[dict[str, Any]]]:
 
 
 def _decoded(batch: Iterable[dict[str, Any]]) -> Iterator[list[tuple[str, Array]]]:
-    """Ids and stored values of rows, several at once: decoding and pooling turn by turn is slower,
-    as each drives the other out of the core's caches.
+    """Ids and stored values of rows, several at once: decoding and pooling in turn is slower, as
+    each drives the other out of the core's caches.
     """
     some: list[tuple[str, Array]] = []
     for row in batch:
@@ -219,7 +228,7 @@ def read_features(argument: str, rows: Rows) -> tuple[str, ArrayVectors]:
     """Name and vectors of ``NAME=PATH``: a table with a vector for every patch.
 
     Parquet or CSV with a column ``id`` and either one column of lists or one number a column; a
-    column ``year`` tells the years of a release apart. Rows of other patches are left aside.
+    column ``year`` tells the years of a release apart. Rows of other patches are not used.
 
     Raises:
         InputError: naming the table and what is wrong with it.

@@ -11,7 +11,7 @@ from hfaef.hub.target import HubTarget, parse_target
 from hfaef.release.format.manifest import Manifest, parse_manifest
 from hfaef.release.format.paths import MANIFEST
 from hfaef.release.handle import Release, open_folder
-from hfaef.release.locate import RowPlacement, layout_of
+from hfaef.release.locate import RowPlacement, read_placement
 from hfaef.release.version import Version
 
 
@@ -114,11 +114,11 @@ def read_manifest_at(repo: Repo, snapshot: Snapshot) -> Manifest | None:
 
 
 def read_previous(target: str) -> RowPlacement:
-    """The layout of the release that a folder or ``OWNER/NAME[@VERSION]`` names.
+    """Where the rows lie of the release that a folder or ``OWNER/NAME[@VERSION]`` names.
 
     Raises:
         InputError: if it is neither.
         HubError: if the Hub has no such version.
         ReleaseError: if it holds no release, or one that is not what its manifest says.
     """
-    return layout_of(open_release(target))
+    return read_placement(open_release(target))

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from hfaef.core import codec
-from hfaef.core.quantize import from_stored, pool
+from hfaef.core.codec import embedding_problem
 from hfaef.hub.open import open_published
 from hfaef.hub.repo import Snapshot
 from hfaef.hub.target import HubTarget
@@ -91,11 +90,5 @@ def _sheets(where: str, part: Any) -> Iterator[Finding]:
         part = part.cast_column(name, Image(decode=False))
     for found in islice(part.remove_columns(["jpg" if tar else "preview"]), _DECODED):
         row = {"embedding": found["png"], **found["json"]} if tar else found
-        shape = (row["height"], row["width"]) if "height" in row else None
-        try:
-            pooled = pool(from_stored(codec.decode(row["embedding"], shape)))
-        except ValueError as error:
-            yield Finding(where, f"patch {row['id']}: {error}")
-            continue
-        if abs(pooled.valid_fraction - row["valid_fraction"]) > 1e-6:
-            yield Finding(where, f"patch {row['id']} has another valid_fraction than its sheet")
+        if problem := embedding_problem(row):
+            yield Finding(where, f"patch {row['id']} {problem}")

@@ -8,22 +8,20 @@ Whatever breaks in between, the next push reads what is there and goes on from i
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from hfaef.core.files import folder_errors, replace_file
+from hfaef.core.files import atomic_write, folder_errors, folder_lock
 from hfaef.core.progress import progress
-from hfaef.errors import FolderError, HubError, InputError, ReleaseError
+from hfaef.errors import HubError, InputError, ReleaseError
 from hfaef.hub.plan import PushPlan, RemoteState, find_published, plan_push, read_remote_state
 from hfaef.hub.repo import LocalFile, Repo
 from hfaef.hub.retry import TransientHubError
 from hfaef.hub.tree import TargetTree, is_empty, mismatches
 from hfaef.release.check import check_folder
 from hfaef.release.format.manifest import read_manifest
-from hfaef.release.format.paths import STAGING, put_into_release
+from hfaef.release.format.paths import LOCK, STAGING, put_into_release
 from hfaef.release.version import parse_version
 
 if TYPE_CHECKING:
@@ -87,7 +85,8 @@ def push(
     """
     asked = parse_version(version) if version is not None else None
     repo = Repo(repo_id)
-    with _locked(folder):
+    read_manifest(folder)  # before a lock is made in a folder that holds no release
+    with folder_lock(folder, LOCK, "wait for it, then run it again"):
         public = repo.is_public()
         if public and private:
             raise InputError(
@@ -116,27 +115,6 @@ def _require_no_findings(folder: Path) -> None:
             f"{folder} is not fit to publish, findings: {len(findings)}; the first: {findings[0]}",
             f"hfaef check {folder}",
         )
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keep builds and other pushes out of a folder."""
-    import filelock
-
-    read_manifest(folder)
-    lock = filelock.FileLock(folder / STAGING / "lock")
-    with folder_errors(folder / STAGING):
-        (folder / STAGING).mkdir(exist_ok=True)
-        try:
-            lock.acquire(timeout=0)
-        except filelock.Timeout as error:
-            raise FolderError(
-                f"another hfaef is at work in {folder}", "wait for it, then run it again"
-            ) from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _publish(
@@ -189,7 +167,7 @@ def _upload(folder: Path, repo: Repo, plan: PushPlan) -> int:
                 done.append(file.sha256)
             content = {"repo_id": repo.id, "version": str(plan.version), "sent": sorted(done)}
             with folder_errors(path):
-                replace_file(path, json.dumps(content).encode())
+                atomic_write(path, json.dumps(content).encode())
             advance(f"{file.size / 1e6:,.1f} MB")
     return len(before & {file.sha256 for file in large})
 

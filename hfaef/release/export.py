@@ -9,13 +9,13 @@ The folder can be patches of another recipe: it is what the kind ``geotiffs`` re
 from __future__ import annotations
 
 import re
-import shutil
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-from hfaef.core.files import folder_errors
+from hfaef.core.files import atomic_folder, folder_errors
 from hfaef.core.progress import progress
 from hfaef.core.quantize import BAND_NAMES, STORED_NODATA
 from hfaef.core.workers import core_count, ordered_map
@@ -23,7 +23,7 @@ from hfaef.errors import FolderError, InputError
 from hfaef.release.card.references import read_references
 from hfaef.release.format.manifest import Manifest, read_manifest
 from hfaef.release.format.rows import read_rows, stored_of
-from hfaef.release.format.schema import GEOPARQUET
+from hfaef.release.format.schema import with_geometry
 
 TABLE = "pooled.parquet"
 
@@ -64,15 +64,11 @@ def export(
     manifest = read_manifest(release)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FolderError(f"{folder} holds something already", "choose another --to")
-    partial = folder.with_name(f"{folder.name}.part")
     folders = _label_folders(manifest)
     attribution = read_references().attribution.text
-    with folder_errors(partial):
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
     table: list[dict[str, Any]] = []
 
-    def write(row: dict[str, Any]) -> dict[str, Any]:
+    def write(made: Path, row: dict[str, Any]) -> dict[str, Any]:
         path = _path(row, manifest, folders)
         label = manifest.label_of(row["label"])
         tags = {
@@ -83,21 +79,19 @@ def export(
             "meaning": "q = value - 127; x = sign(q) * (q / 127.5) ** 2; 255 is nodata",
             "attribution": attribution,
         }
-        with folder_errors(partial / path):
-            (partial / path).parent.mkdir(parents=True, exist_ok=True)
-            write_cog(partial / path, row, tags, compression)
+        with folder_errors(made / path):
+            (made / path).parent.mkdir(parents=True, exist_ok=True)
+            write_cog(made / path, row, tags, compression)
         plain = {name: row[name] for name in ("id", "year", *manifest.schemes, "geometry")}
         return {**plain, "label": label, "path": path}
 
-    with progress("export", manifest.rows) as advance:
-        for entry in ordered_map(write, read_rows(release, manifest), threads or core_count()):
-            table.append(entry)
-            advance("")
-    with folder_errors(partial):
-        _write_table(partial / TABLE, table, release, manifest)
-        if folder.exists():
-            folder.rmdir()
-        partial.replace(folder)
+    with folder_errors(folder), atomic_folder(folder) as made:
+        with progress("export", manifest.rows) as advance:
+            rows = read_rows(release, manifest)
+            for entry in ordered_map(partial(write, made), rows, threads or core_count()):
+                table.append(entry)
+                advance("")
+        _write_table(made / TABLE, table, release, manifest)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     return Exported(folder, len(table), size)
 
@@ -142,7 +136,8 @@ def _write_table(
     means = np.array([row["mean"] for row in found], np.float32)
     # One column a band: GIS programs show numbers, not lists.
     columns |= dict(zip(BAND_NAMES, means.T, strict=True))
-    table = pa.table(columns).replace_schema_metadata(GEOPARQUET)
+    table = pa.table(columns)
+    table = table.replace_schema_metadata(with_geometry(table.schema).metadata)
     pq.write_table(table, path, compression="zstd")
 
 

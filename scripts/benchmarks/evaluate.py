@@ -23,15 +23,22 @@ import numpy as np
 
 from hfaef.build.pack.parquet import ParquetShard
 from hfaef.core import sheet
+from hfaef.core.preview import PreviewBasis
 from hfaef.core.quantize import BANDS, to_stored
 from hfaef.core.workers import core_count, ordered_map
 from hfaef.evaluation import probe
 from hfaef.evaluation.pooling import POOLINGS
-from hfaef.evaluation.vectors import _AHEAD, Chosen, FileVectors, _sheets, pool_release, read_rows
+from hfaef.evaluation.vectors import (
+    BATCHES_AHEAD,
+    ChosenVectors,
+    FileVectors,
+    pool_release,
+    read_batches,
+    read_rows,
+)
 from hfaef.release.format.manifest import (
     FORMAT,
     Manifest,
-    PreviewBasis,
     file_entry,
     make_configs,
     manifest_bytes,
@@ -141,7 +148,7 @@ def measure(folder: Path) -> None:
         return sum(stored_of(row).nbytes for row in batch)
 
     def read_once() -> None:
-        for _ in ordered_map(decode, _sheets(folder, manifest), core_count(), _AHEAD):
+        for _ in ordered_map(decode, read_batches(folder, manifest), core_count(), BATCHES_AHEAD):
             pass
 
     read_once()
@@ -172,7 +179,7 @@ def neighbours(
     vectors: FileVectors, labels: np.ndarray, train: np.ndarray, test: np.ndarray
 ) -> None:
     """One kNN, from the file of vectors on."""
-    probe.knn(Chosen(vectors, train), labels[train], vectors.take(test), len(LABELS))
+    probe.knn(ChosenVectors(vectors, train), labels[train], vectors.take(test), len(LABELS))
 
 
 def spent_on(work: Callable[[], object]) -> np.ndarray:

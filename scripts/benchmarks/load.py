@@ -66,7 +66,6 @@ def write_ours(folder: Path, count: int) -> None:
     from hfaef.release.format.manifest import (
         FORMAT,
         Manifest,
-        PreviewBasis,
         make_configs,
         manifest_bytes,
         package_versions,
@@ -91,11 +90,10 @@ def write_ours(folder: Path, count: int) -> None:
                 store,
                 target,
                 shard_bytes=256_000_000,
-                spread=partial(ordered_map, threads=core_count()),
+                parallel_map=partial(ordered_map, threads=core_count()),
                 advance=lambda _: None,
-                form=StorageFormat(form, codec),
+                storage=StorageFormat(form, codec),
             )
-            basis = packed.basis
             manifest = Manifest(
                 format=FORMAT,
                 name="bench",
@@ -110,7 +108,7 @@ def write_ours(folder: Path, count: int) -> None:
                 configs=make_configs(packed.files, (2024,), ()),
                 files=packed.files,
                 missing=(),
-                preview=PreviewBasis(components=basis.components, low=basis.low, high=basis.high),
+                preview=packed.basis,
             )
             (target / "release.json").write_bytes(manifest_bytes(manifest))
             (target / CARD).write_text(render_card(manifest))

@@ -120,7 +120,7 @@ def print_speed(count: int) -> None:
                 store,
                 target,
                 shard_bytes=256_000_000,
-                spread=partial(ordered_map, threads=threads),
+                parallel_map=partial(ordered_map, threads=threads),
                 advance=lambda _: None,
             )
             return time.perf_counter() - started

@@ -31,9 +31,9 @@ from hfaef.build.staging.store import Store
 from hfaef.catalog.patch import Catalog, Patch, sort_patches
 from hfaef.core.grid import Grid
 from hfaef.core.workers import core_count, ordered_map
-from hfaef.release.format.manifest import Manifest, PreviewBasis
+from hfaef.release.format.manifest import Manifest
 from hfaef.release.handle import Release
-from hfaef.release.locate import RowPlacement, layout_of
+from hfaef.release.locate import RowPlacement, read_placement
 from hfaef.sources.base import Pixels
 
 SIZE = 64
@@ -92,26 +92,23 @@ def make_changes(patches: list[Patch], more: list[Patch]) -> list[Change]:
 
 
 def write(
-    store: Store, patches: Iterable[Patch], folder: Path, layout: RowPlacement | None
+    store: Store, patches: Iterable[Patch], folder: Path, placement: RowPlacement | None
 ) -> RowPlacement:
-    """Pack a release; gives its layout."""
+    """Pack a release; gives where its rows lie."""
     folder.mkdir()
     packed = pack(
         Catalog(sort_patches(patches), LABELS, ("split",)),
         store,
         folder,
         shard_bytes=256_000_000,
-        spread=partial(ordered_map, threads=core_count()),
+        parallel_map=partial(ordered_map, threads=core_count()),
         advance=lambda _: None,
-        layout=layout,
+        placement=placement,
     )
-    basis = packed.basis
     manifest = Manifest.model_construct(
-        files=packed.files,
-        schemes=("split",),
-        preview=PreviewBasis(components=basis.components, low=basis.low, high=basis.high),
+        files=packed.files, schemes=("split",), preview=packed.basis
     )
-    return layout_of(
+    return read_placement(
         Release(
             folder.name,
             manifest,
@@ -180,7 +177,7 @@ def print_ratios(root: Path, count: int) -> None:
             store.pixels.write(patch, Pixels(pixels, (), resampled=False))
             store.record(Outcome(2024, patch.id, fetched=True))
         first, more = patches[:count], patches[count:]
-        layout = write(store, first, root / "ours-first", None)
+        placement = write(store, first, root / "ours-first", None)
         write_plain(root / "ours-first", root / "plain-first")
         for way in ("ours", "plain"):
             whole = size(root / f"{way}-first")
@@ -193,7 +190,7 @@ def print_ratios(root: Path, count: int) -> None:
             f"  {'':12}{'target':>8}{'ours':>9}{'fresh':>9}{'plain':>9}{'fresh':>9}{'plain/ours':>12}"
         )
         for change in make_changes(first, more):
-            write(store, change.patches, root / "ours-next", layout)
+            write(store, change.patches, root / "ours-next", placement)
             write_plain(root / "ours-next", root / "plain-next")
             shares = []
             for way in ("ours", "plain"):

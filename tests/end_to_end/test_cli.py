@@ -91,7 +91,7 @@ def test_a_finding_makes_check_fail(workplace: Path, tmp_path: Path) -> None:
         (["build", "demo", "--set", "patches.rot=1"], 2, "patches.rot"),
         (["build", "demo", "--limit", "0"], 2, "limit"),
         (["build", "demo", "--nope"], 2, "--nope"),
-        (["build", "demo", "--staging", "x3://a/b"], 2, "--staging: no filesystem is called x3"),
+        (["build", "demo", "--staging", "x3://a/b"], 2, "x3:// is no object store"),
         (["build", "demo", "--staging", "oci://a/b"], 2, "pip install ocifs"),
         (["build", "demo", "--staging", "s3://KEY:WORD@a/b"], 2, "without a password"),
         (["buld"], 2, "buld"),

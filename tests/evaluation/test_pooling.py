@@ -8,13 +8,13 @@ from hfaef.evaluation.pooling import (
     BLOCK,
     DIMENSIONS,
     POOLINGS,
-    Work,
+    Workspace,
     gaussian,
-    join,
+    join_stats,
+    patch_stats,
+    pool_stats,
     pool_stored,
-    take_sample,
 )
-from hfaef.evaluation.pooling import pool as pool_sample
 
 
 def stored_patch(seed=0, height=7, width=9, *, holes=True):
@@ -66,8 +66,9 @@ def test_pooling_is_the_published_one(name, on, height, holes) -> None:
     np.testing.assert_allclose(found, by_hand(stored, on)[name], rtol=2e-6, atol=2e-7)
 
 
-def test_stored_vectors_of_a_release_are_the_same_numbers() -> None:
-    stored = stored_patch(1)
+@pytest.mark.parametrize("seed", range(10))
+def test_stored_vectors_of_a_release_are_the_same_numbers(seed: int) -> None:
+    stored = stored_patch(seed, height=7 + 13 * seed, holes=seed % 2 == 0)
     pooled = pool(from_stored(stored))
     vectors = pool_stored(stored, ["mean", "stats"])
     np.testing.assert_array_equal(vectors["mean"], pooled.mean)
@@ -75,11 +76,13 @@ def test_stored_vectors_of_a_release_are_the_same_numbers() -> None:
 
 
 def test_many_patches_at_once_have_the_vectors_of_each() -> None:
-    work = Work()
-    work.numbers.fill(np.nan)
+    workspace = Workspace()
+    workspace.numbers.fill(np.nan)
     patches = [stored_patch(0, 7), stored_patch(1, 90, 60), stored_patch(2, 60, holes=False)]
     assert patches[1][0].size > BLOCK
-    found = pool_sample(join([take_sample(one, "values", work) for one in patches]), POOLINGS)
+    found = pool_stats(
+        join_stats([patch_stats(one, "values", workspace) for one in patches]), POOLINGS
+    )
     for number, stored in enumerate(patches):
         alone = pool_stored(stored)
         for name in POOLINGS:
@@ -93,8 +96,8 @@ def test_a_pooling_alone_is_the_same_as_among_others(name) -> None:
 
 
 def test_only_what_is_wanted_is_added_up() -> None:
-    sample = take_sample(stored_patch(), paired=False)
-    assert sample.products.size == sample.centre.size == 0
+    stats = patch_stats(stored_patch(), paired=False)
+    assert stats.products.size == stats.centre.size == 0
 
 
 def test_extreme_codes_of_a_large_patch_stay_exact() -> None:

@@ -18,6 +18,7 @@ import hfaef
 from hfaef.build.pipeline import build
 from hfaef.catalog import geotiffs
 from hfaef.cli.main import run
+from hfaef.cli.output import Output
 from hfaef.core.quantize import BAND_NAMES
 from hfaef.errors import FolderError, InputError
 from hfaef.recipe.model import Geotiffs
@@ -122,5 +123,5 @@ def test_the_command_says_what_it_wrote(
     monkeypatch.setattr(
         "sys.argv", ["hfaef", "export", str(release), "--to", str(target), "--json"]
     )
-    assert run() == 0
+    assert run(Output()) == 0
     assert json.loads(capsys.readouterr().out)["patches"] == 40

@@ -81,8 +81,8 @@ description = "{description}"
 """
     (folder / "hfaef.toml").write_text(recipe)
     with inside(folder):
-        layout = read_previous(previous) if previous else None
-        build(read_recipe(None), Path("release"), threads=1, layout=layout)
+        placement = read_previous(previous) if previous else None
+        build(read_recipe(None), Path("release"), threads=1, placement=placement)
     return folder / "release"
 
 

@@ -1,4 +1,4 @@
-"""Shards in Parquet: whole patches, and the table of the pooled vectors of a cell.
+"""Shards in Parquet: whole patches, and the table of a partition's pooled vectors.
 
 A picture is a page of its own, and the embedding is the first column, so that a second release
 shares all rows that did not change with the first one in the Hub's content-addressed storage.
@@ -68,9 +68,9 @@ class ParquetShard:
 
 
 class PooledShard(ParquetShard):
-    """The table of pooled vectors of a cell, a row group for each shard of its data.
+    """The table of a partition's pooled vectors, a row group for each shard of its data.
 
-    It tells where the rows lie, so that nobody needs the large files to know.
+    Its metadata (`ROW_GROUPS`) tell where the rows lie in the large files.
     """
 
     def __init__(self, folder: Path, schema: pa.Schema) -> None:
@@ -89,7 +89,7 @@ class PooledShard(ParquetShard):
         self._groups.append(len(rows))
 
     def end_shard(self) -> None:
-        """Write what a shard of data has held."""
+        """Write the held rows as one row group: a shard of data has ended."""
         self.write(self._held)
         self._shards.append(self._groups)
         self._held, self._groups = [], []

@@ -1,6 +1,6 @@
-"""Where the rows of the release before lie, so that the next one leaves them there.
+"""Rows stay where the release before had them, so that they are sent only once.
 
-A row that stays in its shard and row group is sent only once, whatever happens to the others.
+A row that keeps its shard and row group is the same bytes, whatever happens to the others.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from hfaef.release.locate import RowLocation, RowPlacement
 
 
 @dataclass(frozen=True)
-class Arrangement:
-    """The patches of a cell in the order in which they are written."""
+class PlacedRows:
+    """The patches of a partition in the order in which they are written."""
 
     kept: tuple[tuple[tuple[Patch, ...], ...], ...]
     """Shards of row groups that were there before; none is empty."""
@@ -30,26 +30,26 @@ class Arrangement:
         return (*(patch for shard in self.kept for group in shard for patch in group), *self.fresh)
 
 
-def place_rows(patches: Iterable[Patch], layout: RowPlacement) -> Arrangement:
-    """Patches of one cell: those that were in it stay where they were, others come after them.
+def place_rows(patches: Iterable[Patch], placement: RowPlacement) -> PlacedRows:
+    """Order a partition: patches that were in it keep their places, others come after them.
 
     Args:
         patches: of one year, and of the same splits.
-        layout: of the release before; an empty one, if there is none.
+        placement: where the release before had its rows; empty, if there is none.
     """
     kept: list[tuple[RowLocation, Patch]] = []
     fresh: list[Patch] = []
     for patch in patches:
-        place = layout.places.get((patch.year, patch.id))
-        if place is not None and place.splits == patch.splits:
-            kept.append((place, patch))
+        location = placement.rows.get((patch.year, patch.id))
+        if location is not None and location.splits == patch.splits:
+            kept.append((location, patch))
         else:
             fresh.append(patch)
     kept.sort(key=lambda pair: (pair[0].path, pair[0].group, pair[0].position))
     shards: dict[str, list[tuple[Patch, ...]]] = defaultdict(list)
     for (path, _), rows in groupby(kept, key=lambda pair: (pair[0].path, pair[0].group)):
         shards[path].append(tuple(patch for _, patch in rows))
-    return Arrangement(
+    return PlacedRows(
         tuple(tuple(groups) for groups in shards.values()),
         tuple(sorted(fresh, key=lambda patch: shuffled(patch.id))),
     )

@@ -1,4 +1,4 @@
-"""From staged pixels to shards, Parquet or WebDataset: the same bytes each time, however many threads."""
+"""From staged pixels to shards: the same bytes each time, on however many threads or machines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
-from hfaef.build.pack.boundary import mark_jpeg, mark_png
+from hfaef.build.pack.boundary import pad_jpeg, pad_png
 from hfaef.build.pack.parquet import ParquetShard, PooledShard
 from hfaef.build.pack.placement import place_rows
 from hfaef.build.staging.ledger import Outcome
@@ -24,9 +24,9 @@ from hfaef.core import sheet
 from hfaef.core.codec import encode_raw
 from hfaef.core.files import folder_errors
 from hfaef.core.grid import Outline, outlines
-from hfaef.core.preview import Basis, fit_basis, render
+from hfaef.core.preview import PreviewBasis, fit_basis, render
 from hfaef.core.progress import Advance
-from hfaef.core.quantize import BANDS, Pooled, pool, signed_squares, to_stored, valid_mask
+from hfaef.core.quantize import BANDS, pool, signed_squares, to_stored, valid_mask
 from hfaef.core.workers import ParallelMap
 from hfaef.errors import CatalogError
 from hfaef.release.format.manifest import File, Missing, file_entry, missing_table
@@ -35,8 +35,8 @@ from hfaef.release.format.paths import (
     MISSING,
     PICTURES,
     StorageFormat,
-    cell_folder,
-    in_folders,
+    is_partitioned,
+    partition_folder,
     shard_name,
     shuffled,
 )
@@ -56,7 +56,7 @@ OpenShard = Callable[[Path, int], ParquetShard | TarShard]
 
 @dataclass(frozen=True)
 class Staged:
-    """A patch to be encoded."""
+    """A patch whose pixels are staged."""
 
     patch: Patch
     outcome: Outcome
@@ -84,7 +84,7 @@ class Packed:
     """What was written."""
 
     files: tuple[File, ...]
-    basis: Basis
+    basis: PreviewBasis
 
 
 def pack(
@@ -93,10 +93,10 @@ def pack(
     folder: Path,
     *,
     shard_bytes: int,
-    spread: ParallelMap,
+    parallel_map: ParallelMap,
     advance: Advance,
-    form: StorageFormat | None = None,
-    layout: RowPlacement | None = None,
+    storage: StorageFormat | None = None,
+    placement: RowPlacement | None = None,
 ) -> Packed:
     """Write the shards of all staged patches of a catalog.
 
@@ -105,53 +105,54 @@ def pack(
         store: holds their pixels.
         folder: an empty folder; gets ``data`` and ``pooled``.
         shard_bytes: size at which a shard is closed.
-        spread: encodes rows, on threads or on many machines; the result is the same.
+        parallel_map: encodes rows, on threads or on many machines; the result is the same.
         advance: called for each row.
-        form: Parquet with sheets by default.
-        layout: of the release before, whose rows stay in their shards.
+        storage: Parquet with sheets by default.
+        placement: of the release before, whose rows stay in their shards.
 
     Raises:
         FolderError: if the disk is full.
         ReleaseError: if staged pixels are damaged.
     """
-    form = form or StorageFormat()
+    storage = storage or StorageFormat()
+    placement = placement or RowPlacement()
     outcomes = store.outcomes()
-    cells: dict[tuple[str, str], list[Patch]] = defaultdict(list)
     years = sorted({patch.year for patch in catalog.patches})
+    partitions: dict[tuple[str, str], list[Patch]] = defaultdict(list)
     for patch in catalog.patches:
         outcome = outcomes.get((patch.year, patch.id))
         if outcome is not None and outcome.fetched:
-            place = cell_folder("", patch.year, patch.splits, years, catalog.schemes)
+            below = partition_folder("", patch.year, patch.splits, years, catalog.schemes)
             split = patch.splits[catalog.schemes[0]] if catalog.schemes else "train"
-            cells[place, split].append(patch)
-    layout = layout or RowPlacement()
-    arranged = [(cell, place_rows(cells[cell], layout)) for cell in sorted(cells)]
-    order = [patch for _, patches in arranged for patch in patches.order]
-    basis = layout.basis or _sample_basis(order, store, spread)
-    encode = _Encoder(store.pixels, catalog.label_names, basis, form)
-    files: list[File] = []
-    folders = in_folders(years, catalog.schemes)
+            partitions[below, split].append(patch)
+    placed = [(key, place_rows(partitions[key], placement)) for key in sorted(partitions)]
+    order = [patch for _, patches in placed for patch in patches.order]
+    basis = placement.basis or _sample_basis(order, store, parallel_map)
+    encode = _Encoder(store.pixels, catalog.label_names, basis, storage)
+    folders = is_partitioned(years, catalog.schemes)
     names = (catalog.label_names, catalog.schemes)
-    schemas = {kind: file_schema(kind, *names, form) for kind in KINDS}
+    schemas = {kind: file_schema(kind, *names, storage) for kind in KINDS}
 
-    def open_shard(place: Path, number: int) -> ParquetShard | TarShard:
-        if form.format == "webdataset":
-            return TarShard(place, number, classes=bool(catalog.label_names))
-        return ParquetShard(place, number, schemas["data"])
+    def open_shard(folder: Path, number: int) -> ParquetShard | TarShard:
+        if storage.format == "webdataset":
+            return TarShard(folder, number, classes=bool(catalog.label_names))
+        return ParquetShard(folder, number, schemas["data"])
 
-    # One stream for all cells: nobody waits while the last file of one is finished.
-    encoded = _counted(spread(encode, _staged(order, outcomes)), advance)
-    for (place, split), patches in arranged:
+    files: list[File] = []
+    # One stream for all partitions: nobody waits while the last file of one is finished.
+    encoded = _counted(parallel_map(encode, _staged(order, outcomes)), advance)
+    for (below, split), patches in placed:
         rows = islice(encoded, len(patches.order))
-        data = folder / f"data{place}"
-        pooled = folder / f"pooled{place}"
+        data = folder / f"data{below}"
+        pooled = folder / f"pooled{below}"
         with folder_errors(pooled), PooledShard(pooled, schemas["pooled"]) as vectors:
             kept = list(_write_kept(rows, patches.kept, data, open_shard, vectors))
             rest = _write_shards(rows, data, len(kept), open_shard, shard_bytes, vectors)
             shards = [*kept, *rest]
-        suffix = form.suffix("data")
-        files += _settle(folder, data, split, shards, folders=folders, suffix=suffix)
-        files += _settle(folder, pooled, split, [(vectors.path, vectors.rows)], folders=folders)
+        suffix = storage.suffix("data")
+        files += _name_shards(folder, data, split, shards, folders=folders, suffix=suffix)
+        tables = [(vectors.path, vectors.rows)]
+        files += _name_shards(folder, pooled, split, tables, folders=folders)
     return Packed(tuple(sorted(files, key=lambda file: file.path)), basis)
 
 
@@ -165,21 +166,21 @@ def write_missing(folder: Path, missing: Sequence[Missing]) -> File:
 
 @dataclass(frozen=True)
 class _Encoder:
-    """Reads and encodes staged patches; a value that can be sent to other machines."""
+    """Reads and encodes staged patches; a value that other processes can use."""
 
     pixels: StagedPixels
     label_names: tuple[str, ...]
-    basis: Basis
-    form: StorageFormat
+    basis: PreviewBasis
+    storage: StorageFormat
 
     def __call__(self, staged: Staged) -> Row:
         codes = self.pixels.read(staged.patch)
-        return encode_row(staged, codes, self.label_names, self.basis, self.form)
+        return encode_row(staged, codes, self.label_names, self.basis, self.storage)
 
 
 @dataclass(frozen=True)
 class _Sampler:
-    """Reads some pixels of staged patches."""
+    """Reads some valid pixels of staged patches; a value that other processes can use."""
 
     pixels: StagedPixels
 
@@ -197,8 +198,8 @@ def encode_row(
     staged: Staged,
     codes: npt.NDArray[np.int8],
     label_names: Sequence[str],
-    basis: Basis,
-    form: StorageFormat | None = None,
+    basis: PreviewBasis,
+    storage: StorageFormat,
 ) -> Row:
     """The rows of a patch with these codes, int8 (64, H, W)."""
     patch = staged.patch
@@ -214,13 +215,15 @@ def encode_row(
         "valid_fraction": float(np.float32(pooled.valid_fraction)),
     }
     stored = to_stored(codes)
-    if form is not None and form.codec == "raw":
+    embedding: bytes | dict[str, Any]
+    if storage.codec == "raw":
         common |= {"height": patch.grid.height, "width": patch.grid.width}
+        embedding = encode_raw(stored)
+    else:
+        embedding = {"bytes": pad_png(sheet.encode(stored)), "path": f"{patch.id}.png"}
     data = {
-        "embedding": encode_raw(stored)
-        if form is not None and form.codec == "raw"
-        else {"bytes": mark_png(sheet.encode(stored)), "path": f"{patch.id}.png"},
-        "preview": {"bytes": mark_jpeg(render(codes, basis, squares)), "path": f"{patch.id}.jpg"},
+        "embedding": embedding,
+        "preview": {"bytes": pad_jpeg(render(codes, basis, squares)), "path": f"{patch.id}.jpg"},
         "crs": patch.grid.crs,
         "transform": patch.grid.transform,
         "bounds": staged.outline.bounds,
@@ -228,7 +231,8 @@ def encode_row(
         "resampled": staged.outcome.resampled,
         "source": staged.outcome.origins,
     }
-    return Row({**common, **data}, {**common, **_vectors(pooled)})
+    vectors = {"mean": pooled.mean, "std": pooled.std, "min": pooled.low, "max": pooled.high}
+    return Row({**common, **data}, {**common, **vectors})
 
 
 def _staged(
@@ -300,7 +304,7 @@ def _write_group(rows: list[Row], shard: ParquetShard | TarShard, vectors: Poole
     vectors.hold([row.pooled for row in rows])
 
 
-def _settle(
+def _name_shards(
     root: Path,
     folder: Path,
     split: str,
@@ -309,7 +313,7 @@ def _settle(
     folders: bool,
     suffix: str = ".parquet",
 ) -> Iterator[File]:
-    """Give shards their names, now that their number is known."""
+    """Give shards their final names, now that their number is known; gives their entries."""
     for number, (path, rows) in enumerate(shards):
         named = folder / shard_name(split, number, len(shards), folders=folders, suffix=suffix)
         named.parent.mkdir(exist_ok=True)
@@ -317,12 +321,10 @@ def _settle(
         yield file_entry(root, named, rows)
 
 
-def _sample_basis(patches: Sequence[Patch], store: Store, spread: ParallelMap) -> Basis:
+def _sample_basis(
+    patches: Sequence[Patch], store: Store, parallel_map: ParallelMap
+) -> PreviewBasis:
     """The basis of previews, fitted to some pixels of some patches."""
     some = sorted(patches, key=lambda patch: shuffled(patch.id))[:_BASIS_PATCHES]
-    samples = list(spread(_Sampler(store.pixels), some))
+    samples = list(parallel_map(_Sampler(store.pixels), some))
     return fit_basis(np.concatenate(samples, axis=1) if samples else np.zeros((BANDS, 1)))
-
-
-def _vectors(pooled: Pooled) -> dict[str, Any]:
-    return {"mean": pooled.mean, "std": pooled.std, "min": pooled.low, "max": pooled.high}

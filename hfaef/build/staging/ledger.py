@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from hfaef.build.staging.pixels import StagedPixels, recorded_place
+from hfaef.build.staging.pixels import StagedPixels, recorded_staging
+
+LEDGER = "ledger.sqlite"
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS outcomes (
@@ -50,14 +52,27 @@ class Outcome:
     """`Pixels.resampled`."""
 
 
+_COLUMNS = tuple(field.name for field in fields(Outcome))
+"""In the order of the table."""
+
+
+def open_ledger(staging: Path) -> sqlite3.Connection:
+    """The ledger of a staging folder, made if there is none."""
+    ledger = sqlite3.connect(staging / LEDGER)
+    # A write-ahead log survives a kill at any moment; a row is lost at the most, never torn.
+    ledger.execute("PRAGMA journal_mode=WAL")
+    ledger.execute("PRAGMA synchronous=NORMAL")
+    ledger.execute(_TABLE)
+    return ledger
+
+
 def read_outcomes(staging: Path, ledger: sqlite3.Connection) -> dict[tuple[int, str], Outcome]:
-    """The ledger of a staging folder, as in `Store.outcomes`."""
-    there = StagedPixels(recorded_place(staging)).keys()
+    """The ledger by year and id; a fetched patch whose pixels are gone is left out."""
+    staged = StagedPixels(recorded_staging(staging)).keys()
     found = {}
-    names = [field.name for field in fields(Outcome)]
-    for row in ledger.execute(f"SELECT {', '.join(names)} FROM outcomes"):  # noqa: S608 - our names
-        values = dict(zip(names, row, strict=True))
-        if not values["fetched"] or (values["year"], values["id"]) in there:
+    for row in ledger.execute(f"SELECT {', '.join(_COLUMNS)} FROM outcomes"):  # noqa: S608 - ours
+        values = dict(zip(_COLUMNS, row, strict=True))
+        if not values["fetched"] or (values["year"], values["id"]) in staged:
             values["origins"] = tuple(json.loads(values["origins"]))
             for name in ("fetched", "resampled"):
                 values[name] = bool(values[name])
@@ -65,11 +80,9 @@ def read_outcomes(staging: Path, ledger: sqlite3.Connection) -> dict[tuple[int, 
     return found
 
 
-def open_ledger(staging: Path) -> sqlite3.Connection:
-    """The ledger of a staging folder, made if there is none."""
-    ledger = sqlite3.connect(staging / "ledger.sqlite")
-    # A write-ahead log survives a kill at any moment; a row is lost at the most, never torn.
-    ledger.execute("PRAGMA journal_mode=WAL")
-    ledger.execute("PRAGMA synchronous=NORMAL")
-    ledger.execute(_TABLE)
-    return ledger
+def write_outcome(ledger: sqlite3.Connection, outcome: Outcome) -> None:
+    """Set a patch's row, and commit."""
+    values = asdict(outcome) | {"origins": json.dumps(outcome.origins)}
+    row = [values[name] for name in _COLUMNS]
+    with ledger:
+        ledger.execute("REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)

@@ -12,33 +12,34 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from hfaef.build.staging.filesystem import Folder, Place, open_place
+from hfaef.build.staging.filesystem import LocalStaging, StagingStore, open_staging
 from hfaef.catalog.patch import Patch
 from hfaef.core.files import folder_errors
 from hfaef.core.quantize import BANDS
 from hfaef.errors import FolderError, ReleaseError
 from hfaef.sources.base import Pixels
 
-PLACE = "place.json"
+RECORD = "place.json"
+"""In a staging folder: the path or URL where its pixels lie, if that is elsewhere."""
 
 
 @dataclass(frozen=True)
 class StagedPixels:
-    """The pixels that a build has staged; a value that can be sent to other machines."""
+    """The pixels that a build has staged; a value that other processes can use."""
 
-    place: Place
+    files: StagingStore
 
     def keys(self) -> set[tuple[int, str]]:
         """Year and id of every patch whose pixels are there.
 
         Raises:
-            FolderError: if the place does not answer.
+            FolderError: if the store does not answer.
         """
         try:
-            names = self.place.names()
+            names = self.files.names()
         except OSError as error:
             raise FolderError(
-                f"cannot list the staged pixels in {self.place}: {error}",
+                f"cannot list the staged pixels in {self.files}: {error}",
                 "see that it can be reached, then run the same command again",
             ) from error
         parts = (name.removesuffix(".npy").split("/") for name in names)
@@ -55,12 +56,12 @@ class StagedPixels:
         # numpy writes to files through a buffer of its own, and misses a full disk.
         buffer = io.BytesIO()
         np.save(buffer, pixels.codes, allow_pickle=False)
-        with folder_errors(self.place.where(name)):
+        with folder_errors(self.files.where(name)):
             try:
-                self.place.put(name, buffer.getvalue())
+                self.files.put(name, buffer.getvalue())
             except FileNotFoundError as error:
                 raise FolderError(
-                    f"{self.place} was removed while the build was running",
+                    f"{self.files} was removed while the build was running",
                     "run the same command again; it fetches what is gone",
                 ) from error
 
@@ -72,16 +73,16 @@ class StagedPixels:
         """
         name = _file_name(patch)
         try:
-            content = self.place.get(name)
+            content = self.files.get(name)
             return _decode(content, (BANDS, patch.grid.height, patch.grid.width))
         except OSError as error:
             raise ReleaseError(
-                f"the staged pixels {self.place.where(name)} cannot be read: {error}",
+                f"the staged pixels {self.files.where(name)} cannot be read: {error}",
                 "run the same command again; it fetches what is gone",
             ) from error
         except ValueError as error:
             raise ReleaseError(
-                f"the staged pixels {self.place.where(name)} are damaged: {error}",
+                f"the staged pixels {self.files.where(name)} are damaged: {error}",
                 "remove the file and run the same command again",
             ) from error
 
@@ -102,7 +103,7 @@ def _decode(content: bytes, shape: tuple[int, int, int]) -> npt.NDArray[np.int8]
 
 @lru_cache
 def _npy_head(shape: tuple[int, int, int]) -> bytes:
-    """What a ``.npy`` file of an int8 array of this shape begins with."""
+    """Header of a ``.npy`` file that holds an int8 array of this shape."""
     buffer = io.BytesIO()
     np.lib.format.write_array_header_1_0(
         buffer, {"descr": "|i1", "fortran_order": False, "shape": shape}
@@ -110,13 +111,17 @@ def _npy_head(shape: tuple[int, int, int]) -> bytes:
     return buffer.getvalue()
 
 
-def recorded_place(staging: Path) -> Place:
-    """Where the pixels of a staging folder are."""
-    recorded = staging / PLACE
+def recorded_staging(staging: Path) -> StagingStore:
+    """Where the pixels of a staging folder lie.
+
+    Raises:
+        FolderError: if the record of it is damaged.
+    """
+    recorded = staging / RECORD
     if not recorded.is_file():
-        return Folder(staging.absolute() / "pixels")
+        return LocalStaging(staging.absolute() / "pixels")
     try:
-        return open_place(str(json.loads(recorded.read_text())["pixels"]))
+        return open_staging(str(json.loads(recorded.read_text())["pixels"]))
     except (ValueError, LookupError, TypeError) as error:
         raise FolderError(
             f"{recorded} is damaged", f"remove {staging} to fetch all again"

@@ -5,7 +5,7 @@ All of it lies in ``.staging`` of the output folder::
     .staging/inputs.json          what the staged pixels were made from
     .staging/ledger.sqlite        one row a patch and year
     .staging/pixels/YEAR/ID.npy   codes, int8 (64, H, W)
-    .staging/place.json           where the pixels are instead, if somebody named another place
+    .staging/place.json           where the pixels lie instead, with --staging
 
 A file is renamed into place before its row is written, and a row counts only with its file, so
 the process may be killed at any moment.
@@ -17,30 +17,29 @@ import hashlib
 import json
 import re
 import uuid
+from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import filelock
-
-from hfaef.build.staging.filesystem import Place, open_place
-from hfaef.build.staging.ledger import Outcome, open_ledger, read_outcomes
-from hfaef.build.staging.pixels import PLACE, StagedPixels, recorded_place
+from hfaef.build.staging.filesystem import StagingStore, open_staging
+from hfaef.build.staging.ledger import LEDGER, Outcome, open_ledger, read_outcomes, write_outcome
+from hfaef.build.staging.pixels import RECORD, StagedPixels, recorded_staging
 from hfaef.catalog.patch import Catalog
-from hfaef.core.files import folder_errors, replace_file
+from hfaef.core.files import atomic_write, folder_errors, folder_lock
 from hfaef.errors import FolderError
 from hfaef.recipe.model import Recipe
-from hfaef.release.format.paths import MANIFEST, STAGING
+from hfaef.release.format.paths import LOCK, MANIFEST, STAGING
 
 
 def inputs(recipe: Recipe, catalog: Catalog) -> dict[str, Any]:
-    """What staged pixels depend on: places, years and source, but neither labels nor packing."""
+    """What staged pixels depend on: grids, years and source, but neither labels nor packing."""
     digest = hashlib.sha256()
     for patch in catalog.patches:
         grid = patch.grid
         text = (patch.id, grid.crs, grid.transform, grid.height, grid.width)
         digest.update(repr(text).encode())
-    # Neither changes a pixel.
+    # None of these changes a pixel.
     speed = {"project", "max_requests", "requests_per_minute", "workload_tag", "reader", "hosts"}
     return {
         "years": sorted(recipe.years),
@@ -55,32 +54,26 @@ class Store:
 
     Args:
         folder: of the release.
-        place: path or URL below which pixels are staged, in a folder of their own; by default
+        above: path or URL below which pixels are staged, in a folder of their own; by default
             where earlier builds of this folder staged them, or in the folder itself.
 
     Raises:
         FolderError: if the folder holds something else, another build is running there, or its
             pixels are staged elsewhere.
-        InputError: if the place cannot be opened.
+        InputError: if pixels cannot be staged at the path or URL.
     """
 
-    def __init__(self, folder: Path, place: str | None = None) -> None:
+    def __init__(self, folder: Path, above: str | None = None) -> None:
         self.folder = folder
         self.staging = folder / STAGING
         require_ours(folder)
-        with folder_errors(self.staging):
-            self.staging.mkdir(parents=True, exist_ok=True)
-        self._lock = filelock.FileLock(self.staging / "lock")
-        with folder_errors(self.staging):
-            try:
-                self._lock.acquire(timeout=0)
-            except filelock.Timeout as error:
-                raise FolderError(
-                    f"another hfaef is at work in {folder}", "wait for it, or choose another --out"
-                ) from error
-        with folder_errors(self.staging):
-            self._ledger = open_ledger(self.staging)
-            self.pixels = StagedPixels(self._settle(place))
+        with ExitStack() as stack:
+            hint = "wait for it, or choose another --out"
+            stack.enter_context(folder_lock(folder, LOCK, hint))
+            with folder_errors(self.staging):
+                self._ledger = stack.enter_context(closing(open_ledger(self.staging)))
+                self.pixels = StagedPixels(self._settle(above))
+            self._held = stack.pop_all()
 
     def __enter__(self) -> Self:
         return self
@@ -91,28 +84,27 @@ class Store:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._ledger.close()
-        self._lock.release()
+        self._held.close()
 
-    def _settle(self, wanted: str | None) -> Place:
-        """The place of the pixels, made and remembered."""
-        place = recorded_place(self.staging)
-        above = None if wanted is None else str(open_place(wanted))
-        if above is not None and str(place).rpartition("/")[0] != above:
-            if StagedPixels(place).keys():
+    def _settle(self, above: str | None) -> StagingStore:
+        """Where pixels are staged, prepared and recorded."""
+        files = recorded_staging(self.staging)
+        wanted = None if above is None else str(open_staging(above))
+        if wanted is not None and str(files).rpartition("/")[0] != wanted:
+            if StagedPixels(files).keys():
                 raise FolderError(
-                    f"earlier builds of {self.folder} staged pixels in {place}",
+                    f"earlier builds of {self.folder} staged pixels in {files}",
                     "build without --staging to go on with them, or remove "
                     f"{self.staging} to fetch all again",
                 )
             # A name of its own: others stage there, too.
             name = re.sub(r"[^A-Za-z0-9_-]", "-", self.folder.absolute().name)
-            place = open_place(f"{above}/{name}-{uuid.uuid4().hex[:8]}")
-        with folder_errors(str(place)):
-            place.prepare()
-        if above is not None:
-            replace_file(self.staging / PLACE, json.dumps({"pixels": str(place)}).encode())
-        return place
+            files = open_staging(f"{wanted}/{name}-{uuid.uuid4().hex[:8]}")
+        with folder_errors(str(files)):
+            files.prepare()
+        if wanted is not None:
+            atomic_write(self.staging / RECORD, json.dumps({"pixels": str(files)}).encode())
+        return files
 
     def claim(self, wanted: dict[str, Any]) -> None:
         """Take the staging for these `inputs`.
@@ -123,7 +115,7 @@ class Store:
         path = self.staging / "inputs.json"
         if not path.exists():
             with folder_errors(path):
-                replace_file(path, json.dumps(wanted, indent=2).encode())
+                atomic_write(path, json.dumps(wanted, indent=2).encode())
             return
         try:
             found = json.loads(path.read_text())
@@ -140,26 +132,14 @@ class Store:
         )
 
     def outcomes(self) -> dict[tuple[int, str], Outcome]:
-        """The ledger by year and id; a fetched patch whose file is gone is left out."""
+        """The ledger by year and id; a fetched patch whose pixels are gone is left out."""
         with folder_errors(self.staging):
             return read_outcomes(self.staging, self._ledger)
 
     def record(self, outcome: Outcome) -> None:
         """Write what happened to a patch; from the thread that opened the store."""
-        row = (
-            outcome.year,
-            outcome.id,
-            outcome.fetched,
-            outcome.reason,
-            outcome.attempts,
-            outcome.seconds,
-            outcome.requests,
-            outcome.bytes,
-            json.dumps(outcome.origins),
-            outcome.resampled,
-        )
-        with folder_errors(self.staging / "ledger.sqlite"), self._ledger:
-            self._ledger.execute("REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        with folder_errors(self.staging / LEDGER):
+            write_outcome(self._ledger, outcome)
 
 
 def require_ours(folder: Path) -> None:

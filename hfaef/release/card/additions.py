@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from hfaef.core.files import folder_errors, replace_file
+from hfaef.core.files import atomic_write, folder_errors
 from hfaef.errors import HfaefError
 from hfaef.release.card.figures import BALANCE, LABELS, MAP, draw, stack
 from hfaef.release.card.render import write_card
@@ -17,7 +17,7 @@ from hfaef.release.format.manifest import (
     manifest_bytes,
     read_manifest,
 )
-from hfaef.release.format.paths import MANIFEST
+from hfaef.release.format.paths import MANIFEST, put_into_release
 from hfaef.release.format.scores import SCORES
 
 ADDITIONS = (SCORES, LABELS, MAP, BALANCE)
@@ -39,11 +39,10 @@ def add_files(folder: Path, contents: Mapping[str, bytes]) -> Manifest:
     manifest = read_manifest(folder)
     for path, content in contents.items():
         with folder_errors(folder / path):
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            replace_file(folder / path, content)
+            put_into_release(folder, path, content)
     manifest = with_files(manifest, [entry(*item) for item in contents.items()])
     with folder_errors(folder / MANIFEST):
-        replace_file(folder / MANIFEST, manifest_bytes(manifest))
+        put_into_release(folder, MANIFEST, manifest_bytes(manifest))
     write_card(folder)
     return manifest
 
@@ -63,7 +62,7 @@ def write_figures(folder: Path, out: Path | None = None) -> list[Path]:
         add_files(folder, figures)
         return [folder / path for path in figures]
     with folder_errors(out):
-        replace_file(out, stack(list(figures.values())))
+        atomic_write(out, stack(list(figures.values())))
     return [out]
 
 

@@ -71,7 +71,7 @@ def front_matter(manifest: Manifest) -> dict[str, Any]:
 
 def loadable_configs(manifest: Manifest) -> list[Config]:
     """Configs that `load_dataset` calls by name: it reads one format of files in a release."""
-    kinds = ("data",) if manifest.form.format == "webdataset" else KINDS
+    kinds = ("data",) if manifest.storage.format == "webdataset" else KINDS
     return [config for config in manifest.configs if config.kind in kinds]
 
 
@@ -188,7 +188,7 @@ def _golden() -> dict[str, list[float]]:
 def _columns(manifest: Manifest) -> dict[str, str]:
     """Type of each column of the rows, as people write it."""
     types = {}
-    columns = features("data", manifest.label_names, manifest.schemes, manifest.form)
+    columns = features("data", manifest.label_names, manifest.schemes, manifest.storage)
     for name, feature in columns.items():
         kind = type(feature).__name__
         if kind == "Value":

@@ -1,4 +1,4 @@
-"""What a release is: its folders and configs, and the manifest that lists it all."""
+"""The manifest of a release, ``release.json``: its files, configs, missing patches and origin."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hfaef.core import codec
+from hfaef.core.preview import PreviewBasis
 from hfaef.errors import ReleaseError
 from hfaef.recipe.model import SPLITS
 from hfaef.release.format.paths import (
@@ -27,7 +28,6 @@ from hfaef.release.leakage import Leak
 
 FORMAT = codec.FORMAT
 """Version of the rows' schema and of the meaning of their values."""
-
 
 PACKAGES = ("hfaef", "datasets", "numpy", "pillow", "pyarrow", "pyproj", "rasterio")
 """Packages whose version may show in the bytes of a release."""
@@ -87,14 +87,6 @@ class Change(Part):
     """What is new in it; what matters first."""
 
 
-class PreviewBasis(Part):
-    """`preview.Basis`: how previews were coloured."""
-
-    components: tuple[tuple[int, ...], ...]
-    low: tuple[float, ...]
-    high: tuple[float, ...]
-
-
 class Manifest(Part):
     """``release.json``: everything that the card, the check and the push rely on."""
 
@@ -107,7 +99,7 @@ class Manifest(Part):
     history: tuple[Change, ...] = ()
     """Published versions, this one first; given when it is published."""
     recipe: dict[str, Any]
-    """As of `Recipe.portable`."""
+    """`Recipe.portable`: without paths of a machine."""
     recipe_sha256: str
     packages: dict[str, str]
     years: tuple[int, ...]
@@ -121,18 +113,19 @@ class Manifest(Part):
     missing: tuple[Missing, ...]
     """The same as in `MISSING`."""
     preview: PreviewBasis
+    """How previews were coloured."""
     leakage: tuple[Leak, ...] = ()
     """How near the splits of each scheme come to each other, in the first year."""
     notes: tuple[str, ...] = ()
 
     @property
-    def form(self) -> StorageFormat:
+    def storage(self) -> StorageFormat:
         """How its rows lie in files."""
         packing = self.recipe.get("pack", {})
         return StorageFormat(packing.get("format", "parquet"), packing.get("codec", "png"))
 
     def label_of(self, number: float) -> str | float:
-        """What a row's label means: a name, or the number itself if it is to be predicted."""
+        """A row's label: a class name, or the number itself if it is to be predicted."""
         return self.label_names[int(number)] if self.label_names else number
 
 
@@ -158,7 +151,11 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def parse_manifest(text: bytes, name: str) -> Manifest:
-    """The manifest that a text is; `name` says where it comes from.
+    """The manifest in a file's content.
+
+    Args:
+        text: of the file.
+        name: where it comes from, for messages.
 
     Raises:
         ReleaseError: if it is none, or of a newer format.
@@ -183,12 +180,12 @@ def parse_manifest(text: bytes, name: str) -> Manifest:
 
 
 def package_versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
-    """Versions of what made a release."""
+    """Installed versions, by package."""
     return {package: version(package) for package in packages}
 
 
 def content_sha256(manifest: Manifest) -> str:
-    """What the rows of a release are known by: its shards, whatever is said of them beside."""
+    """SHA-256 over the paths and hashes of all shards: the same for the same rows."""
     shards = [file for file in manifest.files if file.path.split("/", 1)[0] in KINDS]
     lines = [f"{file.path} {file.sha256}\n" for file in sorted(shards, key=lambda f: f.path)]
     return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -1,4 +1,8 @@
-"""Names of a release's files, folders and configs; pure, from years, schemes and splits alone."""
+"""Names of a release's files, folders and configs, and how a file is put among them.
+
+A partition is the rows of one year and of one split in each scheme; it has a folder of its own
+where one set of files serves several configs.
+"""
 
 from __future__ import annotations
 
@@ -8,27 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from hfaef.core.files import atomic_write
+
 STAGING = ".staging"
 """Folder of a build's unfinished work, in the release's folder."""
 
+LOCK = f"{STAGING}/lock"
+"""Held while a folder is built or pushed."""
+
 MANIFEST = "release.json"
 """The manifest."""
-
-
-def put_into_release(folder: Path, name: str, content: bytes) -> None:
-    """Write a file of a release whole or not at all; a kill leaves nothing beside it.
-
-    Args:
-        folder: the release's.
-        name: of the file; it lies in the folder itself.
-        content: all of it.
-    """
-    staging = folder / STAGING
-    staging.mkdir(exist_ok=True)
-    # Not beside the file: a check would object to what a kill leaves there.
-    staged = staging / f"{name}.part"
-    staged.write_bytes(content)
-    staged.replace(folder / name)
 
 
 KINDS = ("data", "pooled")
@@ -44,7 +37,7 @@ VECTORS = ("mean", "std", "min", "max")
 """Columns of pooled vectors, one number a band."""
 
 ROW_GROUPS = "hfaef.row_groups"
-"""Key in a table of pooled vectors: rows by row group by shard of the data of its cell."""
+"""Key in a table of pooled vectors: rows of each row group of each shard of its partition."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +48,7 @@ class StorageFormat:
     codec: Literal["png", "raw"] = "png"
 
     def suffix(self, kind: str) -> str:
-        """Of the shards of a kind; pooled vectors are a table in every form."""
+        """Of the shards of a kind; pooled vectors are Parquet in every format."""
         return ".tar" if self.format == "webdataset" and kind == "data" else ".parquet"
 
 
@@ -64,16 +57,16 @@ def shuffled(identity: str) -> str:
     return hashlib.sha256(identity.encode()).hexdigest()
 
 
-def in_folders(years: Sequence[int], schemes: Sequence[str]) -> bool:
-    """Whether one set of files serves several configs, and so lies in hive folders."""
+def is_partitioned(years: Sequence[int], schemes: Sequence[str]) -> bool:
+    """Whether one set of files serves several configs, and so lies in Hive folders."""
     return len(years) > 1 or len(schemes) > 1
 
 
-def cell_folder(
+def partition_folder(
     kind: str, year: int, splits: dict[str, str], years: Sequence[int], schemes: Sequence[str]
 ) -> str:
-    """The folder of the rows of a year that are in these splits: ``data/random=train/...``."""
-    if not in_folders(years, schemes):
+    """The folder of a partition, as ``data/random=train/spatial=test``; `kind` if there is one."""
+    if not is_partitioned(years, schemes):
         return kind
     parts = [str(year)] if len(years) > 1 else []
     parts += [f"{scheme}={splits[scheme]}" for scheme in schemes] or ["split=train"]
@@ -90,7 +83,7 @@ def split_glob(
     suffix: str = ".parquet",
 ) -> str:
     """The pattern of the files that hold a split of a scheme in a year."""
-    if not in_folders(years, schemes):
+    if not is_partitioned(years, schemes):
         return f"{kind}/{split}/*.tar" if suffix == ".tar" else f"{kind}/{split}-*.parquet"
     parts = [str(year)] if len(years) > 1 else []
     parts += [f"{name}={split}" if name == scheme else f"{name}=*" for name in schemes] or [
@@ -113,7 +106,7 @@ def shard_name(
 def config_names(
     years: Sequence[int], schemes: Sequence[str]
 ) -> Iterator[tuple[str, str, int, str | None]]:
-    """Name, kind, year and scheme of every config; the first is the default."""
+    """Name, kind, year and scheme of every config, the default one first."""
     names = []
     for year in years:
         for scheme in schemes or (None,):
@@ -133,3 +126,18 @@ def matches(path: str, glob: str) -> bool:
 
     parts, patterns = path.split("/"), glob.split("/")
     return len(parts) == len(patterns) and all(map(fnmatchcase, parts, patterns))
+
+
+def put_into_release(folder: Path, name: str, content: bytes) -> None:
+    """Write a file of a release whole or not at all; a kill leaves nothing beside it.
+
+    Args:
+        folder: the release's.
+        name: of the file, from the folder on; folders below it are made.
+        content: all of it.
+    """
+    staging = folder / STAGING
+    staging.mkdir(exist_ok=True)
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    # Not beside the file: a check would object to what a kill leaves there.
+    atomic_write(folder / name, content, staging)

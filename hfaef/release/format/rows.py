@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hfaef.core import codec
+from hfaef.core.codec import decode_row
 from hfaef.core.quantize import Array
 from hfaef.errors import ReleaseError
 from hfaef.release.format import webdataset
@@ -28,9 +28,9 @@ def read_rows(
     Args:
         folder: of the release.
         manifest: the release's.
-        kind: one of `release.KINDS`.
-        columns: names of those that are wanted, at least; all by default. Height and width come
-            with raw embeddings.
+        kind: ``data`` or ``pooled``.
+        columns: names of those to read, all by default; raw embeddings bring their height and
+            width along.
 
     Raises:
         ReleaseError: naming the file that cannot be read.
@@ -61,10 +61,9 @@ def stored_of(row: dict[str, Any]) -> Array:
     """Stored values, uint8 (64, H, W), of a row.
 
     Raises:
-        ReleaseError: if they cannot be decoded.
+        ReleaseError: naming the patch whose embedding cannot be decoded.
     """
-    shape = (row["height"], row["width"]) if "height" in row else None
     try:
-        return codec.decode(row["embedding"], shape)
+        return decode_row(row)
     except ValueError as error:
         raise ReleaseError(f"patch {row['id']}: {error}", "hfaef check DIR") from error

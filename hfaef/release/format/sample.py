@@ -1,4 +1,4 @@
-"""What a sample of a WebDataset is: its key, its members, and how they map to a row's columns.
+"""A sample of a WebDataset: its key, its members, and how they map to a row's columns.
 
 | member  | what                                                              |
 | ------- | ----------------------------------------------------------------- |
@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 MEMBERS = {"png": "embedding", "jpg": "preview", "cls": "label"}
-"""Columns of the members that hold one each."""
+"""Members that hold one column each."""
 
 REST = "json"
 """Member that holds the rest of the row."""
@@ -36,7 +36,7 @@ def identity_of(key: str) -> str:
 
 
 def members_of(row: Mapping[str, Any], *, classes: bool) -> dict[str, bytes]:
-    """Content of a row's members by their extension.
+    """Contents of a sample's members by extension.
 
     Args:
         row: as in a Parquet shard.
@@ -52,7 +52,7 @@ def members_of(row: Mapping[str, Any], *, classes: bool) -> dict[str, bytes]:
 
 
 def row_of(members: Mapping[str, bytes]) -> dict[str, Any]:
-    """The row of these members, as in a Parquet shard.
+    """The row of a sample's members, as in a Parquet shard.
 
     Raises:
         ValueError: if a member is missing, or is not what its extension says.

@@ -15,18 +15,12 @@ from hfaef.release.format.paths import VECTORS, StorageFormat
 if TYPE_CHECKING:
     import datasets
 
-_GEO = {
-    "version": "1.1.0",
-    "primary_column": "geometry",
-    "columns": {"geometry": {"encoding": "WKB", "geometry_types": ["Polygon"]}},
-}
-GEOPARQUET = {b"geo": json.dumps(_GEO).encode()}
-"""Metadata of a table with a column of outlines: https://geoparquet.org/releases/v1.1.0/;
-without a crs it is lon/lat on WGS 84."""
-
 
 def features(
-    kind: str, label_names: Sequence[str], schemes: Sequence[str], form: StorageFormat | None = None
+    kind: str,
+    label_names: Sequence[str],
+    schemes: Sequence[str],
+    storage: StorageFormat | None = None,
 ) -> datasets.Features:
     """Columns of a release's rows in their order, as `datasets` types them.
 
@@ -46,7 +40,7 @@ def features(
             "label": label,
         }
         return Features(vectors)
-    raw = form is not None and form.codec == "raw"
+    raw = storage is not None and storage.codec == "raw"
     shape = {"height": Value("int32"), "width": Value("int32")} if raw else {}
     return Features(
         {
@@ -63,14 +57,14 @@ def features(
             "valid_fraction": Value("float32"),
             "resampled": Value("bool"),
             "source": List(Value("string")),
-            # Last, so that small columns, which change, lie between two of `marks`.
+            # Last, so that small columns, which change, lie between two chunk boundaries.
             "preview": Image(),
         }
     )
 
 
 def sample_features(columns: datasets.Features) -> datasets.Features:
-    """How `datasets` reads the same rows from a WebDataset: members, of which `json` is a record."""
+    """How `datasets` reads the same rows from a WebDataset: a column a member; `json` is a record."""
     from datasets import ClassLabel, Features, Value
 
     # https://huggingface.co/docs/hub/datasets-webdataset
@@ -85,8 +79,8 @@ def sample_features(columns: datasets.Features) -> datasets.Features:
 
 def loaded_features(kind: str, manifest: Manifest) -> datasets.Features:
     """Columns that `load_dataset` gives of a kind of rows."""
-    columns = features(kind, manifest.label_names, manifest.schemes, manifest.form)
-    tar = manifest.form.suffix(kind) == ".tar"
+    columns = features(kind, manifest.label_names, manifest.schemes, manifest.storage)
+    tar = manifest.storage.suffix(kind) == ".tar"
     return sample_features(columns) if tar else shown_first(columns)
 
 
@@ -101,16 +95,28 @@ def shown_first(columns: datasets.Features) -> datasets.Features:
 
 
 def file_schema(
-    kind: str, label_names: Sequence[str], schemes: Sequence[str], form: StorageFormat | None = None
+    kind: str,
+    label_names: Sequence[str],
+    schemes: Sequence[str],
+    storage: StorageFormat | None = None,
 ) -> pa.Schema:
     """Arrow schema of a shard, with what `datasets` and GeoParquet readers look for."""
-    schema: pa.Schema = features(kind, label_names, schemes, form).arrow_schema
+    schema: pa.Schema = features(kind, label_names, schemes, storage).arrow_schema
     for scheme in schemes:
         # What pyarrow makes of a folder's name; plain strings would make it refuse the folder.
-        place = schema.get_field_index(scheme)
-        schema = schema.set(
-            place, schema.field(place).with_type(pa.dictionary(pa.int32(), pa.string()))
-        )
-    if kind != "data":
-        return schema
-    return schema.with_metadata({**(schema.metadata or {}), **GEOPARQUET})
+        kind_of_folder = pa.dictionary(pa.int32(), pa.string())
+        schema = schema.set(schema.get_field_index(scheme), pa.field(scheme, kind_of_folder))
+    return with_geometry(schema) if kind == "data" else schema
+
+
+def with_geometry(schema: pa.Schema) -> pa.Schema:
+    """The same schema as that of a GeoParquet file, whose column `geometry` holds WKB polygons.
+
+    https://geoparquet.org/releases/v1.1.0/; without a crs they are lon/lat on WGS 84.
+    """
+    geo = {
+        "version": "1.1.0",
+        "primary_column": "geometry",
+        "columns": {"geometry": {"encoding": "WKB", "geometry_types": ["Polygon"]}},
+    }
+    return schema.with_metadata({**(schema.metadata or {}), b"geo": json.dumps(geo).encode()})

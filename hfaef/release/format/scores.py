@@ -1,4 +1,4 @@
-"""What ``evaluation.json`` holds: which vectors were probed how, on what, with what result."""
+"""``evaluation.json``: which vectors were probed, how, on which rows, with what result."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Origin(Part):
     """The rows that were evaluated."""
 
     content_sha256: str
-    """As of `release.content_sha256`."""
+    """`manifest.content_sha256` of its release."""
     repo: str | None = None
     """``owner/name``, if they came from the Hub."""
     revision: str | None = None
@@ -59,7 +59,7 @@ class Interval(Part):
 
 
 class Score(Part):
-    """A probe that was fit to the training patches and asked about the test patches."""
+    """A probe fit to the training patches, and how well it predicts the test patches."""
 
     features: str
     scheme: str
@@ -113,10 +113,9 @@ class Evaluation(Part):
     ) -> Score | None:
         """The kNN with these neighbours; without, the cross-validated linear probe."""
         wanted = (features, scheme, year, neighbours, neighbours is None)
-        for score in self.scores:
-            place = (score.features, score.scheme, score.year)
-            if (*place, score.neighbours, score.cross_validated) == wanted:
-                return score
+        for one in self.scores:
+            if (one.features, one.scheme, one.year, one.neighbours, one.cross_validated) == wanted:
+                return one
         return None
 
 

@@ -1,8 +1,7 @@
-"""Shards of a WebDataset: tar files whose headers tell nothing but name and size.
+"""Shards of a WebDataset: tar files of samples, whose headers hold nothing but name and size.
 
-They are the bytes that `webdataset.TarWriter` writes. Python's own tarfile does it here, because
-importing webdataset imports torch where that is installed: 500 MB, which is most of what a whole
-build may take.
+The bytes are those of `webdataset.TarWriter`. The package itself is not used, because it imports
+torch where that is installed: 500 MB, most of what a whole build may take.
 """
 
 from __future__ import annotations
@@ -16,8 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 
-from hfaef.core import sheet
-from hfaef.core.quantize import from_stored, pool
+from hfaef.core.codec import embedding_problem
 from hfaef.release.format.manifest import Manifest
 from hfaef.release.format.paths import StorageFormat
 from hfaef.release.format.sample import KEY, MEMBERS, REST, identity_of, key_of, members_of, row_of
@@ -72,7 +70,7 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def inspect(path: Path, manifest: Manifest, step: int) -> tuple[list[str], pa.Table | None]:
-    """What readers of a WebDataset would trip over, and the rows without their pictures.
+    """What readers of a WebDataset would trip over in a shard, and its rows without pictures.
 
     Args:
         path: a shard.
@@ -131,9 +129,7 @@ def _row(
         elif set(row) != set(columns):
             problem = f"lacks or adds the column {min(set(row) ^ set(columns))!r}"
         elif decode:
-            pooled = pool(from_stored(sheet.decode(sample.members["png"])))
-            if abs(pooled.valid_fraction - row["valid_fraction"]) > 1e-6:
-                problem = "has another valid_fraction than its sheet"
+            problem = embedding_problem(row)
     except ValueError as error:
         return {}, f"cannot be read: {error}"
     return row, problem

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from pathlib import Path
 
+from hfaef.core.files import atomic_file, atomic_write
 from hfaef.errors import FolderError, InputError, PermanentError, Throttled, Transient
 from hfaef.sources.cog.cache import cache_folder, cache_key
 from hfaef.sources.cog.http import Body, ObjectMeta, Remote, address_of
@@ -90,23 +90,18 @@ def _store(path: Path, body: Body, found: ObjectMeta, host: str) -> None:
     """Write a file and what is known of it, each whole or not at all."""
     if not 0 <= found.size <= _MOST_BYTES:
         raise PermanentError(f"it has {found.size} bytes, which is no index")
-    temporary = path.with_suffix(f".{os.getpid()}.part")
     digest = hashlib.sha256()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
+        with atomic_file(path) as file:
             for start in range(0, found.size, _PIECE):
                 piece = body.take(min(_PIECE, found.size - start))
                 digest.update(piece)
                 file.write(piece)
-        temporary.replace(path)
         known = {"version": found.version, "sha256": digest.hexdigest(), "from": host}
-        temporary.write_text(json.dumps(known))
-        temporary.replace(path.with_suffix(".json"))
+        atomic_write(path.with_suffix(".json"), json.dumps(known).encode())
     except OSError as error:
         raise FolderError(
             f"cannot write {path.parent}: {error.strerror}",
             "make room there, or name another folder in HFAEF_CACHE",
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -26,7 +26,7 @@ from hfaef.build.fetch.dask import DaskExecutor
 from hfaef.build.fetch.engine import fetch
 from hfaef.build.fetch.retry import Policy
 from hfaef.build.pipeline import build
-from hfaef.build.staging.filesystem import Folder
+from hfaef.build.staging.filesystem import LocalStaging
 from hfaef.build.staging.store import Store
 from hfaef.demo import write_world
 from hfaef.errors import FolderError, InputError, SourceError, Transient
@@ -175,11 +175,11 @@ def test_a_place_that_workers_do_not_share_is_refused(cluster: Cluster, tmp_path
         Store(tmp_path / "out", "memory://own") as store,
         pytest.raises(FolderError, match=r"the worker tcp://.* does not see memory://own/out-"),
     ):
-        cluster.require(package_versions, store.pixels.place)
+        cluster.require(package_versions, store.pixels.files)
 
 
 def test_a_place_where_workers_may_not_write_is_refused(cluster: Cluster, tmp_path: Path) -> None:
-    class Mine(Folder):
+    class Mine(LocalStaging):
         def put(self, name: str, content: bytes) -> None:
             if os.getpid() != me:
                 raise PermissionError(13, "Permission denied", name)
@@ -206,9 +206,9 @@ def test_workers_with_other_packages_are_refused(cluster: Cluster, tmp_path: Pat
     def other() -> dict[str, str]:
         return {"numpy": str(os.getpid())}
 
-    cluster.require(package_versions, Folder(tmp_path))
+    cluster.require(package_versions, LocalStaging(tmp_path))
     with pytest.raises(InputError, match="install the same versions"):
-        cluster.require(other, Folder(tmp_path))
+        cluster.require(other, LocalStaging(tmp_path))
 
 
 def test_a_function_over_many_rows_keeps_their_order(cluster: Cluster) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hfaef.build.pack.boundary import EVERY, mark_jpeg, mark_png
+from hfaef.build.pack.boundary import EVERY, pad_jpeg, pad_png
 from hfaef.core import sheet
 
 ROW = 97_000
@@ -51,17 +51,17 @@ def picture(seed: int, form: str, side: int) -> bytes:
     return buffer.getvalue()
 
 
-def test_storage_cuts_after_a_marked_sheet(tmp_path: Path) -> None:
-    rows = [mark_png(picture(seed, "PNG", 310)) for seed in range(40)]
+def test_storage_cuts_after_a_padded_sheet(tmp_path: Path) -> None:
+    rows = [pad_png(picture(seed, "PNG", 310)) for seed in range(40)]
     assert len(rows[0]) == pytest.approx(ROW, rel=0.01)
     first, second = send(tmp_path, b"".join(rows), b"".join(rows[:20] + rows[21:]))
     assert first > 0.99 * sum(map(len, rows))
-    # Unmarked, some two chunks of 64 KiB round the hole would be sent.
+    # Without padding, some two chunks of 64 KiB round the hole would be sent.
     assert second < 0.1 * ROW
 
 
-def test_storage_cuts_after_marked_previews(tmp_path: Path) -> None:
-    rows = [mark_jpeg(picture(seed, "JPEG", 56)) for seed in range(400)]
+def test_storage_cuts_after_padded_previews(tmp_path: Path) -> None:
+    rows = [pad_jpeg(picture(seed, "JPEG", 56)) for seed in range(400)]
     size = sum(map(len, rows))
     holes = set(range(50, 400, 100))
     _, second = send(
@@ -72,25 +72,25 @@ def test_storage_cuts_after_marked_previews(tmp_path: Path) -> None:
     assert second < len(holes) * 2 * EVERY * size / len(rows)
 
 
-def test_a_marked_sheet_is_the_same_sheet() -> None:
+def test_a_padded_sheet_is_the_same_sheet() -> None:
     stored = np.random.default_rng(0).integers(0, 256, (64, 16, 16), np.uint8)
-    png = mark_png(sheet.encode(stored))
+    png = pad_png(sheet.encode(stored))
     assert (sheet.decode(png) == stored).all()
     with Image.open(io.BytesIO(png)) as image:
         image.verify()
 
 
-def test_one_preview_in_eight_is_marked_and_all_are_the_same_pictures() -> None:
+def test_one_preview_in_eight_is_padded_and_all_are_the_same_pictures() -> None:
     plain = [picture(seed, "JPEG", 16) for seed in range(400)]
-    marked = [mark_jpeg(jpeg) for jpeg in plain]
-    assert sum(map(len, marked)) - sum(map(len, plain)) == pytest.approx(62 * 400 / EVERY, rel=0.4)
-    for one, other in zip(plain, marked, strict=True):
+    padded = [pad_jpeg(jpeg) for jpeg in plain]
+    assert sum(map(len, padded)) - sum(map(len, plain)) == pytest.approx(62 * 400 / EVERY, rel=0.4)
+    for one, other in zip(plain, padded, strict=True):
         with Image.open(io.BytesIO(one)) as a, Image.open(io.BytesIO(other)) as b:
             assert (np.asarray(a) == np.asarray(b)).all()
 
 
 def test_what_does_not_end_as_a_picture_is_refused() -> None:
     with pytest.raises(ValueError, match="does not end as it should"):
-        mark_png(b"\x89PNG and nothing more")
+        pad_png(b"\x89PNG and nothing more")
     with pytest.raises(ValueError, match="does not end as it should"):
-        mark_jpeg(b"\xff\xd8 and nothing more")
+        pad_jpeg(b"\xff\xd8 and nothing more")

@@ -25,7 +25,7 @@ from hfaef.release.diff import compare
 from hfaef.release.format.manifest import read_manifest
 from hfaef.release.format.paths import KINDS, shuffled
 from hfaef.release.handle import open_folder
-from hfaef.release.locate import RowLocation, RowPlacement, layout_of
+from hfaef.release.locate import RowLocation, RowPlacement, read_placement
 from servers.hub import Hub
 from servers.hub.fixtures import Client
 from support.pushes import NAME, finish, push
@@ -39,7 +39,7 @@ def patch(name: str, split: str = "train") -> Patch:
     return Patch(name, GRID, "Forest", {"random": split}, 2018)
 
 
-def layout(*rows: tuple[str, str, int]) -> RowPlacement:
+def placement(*rows: tuple[str, str, int]) -> RowPlacement:
     """Of rows with these names, shards and row groups, in this order."""
     splits = {"random": "train"}
     return RowPlacement(
@@ -60,14 +60,14 @@ def shards(folder: Path, split: str) -> list[list[str]]:
     return [pq.read_table(path, columns=["id"])["id"].to_pylist() for path in paths]
 
 
-def test_without_a_layout_all_patches_are_fresh_and_shuffled() -> None:
+def test_without_a_release_before_all_patches_are_fresh_and_shuffled() -> None:
     found = place_rows([patch(name) for name in "abcdef"], RowPlacement())
     assert found.kept == ()
     assert names(found.fresh) == sorted("abcdef", key=shuffled)
 
 
 def test_rows_keep_their_order_and_those_that_are_gone_leave_no_hole() -> None:
-    before = layout(*(("b", "x", 0), ("a", "x", 0), ("gone", "x", 1), ("d", "x", 2)))
+    before = placement(*(("b", "x", 0), ("a", "x", 0), ("gone", "x", 1), ("d", "x", 2)))
     found = place_rows([patch(name) for name in "abcd"], before)
     assert names(found.kept) == [[["b", "a"], ["d"]]]
     assert names(found.fresh) == ["c"]
@@ -75,12 +75,12 @@ def test_rows_keep_their_order_and_those_that_are_gone_leave_no_hole() -> None:
 
 
 def test_a_shard_of_which_no_row_is_left_is_no_shard() -> None:
-    before = layout(("gone", "x", 0), ("a", "y", 0))
+    before = placement(("gone", "x", 0), ("a", "y", 0))
     assert names(place_rows([patch("a")], before).kept) == [[["a"]]]
 
 
 def test_a_row_that_comes_from_another_split_is_a_new_one() -> None:
-    found = place_rows([patch("a", "test")], layout(("a", "x", 0)))
+    found = place_rows([patch("a", "test")], placement(("a", "x", 0)))
     assert (found.kept, names(found.fresh)) == ((), ["a"])
 
 
@@ -190,8 +190,8 @@ def test_a_third_release_keeps_to_the_second(first: Path, follow: Make, demo_roo
 def test_several_years_and_schemes_keep_their_rows(demo_root: Path, tmp_path: Path) -> None:
     before = build(demo_recipe(demo_root), tmp_path / "before").folder
     assert len(list(before.glob("data/*/*/00001.parquet"))) > 1
-    kept = layout_of(open_folder(before))
-    again = build(demo_recipe(demo_root), tmp_path / "again", layout=kept).folder
+    kept = read_placement(open_folder(before))
+    again = build(demo_recipe(demo_root), tmp_path / "again", placement=kept).folder
     assert digests(again) == digests(before)
 
 
@@ -203,7 +203,7 @@ def test_a_second_year_moves_the_files_of_the_first_as_they_are(
     place = f"source.root={tmp_path / 'aef'}"
     one = build(demo_recipe(demo_root, place), tmp_path / "one").folder
     recipe = demo_recipe(demo_root, place, "years=[2018, 2024]")
-    both = build(recipe, tmp_path / "both", layout=layout_of(open_folder(one))).folder
+    both = build(recipe, tmp_path / "both", placement=read_placement(open_folder(one))).folder
     assert check_folder(both) == []
     before = {file.sha256 for file in read_manifest(one).files if file.path.startswith(KINDS)}
     after = {file.sha256 for file in read_manifest(both).files if "/2018/" in file.path}
@@ -236,7 +236,7 @@ def test_a_release_before_that_is_none_is_refused(first: Path, tmp_path: Path) -
     shard = next(broken.glob("pooled/train-*"))
     shard.write_bytes(b"short")
     with pytest.raises(ReleaseError, match="cannot be read"):
-        layout_of(open_folder(broken))
+        read_placement(open_folder(broken))
     shard.write_bytes(next(broken.glob("pooled/test-*")).read_bytes())
     with pytest.raises(ReleaseError, match="differ in their rows"):
-        layout_of(open_folder(broken))
+        read_placement(open_folder(broken))

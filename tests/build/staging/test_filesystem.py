@@ -11,46 +11,29 @@ from typing import Any, ClassVar
 import fsspec
 import numpy as np
 import pytest
-from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
 from hfaef.build.fetch.engine import fetch
 from hfaef.build.fetch.read import read_patch
 from hfaef.build.fetch.retry import Policy
 from hfaef.build.fetch.threads import ThreadExecutor
-from hfaef.build.staging.filesystem import Place, open_place
+from hfaef.build.staging.filesystem import LocalStaging, StagingStore, open_staging
 from hfaef.build.staging.store import Store
 from hfaef.build.status import read_status
 from hfaef.errors import FolderError, InputError, ReleaseError, Transient
-from servers.files import FileServer
 from support.fakes import FieldSource, patches, truth
 
 
-class Strict(LocalFileSystem):
-    """A share that moves no file over another, as some network filesystems."""
-
-    protocol = "strict"
-
-    @classmethod
-    def _strip_protocol(cls, path: Any) -> str:
-        return LocalFileSystem._strip_protocol(str(path).removeprefix("strict://"))
-
-    def mv(self, path1: str, path2: str, **kwargs: Any) -> None:
-        if self.exists(path2):
-            raise FileExistsError(path2)
-        super().mv(path1, path2, **kwargs)
-
-
 class Flaky(MemoryFileSystem):
-    """A store of objects of which some puts fail."""
+    """An object store of which some puts fail."""
 
-    protocol = "flaky"
+    protocol = "tos"
     failures: ClassVar[Counter[str]] = Counter()
     """Puts that will fail, by the kind of their error."""
 
     @classmethod
     def _strip_protocol(cls, path: Any) -> str:
-        return MemoryFileSystem._strip_protocol(str(path).replace("flaky://", "memory://"))
+        return MemoryFileSystem._strip_protocol(str(path).replace("tos://", "memory://"))
 
     def pipe_file(self, path: str, value: bytes, **kwargs: Any) -> None:
         kind = next((kind for kind, left in self.failures.items() if left), "")
@@ -59,94 +42,87 @@ class Flaky(MemoryFileSystem):
             raise {"passing": ConnectionError, "lasting": PermissionError}[kind](f"{kind}, 503")
         super().pipe_file(path, value, **kwargs)
 
-    def mv(self, path1: str, path2: str, **_: Any) -> None:
-        self.store[self._strip_protocol(path2)] = self.store.pop(self._strip_protocol(path1))
+
+fsspec.register_implementation("tos", Flaky, clobber=True)
 
 
-fsspec.register_implementation("strict", Strict)
-fsspec.register_implementation("flaky", Flaky)
-
-
-@pytest.fixture(params=["path", "file", "strict", "memory"])
+@pytest.fixture(params=["path", "object store"])
 def base(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Below which places are named, on each kind of filesystem."""
+    """Below which pixels are staged, in a folder and in an object store."""
     (tmp_path / "shared").mkdir()
-    return {
-        "path": f"{tmp_path}/shared",
-        "memory": f"memory://{uuid.uuid4().hex}",
-    }.get(request.param, f"{request.param}://{tmp_path}/shared")
+    return f"{tmp_path}/shared" if request.param == "path" else f"memory://{uuid.uuid4().hex}"
 
 
 @pytest.fixture
 def flaky() -> str:
     Flaky.failures.clear()
-    return f"flaky://{uuid.uuid4().hex}"
+    return f"tos://{uuid.uuid4().hex}"
 
 
 @pytest.fixture
-def place(base: str) -> Place:
-    place = open_place(f"{base}/own")
-    place.prepare()
-    return place
+def files(base: str) -> StagingStore:
+    files = open_staging(f"{base}/own")
+    files.prepare()
+    return files
 
 
-def test_what_is_put_is_there(place: Place) -> None:
-    assert place.names() == []
-    place.put("2018/A.npy", b"one")
-    place.put("2018/B.npy", b"two")
-    place.put("2019/A.npy", b"three")
-    place.put("2018/A.npy", b"four")
-    assert sorted(place.names()) == ["2018/A.npy", "2018/B.npy", "2019/A.npy"]
-    assert (place.get("2018/A.npy"), place.get("2019/A.npy")) == (b"four", b"three")
-    place.remove("2018/A.npy")
-    place.remove("2018/A.npy")
-    assert sorted(place.names()) == ["2018/B.npy", "2019/A.npy"]
+def test_what_is_put_is_there(files: StagingStore) -> None:
+    assert files.names() == []
+    files.put("2018/A.npy", b"one")
+    files.put("2018/B.npy", b"two")
+    files.put("2019/A.npy", b"three")
+    files.put("2018/A.npy", b"four")
+    assert sorted(files.names()) == ["2018/A.npy", "2018/B.npy", "2019/A.npy"]
+    assert (files.get("2018/A.npy"), files.get("2019/A.npy")) == (b"four", b"three")
+    files.remove("2018/A.npy")
+    files.remove("2018/A.npy")
+    assert sorted(files.names()) == ["2018/B.npy", "2019/A.npy"]
     with pytest.raises(FileNotFoundError):
-        place.get("2018/A.npy")
+        files.get("2018/A.npy")
 
 
-def test_a_place_that_was_never_made_holds_nothing(base: str) -> None:
-    assert open_place(f"{base}/nowhere").names() == []
+def test_a_store_that_was_never_made_holds_nothing(base: str) -> None:
+    assert open_staging(f"{base}/nowhere").names() == []
 
 
-def test_what_others_put_is_seen(base: str, place: Place) -> None:
+def test_what_others_put_is_seen(base: str, files: StagingStore) -> None:
     """Clients that remember listings would miss it."""
-    place.names()
-    open_place(f"{base}/own").put("2018/A.npy", b"one")
-    assert place.names() == ["2018/A.npy"]
+    files.names()
+    open_staging(f"{base}/own").put("2018/A.npy", b"one")
+    assert files.names() == ["2018/A.npy"]
 
 
-def test_what_a_killed_build_left_is_no_file_and_goes(place: Place) -> None:
-    place.put("2018/A.npy", b"one")
-    place.put("2018/B.npy.0123.part", b"tw")
-    place.put("0123.part", b"")
-    assert place.names() == ["2018/A.npy"]
-    place.prepare()
-    assert place.names() == ["2018/A.npy"]
+def test_what_a_killed_build_left_is_no_file(files: StagingStore) -> None:
+    files.put("2018/A.npy", b"one")
+    files.put("2018/B.npy.0123.part", b"tw")
+    files.put("0123.part", b"")
+    assert files.names() == ["2018/A.npy"]
+    files.prepare()
+    assert files.names() == ["2018/A.npy"]
 
 
-@pytest.mark.parametrize("protocol", ["", "file://", "strict://"])
-def test_a_folder_holds_nothing_but_whole_files(tmp_path: Path, protocol: str) -> None:
-    place = open_place(f"{protocol}{tmp_path}/own")
-    place.prepare()
-    place.put("2018/A.npy", b"one")
-    place.put("2018/A.npy", b"two")
-    place.put("2018/B.npy.0123.part", b"thr")
-    place.put("0123.part", b"")
-    place.prepare()
+@pytest.mark.parametrize("protocol", ["", "file://"])
+def test_what_a_killed_build_left_in_a_folder_is_removed(tmp_path: Path, protocol: str) -> None:
+    files = open_staging(f"{protocol}{tmp_path}/own")
+    files.prepare()
+    files.put("2018/A.npy", b"one")
+    files.put("2018/A.npy", b"two")
+    files.put("2018/B.npy.0123.part", b"thr")
+    files.put("0123.part", b"")
+    files.prepare()
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["A.npy"]
 
 
-@pytest.mark.parametrize("protocol", ["", "file://", "strict://"])
+@pytest.mark.parametrize("protocol", ["", "file://"])
 def test_a_folder_that_is_removed_is_not_made_again(tmp_path: Path, protocol: str) -> None:
-    place = open_place(f"{protocol}{tmp_path}/own")
-    place.prepare()
+    files = open_staging(f"{protocol}{tmp_path}/own")
+    files.prepare()
     shutil.rmtree(tmp_path / "own")
     with pytest.raises(FileNotFoundError):
-        place.put("2018/A.npy", b"one")
+        files.put("2018/A.npy", b"one")
 
 
-@pytest.mark.parametrize("protocol", ["", "file://", "strict://"])
+@pytest.mark.parametrize("protocol", ["", "file://"])
 def test_a_share_that_is_not_mounted_is_not_made(tmp_path: Path, protocol: str) -> None:
     with pytest.raises(FolderError, match="shared"):
         Store(tmp_path / "out", f"{protocol}{tmp_path}/shared")
@@ -177,59 +153,73 @@ def _content(path: Path) -> bytes:
 
 def test_a_user_without_a_password_is_no_secret() -> None:
     with pytest.raises(InputError, match="needs a package that is not installed"):
-        open_place("abfs://container@account.dfs.core.windows.net/folder")
+        open_staging("abfs://container@account.dfs.core.windows.net/folder")
 
 
-def test_an_unknown_protocol_is_named() -> None:
+@pytest.mark.parametrize("protocol", ["x3", "sftp", "http", "https", "smb", "webhdfs", "local"])
+def test_a_filesystem_whose_files_may_be_seen_half_written_is_refused(
+    protocol: str, tmp_path: Path
+) -> None:
     with pytest.raises(
-        InputError, match=r"--staging: no filesystem is called x3://; type --staging"
+        InputError,
+        match=rf"--staging {protocol}://host/folder: {protocol}:// is no object store.*; "
+        "name a folder that all machines see, or one of an object store: --staging s3://",
     ):
-        open_place("x3://bucket/folder")
+        Store(tmp_path / "out", f"{protocol}://host/folder")
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_a_file_url_is_a_folder(tmp_path: Path) -> None:
+    assert open_staging(f"file://{tmp_path}/shared") == LocalStaging(tmp_path / "shared")
 
 
 def test_a_package_that_is_not_there_is_named() -> None:
     with pytest.raises(
         InputError, match=r"--staging oci:// needs .*; pip install ocifs, here and on all workers"
     ):
-        open_place("oci://bucket/folder")
+        open_staging("oci://bucket/folder")
 
 
 def test_an_address_without_a_folder_is_refused() -> None:
     with pytest.raises(InputError, match="--staging memory:// names no folder"):
-        open_place("memory://")
+        open_staging("memory://")
 
 
-def test_a_filesystem_that_can_only_be_read_is_named(tmp_path: Path) -> None:
-    with (
-        FileServer(tmp_path) as server,
-        pytest.raises((FolderError, Transient), match=r"cannot write http://127\.0\.0\.1"),
-    ):
-        Store(tmp_path / "out", f"{server.url}/shared")
+@pytest.mark.parametrize(("kind", "error"), [("passing", Transient), ("lasting", FolderError)])
+def test_an_object_store_that_takes_nothing_is_named_before_any_read(
+    flaky: str, tmp_path: Path, kind: str, error: type[Exception]
+) -> None:
+    Flaky.failures[kind] = 1
+    with pytest.raises(error, match=rf"cannot write tos://.*{kind}, 503"):
+        Store(tmp_path / "out", flaky)
+    # The lock is given back, and nothing is remembered.
+    with Store(tmp_path / "out") as store:
+        assert store.pixels.files == LocalStaging(tmp_path / "out/.staging/pixels")
 
 
-def test_the_place_is_remembered(base: str, tmp_path: Path) -> None:
+def test_where_pixels_are_staged_is_remembered(base: str, tmp_path: Path) -> None:
     wanted = patches(5)
     with Store(tmp_path / "out", base) as store:
         store.claim({"years": [2018], "patches": 5})
         executor = ThreadExecutor(partial(read_patch, FieldSource(), store.pixels, Policy()), 2)
         fetch(wanted, executor, store)
-        place = store.pixels.place
-    assert str(place).startswith(f"{base}/out-")
+        files = store.pixels.files
+    assert str(files).startswith(f"{base}/out-")
     assert not list((tmp_path / "out").rglob("*.npy"))
     assert read_status(tmp_path / "out").fetched == 5
     for again in (None, base, f"{base}/"):
         with Store(tmp_path / "out", again) as store:
-            assert store.pixels.place == place
+            assert store.pixels.files == files
             assert len(store.outcomes()) == 5
             assert np.array_equal(store.pixels.read(wanted[3]), truth(wanted[3].grid, 2018))
 
 
 def test_two_folders_share_no_file(base: str, tmp_path: Path) -> None:
     with Store(tmp_path / "one/out", base) as one, Store(tmp_path / "two/out", base) as two:
-        assert one.pixels.place != two.pixels.place
+        assert one.pixels.files != two.pixels.files
 
 
-def test_another_place_is_refused_while_pixels_are_in_the_first(tmp_path: Path) -> None:
+def test_another_store_is_refused_while_pixels_are_in_the_first(tmp_path: Path) -> None:
     [patch] = patches(1)
     with Store(tmp_path / "out") as store:
         read_patch(FieldSource(), store.pixels, Policy(), patch)
@@ -239,14 +229,14 @@ def test_another_place_is_refused_while_pixels_are_in_the_first(tmp_path: Path) 
         assert store.pixels.keys() == {(2018, patch.id)}
 
 
-def test_another_place_is_taken_while_nothing_is_staged(tmp_path: Path) -> None:
+def test_another_store_is_taken_while_nothing_is_staged(tmp_path: Path) -> None:
     with Store(tmp_path / "out"):
         pass
     with Store(tmp_path / "out", "memory://elsewhere") as store:
-        assert str(store.pixels.place).startswith("memory://elsewhere/out-")
+        assert str(store.pixels.files).startswith("memory://elsewhere/out-")
 
 
-def test_a_damaged_note_of_the_place_is_named(tmp_path: Path) -> None:
+def test_a_damaged_record_of_the_store_is_named(tmp_path: Path) -> None:
     with Store(tmp_path / "out", "memory://elsewhere"):
         pass
     (tmp_path / "out/.staging/place.json").write_text(json.dumps(["x"]))
@@ -274,12 +264,12 @@ def test_a_put_that_fails_is_tried_again_without_another_read(flaky: str, tmp_pa
 
 
 @pytest.mark.parametrize(("kind", "tries"), [("passing", 8), ("lasting", 1)])
-def test_a_place_that_takes_nothing_ends_the_build(
+def test_a_store_that_takes_nothing_ends_the_build(
     flaky: str, tmp_path: Path, kind: str, tries: int
 ) -> None:
     with Store(tmp_path / "out", flaky) as store:
         read = partial(read_patch, FieldSource(), store.pixels, Policy(first_wait=0.001))
         Flaky.failures[kind] = 100
-        with pytest.raises(FolderError, match=rf"cannot write flaky://.*{kind}, 503"):
+        with pytest.raises(FolderError, match=rf"cannot write tos://.*{kind}, 503"):
             fetch(patches(50), ThreadExecutor(read, 1), store)
     assert Flaky.failures[kind] == 100 - tries

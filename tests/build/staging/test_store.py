@@ -155,17 +155,23 @@ def test_a_full_disk_leaves_no_half_file(tmp_path: Path) -> None:
         assert list(tmp_path.rglob("*.npy"))
 
 
+@pytest.mark.parametrize("name", ["README.md", "figures/labels.png"])
 def test_a_file_of_a_release_leaves_nothing_beside_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    put_into_release(tmp_path, "README.md", b"one")
+    put_into_release(tmp_path, name, b"one")
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", killed)
+        # As after a kill, which leaves no time to remove anything.
+        patch.setattr(Path, "unlink", killed)
         with pytest.raises(KeyboardInterrupt):
-            put_into_release(tmp_path, "README.md", b"two")
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".staging", "README.md"]
-    put_into_release(tmp_path, "README.md", b"two")
-    assert (tmp_path / "README.md").read_bytes() == b"two"
+            put_into_release(tmp_path, name, b"two")
+    [left] = (tmp_path / ".staging").iterdir()
+    assert left.name.startswith(f"{Path(name).name}.")
+    rest = [path for path in tmp_path.rglob("*") if path.is_file() and path != left]
+    assert rest == [tmp_path / name]
+    put_into_release(tmp_path, name, b"two")
+    assert (tmp_path / name).read_bytes() == b"two"

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from hfaef.errors import ReleaseError
 from hfaef.release.format.manifest import File, make_configs, read_manifest
-from hfaef.release.format.paths import cell_folder, config_names, matches, shard_name
+from hfaef.release.format.paths import config_names, matches, partition_folder, shard_name
 
 SHA = "0" * 64
 
@@ -47,12 +49,12 @@ def test_config_names(years: list[int], schemes: list[str], expected: list[str])
 
 
 def test_one_scheme_has_the_hubs_usual_names() -> None:
-    assert cell_folder("data", 2018, {"spatial": "test"}, [2018], ["spatial"]) == "data"
+    assert partition_folder("data", 2018, {"spatial": "test"}, [2018], ["spatial"]) == "data"
     assert shard_name("test", 0, 3, folders=False) == "test-00000-of-00003.parquet"
 
 
 def test_several_schemes_share_files_in_folders() -> None:
-    folder = cell_folder(
+    folder = partition_folder(
         "data", 2018, {"random": "train", "spatial": "test"}, [2018], ["random", "spatial"]
     )
     assert folder == "data/random=train/spatial=test"
@@ -69,9 +71,9 @@ def test_every_config_holds_every_row_of_its_year_once(years, schemes, rows) -> 
         splits = dict(zip(schemes, row, strict=False))
         for year in years:
             for kind in ("data", "pooled"):
-                folder = cell_folder(kind, year, splits, years, schemes)
+                folder = partition_folder(kind, year, splits, years, schemes)
                 split = splits[schemes[0]] if schemes else "train"
-                # A number of its own keeps rows of one cell in files of their own.
+                # A number of its own keeps rows of one partition in files of their own.
                 name = (
                     f"{split}-{number:05d}-of-99999.parquet"
                     if folder == kind
@@ -92,6 +94,24 @@ def test_every_config_holds_every_row_of_its_year_once(years, schemes, rows) -> 
 def test_a_manifest_cannot_name_a_file_outside_its_folder(path: str) -> None:
     with pytest.raises(ValueError, match="path"):
         File(path=path, bytes=1, sha256=SHA, rows=1)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda found: found["preview"].update(gamma=2), r"preview.gamma: Unexpected"),
+        (lambda found: found["preview"].pop("low"), r"preview.low: Field required"),
+        (lambda found: found["preview"].update(low="dark"), r"preview.low: Input should be"),
+    ],
+)
+def test_what_a_preview_basis_does_not_know_is_refused(
+    own_release: Path, change: Callable[[dict[str, Any]], object], words: str
+) -> None:
+    content = json.loads((own_release / "release.json").read_text())
+    change(content)
+    (own_release / "release.json").write_text(json.dumps(content))
+    with pytest.raises(ReleaseError, match=words):
+        read_manifest(own_release)
 
 
 @pytest.mark.parametrize(

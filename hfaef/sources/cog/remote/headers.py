@@ -7,13 +7,13 @@ for; so a header that is out of date is noticed without asking for it.
 from __future__ import annotations
 
 import json
-import threading
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from hfaef.core.files import atomic_file
 from hfaef.errors import FolderError
 from hfaef.sources.cog.http import ObjectMeta
 from hfaef.sources.cog.remote.tiff import Header, Level
@@ -39,19 +39,15 @@ def keep_header(path: Path, header: Header, found: ObjectMeta) -> None:
     arrays: dict[str, Any] = {"content": np.frombuffer(json.dumps(content).encode(), np.uint8)}
     for number, level in enumerate(header.levels):
         arrays |= {f"starts{number}": level.starts, f"counts{number}": level.counts}
-    temporary = path.with_suffix(f".{threading.get_ident()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
+        with atomic_file(path) as file:
             np.savez(file, **arrays)
-        temporary.replace(path)
     except OSError as error:
         raise FolderError(
             f"cannot write {path.parent}: {error.strerror}",
             "make room there, or name another folder in HFAEF_CACHE",
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def kept_header(path: Path) -> tuple[Header, ObjectMeta] | None:
