@@ -65,10 +65,10 @@ def test_reads_that_hang_in_workers_hold_up_nobody(cluster: Cluster, store: Stor
     wanted = patches(400)
     source = partial(FieldSource, latency=0.02, stall_share=0.06)
     executor = DaskExecutor(cluster, source, store.pixels, Policy(), 8)
-    began = time.monotonic()
     fetch(wanted, executor, store)
-    assert time.monotonic() - began < 30
-    assert sum(outcome.attempts for outcome in store.outcomes().values()) > 408
+    outcomes = store.outcomes().values()
+    assert sum(outcome.attempts for outcome in outcomes) > 408
+    assert max(outcome.seconds for outcome in outcomes) < Policy().deadline
     assert not wrong(store, wanted)
 
 
