@@ -6,6 +6,7 @@ and needs the patch's height and width beside it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,17 +27,6 @@ def encode_raw(stored: npt.NDArray[np.uint8]) -> bytes:
     return stored.tobytes()
 
 
-def decode_raw(content: bytes, height: int, width: int) -> npt.NDArray[np.uint8]:
-    """Stored values, uint8 (64, height, width), of raw bytes: a read-only view of them.
-
-    Raises:
-        ValueError: if there are more or fewer bytes than pixels.
-    """
-    if len(content) != BANDS * height * width:
-        raise ValueError(f"{len(content):,} bytes are not {BANDS} x {height} x {width} pixels")
-    return np.frombuffer(content, np.uint8).reshape(BANDS, height, width)
-
-
 def decode_row(row: Mapping[str, Any]) -> npt.NDArray[np.uint8]:
     """Stored values, uint8 (64, H, W), of a row; may be read-only.
 
@@ -52,7 +42,10 @@ def decode_row(row: Mapping[str, Any]) -> npt.NDArray[np.uint8]:
         return sheet.decode(value["bytes"])
     if "height" not in row or "width" not in row:
         raise ValueError("raw bytes need the columns height and width beside them")
-    return decode_raw(value, row["height"], row["width"])
+    shape = (BANDS, row["height"], row["width"])
+    if len(value) != math.prod(shape):
+        raise ValueError(f"{len(value):,} bytes are not {' x '.join(map(str, shape))} pixels")
+    return np.frombuffer(value, np.uint8).reshape(shape)
 
 
 def embedding_problem(row: Mapping[str, Any]) -> str:

@@ -116,11 +116,6 @@ class Pooled:
     valid_fraction: float
     """Valid pixels by all pixels, 0 to 1."""
 
-    @property
-    def stats(self) -> npt.NDArray[np.float32]:
-        """Shape (256,): minima, then maxima, means and standard deviations."""
-        return np.concatenate([self.low, self.high, self.mean, self.std])
-
 
 def pool(codes: npt.NDArray[np.int8], squares: npt.NDArray[np.int16] | None = None) -> Pooled:
     """Pooled vectors of codes (64, H, W).

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -114,8 +115,9 @@ def evaluate(
     _require("pooling", poolings, POOLINGS)
     _require("probe", probes, ("knn", "linear"))
     _require("--on", (on,), ON)
-    chosen = next(one for one in ON if one == on)
-    _require_scikit_learn()
+    chosen = cast("On", on)
+    if find_spec("sklearn") is None:  # now, rather than after an hour of pooling
+        raise InputError("evaluation needs scikit-learn", "pip install 'hfaef[eval]'")
     opened = open_target(target)
     if not opened.manifest.schemes:
         raise InputError(
@@ -159,12 +161,6 @@ def _require(what: str, given: Sequence[str], known: Sequence[str] | dict[str, A
     for name in given:
         if name not in known:
             raise InputError(f"{what} {name!r} is not known", f"one of {', '.join(known)}")
-
-
-def _require_scikit_learn() -> None:
-    # Found missing now rather than after an hour of pooling.
-    if find_spec("sklearn") is None:
-        raise InputError("evaluation needs scikit-learn", "pip install 'hfaef[eval]'")
 
 
 def measure(
@@ -229,27 +225,24 @@ def _results(
     probes: Sequence[str],
     advance: Advance,
 ) -> Iterator[Result]:
-    for name, vectors in sets.items():
-        for year in manifest.years:
-            for scheme in manifest.schemes:
-                train = rows.of_split(scheme, year, TRAIN)
-                test = rows.of_split(scheme, year, TEST)
-                about = {"features": name, "scheme": scheme, "year": year}
-                for kind in probes:
-                    if len(train) and len(test):
-                        data = (
-                            ChosenVectors(vectors, train),
-                            rows.labels[train],
-                            # In memory: asked for in small parts, and a third of the others.
-                            vectors.take(test),
-                            rows.labels[test],
-                        )
-                        run = _knn if kind == "knn" else _linear
-                        yield from run(about, data, len(manifest.label_names))
-                    else:
-                        reason = f"no patch for {TRAIN if not len(train) else TEST}"
-                        yield Skipped(**about, probe=kind, reason=reason)
-                    advance(f"{name}, {scheme}, {kind}")
+    for (name, vectors), year, scheme in product(sets.items(), manifest.years, manifest.schemes):
+        train, test = (rows.of_split(scheme, year, split) for split in (TRAIN, TEST))
+        about = {"features": name, "scheme": scheme, "year": year}
+        for kind in probes:
+            if len(train) and len(test):
+                # Test vectors are in memory: asked for in small parts, and a third of the others.
+                data = (
+                    ChosenVectors(vectors, train),
+                    rows.labels[train],
+                    vectors.take(test),
+                    rows.labels[test],
+                )
+                run = _knn if kind == "knn" else _linear
+                yield from run(about, data, len(manifest.label_names))
+            else:
+                reason = f"no patch for {TRAIN if not len(train) else TEST}"
+                yield Skipped(**about, probe=kind, reason=reason)
+            advance(f"{name}, {scheme}, {kind}")
 
 
 Data = tuple[ChosenVectors, npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.int64]]
@@ -295,7 +288,7 @@ def _score(
 ) -> Score:
     counts = probe.confusion(data[3], prediction.labels, classes)
     metrics = {
-        name: Interval(**{edge: round(value, 6) for edge, value in asdict(measured).items()})
+        name: Interval(**{edge: round(value, 6) for edge, value in measured})
         for name, measured in probe.measure(counts).items()
     }
     return Score(

@@ -13,7 +13,7 @@ Pixels to Patches: Pooling Strategies for Earth Embeddings" (https://arxiv.org/a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from functools import cached_property, lru_cache
 from typing import Literal, get_args
 
@@ -22,7 +22,6 @@ import numpy.typing as npt
 
 from hfaef.core.quantize import (
     BANDS,
-    OFFSET,
     SCALE,
     STORED_NODATA,
     Float64,
@@ -45,15 +44,11 @@ SIGMA = 0.25
 BLOCK = 4096
 """Pixels that are multiplied with each other at a time."""
 
-_PADDING = 8
-"""Numbers between two rows: with a stride of a power of two they would share few cache lines."""
-
 _LEVELS = 256
 _LOW_BITS = 24
 
 UInt8 = npt.NDArray[np.uint8]
 Float32 = npt.NDArray[np.float32]
-Int16 = npt.NDArray[np.int16]
 Int64 = npt.NDArray[np.int64]
 
 _FIRST, _SECOND = np.triu_indices(BANDS)
@@ -82,15 +77,6 @@ _WHOLE = {on: _whole_numbers(on) for on in ON}
 _POWERS = {on: _powers(whole) for on, whole in _WHOLE.items()}
 _SCALE: dict[On, float] = {"values": SCALE**2, "codes": 1.0}
 """The whole number that stands for 1.0."""
-
-
-@dataclass(frozen=True)
-class Workspace:
-    """Arrays that one thread overwrites for every patch, as making them anew takes time."""
-
-    numbers: Float64 = field(default_factory=lambda: np.empty((BANDS, BLOCK + _PADDING)))
-    signed: Int16 = field(default_factory=lambda: np.empty((BANDS, BLOCK), np.int16))
-    sizes: Int16 = field(default_factory=lambda: np.empty((BANDS, BLOCK), np.int16))
 
 
 @dataclass(frozen=True)
@@ -151,14 +137,14 @@ class PatchStats:
     @cached_property
     def percentiles(self) -> Float64:
         """Shape (n, 5, 64): of `PERCENTILES`, between order statistics as `numpy.percentile`."""
-        place = _places(self.pixels)
-        part = (place - np.floor(place))[..., None]
+        ranks = _percentile_ranks(self.pixels)
+        part = (ranks - np.floor(ranks))[..., None]
         first, second = np.split(self.ranked[:, 1:-1], 2, axis=1)
         gap = second - first
         return np.asarray(np.where(part < 0.5, first + gap * part, second - gap * (1 - part)))
 
 
-def _places(pixels: Float64) -> Float64:
+def _percentile_ranks(pixels: Float64) -> Float64:
     """Shape (..., 5): ranks of `PERCENTILES` among pixels (..., 1), 0 for the smallest."""
     return np.array(PERCENTILES) / 100 * (pixels - 1)
 
@@ -166,20 +152,17 @@ def _places(pixels: Float64) -> Float64:
 @lru_cache(maxsize=64)
 def _ranks(pixels: int) -> Int64:
     """Shape (12,): the smallest, those below and above each of `PERCENTILES`, the largest."""
-    below = np.floor(_places(np.array([pixels], np.float64))).astype(np.int64)
+    below = np.floor(_percentile_ranks(np.array([pixels], np.float64))).astype(np.int64)
     above = np.minimum(below + 1, pixels - 1)
     return np.concatenate([[0], below, above, [pixels - 1]])
 
 
-def patch_stats(
-    stored: UInt8, on: On = "values", workspace: Workspace | None = None, *, paired: bool = True
-) -> PatchStats:
+def patch_stats(stored: UInt8, on: On = "values", *, paired: bool = True) -> PatchStats:
     """Statistics of one patch.
 
     Args:
         stored: stored values, uint8 (64, H, W), 255 where there is no data.
         on: what is pooled.
-        workspace: of this thread.
         paired: whether any of `PAIRED` is wanted, which take longest.
 
     Raises:
@@ -194,7 +177,7 @@ def patch_stats(
         ordered = _sort(flat)
     products, centre = np.empty(0), np.empty(0)
     if paired:
-        products, centre = _pair(flat, weights, on, workspace or Workspace())
+        products, centre = _pair(flat, weights, on)
     pixels = flat.shape[1]
     return PatchStats(
         on=on,
@@ -230,33 +213,18 @@ def _count(ordered: UInt8) -> Float64:
     return counts.reshape(BANDS, _LEVELS)
 
 
-def _pair(flat: UInt8, weights: Float64, on: On, workspace: Workspace) -> tuple[Float64, Float64]:
+def _pair(flat: UInt8, weights: Float64, on: On) -> tuple[Float64, Float64]:
     """Products (2080,) and centre (64,) of `PatchStats`, of stored values (64, pixels)."""
     products, weighted = np.zeros((BANDS, BANDS)), np.zeros(BANDS)
     # Some pixels at a time: all those of a large patch would take much memory.
     for first in range(0, flat.shape[1], BLOCK):
         part = slice(first, first + BLOCK)
-        numbers = _numbers(flat[:, part], on, workspace)
+        whole = flat[:, part] if on == "codes" else signed_squares(from_stored(flat[:, part]))
+        numbers = whole.astype(np.float64)
         # Whole numbers below 2**53, so exact in any order: 16129**2 times 4096**2 pixels.
         products += numbers @ numbers.T
         weighted += numbers @ weights[part]
     return np.take(products, _UPPER), weighted / weights.sum()
-
-
-def _numbers(stored: UInt8, on: On, workspace: Workspace) -> Float64:
-    """`_WHOLE` of stored values (64, pixels), none of them nodata, in the workspace."""
-    part = slice(stored.shape[1])
-    numbers = workspace.numbers[:, part]
-    if on == "codes":
-        np.copyto(numbers, stored)
-        return numbers
-    signed, sizes = workspace.signed[:, part], workspace.sizes[:, part]
-    np.copyto(signed, stored)
-    signed -= OFFSET
-    np.abs(signed, out=sizes)
-    signed *= sizes
-    np.copyto(numbers, signed)
-    return numbers
 
 
 @lru_cache(maxsize=64)
@@ -332,21 +300,3 @@ DIMENSIONS = {
 def pool_stats(stats: PatchStats, names: Iterable[str]) -> dict[str, Float32]:
     """Vectors (n, dimensions) of n patches by pooling."""
     return {name: POOLINGS[name](stats).astype(np.float32, order="C") for name in names}
-
-
-def pool_stored(
-    stored: UInt8, names: Iterable[str] = tuple(POOLINGS), on: On = "values"
-) -> dict[str, Float32]:
-    """Vectors of a patch by pooling.
-
-    Args:
-        stored: stored values, uint8 (64, H, W), 255 where there is no data.
-        names: of `POOLINGS`.
-        on: what is pooled.
-
-    Raises:
-        ValueError: without one valid pixel.
-    """
-    wanted = tuple(names)
-    stats = patch_stats(stored, on, paired=not PAIRED.isdisjoint(wanted))
-    return {name: vectors[0] for name, vectors in pool_stats(stats, wanted).items()}

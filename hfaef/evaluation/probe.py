@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hfaef.core.workers import core_count, one_thread_each, ordered_map
+from hfaef.release.format.scores import Interval
 
 NEIGHBOURS = (1, 3, 5, 7, 9)
 """Numbers of neighbours that are tried; 5 is the published one."""
@@ -67,15 +68,6 @@ class Prediction:
     """C of the linear probe."""
     warnings: tuple[str, ...] = field(default=())
     """The solver's, each once."""
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A number with its bootstrap interval, each between 0 and 1."""
-
-    value: float
-    low: float
-    high: float
 
 
 def nearest(
@@ -232,7 +224,7 @@ METRICS: dict[str, Callable[[npt.NDArray[Any]], npt.NDArray[np.float64]]] = {
 }
 
 
-def measure(counts: Labels, seed: int = SEED) -> dict[str, Measure]:
+def measure(counts: Labels, seed: int = SEED) -> dict[str, Interval]:
     """Metrics of a confusion, each with its percentile bootstrap interval over test samples.
 
     Drawing test samples with replacement and counting them is one draw of a multinomial over
@@ -245,7 +237,7 @@ def measure(counts: Labels, seed: int = SEED) -> dict[str, Measure]:
     measures = {}
     for name, metric in METRICS.items():
         low, high = np.percentile(metric(resampled), edges)
-        measures[name] = Measure(float(metric(counts)), float(low), float(high))
+        measures[name] = Interval(value=float(metric(counts)), low=low, high=high)
     return measures
 
 

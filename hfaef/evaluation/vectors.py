@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from threading import local
 from typing import Any, Protocol
 
 import numpy as np
@@ -25,7 +24,6 @@ from hfaef.evaluation.pooling import (
     PAIRED,
     POOLINGS,
     On,
-    Workspace,
     join_stats,
     patch_stats,
     pool_stats,
@@ -172,17 +170,14 @@ def pool_release(
     Raises:
         ReleaseError: naming the patch whose sheet cannot be decoded.
     """
-    own = local()
     paired = not PAIRED.isdisjoint(names)
 
     def pool_batch(batch: list[dict[str, Any]]) -> dict[str, Float32]:
-        if not hasattr(own, "workspace"):
-            own.workspace = Workspace()
         parts = []
         for some in _decoded(batch):
             for identity, stored in some:
                 try:
-                    parts.append(patch_stats(stored, on, own.workspace, paired=paired))
+                    parts.append(patch_stats(stored, on, paired=paired))
                 except ValueError as error:
                     raise ReleaseError(
                         f"patch {identity}: {error}", f"hfaef check {folder}"
@@ -233,18 +228,18 @@ def read_features(argument: str, rows: Rows) -> tuple[str, ArrayVectors]:
     Raises:
         InputError: naming the table and what is wrong with it.
     """
-    name, separator, place = argument.partition("=")
+    name, separator, source = argument.partition("=")
     if not separator or not _NAME.fullmatch(name) or name in POOLINGS:
         raise InputError(
             f"--features {argument}: not NAME=PATH with a name of its own",
             "as in `--features tessera=tessera.parquet`",
         )
-    table = _read_table(Path(place))
+    table = _read_table(Path(source))
     keys = [key for key in ("id", "year") if key in table.column_names]
     if "id" not in keys:
-        raise InputError(f"{place} has no column 'id'", "name the column of patch ids so")
-    array = _matrix(table.drop_columns(keys), place)
-    found = _numbered(table.select(keys).to_pylist(), place)
+        raise InputError(f"{source} has no column 'id'", "name the column of patch ids so")
+    array = _matrix(table.drop_columns(keys), source)
+    found = _numbered(table.select(keys).to_pylist(), source)
     wanted = [
         (identity, year) if "year" in keys else identity
         for identity, year in zip(rows.ids, rows.years.tolist(), strict=True)
@@ -252,19 +247,19 @@ def read_features(argument: str, rows: Rows) -> tuple[str, ArrayVectors]:
     lacking = [key for key in wanted if key not in found]
     if lacking:
         raise InputError(
-            f"{place} lacks {len(lacking):,} of {len(wanted):,} patches, the first: {lacking[0]}",
+            f"{source} lacks {len(lacking):,} of {len(wanted):,} patches, the first: {lacking[0]}",
             "all feature sets are compared on the same patches: add their vectors",
         )
     return name, ArrayVectors(array[[found[key] for key in wanted]])
 
 
-def _numbered(keys: Iterable[dict[str, Any]], place: str) -> dict[Any, int]:
+def _numbered(keys: Iterable[dict[str, Any]], source: str) -> dict[Any, int]:
     found: dict[Any, int] = {}
     for number, key in enumerate(keys):
         identity = str(key["id"])
         one = (identity, key["year"]) if "year" in key else identity
         if one in found:
-            raise InputError(f"{place} has the patch {one} twice", "keep one of the rows")
+            raise InputError(f"{source} has the patch {one} twice", "keep one of the rows")
         found[one] = number
     return found
 
@@ -290,18 +285,18 @@ def _read_csv(path: Path) -> pa.Table:
     return csv.read_csv(path, convert_options=options)
 
 
-def _matrix(table: pa.Table, place: str) -> Float32:
+def _matrix(table: pa.Table, source: str) -> Float32:
     """Vectors (rows, dimensions): of the one column of lists, or of all columns of numbers."""
     is_list = [
         pa.types.is_list(f.type) or pa.types.is_fixed_size_list(f.type) for f in table.schema
     ]
     if any(is_list):
         if sum(is_list) > 1:
-            raise InputError(f"{place} has several columns of lists", "keep one beside `id`")
+            raise InputError(f"{source} has several columns of lists", "keep one beside `id`")
         column = table.column(is_list.index(True)).combine_chunks()
         lengths = set(pc.list_value_length(column).to_pylist())
         if len(lengths) != 1 or lengths <= {None, 0}:
-            raise InputError(f"{place} has vectors of different lengths", "give them one length")
+            raise InputError(f"{source} has vectors of different lengths", "give them one length")
         array = column.flatten().to_numpy(zero_copy_only=False).reshape(len(table), -1)
     else:
         plain = [
@@ -310,12 +305,12 @@ def _matrix(table: pa.Table, place: str) -> Float32:
             if pa.types.is_floating(f.type) or pa.types.is_integer(f.type)
         ]
         if not plain:
-            raise InputError(f"{place} has no numbers beside 'id'", "add the vectors")
+            raise InputError(f"{source} has no numbers beside 'id'", "add the vectors")
         array = np.stack([table[name].to_numpy() for name in plain], axis=1)
     try:
         vectors = np.asarray(array, np.float32)
     except (TypeError, ValueError) as error:
-        raise InputError(f"{place}: its vectors are not numbers", "give numbers") from error
+        raise InputError(f"{source}: its vectors are not numbers", "give numbers") from error
     if not np.isfinite(vectors).all():
-        raise InputError(f"{place} has values that are missing or not finite", "fill or drop them")
+        raise InputError(f"{source} has values that are missing or not finite", "fill or drop them")
     return vectors

@@ -14,7 +14,7 @@ from build.test_pipeline import demo_recipe
 
 import hfaef
 from hfaef.build.pipeline import build
-from hfaef.core.codec import decode_raw, encode_raw
+from hfaef.core.codec import decode_row, encode_raw
 from hfaef.errors import InputError, ReleaseError
 from hfaef.release.check import check_folder
 
@@ -159,8 +159,9 @@ print(*sorted(name for name in sys.modules if name.startswith("hfaef.")))
 def test_raw_bytes_go_there_and_back() -> None:
     stored = np.random.default_rng(0).integers(0, 256, (64, 3, 5), np.uint8)
     stored[-1, -1] = 0  # readers that strip zeros at the end must not be asked
-    assert np.array_equal(decode_raw(encode_raw(stored), 3, 5), stored)
+    row = {"embedding": encode_raw(stored), "height": 3, "width": 5}
+    assert np.array_equal(decode_row(row), stored)
     with pytest.raises(ValueError, match="are not 64 x 5 x 5 pixels"):
-        decode_raw(encode_raw(stored), 5, 5)
+        decode_row(row | {"height": 5})
     with pytest.raises(ValueError, match="raw takes uint8"):
         encode_raw(stored.astype(np.int16))  # type: ignore[arg-type]

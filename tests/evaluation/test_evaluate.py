@@ -14,13 +14,14 @@ from hfaef.build.pipeline import build
 from hfaef.errors import InputError, ReleaseError
 from hfaef.evaluation import probe
 from hfaef.evaluation.evaluate import evaluate, open_target, summary
-from hfaef.evaluation.pooling import POOLINGS, pool_stored
+from hfaef.evaluation.pooling import POOLINGS
 from hfaef.evaluation.vectors import FileVectors, pool_release, read_features, read_rows
 from hfaef.recipe.read import read_recipe
 from hfaef.release.card.render import render_card, write_card
 from hfaef.release.check import check_folder
 from hfaef.release.format.manifest import manifest_bytes, read_manifest
 from hfaef.release.format.scores import evaluation_bytes, read_evaluation
+from support.poolings import pool_stored
 
 pytest.importorskip("sklearn", reason="the extra `eval` is not installed")
 

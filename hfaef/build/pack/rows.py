@@ -49,7 +49,7 @@ ROW_GROUP_BYTES = 32_000_000
 
 _BASIS_PATCHES = 400
 _BASIS_PIXELS = 32
-"""Pixels a patch in the sample that the colours of previews are fitted to."""
+"""Pixels of each of so many patches that the colours of previews are fitted to."""
 
 OpenShard = Callable[[Path, int], ParquetShard | TarShard]
 
@@ -74,9 +74,9 @@ class Row:
 
     @property
     def bytes(self) -> int:
-        """What its pictures take; the rest is small."""
-        cells = [self.data[name] for name in PICTURES]
-        return sum(len(cell["bytes"] if isinstance(cell, dict) else cell) for cell in cells)
+        """Of its embedding and preview; the rest is small."""
+        values = [self.data[name] for name in PICTURES]
+        return sum(len(value["bytes"] if isinstance(value, dict) else value) for value in values)
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def pack(
         return ParquetShard(folder, number, schemas["data"])
 
     files: list[File] = []
-    # One stream for all partitions: nobody waits while the last file of one is finished.
+    # One stream for all partitions: encoders do not wait while the last file of one is finished.
     encoded = _counted(parallel_map(encode, _staged(order, outcomes)), advance)
     for (below, split), patches in placed:
         rows = islice(encoded, len(patches.order))
@@ -174,8 +174,41 @@ class _Encoder:
     storage: StorageFormat
 
     def __call__(self, staged: Staged) -> Row:
-        codes = self.pixels.read(staged.patch)
-        return encode_row(staged, codes, self.label_names, self.basis, self.storage)
+        patch = staged.patch
+        codes = self.pixels.read(patch)
+        # Once for both, as it is the dearest step after the sheet.
+        squares = signed_squares(codes)
+        pooled = pool(codes, squares)
+        common = {
+            "id": patch.id,
+            "label": label_number(patch.label, self.label_names),
+            "year": patch.year,
+            **patch.splits,
+            # As Parquet's float32 holds it, so that all formats hold the same number.
+            "valid_fraction": float(np.float32(pooled.valid_fraction)),
+        }
+        stored = to_stored(codes)
+        embedding: bytes | dict[str, Any]
+        if self.storage.codec == "raw":
+            common |= {"height": patch.grid.height, "width": patch.grid.width}
+            embedding = encode_raw(stored)
+        else:
+            embedding = {"bytes": pad_png(sheet.encode(stored)), "path": f"{patch.id}.png"}
+        data = {
+            "embedding": embedding,
+            "preview": {
+                "bytes": pad_jpeg(render(codes, self.basis, squares)),
+                "path": f"{patch.id}.jpg",
+            },
+            "crs": patch.grid.crs,
+            "transform": patch.grid.transform,
+            "bounds": staged.outline.bounds,
+            "geometry": staged.outline.polygon,
+            "resampled": staged.outcome.resampled,
+            "source": staged.outcome.origins,
+        }
+        vectors = {"mean": pooled.mean, "std": pooled.std, "min": pooled.low, "max": pooled.high}
+        return Row({**common, **data}, {**common, **vectors})
 
 
 @dataclass(frozen=True)
@@ -192,47 +225,6 @@ class _Sampler:
             if (valid := valid_mask(some)).any():
                 break
         return signed_squares(some[:, valid][:, :_BASIS_PIXELS]).astype(np.float64)
-
-
-def encode_row(
-    staged: Staged,
-    codes: npt.NDArray[np.int8],
-    label_names: Sequence[str],
-    basis: PreviewBasis,
-    storage: StorageFormat,
-) -> Row:
-    """The rows of a patch with these codes, int8 (64, H, W)."""
-    patch = staged.patch
-    # Once for both, as it is the dearest step after the sheet.
-    squares = signed_squares(codes)
-    pooled = pool(codes, squares)
-    common = {
-        "id": patch.id,
-        "label": label_number(patch.label, label_names),
-        "year": patch.year,
-        **patch.splits,
-        # As Parquet's float32 holds it, so that all formats hold the same number.
-        "valid_fraction": float(np.float32(pooled.valid_fraction)),
-    }
-    stored = to_stored(codes)
-    embedding: bytes | dict[str, Any]
-    if storage.codec == "raw":
-        common |= {"height": patch.grid.height, "width": patch.grid.width}
-        embedding = encode_raw(stored)
-    else:
-        embedding = {"bytes": pad_png(sheet.encode(stored)), "path": f"{patch.id}.png"}
-    data = {
-        "embedding": embedding,
-        "preview": {"bytes": pad_jpeg(render(codes, basis, squares)), "path": f"{patch.id}.jpg"},
-        "crs": patch.grid.crs,
-        "transform": patch.grid.transform,
-        "bounds": staged.outline.bounds,
-        "geometry": staged.outline.polygon,
-        "resampled": staged.outcome.resampled,
-        "source": staged.outcome.origins,
-    }
-    vectors = {"mean": pooled.mean, "std": pooled.std, "min": pooled.low, "max": pooled.high}
-    return Row({**common, **data}, {**common, **vectors})
 
 
 def _staged(
@@ -313,7 +305,7 @@ def _name_shards(
     folders: bool,
     suffix: str = ".parquet",
 ) -> Iterator[File]:
-    """Give shards their final names, now that their number is known; gives their entries."""
+    """Rename the shards of a partition, now that their number is known; gives their entries."""
     for number, (path, rows) in enumerate(shards):
         named = folder / shard_name(split, number, len(shards), folders=folders, suffix=suffix)
         named.parent.mkdir(exist_ok=True)

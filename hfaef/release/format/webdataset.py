@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from hfaef.core.codec import embedding_problem
 from hfaef.release.format.manifest import Manifest
-from hfaef.release.format.paths import StorageFormat
+from hfaef.release.format.paths import PICTURES, StorageFormat
 from hfaef.release.format.sample import KEY, MEMBERS, REST, identity_of, key_of, members_of, row_of
 from hfaef.release.format.schema import features
 
@@ -80,34 +80,30 @@ def inspect(path: Path, manifest: Manifest, step: int) -> tuple[list[str], pa.Ta
     Returns:
         Problems in words, and the plain columns; None if the rows are not all alike.
     """
-    try:
-        return _inspect(path, manifest, step)
-    except (OSError, tarfile.TarError) as error:
-        return [f"is no readable tar file: {error}"], None
-
-
-def _inspect(path: Path, manifest: Manifest, step: int) -> tuple[list[str], pa.Table | None]:
-    problems = list(_headers(path))
-    if problems:
-        # Readers would group the members of such a file in ways of their own.
-        return problems, None
-    columns = features("data", manifest.label_names, manifest.schemes, StorageFormat())
-    plain = [name for name in columns if name not in ("embedding", "preview")]
-    schema = pa.schema([columns.arrow_schema.field(name) for name in plain])
+    problems: list[str] = []
     rows: list[dict[str, Any]] = []
     keys: set[str] = set()
-    for number, sample in enumerate(_samples(path)):
-        if sample.key in keys:
-            problems.append(f"sample {sample.key} occurs twice, or its members lie apart")
-        keys.add(sample.key)
-        row, problem = _row(sample, columns, decode=number % step == 0)
-        if problem:
-            problems.append(f"sample {sample.key} {problem}")
-        else:
-            rows.append({name: row[name] for name in schema.names})
+    columns = features("data", manifest.label_names, manifest.schemes, StorageFormat())
+    plain = [name for name in columns if name not in PICTURES]
+    try:
+        # Readers would group the members of a file with other names in ways of their own.
+        if problems := list(_headers(path)):
+            return problems, None
+        for number, sample in enumerate(_samples(path)):
+            if sample.key in keys:
+                problems.append(f"sample {sample.key} occurs twice, or its members lie apart")
+            keys.add(sample.key)
+            row, problem = _row(sample, columns, decode=number % step == 0)
+            if problem:
+                problems.append(f"sample {sample.key} {problem}")
+            else:
+                rows.append({name: row[name] for name in plain})
+    except (OSError, tarfile.TarError) as error:
+        return [f"is no readable tar file: {error}"], None
     if problems:
         return problems, None
     try:
+        schema = pa.schema([columns.arrow_schema.field(name) for name in plain])
         return [], pa.Table.from_pylist(rows, schema=schema)
     except pa.ArrowException as error:
         return [f"has rows of other types: {error}"], None
