@@ -44,12 +44,12 @@ def check_published(target: HubTarget) -> list[Finding]:
 
 def _files(snapshot: Snapshot, manifest: Manifest) -> Iterator[Finding]:
     for file in manifest.files:
-        held = snapshot.files.get(file.path)
-        if held is None:
+        remote = snapshot.files.get(file.path)
+        if remote is None:
             yield Finding(file.path, "is in the manifest, but not there")
-        elif held.size != file.bytes:
-            yield Finding(file.path, f"has {held.size:,} bytes, not {file.bytes:,}")
-        elif held.sha256 != file.sha256:
+        elif remote.size != file.bytes:
+            yield Finding(file.path, f"has {remote.size:,} bytes, not {file.bytes:,}")
+        elif remote.sha256 != file.sha256:
             yield Finding(file.path, "has another SHA-256 than the manifest lists")
     listed = {file.path for file in manifest.files}
     for path in conflicting_paths(manifest, sorted(snapshot.files.keys() - listed)):

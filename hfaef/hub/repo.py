@@ -309,7 +309,7 @@ def _translated(repo_id: str, error: HfHubHTTPError) -> HubError:
     )
 
     answer = error.response
-    said = str(error.server_message or "").split("\n")[0]
+    reason = str(error.server_message or "").split("\n")[0]
     login = "hf auth login, or set HF_TOKEN"
     match error, answer.status_code:
         case RevisionNotFoundError(), _:
@@ -322,11 +322,11 @@ def _translated(repo_id: str, error: HfHubHTTPError) -> HubError:
         case _, HTTPStatus.UNAUTHORIZED:
             message, hint = "the Hub does not know your token", login
         case _, HTTPStatus.FORBIDDEN:
-            message = f"your token may not write to {repo_id} ({said})"
+            message = f"your token may not write to {repo_id} ({reason})"
             settings = f"{constants.ENDPOINT}/settings/tokens"
             hint = f"make one that may at {settings}, then hf auth login"
         case _, status:
-            message, hint = f"the Hub answers {status} ({said})", _AGAIN
+            message, hint = f"the Hub answers {status} ({reason})", _AGAIN
     if answer.status_code not in _TRANSIENT:
         return HubError(message, hint)
     delay = _delay(answer.headers)

@@ -1,1 +1,11 @@
-"""A finished release, whoever made it."""
+"""A finished release, whoever made it.
+
+format    the contract on disk: manifest, paths, schema, rows, scores
+handle    a release in a folder or on the Hub, as the others below take it
+check     findings: what would fail once it is published
+diff      how it differs from another; `version` says how much that matters
+card      what it says of itself
+locate    where its rows lie, so that the next build leaves them there
+leakage   how near its splits come to each other
+export    GeoTIFFs and GeoParquet for GIS
+"""

@@ -1,4 +1,4 @@
-"""A release, wherever it lies: its manifest, and its files when they are asked for."""
+"""A release, wherever it lies: its manifest, and its files as they are asked for."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hfaef.release.format.manifest import Manifest, read_manifest
 
 @dataclass(frozen=True)
 class Release:
-    """A release that can be compared, wherever it lies."""
+    """A release, in a folder or on the Hub."""
 
     name: str
     """As the user named it."""

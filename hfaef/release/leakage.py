@@ -113,9 +113,9 @@ def near_pairs(rings: Float64) -> tuple[Int64, Float64]:
 
 
 def _metres(pairs: Float64) -> Float64:
-    """Outlines (2, pairs, 5, 2) in metres from a place between the two of a pair.
+    """Outlines (2, pairs, 5, 2) in metres east and north of the middle of each pair.
 
-    A plane that touches the ellipsoid there: right to a millimetre a kilometre.
+    On the plane that touches the ellipsoid there: right to a millimetre a kilometre.
     """
     middle = pairs.mean(axis=(1, 2), keepdims=True)
     latitude = np.deg2rad(middle[..., 1])

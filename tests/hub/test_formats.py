@@ -41,13 +41,13 @@ def scores(folder: Path) -> Evaluation:
 
 
 def test_every_form_has_the_same_scores(built: dict[str, Path]) -> None:
-    wanted = scores(built["png"])
-    assert {score.features for score in wanted.scores} == set(POOLINGS)
-    assert not wanted.skipped
+    expected = scores(built["png"])
+    assert {score.features for score in expected.scores} == set(POOLINGS)
+    assert not expected.skipped
     for folder in built.values():
         found = scores(folder)
         assert found.of(read_manifest(folder))
-        assert (found.scores, found.features) == (wanted.scores, wanted.features)
+        assert (found.scores, found.features) == (expected.scores, expected.features)
 
 
 @pytest.fixture(params=FORMS)
@@ -90,18 +90,21 @@ def test_a_published_version_has_the_scores_of_its_folder(
 @pytest.mark.parametrize("published", ["png"], indirect=True)
 @pytest.mark.usefixtures("published")
 def test_what_is_not_there_is_one_line(client: Client) -> None:
-    wanted = {
+    expected = {
         f"{NAME}@v1.2.0": (1, f"{NAME} has no such version; name one"),
         f"{NAME}@newest": (2, "'newest' is no version; give three numbers"),
-        "ada/nothing": (1, "ada/nothing is not there, or your token may not see it; hf auth login"),
+        "ada/nothing": (
+            1,
+            "ada/nothing is not there, or your token may not see it; hf auth login",
+        ),
         "ada/nothing@v1.0.0": (1, "ada/nothing is not there"),
         "gone/for/good": (2, "is neither a folder nor OWNER/NAME[@VERSION]; name one"),
     }
-    running = {target: client.hfaef("eval", target) for target in wanted}
+    running = {target: client.hfaef("eval", target) for target in expected}
     for target, process in running.items():
         output, errors = process.communicate(timeout=120)
         (line,) = errors.splitlines()
-        code, problem = wanted[target]
+        code, problem = expected[target]
         assert (process.returncode, output) == (code, "")
         assert problem in line
 
@@ -139,6 +142,6 @@ def test_code_of_a_folders_card_runs_as_it_stands(
 ) -> None:
     pytest.importorskip("torch", reason="the extra `torchgeo` brings torch")
     found = blocks((built[form] / "README.md").read_text(encoding="utf-8"), "python")
-    there = f"import os; os.chdir({str(built[form].parent)!r})\n"
-    answer: Any = client.run(there + RUN, found)
+    from_its_folder = f"import os; os.chdir({str(built[form].parent)!r})\n"
+    answer: Any = client.run(from_its_folder + RUN, found)
     assert answer == len(found) >= 6

@@ -95,14 +95,14 @@ def test_consumers_load_every_config_of_every_version(
     push(client, release)
     second = fresh_copy(built["second"], tmp_path / "second")
     assert push(client, second)["version"] == "1.1.0"
-    asked, wanted = [], []
+    asked, expected = [], []
     for version, folder in (("v1.0.0", release), ("v1.1.0", second)):
         for config in read_manifest(folder).configs:
             for streaming in (False, True):
                 asked.append([None if config.default else config.name, version, streaming])
-                wanted.append({split.name: split.rows for split in config.splits})
+                expected.append({split.name: split.rows for split in config.splits})
     got = client.run(LOAD, NAME, asked)
-    assert [{split: len(ids) for split, ids in loaded.items()} for loaded in got] == wanted
+    assert [{split: len(ids) for split, ids in loaded.items()} for loaded in got] == expected
     assert set(got[0]["train"]) - set(got[-1]["train"]) <= {"Dune_2"}
     arrays = client.run(
         "import hfaef\nrow = hfaef.load(arguments[0], 'train', revision='v1.0.0')[0]\n"

@@ -41,7 +41,7 @@ def first_shard(folder: Path, kind: str = "data") -> Path:
     return min(folder.glob(f"{kind}/**/*.parquet"))
 
 
-def vouch(folder: Path) -> None:
+def list_again(folder: Path) -> None:
     """Make the manifest and the card agree with the files, so that only their content is wrong."""
     manifest = read_manifest(folder)
     files = tuple(
@@ -108,13 +108,13 @@ def test_label_names_in_another_order_in_one_shard_are_found(release: Path) -> N
         return table.replace_schema_metadata({**table.schema.metadata, b"huggingface": text})
 
     rewrite(first_shard(release), swap)
-    vouch(release)
+    list_again(release)
     assert "declares other label names" in problems(release)
 
 
 def test_a_shard_that_lacks_a_column_is_found(release: Path) -> None:
     rewrite(first_shard(release), lambda table: table.drop_columns(["valid_fraction"]))
-    vouch(release)
+    list_again(release)
     assert "lacks the column 'valid_fraction', which would load as None" in problems(release)
 
 
@@ -124,7 +124,7 @@ def test_a_column_of_lists_in_the_place_of_sheets_is_found(release: Path) -> Non
         return table.set_column(0, "embedding", lists)
 
     rewrite(first_shard(release), widen)
-    vouch(release)
+    list_again(release)
     assert "has 'embedding' as list<" in problems(release)
 
 
@@ -133,19 +133,19 @@ def test_bare_bytes_in_the_place_of_sheets_are_found(release: Path) -> None:
         first_shard(release),
         lambda table: table.set_column(0, "embedding", pa.array([b"\0"] * len(table))),
     )
-    vouch(release)
+    list_again(release)
     assert "has 'embedding' as binary" in problems(release)
 
 
 def test_an_extra_column_is_found(release: Path) -> None:
     rewrite(first_shard(release), lambda table: table.append_column("extra", table["year"]))
-    vouch(release)
+    list_again(release)
     assert "column 'extra' that the others lack" in problems(release)
 
 
 def test_an_empty_shard_is_found(release: Path) -> None:
     rewrite(first_shard(release), lambda table: table.slice(0, 0))
-    vouch(release)
+    list_again(release)
     assert "has no row" in problems(release)
 
 
@@ -163,28 +163,28 @@ def test_an_empty_split_is_found(release: Path) -> None:
 
 def test_the_same_patch_twice_is_found(release: Path) -> None:
     rewrite(first_shard(release), lambda table: pa.concat_tables([table, table.slice(0, 1)]))
-    vouch(release)
+    list_again(release)
     assert "occurs 2 times" in problems(release)
 
 
 def test_a_row_in_the_wrong_folder_is_found(release: Path) -> None:
     def move(table: pa.Table) -> pa.Table:
-        place = table.column_names.index("random")
+        column = table.column_names.index("random")
         values = pa.array(["validation"] * len(table)).dictionary_encode()
-        return table.set_column(place, table.schema.field(place), values)
+        return table.set_column(column, table.schema.field(column), values)
 
     rewrite(first_shard(release), move)
-    vouch(release)
+    list_again(release)
     assert "is in random=validation, but lies elsewhere" in problems(release)
 
 
 def test_a_label_without_a_name_is_found(release: Path) -> None:
     def relabel(table: pa.Table) -> pa.Table:
-        place = table.column_names.index("label")
-        return table.set_column(place, table.schema.field(place), pa.array([99] * len(table)))
+        column = table.column_names.index("label")
+        return table.set_column(column, table.schema.field(column), pa.array([99] * len(table)))
 
     rewrite(first_shard(release), relabel)
-    vouch(release)
+    list_again(release)
     assert "has the label 99, which has no name" in problems(release)
 
 
@@ -196,7 +196,7 @@ def test_a_sheet_that_is_none_is_found(release: Path) -> None:
         )
 
     rewrite(first_shard(release), spoil)
-    vouch(release)
+    list_again(release)
     assert "not a sheet" in problems(release)
 
 
@@ -240,8 +240,8 @@ def test_the_cards_yaml_is_what_the_hub_reads(release: Path) -> None:
     from huggingface_hub import DatasetCard
 
     card = DatasetCard.load(release / "README.md")
-    wanted = front_matter(read_manifest(release))
-    assert card.data.to_dict() == wanted
+    expected = front_matter(read_manifest(release))
+    assert card.data.to_dict() == expected
     assert {"geospatial", "earth-observation", "embeddings", "alphaearth"} <= set(card.data.tags)
     assert card.data.size_categories == ["n<1K"]
 

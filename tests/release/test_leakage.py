@@ -108,10 +108,10 @@ def test_pairs_are_those_of_comparing_all_with_all():
     pairs, _ = near_pairs(squares(corners))
     flat = shapely.box(*corners.T, *(corners + 640).T)
     distance = shapely.distance(flat[:, None], flat[None, :]) * 1.0004
-    wanted = {(i, j) for i, j in np.argwhere(distance <= 1000).tolist() if i < j}
+    expected = {(i, j) for i, j in np.argwhere(distance <= 1000).tolist() if i < j}
     # A pair within half a metre of 1 km may fall on either side.
     unsure = {(i, j) for i, j in np.argwhere(abs(distance - 1000) < 0.5).tolist()}
-    assert {tuple(pair) for pair in pairs.tolist()} - unsure == wanted - unsure
+    assert {tuple(pair) for pair in pairs.tolist()} - unsure == expected - unsure
 
 
 def test_nothing_near_nothing():

@@ -1,4 +1,4 @@
-"""What is added to a finished release: scores and pictures. Manifest and card follow suit."""
+"""Scores and pictures added to a finished release, whose manifest and card then name them."""
 
 from __future__ import annotations
 

@@ -98,8 +98,8 @@ def test_golden_vector_is_what_dequantize_gives(demo_release):
     ).groups()
     import numpy as np
 
-    wanted = dequantize(np.array(yaml.safe_load(stored), np.uint8))
-    np.testing.assert_allclose(yaml.safe_load(floats), wanted, atol=1e-6)
+    expected = dequantize(np.array(yaml.safe_load(stored), np.uint8))
+    np.testing.assert_allclose(yaml.safe_load(floats), expected, atol=1e-6)
 
 
 def test_attribution_stands_in_every_card(demo_release):
