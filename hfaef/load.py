@@ -90,14 +90,14 @@ def load(
     view = _View(dtype, layout, mask, None if columns is None else tuple(columns))
     if version is not None and revision is not None:
         raise InputError("version and revision both say which commit", "give one of them")
-    place = str(path_or_repo)
-    local = Path(place).is_dir()
+    target = str(path_or_repo)
+    local = Path(target).is_dir()
     if version is not None and not local:
         revision = f"v{version.removeprefix('v')}"
-    builder, manifest = _open(place, config, revision)
+    builder, manifest = _open(target, config, revision)
     if version is not None and local and manifest["version"] != version.removeprefix("v"):
         raise ReleaseError(
-            f"{place} is of version {manifest['version']}, not {version}", "load it from the Hub"
+            f"{target} is of version {manifest['version']}, not {version}", "load it from the Hub"
         )
     if split == "val":
         split = "validation"
@@ -107,31 +107,31 @@ def load(
         builder.download_and_prepare()
         loaded = builder.as_dataset(split=split)
     if isinstance(loaded, dict):
-        return type(loaded)({name: _viewed(part, view) for name, part in loaded.items()})
-    return _viewed(loaded, view)
+        return type(loaded)({name: _with_view(part, view) for name, part in loaded.items()})
+    return _with_view(loaded, view)
 
 
 def _open(
-    place: str, config: str | None, revision: str | None
+    target: str, config: str | None, revision: str | None
 ) -> tuple[datasets.DatasetBuilder, dict[str, Any]]:
     """The builder of a config, pinned to a commit, and the manifest of that commit."""
     from datasets import DownloadManager, load_dataset_builder
 
-    known = load_dataset_builder(place, revision=revision)
+    known = load_dataset_builder(target, revision=revision)
     # For a repository this names the commit, to which datasets has resolved branch or tag.
     base = known.base_path
-    manifest = _read_manifest(place, DownloadManager(base_path=base))
+    manifest = _read_manifest(target, DownloadManager(base_path=base))
     configs = {entry["name"]: entry for entry in manifest["configs"]}
     if config is None or configs.get(config, {}).get("default"):
         return known, manifest
     if config not in configs:
-        raise InputError(f"{place} has no config {config!r}", f"it has {', '.join(configs)}")
+        raise InputError(f"{target} has no config {config!r}", f"it has {', '.join(configs)}")
     entry = configs[config]
     if entry["kind"] == "pooled" and manifest["recipe"]["pack"]["format"] == "webdataset":
         # load_dataset reads one format in a repository, and the table is no WebDataset.
         files = {part["name"]: f"{base}/{part['glob']}" for part in entry["splits"]}
         return load_dataset_builder("parquet", data_files=files), manifest
-    return load_dataset_builder(place, config, revision=_commit(base) or revision), manifest
+    return load_dataset_builder(target, config, revision=_commit(base) or revision), manifest
 
 
 def _commit(base: str) -> str | None:
@@ -139,7 +139,7 @@ def _commit(base: str) -> str | None:
     return base.rpartition("@")[2] if base.startswith("hf://") and "@" in base else None
 
 
-def _read_manifest(place: str, downloads: datasets.DownloadManager) -> dict[str, Any]:
+def _read_manifest(target: str, downloads: datasets.DownloadManager) -> dict[str, Any]:
     from hfaef.core.codec import FORMAT
 
     try:
@@ -147,19 +147,19 @@ def _read_manifest(place: str, downloads: datasets.DownloadManager) -> dict[str,
         found = int(content["format"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ReleaseError(
-            f"{place} holds no release: its {_MANIFEST} cannot be read: {error}",
+            f"{target} holds no release: its {_MANIFEST} cannot be read: {error}",
             "load it with datasets.load_dataset",
         ) from error
     if found > FORMAT:
         raise ReleaseError(
-            f"{place} has format {found}, newer than the {FORMAT} that this hfaef knows",
+            f"{target} has format {found}, newer than the {FORMAT} that this hfaef knows",
             "pip install -U hfaef",
         )
     return dict(content)
 
 
-def _viewed(dataset: Any, view: _View) -> Any:
-    """A data set in the columns of a release, which decodes embeddings when rows are taken."""
+def _with_view(dataset: Any, view: _View) -> Any:
+    """The data set with a release's columns, whose embeddings are decoded when rows are read."""
     from datasets import Image, IterableDataset
 
     from hfaef.release.format.sample import MEMBERS, REST
@@ -201,11 +201,10 @@ def _only_shape(dataset: Any) -> dict[str, int]:
     return {name: found[0] for name, found in values.items()} if alike else {}
 
 
-def _own(arrays: list[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
-    """The same arrays, which can be written to.
+def _writable(arrays: list[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+    """The same arrays, or copies of them, that can be written to.
 
-    Arrays of one shape become parts of one: memory of their own size is asked for and given back
-    with each, which takes longer than all the rest.
+    Arrays of one shape are copied into one: an allocation for each takes longer than all the rest.
     """
     import numpy as np
 
@@ -218,7 +217,7 @@ def _own(arrays: list[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
 
 @dataclass(frozen=True)
 class _Decoder:
-    """What makes arrays of the cells of a release; it can be sent to other processes."""
+    """Decodes embeddings into arrays; it can be pickled, for the workers of a loader."""
 
     view: _View
     shape: dict[str, int]
@@ -235,7 +234,7 @@ class _Decoder:
             names = [name for name in ("embedding", *_SHAPE) if name in batch]
             cells = zip(*(batch[name] for name in names), strict=True)
             pairs = [self._arrays(dict(zip(names, row, strict=True))) for row in cells]
-            batch["embedding"] = _own([array for array, _ in pairs])
+            batch["embedding"] = _writable([array for array, _ in pairs])
             if self.view.mask:
                 batch["mask"] = [mask for _, mask in pairs]
         if self.view.columns is None:

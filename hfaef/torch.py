@@ -46,11 +46,11 @@ class Patches(Dataset[Sample]):  # type: ignore[misc]  # torch is not followed
         threads = min(_threads(), len(numbers))
         if threads < 2:
             return self._read(list(numbers))
-        # Decoding releases Python's lock, and with few workers there are cores left.
+        # Decoding releases the GIL, and with few workers there are cores left.
         parts = [list(numbers[first::threads]) for first in range(threads)]
         with ThreadPoolExecutor(threads) as pool:
             read = list(pool.map(self._read, parts))
-        return [read[place % threads][place // threads] for place in range(len(numbers))]
+        return [read[index % threads][index // threads] for index in range(len(numbers))]
 
     def _read(self, numbers: list[int]) -> list[Sample]:
         batch = self.rows[numbers]

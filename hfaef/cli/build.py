@@ -1,4 +1,4 @@
-"""Commands that make a release, or get ready for it."""
+"""Commands that build a release, or prepare for it."""
 
 from __future__ import annotations
 
@@ -158,13 +158,13 @@ def doctor(
         str | None,
         typer.Argument(
             metavar="RECIPE",
-            help="Whose source to look at; Earth Engine by default.",
+            help="Whose source to check; Earth Engine by default.",
             show_default=False,
         ),
     ] = None,
     changes: SetOption = None,
 ) -> Report:
-    """Look at versions, credentials and endpoints; say what is wrong and how to mend it."""
+    """Check versions, credentials and endpoints; say what is wrong and how to fix it."""
     from dataclasses import asdict
 
     from hfaef.cli.doctor import examine

@@ -1,4 +1,4 @@
-"""What is in order on this machine and what is not: versions, credentials, project, endpoint."""
+"""What `hfaef doctor` checks on this machine: versions, credentials, project, endpoint."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ PACKAGES = (
 )
 """Whose versions matter when something goes wrong."""
 
-PATIENCE = 30.0
+TIMEOUT = 30.0
 """Seconds to wait for an endpoint."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     topic: str
     """``versions``, ``credentials``, ``project``, ``endpoint``, ``collection`` or ``hub``."""
@@ -41,7 +41,7 @@ class Finding:
 
 
 def examine(recipe: Recipe | None = None) -> list[Finding]:
-    """All findings, for a recipe or for Earth Engine as a recipe without keys would use it.
+    """All checks, for a recipe, or for Earth Engine with the default keys.
 
     Asks Earth Engine four times at most, and only if credentials and a project are there.
 
@@ -86,7 +86,7 @@ def hub() -> Finding:
 
 
 def earth_engine(section: EarthEngine) -> list[Finding]:
-    """Credentials, project, endpoint and collection, as far as the one before lets it see."""
+    """Credentials, project, endpoint and collection, each checked only if the one before passed."""
     from hfaef.sources.earthengine.credentials import find_credentials
     from hfaef.sources.earthengine.session import connect
 
@@ -97,7 +97,7 @@ def earth_engine(section: EarthEngine) -> list[Finding]:
     found = [Finding("credentials", True, f"{credentials.kind} credentials are in use")]
     project = section.project or credentials.project
     try:
-        session = connect(section, timeout=PATIENCE)
+        session = connect(section, timeout=TIMEOUT)
     except HfaefError as error:
         topic = _topic(error)
         if project and topic != "project":
@@ -121,5 +121,5 @@ _TOPICS: tuple[tuple[str, Callable[[str], bool]], ...] = (
 
 
 def _topic(error: HfaefError) -> str:
-    """What an error is about."""
+    """The topic that an error belongs to."""
     return next((topic for topic, holds in _TOPICS if holds(error.message)), "endpoint")

@@ -1,4 +1,4 @@
-"""Commands that look at a release, add to it, or bring it to others."""
+"""Commands on a finished release: check, compare, publish, score, draw, export."""
 
 from __future__ import annotations
 

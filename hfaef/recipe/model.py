@@ -150,7 +150,7 @@ class Cog(Section):
     ``aef_index.parquet`` and the year folders; the published one by default:
     https://source.coop/tge-labs/aef"""
     index: str | None = None
-    """Another place of the index."""
+    """Path or URL of the index; below the root by default."""
     hosts: list[HostName] = []
     """Other hosts that the root's may send us to."""
 
@@ -190,7 +190,7 @@ class Pack(Section):
 
 
 class Card(Section):
-    """What the dataset card says beyond what the release itself tells."""
+    """What the dataset card says beyond what is known from the release itself."""
 
     license: str = "cc-by-4.0"
     pretty_name: str | None = None
@@ -211,7 +211,7 @@ class Demo(Section):
 
 
 class Recipe(Section):
-    """What `hfaef build` is told."""
+    """A recipe: which patches, from which source, for which years, packed and described how."""
 
     name: Name
     years: list[Annotated[int, Field(ge=FIRST_YEAR, le=2100)]] = Field(min_length=1)
@@ -264,9 +264,9 @@ class Recipe(Section):
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _public_url(place: str) -> str | None:
-    """A remote place without user, password and query; None for a place on this machine."""
-    parts = urlsplit(place)
+def _public_url(location: str) -> str | None:
+    """A remote location without user, password and query; None for one on this machine."""
+    parts = urlsplit(location)
     if parts.scheme not in ("http", "https", "s3", "gs") or not parts.hostname:
         return None
     port = f":{parts.port}" if parts.port else ""

@@ -56,7 +56,7 @@ def read_recipe(name: str | None, changes: Sequence[str] = ()) -> Recipe:
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"{origin} is not TOML: {error}", "mend that line") from error
+        raise RecipeError(f"{origin} is not TOML: {error}", "correct that line") from error
     for change in changes:
         _apply(content, change)
     try:
@@ -113,13 +113,13 @@ def _explain(error: ValidationError) -> str:
     """The first thing that is wrong, with its dotted key, in one line."""
     errors = error.errors(include_url=False, include_input=False)
     first = errors[0]
-    place = [str(part) for part in first["loc"]]
-    if len(place) > 1 and place[0] in ("patches", "source") and place[1] in KINDS:
-        del place[1]  # pydantic names the kind it chose, which is no key of the file
+    key = [str(part) for part in first["loc"]]
+    if len(key) > 1 and key[0] in ("patches", "source") and key[1] in KINDS:
+        del key[1]  # pydantic names the kind it chose, which is no key of the file
     message = {
         "extra_forbidden": "unknown key",
         "missing": "missing",
         "union_tag_not_found": "`kind` is missing",
     }.get(first["type"], first["msg"].removeprefix("Value error, "))
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return f"{'.'.join(place)}: {message}{more}" if place else f"{message}{more}"
+    return f"{'.'.join(key)}: {message}{more}" if key else f"{message}{more}"

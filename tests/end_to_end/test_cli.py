@@ -49,6 +49,78 @@ def test_status_check_and_card_work_on_what_was_built(workplace: Path) -> None:
     assert hfaef("card", "build/AlphaEarth-Demo", folder=workplace).returncode == 0
 
 
+RELEASE = "build/AlphaEarth-Demo"
+COMMANDS: dict[str, tuple[list[str], list[str] | None]] = {
+    "build": (["build", "demo", "--set", "demo.patches=40"], [RELEASE]),
+    "plan": (["plan", "demo", "--set", "demo.patches=40"], None),
+    "status": (["status", RELEASE], [f"hfaef push {RELEASE} OWNER/NAME"]),
+    "check": (["check", RELEASE], []),
+    "diff": (["diff", RELEASE, RELEASE], []),
+    "card": (["card", RELEASE], [f"{RELEASE}/README.md"]),
+    "export": (["export", RELEASE, "--to", "gis-MODE"], ["gis-quiet"]),
+    "init": (["init", "new-MODE"], ["new-quiet.toml"]),
+    "doctor": (["doctor", "demo"], None),
+}
+"""Commands, and what `--quiet` prints where that is known beforehand."""
+
+RUN_ALL = """
+import contextlib, contextvars, io, json, sys
+from hfaef.cli import main
+found = []
+for words in json.loads(sys.argv[1]):
+    sys.argv = ["hfaef", *words]
+    output, errors = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+        code = contextvars.copy_context().run(main.run)
+    found.append([code, output.getvalue(), errors.getvalue()])
+print("\\n" + json.dumps(found))
+"""
+
+
+def run_all(*commands: list[str], folder: Path) -> list[tuple[int, str, str]]:
+    """Exit codes, output and errors of commands, one after the other in one process."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", RUN_ALL, json.dumps(commands)],
+        cwd=folder,
+        env={**os.environ, "HF_HOME": str(folder / ".hf"), "HF_TOKEN": "hf_token"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=500,
+    )
+    return [tuple(found) for found in json.loads(done.stdout.splitlines()[-1])]
+
+
+@pytest.mark.parametrize("mode", ["human", "json", "quiet"])
+def test_every_command_prints_for_people_for_programs_and_for_scripts(
+    workplace: Path, mode: str
+) -> None:
+    option = [] if mode == "human" else [f"--{mode}"]
+    asked = [
+        [word.replace("MODE", mode) for word in words] + option for words, _ in COMMANDS.values()
+    ]
+    outcomes = run_all(*asked, folder=workplace)
+    for (words, values), (code, output, errors) in zip(COMMANDS.values(), outcomes, strict=True):
+        assert code == 0, (words, errors)
+        if mode == "human":
+            assert output.strip(), words
+        if mode == "json":
+            assert isinstance(json.loads(output), dict), words
+        if mode == "quiet":
+            assert errors == "", words
+            assert values is None or output.splitlines() == values
+
+
+def test_a_finding_is_all_that_a_quiet_check_prints(workplace: Path, tmp_path: Path) -> None:
+    import shutil
+
+    folder = shutil.copytree(workplace / "build/AlphaEarth-Demo", tmp_path / "out")
+    (folder / "notes.txt").write_text("")
+    done = hfaef("check", str(folder), "-q", folder=workplace)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout == "notes.txt: is not in the manifest\n"
+
+
 def test_people_are_told_what_to_type_next(workplace: Path) -> None:
     done = hfaef("build", "demo", "--set", "demo.patches=40", folder=workplace)
     assert "load_dataset('build/AlphaEarth-Demo')" in done.stdout
@@ -115,9 +187,46 @@ def test_an_error_is_one_line_that_names_its_place(
     assert word in done.stderr
 
 
-def test_an_error_is_json_too_if_that_was_asked_for(workplace: Path) -> None:
-    done = hfaef("status", "nowhere", "--json", folder=workplace)
-    assert json.loads(done.stdout)["exit_code"] == 2
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["status", "nowhere"], 2),
+        (["check", "nowhere"], 1),
+        (["build", "demo", "--nope"], 2),
+        (["buld"], 2),
+        (["status", "nowhere", "--quiet"], 2),
+    ],
+)
+def test_an_error_is_json_too_if_that_was_asked_for(
+    workplace: Path, words: list[str], code: int
+) -> None:
+    done = hfaef(*words, "--json", folder=workplace)
+    error = json.loads(done.stdout)
+    assert error.keys() == {"error", "hint", "exit_code"}
+    assert error["exit_code"] == done.returncode == code
+    assert done.stderr == f"error: {error['error']}; {error['hint']}\n"
+
+
+def test_a_quiet_command_says_what_is_wrong(workplace: Path) -> None:
+    done = hfaef("status", "nowhere", "-q", folder=workplace)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: no build was started in nowhere; ")
+
+
+def test_a_reader_that_goes_away_is_no_fault_of_ours(workplace: Path) -> None:
+    command = "from hfaef.cli.main import main; main()"
+    words = [sys.executable, "-W", "ignore", "-c", command, "status", "build/AlphaEarth-Demo"]
+    process = subprocess.Popen(
+        words, cwd=workplace, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    with process.stderr as errors:
+        said = errors.read()
+    process.wait(timeout=60)
+    assert "fault in hfaef" not in said
+    assert "Traceback" not in said
 
 
 def test_a_traceback_is_shown_only_when_it_is_asked_for(workplace: Path) -> None:

@@ -38,7 +38,8 @@ def test_the_wheel_holds_the_cards_template_and_the_recipes(wheel: Path) -> None
 def test_from_the_wheel_alone_a_card_can_be_written(wheel: Path, tmp_path: Path) -> None:
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")
     code = (
-        "import hfaef; from hfaef.card import card_folder; from hfaef.recipe import read_recipe;"
+        "import hfaef; from hfaef.release.card.references import card_folder;"
+        "from hfaef.recipe.read import read_recipe;"
         "print(hfaef.__file__); print((card_folder() / 'card.md.jinja').is_file(), card_folder());"
         "print(read_recipe('demo').name)"
     )
