@@ -161,7 +161,7 @@ def _fetch(
     patches = sort_by_block(catalog.patches)
     if cluster is None and isinstance(source, Prefetching):
         staged = {key for key, outcome in store.outcomes().items() if outcome.fetched}
-        source.expect([(p.grid, p.year) for p in patches if (p.year, p.id) not in staged])
+        source.prefetch([(p.grid, p.year) for p in patches if (p.year, p.id) not in staged])
     fetch(patches, crew, store, per_minute=_reads_per_minute(recipe.source), policy=policy)
 
 

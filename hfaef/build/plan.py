@@ -13,6 +13,7 @@ from typing import Any
 
 from hfaef.catalog import open_catalog
 from hfaef.catalog.patch import Catalog, Patch
+from hfaef.core.aef import Tile
 from hfaef.core.grid import Grid
 from hfaef.core.quantize import BANDS
 from hfaef.core.workers import core_count
@@ -21,7 +22,6 @@ from hfaef.sources.cog.index import TileIndex
 from hfaef.sources.cog.open_index import find_index
 from hfaef.sources.cog.tiling import (
     Block,
-    Tile,
     block_bytes,
     block_of,
     blocks_across,

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from hfaef.build.fetch.read import read_grid
+from hfaef.build.fetch.retry import Policy
 from hfaef.catalog import open_catalog
 from hfaef.catalog.patch import Patch
 from hfaef.core import codec
@@ -75,7 +77,7 @@ def _differences(
     except ValueError as error:
         yield Finding(place.path, f"{where}: {error}")
         return
-    codes = source.read(grid, patch.year).codes
+    codes = read_grid(source, grid, patch.year, Policy()).codes
     if held.shape != codes.shape:
         yield Finding(place.path, f"{where} is {held.shape}, the source gives {codes.shape}")
     elif differing := int(np.count_nonzero((held != codes).any(axis=0))):

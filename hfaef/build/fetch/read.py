@@ -13,6 +13,7 @@ from hfaef.build.fetch.retry import Policy
 from hfaef.build.staging.pixels import StagedPixels
 from hfaef.catalog.patch import Patch
 from hfaef.core.grid import Grid
+from hfaef.core.quantize import NODATA
 from hfaef.errors import FolderError, PermanentError, TooBig, Transient
 from hfaef.sources.base import Pixels, Source
 
@@ -53,14 +54,7 @@ def read_patch(
         SourceError: of the kind that says what to do about it; never TooBig.
         FolderError: if the pixels cannot be written.
     """
-    try:
-        pixels = source.read(patch.grid, patch.year)
-    except TooBig as error:
-        pixels = _in_halves(source, patch.grid, patch.year, error, policy.retrying(sleep))
-    try:
-        pixels.require(patch.grid)
-    except ValueError as error:
-        raise PermanentError(f"the source gave another grid: {error}") from error
+    pixels = read_grid(source, patch.grid, patch.year, policy, sleep)
     if wanted():
         try:
             policy.retrying(sleep)(staged.write, patch, pixels)
@@ -68,6 +62,31 @@ def read_patch(
             # The source is not to blame, and no other patch will fare better.
             raise FolderError(error.message, error.hint) from error
     return Read(pixels.origins, pixels.resampled, pixels.requests, pixels.received)
+
+
+def read_grid(
+    source: Source,
+    grid: Grid,
+    year: int,
+    policy: Policy,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Pixels:
+    """The pixels of a grid, read in parts if it is too big for the source.
+
+    Raises:
+        SourceError: of the kind that says what to do about it; never TooBig.
+    """
+    try:
+        pixels = source.read(grid, year)
+    except TooBig as error:
+        pixels = _in_halves(source, grid, year, error, policy.retrying(sleep))
+    try:
+        pixels.require(grid)
+    except ValueError as error:
+        raise PermanentError(f"the source gave another grid: {error}") from error
+    if (pixels.codes[0] == NODATA).all():
+        raise PermanentError(f"no data there in {year}")
+    return pixels
 
 
 def stitch(first: Pixels, second: Pixels, axis: int) -> Pixels:
