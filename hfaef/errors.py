@@ -13,10 +13,13 @@ HfaefError                exit 1   anything below
     |-- Transient                  5xx, reset, truncated, timed out: ask again
     |-- TooBig                     more than one request may hold: split, then ask again
     |-- CredentialsError           nobody may read: stop the whole build
-    `-- PermanentError                   this patch never: write it down, go on with the others
+    `-- PermanentError             this patch never: write it down, go on with the others
 """
 
 from __future__ import annotations
+
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 
 class HfaefError(Exception):
@@ -87,6 +90,23 @@ class Throttled(SourceError):
     def __init__(self, message: str, hint: str = "", *, delay: float | None = None) -> None:
         super().__init__(message, hint)
         self.delay = delay
+
+
+def retry_after(header: str | None) -> float | None:
+    """Seconds that a Retry-After header asks to wait, for `Throttled.delay`.
+
+    It holds seconds or a date: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
+    """
+    if not header:
+        return None
+    try:
+        return max(0.0, float(header))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):
+        return None
 
 
 class Transient(SourceError):

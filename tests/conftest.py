@@ -19,9 +19,10 @@ import pytest
 from hfaef.build.fetch.read import read_patch
 from hfaef.build.fetch.retry import Policy
 from hfaef.build.staging.store import Store
-from hfaef.core.grid import LATTICE, WGS84, Grid, project, utm_crs
+from hfaef.core.aef import LATTICE, ZONE_OVERLAP
+from hfaef.core.grid import WGS84, Grid, project, utm_crs
 from hfaef.demo.field import Field
-from hfaef.demo.tiles import ZONE_OVERLAP, write_store
+from hfaef.demo.tiles import write_store
 from hfaef.recipe.model import Demo
 from hfaef.recipe.read import read_recipe
 from support.fakes import Clock, FieldSource, Simulate, SimulatedExecutor

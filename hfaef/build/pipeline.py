@@ -142,7 +142,7 @@ def build(
         patches = sort_by_block(catalog.patches)
         if cluster is None and isinstance(source, Prefetching):
             staged = {key for key, outcome in store.outcomes().items() if outcome.fetched}
-            source.expect([(p.grid, p.year) for p in patches if (p.year, p.id) not in staged])
+            source.prefetch([(p.grid, p.year) for p in patches if (p.year, p.id) not in staged])
         rate = _reads_per_minute(recipe.source)
         fetch(patches, executor, store, per_minute=rate, policy=policy)
         missing = _missing(catalog, store.outcomes())

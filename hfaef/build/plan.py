@@ -14,6 +14,7 @@ from typing import Any
 from hfaef.build.fetch.read import in_parts
 from hfaef.catalog import open_catalog
 from hfaef.catalog.patch import Catalog, Patch
+from hfaef.core.aef import Tile
 from hfaef.core.grid import Grid
 from hfaef.core.quantize import BANDS
 from hfaef.core.workers import core_count
@@ -22,7 +23,6 @@ from hfaef.recipe.model import Cog, EarthEngine, Recipe
 from hfaef.sources.cog.open_index import find_index
 from hfaef.sources.cog.tiling import (
     Block,
-    Tile,
     block_bytes,
     block_of,
     blocks_across,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,14 +21,13 @@ Float64 = npt.NDArray[np.float64]
 
 WGS84 = "EPSG:4326"
 
-LATTICE = 10.0
-"""Metres: AEF's pixel edges lie on multiples of it, in UTM."""
-
 EASTING = 500_000.0
-"""Metres: AEF's tiles and their overviews are laid out from the middle of a UTM zone."""
+"""Metres: of the middle of a UTM zone."""
 
-_MOST_HALVINGS = 6
-"""Larger pixels do not fit between the equator and the origin of northings in the south."""
+_SOUTHERN_NORTHING = 10_000_000.0
+"""Metres: of the equator in a UTM zone of the south."""
+
+_UTM = re.compile(r"EPSG:32([67])(0[1-9]|[1-5][0-9]|60)")
 
 _ALONG = np.linspace(0, 1, 9)
 _COLUMNS = np.concatenate([_ALONG, _ALONG, np.zeros(9), np.ones(9)])
@@ -113,39 +113,12 @@ class Grid:
         moved = (a, b, c + a * cut, d, e, f + d * cut)
         return first, Grid(self.crs, moved, self.height, self.width - cut), axis
 
-    def on_lattice(self) -> bool:
-        """Whether the pixels are 10 m, north-up, with edges on multiples of 10 m."""
-        a, b, c, d, e, f = self.transform
-        square = (a, b, d, e) == (LATTICE, 0, 0, -LATTICE)
-        return square and c % LATTICE == 0 and f % LATTICE == 0
-
-    def overview(self) -> int:
-        """How often AEF's pixels are halved to give these: 0 for 10 m, 1 for 20 m, and so on.
-
-        Only for upright pixels of just such a size on the lattice of AEF's own overviews, which is
-        counted from easting 500,000 and the equator; 0 for all others.
-        """
-        a, b, c, d, e, f = self.transform
-        number = max(0, round(math.log2(abs(a) / LATTICE))) if a else 0
-        side = LATTICE * 2**number
-        upright = (a, b, d, abs(e)) == (side, 0, 0, side) and number <= _MOST_HALVINGS
-        along = (c - EASTING) % side == 0 and f % side == 0
-        return number if upright and along else 0
-
     def ring(self) -> list[tuple[float, float]]:
-        """As of `Outline`.
-
-        Raises:
-            ValueError: as of `outlines`.
-        """
+        """`Outline.ring`; raises as `outlines`."""
         return next(outlines([self])).ring
 
     def bounds(self) -> tuple[float, float, float, float]:
-        """As of `Outline`.
-
-        Raises:
-            ValueError: as of `outlines`.
-        """
+        """`Outline.bounds`; raises as `outlines`."""
         return next(_boxes([self], *_edges([self])))
 
 
@@ -239,7 +212,32 @@ def canonical_crs(text: str) -> str:
     return ":".join(authority) if authority else str(crs.to_wkt())
 
 
+def utm_number(longitude: float) -> int:
+    """The UTM zone, 1 to 60, that a longitude lies in, of the plain six-degree zones."""
+    return min(int((longitude + 180) // 6) + 1, 60)
+
+
+def utm_epsg(number: int, *, north: bool) -> str:
+    """The CRS of a UTM zone (WGS 84), 1 to 60."""
+    return f"EPSG:{(32600 if north else 32700) + number}"
+
+
 def utm_crs(longitude: float, latitude: float) -> str:
-    """The UTM zone (WGS 84) that a place lies in, of the plain six-degree zones."""
-    zone = min(int((longitude + 180) // 6) + 1, 60)
-    return f"EPSG:{(32600 if latitude >= 0 else 32700) + zone}"
+    """The CRS of the UTM zone that a place lies in."""
+    return utm_epsg(utm_number(longitude), north=latitude >= 0)
+
+
+def utm_zone(crs: str) -> str | None:
+    """``32N`` of ``EPSG:32632``; None if it is not a UTM zone of WGS 84."""
+    found = _UTM.fullmatch(crs)
+    return f"{int(found[2])}{'N' if found[1] == '6' else 'S'}" if found else None
+
+
+def utm_meridian(zone: str) -> int:
+    """Longitude of the middle of a zone such as ``32N``."""
+    return int(zone[:-1]) * 6 - 183
+
+
+def utm_origin(crs: str) -> tuple[float, float]:
+    """Easting of a UTM zone's middle, and northing of the equator."""
+    return EASTING, _SOUTHERN_NORTHING if crs.startswith("EPSG:327") else 0.0

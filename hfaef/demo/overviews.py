@@ -12,27 +12,22 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from hfaef.core.aef import MOST_HALVINGS
 from hfaef.core.quantize import BANDS, NODATA, dequantize, quantize
-from hfaef.demo.bigtiff import CELL, Cells
+from hfaef.demo.geotiff import CELL, Cells
 
 _Sums = defaultdict[tuple[int, int], npt.NDArray[np.float32]]
 """By cell: sums of the vectors below its pixels, and how many they are, float32 (65, cell, cell)."""
 
 
-def overviews(cells: Cells, side: int) -> Iterator[Cells]:
-    """The overviews of a tile, down to 1 x 1.
-
-    Args:
-        cells: of the full image.
-        side: its pixels a side.
-    """
+def overviews(cells: Cells) -> Iterator[Cells]:
+    """The overviews of a tile's full image, each of half the size."""
     sums = _nothing()
     for place, codes in cells.items():
         there = codes[0] != NODATA
         sums[place][:BANDS] = np.where(there, dequantize(codes), 0)
         sums[place][BANDS] = there
-    while side > 1:
-        side = -(-side // 2)
+    for _ in range(MOST_HALVINGS):
         sums = _halved(sums)
         yield {place: mean_codes(cell[:BANDS], cell[BANDS]) for place, cell in sums.items()}
 
@@ -40,7 +35,7 @@ def overviews(cells: Cells, side: int) -> Iterator[Cells]:
 def mean_codes(
     vectors: npt.NDArray[np.float32], counts: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.int8]:
-    """Codes, int8 (64, ...), of the means of so many vectors, made unit vectors again."""
+    """Codes, int8 (64, ...), of sums of so many vectors, made unit vectors."""
     lengths = np.sqrt((vectors**2).sum(axis=0))
     there = (counts > 0) & (lengths > 0)
     codes = quantize(vectors / np.where(there, lengths, 1))

@@ -1,17 +1,10 @@
-"""A store of AEF tiles in the format of the published ones, filled from a closed-form field.
-
-Format: https://source.coop/tge-labs/aef. BigTIFF, int8, zstd, planar separate, 1024 x 1024
-internal tiles, rows from south to north, overviews. Only what is asked for is written; the rest of
-a tile is sparse, which reads as nodata.
-"""
+"""A store of AEF tiles, filled from a closed-form field where patches lie; the rest is nodata."""
 
 from __future__ import annotations
 
 import hashlib
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
@@ -22,72 +15,25 @@ import pyarrow.parquet as pq
 import shapely
 from rasterio.windows import Window
 
-from hfaef.core.grid import LATTICE, WGS84, Grid, project
+from hfaef.core.aef import LATTICE, TILE, TILE_METRES, ZONE_OVERLAP, Tile
+from hfaef.core.grid import WGS84, Grid, project, utm_epsg, utm_meridian, utm_number, utm_origin
 from hfaef.core.quantize import BANDS, NODATA
-from hfaef.demo.bigtiff import CELL, write_tiff
 from hfaef.demo.field import Field
+from hfaef.demo.geotiff import CELL, write_geotiff
 from hfaef.demo.overviews import overviews
-
-TILE = 8192
-"""Pixels a side of a tile."""
 
 IMAGE_TILES = 2
 """Tiles a side of the Earth Engine image that a tile is cut from."""
 
-ZONE_OVERLAP = 0.05
-"""Degrees that the data of a UTM zone reach beyond the zone."""
-
 MARGIN = 3
 """Pixels written round what is asked for."""
 
-_EASTING = 500_000.0
-_SOUTHERN_NORTHING = 10_000_000.0
 
-
-@dataclass(frozen=True, order=True)
-class Tile:
-    """One tile of the grid that all years share."""
-
-    zone: int
-    """UTM zone, 1 to 60."""
-    north: bool
-    """Whether it lies on the northern hemisphere."""
-    column: int
-    """Tiles east of easting 500,000."""
-    row: int
-    """Tiles north of the equator."""
-
-    @property
-    def crs(self) -> str:
-        """The CRS of its zone."""
-        return f"EPSG:{(32600 if self.north else 32700) + self.zone}"
-
-    @property
-    def zone_name(self) -> str:
-        """As in the folder's name: ``32N``."""
-        return f"{self.zone}{'N' if self.north else 'S'}"
-
-    @property
-    def west(self) -> float:
-        """Easting of its western edge."""
-        return _EASTING + self.column * TILE * LATTICE
-
-    @property
-    def south(self) -> float:
-        """Northing of its southern edge."""
-        return (0.0 if self.north else _SOUTHERN_NORTHING) + self.row * TILE * LATTICE
-
-    @property
-    def grid(self) -> Grid:
-        """Its pixels in the order of the file: the first row is the southernmost."""
-        return Grid(self.crs, (LATTICE, 0.0, self.west, 0.0, LATTICE, self.south), TILE, TILE)
-
-    @property
-    def name(self) -> str:
-        """The image's name and the tile's pixel offset in it, as published files are named."""
-        image = f"{self.zone_name}/{self.column // IMAGE_TILES}/{self.row // IMAGE_TILES}"
-        row, column = (TILE * (place % IMAGE_TILES) for place in (self.row, self.column))
-        return f"{image_name(image)}-{row:010d}-{column:010d}.tiff"
+def tile_name(tile: Tile) -> str:
+    """The image's name and the tile's pixel offset in it, as published files are named."""
+    image = f"{tile.zone}/{tile.column // IMAGE_TILES}/{tile.row // IMAGE_TILES}"
+    row, column = (TILE * (number % IMAGE_TILES) for number in (tile.row, tile.column))
+    return f"{image_name(image)}-{row:010d}-{column:010d}.tiff"
 
 
 def image_name(image: str) -> str:
@@ -110,7 +56,7 @@ def write_store(root: Path, field: Field, areas: Mapping[int, Iterable[Grid]]) -
             for tile, window in _parts(grid):
                 parts[tile].append(window)
         for tile, windows in sorted(parts.items()):
-            _write_tile(root / str(year) / tile.zone_name / tile.name, tile, windows, field, year)
+            _write_tile(root / str(year) / tile.zone / tile_name(tile), tile, windows, field, year)
             entries.append((year, tile))
     write_index(root, entries)
 
@@ -121,24 +67,23 @@ def write_index(root: Path, entries: Iterable[tuple[int, Tile]]) -> None:
     for number, (year, tile) in enumerate(entries):
         grid = tile.grid
         west, south, east, north = grid.bounds()
-        side = TILE * LATTICE
         rows.append(
             {
                 "fid": number,
                 "geom": shapely.to_wkb(shapely.Polygon(grid.ring())),
                 "crs": tile.crs,
                 "year": year,
-                "utm_zone": tile.zone_name,
+                "utm_zone": tile.zone,
                 "utm_west": tile.west,
                 "utm_south": tile.south,
-                "utm_east": tile.west + side,
-                "utm_north": tile.south + side,
+                "utm_east": tile.west + TILE_METRES,
+                "utm_north": tile.south + TILE_METRES,
                 "wgs84_west": west,
                 "wgs84_south": south,
                 "wgs84_east": east,
                 "wgs84_north": north,
                 "path": "s3://us-west-2.opendata.source.coop/tge-labs/aef/v1/annual/"
-                f"{year}/{tile.zone_name}/{tile.name}",
+                f"{year}/{tile.zone}/{tile_name(tile)}",
             }
         )
     root.mkdir(parents=True, exist_ok=True)
@@ -149,31 +94,22 @@ def _parts(grid: Grid) -> Iterable[tuple[Tile, Window]]:
     """The tiles that hold a grid's pixels, with the window of each that they need."""
     x, y = grid.centres()
     lon, lat = project(x, y, grid.crs, WGS84)
-    north = bool(lat.mean() >= 0)
-    for zone in range(_zone(lon.min() - ZONE_OVERLAP), _zone(lon.max() + ZONE_OVERLAP) + 1):
-        tile = Tile(zone, north, 0, 0)
-        east, up = project(x, y, grid.crs, tile.crs)
-        columns = np.floor((east - tile.west) / LATTICE).astype(int)
-        rows = np.floor((up - tile.south) / LATTICE).astype(int)
+    first, last = utm_number(lon.min() - ZONE_OVERLAP), utm_number(lon.max() + ZONE_OVERLAP)
+    for zone in range(first, last + 1):
+        crs = utm_epsg(zone, north=bool(lat.mean() >= 0))
+        easting, northing = utm_origin(crs)
+        east, up = project(x, y, grid.crs, crs)
+        columns = np.floor((east - easting) / LATTICE).astype(int)
+        rows = np.floor((up - northing) / LATTICE).astype(int)
         left, right = int(columns.min()) - MARGIN, int(columns.max()) + MARGIN + 1
         bottom, top = int(rows.min()) - MARGIN, int(rows.max()) + MARGIN + 1
+        needed = Window(left, bottom, right - left, top - bottom)
         for row in range(bottom // TILE, (top - 1) // TILE + 1):
             for column in range(left // TILE, (right - 1) // TILE + 1):
                 west, south = column * TILE, row * TILE
-                first_column, first_row = max(left - west, 0), max(bottom - south, 0)
-                yield (
-                    Tile(zone, north, column, row),
-                    Window(
-                        first_column,
-                        first_row,
-                        min(right - west, TILE) - first_column,
-                        min(top - south, TILE) - first_row,
-                    ),
-                )
-
-
-def _zone(longitude: float) -> int:
-    return math.floor((longitude + 180) / 6) + 1
+                part = needed.intersection(Window(west, south, TILE, TILE))
+                inside = Window(part.col_off - west, part.row_off - south, part.width, part.height)
+                yield Tile(crs, column, row), inside
 
 
 def _write_tile(path: Path, tile: Tile, windows: list[Window], field: Field, year: int) -> None:
@@ -191,14 +127,7 @@ def _write_tile(path: Path, tile: Tile, windows: list[Window], field: Field, yea
             cells[place][:, top : top + part.height, left : left + part.width] = tile_codes(
                 tile, part, field, year
             )
-    write_tiff(
-        path,
-        [cells, *overviews(cells, TILE)],
-        epsg=int(tile.crs.partition(":")[2]),
-        transform=tile.grid.transform,
-        side=TILE,
-        order="bands",
-    )
+    write_geotiff(path, tile, [cells, *overviews(cells)])
 
 
 def tile_codes(tile: Tile, window: Window, field: Field, year: int) -> npt.NDArray[np.int8]:
@@ -208,6 +137,5 @@ def tile_codes(tile: Tile, window: Window, field: Field, year: int) -> npt.NDArr
     x, y = tile.grid.at(*np.meshgrid(columns, rows))
     lon, lat = project(x, y, tile.crs, WGS84)
     codes = field.codes(lon, lat, year)
-    middle = tile.zone * 6 - 183
-    codes[:, np.abs(lon - middle) > 3 + ZONE_OVERLAP] = NODATA
+    codes[:, np.abs(lon - utm_meridian(tile.zone)) > 3 + ZONE_OVERLAP] = NODATA
     return codes

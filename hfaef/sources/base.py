@@ -1,4 +1,4 @@
-"""What a source of embeddings gives, and how it is asked."""
+"""The contract of a source of embeddings: pixels on a patch's own grid."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from hfaef.core.quantize import BANDS, NODATA
 
 @dataclass(frozen=True)
 class Pixels:
-    """The embedding of one patch, as every source gives it.
+    """The embedding of one patch.
 
     Raises:
-        ValueError: if the codes are not what is said below.
+        ValueError: if the codes are not as described below.
     """
 
     codes: npt.NDArray[np.int8]
-    """int8 (64, H, W), north-up, on the patch's own grid; -128 in all bands where no data is."""
+    """int8 (64, H, W), north-up, on the patch's own grid; -128 in all bands where there is no data."""
     origins: tuple[str, ...]
-    """What was read, with its version where the source has one: an asset, or tiles."""
+    """Asset or tiles that were read, with their versions where the source has them."""
     resampled: bool
-    """False if every pixel is one of AEF's own; True if some are the nearest of theirs."""
+    """Whether some pixels are the nearest of AEF's rather than on AEF's own lattice."""
     requests: int = 1
-    """Requests that it took; chunks, for a source that reads files."""
+    """Requests that it took; chunks, of a source that reads files."""
     received: int = 0
-    """Bytes that the source sent for it; 0 if others' chunks served it."""
+    """Bytes that the source sent for it; 0 if its chunks came with another patch."""
 
     def __post_init__(self) -> None:
         if self.codes.dtype != np.int8 or self.codes.ndim != 3 or self.codes.shape[0] != BANDS:
@@ -55,16 +55,17 @@ class Source(Protocol):
         """The embedding on this grid.
 
         Raises:
-            SourceError: of the kind that says what to do about it.
+            TooBig: if the grid exceeds a limit of the source; its halves may not.
+            SourceError: of another kind that says what to do about it.
         """
 
     def close(self) -> None:
-        """Let go of files and connections."""
+        """Close files and connections."""
 
 
 @runtime_checkable
 class Prefetching(Protocol):
-    """A source that spends less if it is told beforehand what will be read."""
+    """A source that fetches less if it knows beforehand what will be read."""
 
-    def expect(self, places: Iterable[tuple[Grid, int]]) -> None:
-        """Be told the grids and years, in any order."""
+    def prefetch(self, patches: Iterable[tuple[Grid, int]]) -> None:
+        """Announce grids and years that will be read, in any order."""

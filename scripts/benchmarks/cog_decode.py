@@ -36,7 +36,7 @@ class Memory:
                     file.seek(chunk.start)
                     self.held[path, chunk.start] = file.read(chunk.count)
 
-    def part(self, path: str, start: int, count: int) -> tuple[bytes, ObjectMeta]:
+    def read_range(self, path: str, start: int, count: int) -> tuple[bytes, ObjectMeta]:
         """A header, from the disk."""
         from hfaef.sources.cog.http import ObjectMeta
 
@@ -45,7 +45,9 @@ class Memory:
             return file.read(count), ObjectMeta("", (self._folder / path).stat().st_size)
 
     @contextmanager
-    def stream(self, path: str, start: int, _count: int, _found: ObjectMeta) -> Iterator[Held]:
+    def stream_range(
+        self, path: str, start: int, _count: int, _found: ObjectMeta
+    ) -> Iterator[Held]:
         """Chunks, one after another."""
         yield Held(self.held, path, start)
 
@@ -61,7 +63,7 @@ class Held:
     path: str
     place: int
 
-    def take(self, count: int) -> bytes:
+    def read_exactly(self, count: int) -> bytes:
         """The next chunk; there is nothing between them."""
         self.place += count
         return self.held[self.path, self.place - count] if count else b""
@@ -70,7 +72,7 @@ class Held:
 def decode(folder: Path, patches: list[Patch]) -> dict[str, float]:
     """Seconds of zstd alone, of decoding and cutting, and of looking up the rest."""
     from hfaef.sources.cog.index import NAME, read_index
-    from hfaef.sources.cog.remote.store import ServedTiles
+    from hfaef.sources.cog.remote.store import RemoteTileStore
     from hfaef.sources.cog.source import CogSource
     from hfaef.sources.cog.tiling import blocks_of
 
@@ -93,8 +95,8 @@ def decode(folder: Path, patches: list[Patch]) -> dict[str, float]:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(lambda c: codec.decompress(c, 1 << 20, asbytes=False).size, contents))
         taken["alone"] += (time.perf_counter() - started) * bool(number)
-        source = CogSource(ServedTiles(memory), index)  # type: ignore[arg-type]
-        source.expect([(grid, YEAR) for grid in grids])
+        source = CogSource(RemoteTileStore(memory), index)  # type: ignore[arg-type]
+        source.prefetch([(grid, YEAR) for grid in grids])
         with ThreadPoolExecutor(source.max_requests) as pool:
             for name, some in (("decode", first), ("look up", rest)):
                 started = time.perf_counter()

@@ -121,13 +121,13 @@ def geotiff(url: str, patches: list[Patch]) -> list[bytes]:
 
 
 def ours(url: str, patches: list[Patch]) -> list[bytes]:
-    """hfaef's source, told and asked as a build does it."""
+    """hfaef's source, as a build reads it."""
     from hfaef.recipe.model import Cog
     from hfaef.sources import open_source
 
     source = open_source(Cog(kind="cog", root=url))
     grids = sort_by_block(patches)
-    source.expect([(grid, YEAR) for grid in grids])  # type: ignore[attr-defined]
+    source.prefetch([(grid, YEAR) for grid in grids])  # type: ignore[attr-defined]
     with ThreadPoolExecutor(source.max_requests) as pool:
         codes = pool.map(lambda grid: source.read(grid, YEAR).codes.tobytes(), grids)
         read = dict(zip(grids, codes, strict=True))
@@ -143,14 +143,14 @@ def by_urllib3(url: str, patches: list[Patch], folder: Path) -> None:
     remote = Remote(url)
 
     def fetch(path: str, start: int, count: int, found: ObjectMeta) -> None:
-        with remote.stream(path, start, count, found) as body:
+        with remote.stream_range(path, start, count, found) as body:
             while count:
-                count -= len(body.take(min(count, 1 << 20)))
+                count -= len(body.read_exactly(min(count, 1 << 20)))
 
     with ThreadPoolExecutor(CONNECTIONS) as pool:
         waits = []
         for path, chunks in needed(folder, patches).items():
-            _, found = remote.part(path, 0, 1)
+            _, found = remote.read_range(path, 0, 1)
             waits += [pool.submit(fetch, path, r.start, r.count, found) for r in plan_runs(chunks)]
         for wait in waits:
             wait.result()

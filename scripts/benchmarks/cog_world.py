@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ import pyarrow as pa
 
 if TYPE_CHECKING:
     from hfaef.sources.cog.remote.blocks import Chunk
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 
 YEAR = 2018
 SIZE = 64
@@ -33,8 +36,9 @@ def real_like(seed: int) -> npt.NDArray[np.int8]:
 
 def write_world(folder: Path, blocks: int, order: str) -> list[tuple[float, float, int]]:
     """Tiles with so many blocks; gives the west, south and kind of each."""
-    from hfaef.demo.bigtiff import write_chunks
-    from hfaef.demo.tiles import TILE, Tile, write_index
+    from hfaef.core.aef import TILE, Tile
+    from hfaef.demo.tiles import tile_name, write_index
+    from support.bigtiff import write_chunks
 
     places, entries = [], []
     kinds = []
@@ -44,7 +48,7 @@ def write_world(folder: Path, blocks: int, order: str) -> list[tuple[float, floa
         kinds.append([codec.compress(band, asbytes=True) for band in content])
     per_tile = 16
     for number in range(-(-blocks // per_tile)):
-        tile = Tile(32, True, number % 4, 64 + number // 4)
+        tile = Tile("EPSG:32632", number % 4, 64 + number // 4)
         chunks = {}
         for step in range(min(per_tile, blocks - number * per_tile)):
             # Two rows of neighbours: as dense as the clusters of a catalog are.
@@ -52,7 +56,7 @@ def write_world(folder: Path, blocks: int, order: str) -> list[tuple[float, floa
             kind = len(places) % KINDS
             chunks |= {(band, row, column): kinds[kind][band] for band in range(64)}
             places.append((tile.west + column * 10_240, tile.south + row * 10_240, kind))
-        path = folder / str(YEAR) / tile.zone_name / tile.name
+        path = folder / str(YEAR) / tile.zone / tile_name(tile)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_chunks(
             path,
@@ -98,12 +102,13 @@ def sort_by_block(patches: list[Patch]) -> list[Any]:
 
 def tile_of(patch: Patch) -> tuple[str, float, float]:
     """The tile of a patch: its path from the folder on, west and south."""
-    from hfaef.demo.tiles import Tile
+    from hfaef.core.aef import Tile
+    from hfaef.demo.tiles import tile_name
 
     side = 81_920
     column, row = int((patch[0] - 500_000) // side), int((patch[1] - SIZE * 10) // side)
-    tile = Tile(32, True, column, row)
-    return f"{YEAR}/{tile.zone_name}/{tile.name}", tile.west, tile.south
+    tile = Tile("EPSG:32632", column, row)
+    return f"{YEAR}/{tile.zone}/{tile_name(tile)}", tile.west, tile.south
 
 
 def blocks_under(patch: Patch) -> list[tuple[str, int, int]]:

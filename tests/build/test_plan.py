@@ -30,16 +30,17 @@ from hfaef.build.plan import (
 from hfaef.build.staging.store import Store
 from hfaef.catalog import open_catalog
 from hfaef.catalog.patch import Patch
+from hfaef.core.aef import TILE, Tile, overview_level
 from hfaef.core.grid import WGS84, Grid, project, utm_crs
 from hfaef.demo import tiles
-from hfaef.demo.bigtiff import write_chunks
 from hfaef.recipe.model import Cog, EarthEngine
 from hfaef.sources import open_source
 from hfaef.sources.base import Prefetching
-from hfaef.sources.cog.tiling import Block, Tile, block_of, blocks_of
+from hfaef.sources.cog.tiling import Block, block_of, blocks_of
 from servers.earthengine import Service, World, tiles_around
 from servers.earthengine.client import TOKEN, isolate, source_of
 from servers.files import FileServer
+from support.bigtiff import write_chunks
 from support.fakes import patches
 
 ENGINE = EarthEngine(kind="earthengine")
@@ -168,7 +169,9 @@ def test_a_plan_for_coarser_pixels_is_what_is_then_counted(
         f"patches.resolution={metres}",
     )
     catalog = open_catalog(recipe)
-    assert {patch.grid.overview() for patch in catalog.patches} == {round(np.log2(metres / 10))}
+    assert {overview_level(patch.grid) for patch in catalog.patches} == {
+        round(np.log2(metres / 10))
+    }
     cost = make_plan(recipe, catalog).costs[0]
     requests, received = counted(recipe.source, list(catalog.patches), tmp_path)
     assert cost.requests == pytest.approx(requests, rel=0.1)
@@ -246,21 +249,21 @@ def test_the_plan_for_served_files_is_what_is_then_counted_on_real_codes(
     shared: Path, tmp_path: Path
 ) -> None:
     """A row of four whole blocks, as compressed as the published ones."""
-    tile = tiles.Tile(32, True, 0, 64)
+    tile = Tile("EPSG:32632", 0, 64)
     with rasterio.open(shared / "aef/wisconsin_2024_utm16n_16band_10km.tif") as file:
         codes = file.read()
     rows, columns = (1024 - side for side in codes.shape[1:])
     codes = np.pad(codes, ((0, 0), (0, rows), (0, columns)), mode="reflect")
     codec = pa.Codec("zstd", compression_level=22)
     chunks = [codec.compress(band.tobytes(), asbytes=True) for band in codes]
-    path = tmp_path / "aef/2018" / tile.zone_name / tile.name
+    path = tmp_path / "aef/2018" / tile.zone / tiles.tile_name(tile)
     path.parent.mkdir(parents=True)
     write_chunks(
         path,
         [{(band, 3, column): chunks[band % 16] for band in range(64) for column in range(4)}],
         epsg=32632,
         transform=tile.grid.transform,
-        side=tiles.TILE,
+        side=TILE,
         order="bands",
     )
     tiles.write_index(tmp_path / "aef", [(2018, tile)])
@@ -285,7 +288,7 @@ def counted(section: Cog, wanted: list[Patch], folder: Path) -> tuple[int, int]:
     """Requests and bytes of a real run, as its ledger has them; every patch is fetched."""
     with closing(open_source(section)) as source, Store(folder / "out") as store:
         if isinstance(source, Prefetching):
-            source.expect([(patch.grid, patch.year) for patch in wanted])
+            source.prefetch([(patch.grid, patch.year) for patch in wanted])
         executor = ThreadExecutor(partial(read_patch, source, store.pixels, Policy()), 8)
         fetch(wanted, executor, store)
         outcomes = store.outcomes().values()

@@ -11,6 +11,7 @@ import shapely
 
 from hfaef.catalog import table
 from hfaef.catalog.patch import Catalog
+from hfaef.core.aef import on_lattice
 from hfaef.errors import CatalogError
 from hfaef.recipe.model import Table
 
@@ -61,7 +62,7 @@ def test_points_give_the_same_patches_from_any_format(tmp_path: Path, suffix: st
     ]
     assert found.label_names == ("Forest", "River")
     for patch in found.patches:
-        assert patch.grid.on_lattice()
+        assert on_lattice(patch.grid)
         assert (patch.grid.height, patch.grid.width) == (64, 64)
 
 
@@ -81,7 +82,7 @@ def test_a_box_is_covered(tmp_path: Path) -> None:
     assert south <= 48.1
     assert east >= 11.51
     assert north >= 48.12
-    assert found.patches[0].grid.on_lattice()
+    assert on_lattice(found.patches[0].grid)
     assert found.label_names == ("3",)
 
 

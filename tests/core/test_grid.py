@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rasterio.warp import transform_bounds
 
+from hfaef.core.aef import on_lattice
 from hfaef.core.grid import WGS84, Grid, canonical_crs, outlines, project, utm_crs
 
 
@@ -78,7 +79,7 @@ def test_a_rotated_grid_stays_as_it_is() -> None:
     ],
 )
 def test_whether_a_grid_lies_on_the_lattice(transform, aligned: bool) -> None:
-    assert Grid("EPSG:32632", transform, 64, 64).on_lattice() is aligned
+    assert on_lattice(Grid("EPSG:32632", transform, 64, 64)) is aligned
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,8 @@ from hfaef.build.staging.ledger import Outcome
 from hfaef.build.staging.store import Store
 from hfaef.catalog.patch import Patch
 from hfaef.core.progress import Advance, progress
-from hfaef.core.rate_limiter import RateLimiter
 from hfaef.errors import CredentialsError, HfaefError, SourceError, Throttled, Transient
+from hfaef.sources.rate_limiter import RateLimiter
 
 _LOG = logging.getLogger(__name__)
 

@@ -1,8 +1,7 @@
 """Files of a web server or a public bucket: whole, or parts of them, over pooled connections.
 
-This is the only place that talks to a host that serves tiles. It asks no host but the root's own
-and those that are declared, retries nothing (`fetch` does), and sorts what goes wrong by what to do
-about it.
+The only module that talks to a host of tiles. It asks no host but the root's own and those that are
+declared, retries nothing (`build.fetch` does), and raises errors by what is to be done about them.
 """
 
 from __future__ import annotations
@@ -14,8 +13,6 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Protocol
 from urllib.parse import quote, urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -30,22 +27,23 @@ from hfaef.errors import (
     PermanentError,
     Throttled,
     Transient,
+    retry_after,
 )
 
 _LOG = logging.getLogger(__name__)
 
 CONNECTIONS = 64
-"""Requests under way at once. S3 bears 5,500 a second for each prefix:
+"""Requests under way at once. S3 takes 5,500 a second for each prefix:
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance.html"""
 
 _REGIONS = {"us-west-2.opendata.source.coop": "us-west-2"}
 """Of buckets that are known to be elsewhere than us-east-1."""
 
-_SISTERS = {
+_MIRRORS = {
     "data.source.coop": frozenset({"s3.us-west-2.amazonaws.com"}),
     "s3.us-west-2.amazonaws.com": frozenset({"data.source.coop"}),
 }
-"""Hosts that serve the same files, by the host that may send us there."""
+"""Hosts of the same files, by the host that may redirect to them."""
 
 _CONNECT_SECONDS = 10.0
 _SILENT_SECONDS = 60.0
@@ -53,30 +51,30 @@ _MOST_REDIRECTS = 3
 _SMALL_BYTES = 1 << 16
 _REGION = re.compile(r"[a-z0-9-]{1,40}")
 _CODE = re.compile(rb"<Code>(\w{1,60})</Code>")
-"""Of an error of S3, and of Google's store, which answers in its words:
+"""Of an error of S3, and of Google's store, which uses the same codes:
 https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
 
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
 
 
 class VersionChanged(Exception):
-    """A file is not the one any more that was read before."""
+    """A file is another version than the one that was read before."""
 
 
 @dataclass(frozen=True)
 class ObjectMeta:
-    """What an answer tells of the file it is from."""
+    """Version and size of a file, from the headers of a response."""
 
     version: str
-    """ETag, else the time of the last change; empty if the server tells neither."""
+    """ETag, else Last-Modified; empty if the server sends neither."""
     size: int
-    """Bytes of the whole file; -1 if the server does not tell."""
+    """Bytes of the whole file; -1 if the server does not say."""
 
 
 class Body(Protocol):
-    """Bytes on their way."""
+    """The body of a response, read as it arrives."""
 
-    def take(self, count: int) -> bytes:
+    def read_exactly(self, count: int) -> bytes:
         """The next bytes, exactly so many.
 
         Raises:
@@ -120,7 +118,7 @@ class Remote:
 
     Args:
         base: the address, http or https.
-        hosts: other hosts that it may send us to.
+        hosts: other hosts that it may redirect to.
         connections: kept open.
     """
 
@@ -130,13 +128,13 @@ class Remote:
         self.base = base
         parts = urlsplit(base)
         self._host = parts.hostname or ""
-        self._hosts = {self._host, *hosts} | _SISTERS.get(self._host, frozenset())
+        self._hosts = {self._host, *hosts} | _MIRRORS.get(self._host, frozenset())
         self._pool = _pool(parts.scheme, self._host, connections)
         self._lock = threading.Lock()
-        self._let_in = False
-        """Whether some file was given, so that a refusal is about another one."""
-        self._in_parts = False
-        """Whether a part of a file was given."""
+        self._read_any = False
+        """Whether some file could be read, so that a refusal concerns a single file."""
+        self._read_range = False
+        """Whether some range of a file could be read."""
         self.requests = 0
         self.received = 0
         """Bytes of bodies."""
@@ -145,64 +143,66 @@ class Remote:
         """Close all connections."""
         self._pool.clear()
 
-    def part(self, path: str, start: int, count: int) -> tuple[bytes, ObjectMeta]:
-        """Bytes of a file, or fewer if it ends before, and what file they are from.
+    def read_range(self, path: str, start: int, count: int) -> tuple[bytes, ObjectMeta]:
+        """Bytes of a file, fewer if it ends before, and its version and size.
 
         Raises:
             SourceError: of the kind that says what to do about it.
         """
-        with self._ask(path, {"Range": f"bytes={start}-{start + count - 1}"}) as response:
-            found, first, last = self._partial(response, path)
+        with self._request(path, {"Range": f"bytes={start}-{start + count - 1}"}) as response:
+            meta, first, last = self._partial(response, path)
             if first != start or not start <= last <= start + count - 1:
                 raise Transient(f"{path}: other bytes came than were asked for")
-            return _Body(self, response, path).take(last - first + 1), found
+            return _Body(self, response, path).read_exactly(last - first + 1), meta
 
     @contextmanager
-    def stream(self, path: str, start: int, count: int, expected: ObjectMeta) -> Iterator[Body]:
-        """Bytes of a file that was seen before, as they come.
+    def stream_range(
+        self, path: str, start: int, count: int, expected: ObjectMeta
+    ) -> Iterator[Body]:
+        """Bytes of a file that was read before, as they arrive.
 
         Raises:
-            Changed: if the file is another one by now.
+            VersionChanged: if the file is another version by now.
             SourceError: of the kind that says what to do about it.
         """
         headers = {"Range": f"bytes={start}-{start + count - 1}"}
         # If-Match never holds for a weak tag: RFC 9110, section 13.1.1.
         if expected.version.startswith('"'):
             headers["If-Match"] = expected.version
-        with self._ask(path, headers) as response:
-            found, first, last = self._partial(response, path)
-            if found != expected:
+        with self._request(path, headers) as response:
+            meta, first, last = self._partial(response, path)
+            if meta != expected:
                 raise VersionChanged
             if (first, last) != (start, start + count - 1):
                 raise Transient(f"{path}: other bytes came than were asked for")
             yield _Body(self, response, path)
 
     @contextmanager
-    def whole(self, path: str, known: str = "") -> Iterator[tuple[Body, ObjectMeta] | None]:
-        """A whole file, unless it is the version that is known.
+    def stream_file(self, path: str, known: str = "") -> Iterator[tuple[Body, ObjectMeta] | None]:
+        """A whole file as it arrives; None if it is the version that is known.
 
         Raises:
             SourceError: of the kind that says what to do about it.
         """
-        with self._ask(path, {"If-None-Match": known} if known else {}) as response:
+        with self._request(path, {"If-None-Match": known} if known else {}) as response:
             if response.status == 304:
                 yield None
             elif response.status != 200:
                 raise PermanentError(f"{path}: {self._host} answered {response.status}")
             else:
-                told = response.headers.get("Content-Length", "")
-                size = int(told) if told.isdecimal() else -1
-                self._let_in = True
+                length = response.headers.get("Content-Length", "")
+                size = int(length) if length.isdecimal() else -1
+                self._read_any = True
                 yield _Body(self, response, path), ObjectMeta(_version(response), size)
 
-    def count(self, received: int) -> None:
-        """Take note of bytes."""
+    def add_received(self, received: int) -> None:
+        """Count bytes of a body."""
         with self._lock:
             self.received += received
 
     @contextmanager
-    def _ask(self, path: str, headers: dict[str, str]) -> Iterator[urllib3.BaseHTTPResponse]:
-        """An answer that is none of the failures that can be told by its status."""
+    def _request(self, path: str, headers: dict[str, str]) -> Iterator[urllib3.BaseHTTPResponse]:
+        """A response whose status is no failure, after redirects."""
         address = f"{self.base}/{path}"
         try:
             response = self._get(address, headers)
@@ -218,12 +218,12 @@ class Remote:
                     f"{urlsplit(address).hostname} shows a certificate that nobody vouches for",
                     "if it is your own network's, name the file with it in SSL_CERT_FILE",
                 ) from error
-            raise Transient(f"{path}: {_words(error)}") from error
+            raise Transient(f"{path}: {_reason(error)}") from error
         try:
             self._require(response, path)
             yield response
         finally:
-            _leave(response)
+            _release(response)
 
     def _get(self, address: str, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
         with self._lock:
@@ -241,7 +241,7 @@ class Remote:
         )
 
     def _redirect(self, response: urllib3.BaseHTTPResponse, address: str, path: str) -> str:
-        _leave(response)
+        _release(response)
         target = urljoin(address, response.headers["Location"])
         parts, before = urlsplit(target), urlsplit(address)
         if (before.scheme, parts.scheme) == ("https", "http"):
@@ -255,13 +255,11 @@ class Remote:
         return target
 
     def _require(self, response: urllib3.BaseHTTPResponse, path: str) -> None:
-        """Raise unless there may be a file in this answer."""
-        status = response.status
-        if status in (200, 206, 304):
-            return
-        if status == 412:
+        """Raise unless the status says that there is a file."""
+        if response.status == 412:
             raise VersionChanged
-        raise self._failure(status, response, path)
+        if response.status not in (200, 206, 304):
+            raise self._failure(response.status, response, path)
 
     def _failure(self, status: int, response: urllib3.BaseHTTPResponse, path: str) -> HfaefError:
         region = response.headers.get("x-amz-bucket-region", "")
@@ -270,47 +268,47 @@ class Remote:
                 f"the bucket is in the region {region}, which {self._host} does not serve",
                 f"run the same command with AWS_REGION={region}",
             )
-        told = f"{status}{_code(response)}"
-        words = f"{path}: {self._host} answered {told}"
+        code = f"{status}{_code(response)}"
+        message = f"{path}: {self._host} answered {code}"
         if status in (429, 503):
-            return Throttled(words, delay=_delay(response.headers.get("Retry-After")))
+            return Throttled(message, delay=retry_after(response.headers.get("Retry-After")))
         if status >= 500 or status == 408:
-            return Transient(words)
-        if status == 401 or (status == 403 and not self._let_in):
-            return CredentialsError(words, "choose a `source.root` that is public")
+            return Transient(message)
+        if status == 401 or (status == 403 and not self._read_any):
+            return CredentialsError(message, "choose a `source.root` that is public")
         if status in (403, 404, 410):
             # S3 answers 403 for a file that is not there, to those who may not list.
-            return PermanentError(f"{path} is not there ({self._host} answered {told})")
-        return PermanentError(words)
+            return PermanentError(f"{path} is not there ({self._host} answered {code})")
+        return PermanentError(message)
 
     def _partial(
         self, response: urllib3.BaseHTTPResponse, path: str
     ) -> tuple[ObjectMeta, int, int]:
-        """What file a part is from, its first and its last byte."""
+        """Version and size of the file that a range is of, its first and its last byte."""
         if response.status != 206:
-            if self._in_parts:
+            if self._read_range:
                 raise Transient(f"{path}: the whole file came instead of a part")
             raise InputError(
                 f"{self._host} gives whole files only, not the parts that a patch needs",
                 "name a server with byte ranges in `source.root`, or a folder with its tiles",
             )
-        self._let_in = self._in_parts = True
-        told = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
-        if not told:
+        self._read_any = self._read_range = True
+        found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+        if not found:
             raise Transient(f"{path}: the answer does not say which part it is")
-        first, last, size = (int(number) for number in told.groups())
+        first, last, size = (int(number) for number in found.groups())
         return ObjectMeta(_version(response), size), first, last
 
 
 class _Body:
-    """As `Body`, of one answer."""
+    """The `Body` of one response, whose bytes are counted."""
 
     def __init__(self, remote: Remote, response: urllib3.BaseHTTPResponse, path: str) -> None:
         self._remote = remote
         self._response = response
         self._path = path
 
-    def take(self, count: int) -> bytes:
+    def read_exactly(self, count: int) -> bytes:
         try:
             content = self._response.read(count)
             while len(content) < count:
@@ -319,13 +317,13 @@ class _Body:
                     raise Transient(f"{self._path}: {count - len(content)} bytes are missing")
                 content += more
         except (HTTPError, OSError) as error:
-            raise Transient(f"{self._path}: {_words(error)}") from error
-        self._remote.count(len(content))
+            raise Transient(f"{self._path}: {_reason(error)}") from error
+        self._remote.add_received(len(content))
         return content
 
 
-def _leave(response: urllib3.BaseHTTPResponse) -> None:
-    """Give the connection of an answer back, or close it if many bytes are still to come."""
+def _release(response: urllib3.BaseHTTPResponse) -> None:
+    """Return a connection to the pool, or close it if many bytes are still to come."""
     if response.length_remaining is not None and response.length_remaining <= _SMALL_BYTES:
         response.drain_conn()
     else:
@@ -341,7 +339,7 @@ def _pool(scheme: str, host: str, connections: int) -> urllib3.PoolManager:
 
 
 def _code(response: urllib3.BaseHTTPResponse) -> str:
-    """A blank and the name that an object store has for what went wrong, if it tells one."""
+    """A blank and the error code of an object store, if the response has one."""
     try:
         found = _CODE.search(response.read(_SMALL_BYTES))
     except (HTTPError, OSError):
@@ -353,28 +351,14 @@ def _version(response: urllib3.BaseHTTPResponse) -> str:
     return response.headers.get("ETag") or response.headers.get("Last-Modified") or ""
 
 
-def _delay(text: str | None) -> float | None:
-    """Seconds of a Retry-After, which is a number or a date."""
-    if not text:
-        return None
-    try:
-        return max(0.0, float(text))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
-        return None
-
-
 def _without_secrets(address: str) -> str:
     """An address without user, password and query, which may be a signature."""
     parts = urlsplit(address)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def _words(error: BaseException) -> str:
-    """What went wrong on the way, without addresses and objects."""
+def _reason(error: BaseException) -> str:
+    """What went wrong with a connection, without addresses of objects."""
     name = type(error).__name__.removesuffix("Error")
     text = str(error).partition(": ")[2] if "object at 0x" in str(error) else str(error)
     return f"{name}: {text[:160]}"

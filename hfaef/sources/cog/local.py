@@ -11,27 +11,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import rasterio
 from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
-from hfaef.core.grid import Affine, Grid
+from hfaef.core.aef import BLOCK, LATTICE
+from hfaef.core.grid import Affine
 from hfaef.core.quantize import BANDS, NODATA
 from hfaef.core.workers import core_count
 from hfaef.errors import PermanentError
 from hfaef.sources.cog.index import Entry
-from hfaef.sources.cog.tile_store import Cost
+from hfaef.sources.cog.tile_store import Codes, Indices, Mask, PatchKey, Traffic
 from hfaef.sources.cog.tiling import block_bytes
-
-_WINDOW = 1024
-"""Pixels a side that are read at once: an internal tile, so 64 MiB bound what a read takes."""
 
 _CACHE_MEGABYTES = 128
 """GDAL's own cache of internal tiles; its default is a share of the machine's memory."""
 
 
-class FolderTiles:
+class LocalTileStore:
     """Tiles in a folder. Opens a tile for each read, so threads share nothing."""
 
     def __init__(self, root: Path) -> None:
@@ -40,19 +37,15 @@ class FolderTiles:
         self._root = root
         self._lock = threading.Lock()
         self._seen: set[tuple[str, int, int, int]] = set()
-        """Internal tiles that were read before: the system keeps them in memory."""
-        self._costs: defaultdict[tuple[Grid, int], Cost] = defaultdict(Cost)
+        """Blocks that were read before: the system keeps them in memory."""
+        self._traffic: defaultdict[PatchKey, Traffic] = defaultdict(Traffic)
 
-    def expect(self, grid: Grid, year: int, entries: Sequence[Entry]) -> None:
-        """As of `Tiles`; nothing is shared here."""
+    def prefetch(self, patch: PatchKey, entries: Sequence[Entry]) -> None:
+        """Nothing: the system's own cache is shared."""
 
     @contextmanager
-    def open(self, entry: Entry, overview: int) -> Iterator[FolderTile]:
-        """As of `Tiles`.
-
-        Raises:
-            PermanentError: if the tile is not there, or is not AEF's.
-        """
+    def open(self, entry: Entry, overview: int) -> Iterator[LocalTile]:
+        """The tile, which is checked to be AEF's."""
         path = self._root / entry.path
         if not path.is_file():
             raise PermanentError(f"the tile {entry.path}, which the index names, is not there")
@@ -63,26 +56,18 @@ class FolderTiles:
                 rasterio.open(path, driver="GTiff", **_level(overview)) as tile,
             ):
                 _require_aef(tile, entry, path, overview)
-                transform = tuple(tile.transform)[:6]
-                yield FolderTile(
-                    self,
-                    entry.path,
-                    tile,
-                    tile.crs.to_wkt(),
-                    transform,
-                    tile.width,
-                    tile.height,
-                )
+                crs, transform = tile.crs.to_wkt(), tuple(tile.transform)[:6]
+                yield LocalTile(self, entry.path, tile, crs, transform, tile.width, tile.height)
         except RasterioError as error:
             raise PermanentError(f"cannot read the tile {entry.path}: {error}") from error
 
-    def finish(self, grid: Grid, year: int) -> Cost:
-        """As of `Tiles`."""
+    def finish(self, patch: PatchKey) -> Traffic:
+        """What was read for a patch, of blocks that no other had brought."""
         with self._lock:
-            return self._costs.pop((grid, year), Cost())
+            return self._traffic.pop(patch, Traffic())
 
-    def count(self, tile: FolderTile, grid: Grid, year: int, row: int, column: int) -> None:
-        """Take note of an internal tile that was read, if it is the first time."""
+    def count(self, tile: LocalTile, patch: PatchKey, row: int, column: int) -> None:
+        """Count a block of a tile for a patch, if it is read for the first time."""
         block = (tile.path, tile.width, row, column)
         with self._lock:
             if block in self._seen:
@@ -90,18 +75,17 @@ class FolderTiles:
             self._seen.add(block)
         size = block_bytes(tile.dataset, column, row)
         with self._lock:
-            more = Cost(BANDS if size else 0, size)
-            self._costs[grid, year] = self._costs[grid, year].plus(more)
+            self._traffic[patch] += Traffic(BANDS if size else 0, size)
 
     def close(self) -> None:
         """Nothing is kept open."""
 
 
 @dataclass(frozen=True)
-class FolderTile:
-    """As `lookup.Tile`."""
+class LocalTile:
+    """A tile that rasterio opened."""
 
-    tiles: FolderTiles
+    store: LocalTileStore
     path: str
     dataset: Any
     """Of rasterio."""
@@ -111,27 +95,20 @@ class FolderTile:
     height: int
     version: str = ""
 
-    def look_up(
-        self,
-        grid: Grid,
-        year: int,
-        rows: npt.NDArray[np.intp],
-        columns: npt.NDArray[np.intp],
-        wanted: npt.NDArray[np.bool_],
-    ) -> npt.NDArray[np.int8]:
-        """As of `lookup.Tile`."""
+    def sample(self, patch: PatchKey, rows: Indices, columns: Indices, wanted: Mask) -> Codes:
+        """Read block by block, so 64 MiB bound the memory of a read."""
         rows, columns = (np.broadcast_to(each, wanted.shape)[wanted] for each in (rows, columns))
         codes = np.empty((BANDS, rows.size), np.int8)
-        across = self.width // _WINDOW + 1
-        windows = rows // _WINDOW * across + columns // _WINDOW
-        for window in np.unique(windows):
-            these = windows == window
+        across = self.width // BLOCK + 1
+        blocks = rows // BLOCK * across + columns // BLOCK
+        for block in np.unique(blocks):
+            these = blocks == block
             row, column = rows[these], columns[these]
             top, left = int(row.min()), int(column.min())
             part = Window(left, top, int(column.max()) - left + 1, int(row.max()) - top + 1)
             values = self.dataset.read(window=part)
             codes[:, these] = values[:, row - top, column - left]
-            self.tiles.count(self, grid, year, *divmod(int(window), across))
+            self.store.count(self, patch, *divmod(int(block), across))
         return codes
 
 
@@ -153,6 +130,6 @@ def _require_aef(tile: Any, entry: Entry, path: Path, overview: int) -> None:
     elif overview:
         with rasterio.open(path, driver="GTiff") as whole:
             if tile.width != -(-whole.width // 2**overview):
-                wrong = f"no overview of {10 * 2**overview} m"
+                wrong = f"no overview of {round(LATTICE * 2**overview)} m"
     if wrong:
         raise PermanentError(f"the tile {entry.path} has {wrong}")

@@ -9,13 +9,11 @@ from pathlib import Path
 
 from hfaef.core.files import atomic_file, atomic_write
 from hfaef.errors import FolderError, InputError, PermanentError, Throttled, Transient
-from hfaef.sources.cog.cache import cache_folder, cache_key
+from hfaef.sources.cog.cache import cache_folder
 from hfaef.sources.cog.http import Body, ObjectMeta, Remote, address_of
 from hfaef.sources.cog.index import NAME, TILE_PATH, TileIndex, index_of_headers, read_index
 
 _MOST_BYTES = 2 << 30
-
-
 _PIECE = 1 << 20
 
 
@@ -46,20 +44,21 @@ def find_index(root: Path, named: str | None) -> TileIndex:
 
 
 def download(remote: Remote, name: str, folder: Path | None = None) -> Path:
-    """A file of a server, from the cache if the server still has the same.
+    """A file of a server, fetched into the cache unless it is there in the server's version.
 
     Returns:
-        The file in the cache, whose SHA-256 is the one that it was stored with.
+        The path in the cache; the file's SHA-256 was checked.
 
     Raises:
         SourceError: if it is not there and the server does not give it.
         FolderError: if the cache cannot be written.
     """
     folder = folder or cache_folder() / "index"
-    path = folder / f"{cache_key(f'{remote.base}/{name}')}.parquet"
+    address = f"{remote.base}/{name}"
+    path = folder / f"{hashlib.sha256(address.encode()).hexdigest()[:32]}.parquet"
     known = _known(path)
     try:
-        with remote.whole(name, known.get("version", "")) as answer:
+        with remote.stream_file(name, known.get("version", "")) as answer:
             if answer is None:
                 return path
             _store(path, *answer, remote.base)
@@ -69,14 +68,14 @@ def download(remote: Remote, name: str, folder: Path | None = None) -> Path:
         raise
     except PermanentError as error:
         raise InputError(
-            f"there is no index {remote.base}/{name}: {error.message}",
+            f"there is no index {address}: {error.message}",
             f"`source.root` must hold {NAME}, or name another place of it in `source.index`",
         ) from error
     return path
 
 
 def _known(path: Path) -> dict[str, str]:
-    """What is known of a file in the cache, if it is whole."""
+    """Version and SHA-256 of a file in the cache; empty unless the file is whole."""
     try:
         known = json.loads(path.with_suffix(".json").read_text())
         with path.open("rb") as file:
@@ -86,19 +85,19 @@ def _known(path: Path) -> dict[str, str]:
     return dict(known) if whole else {}
 
 
-def _store(path: Path, body: Body, found: ObjectMeta, host: str) -> None:
-    """Write a file and what is known of it, each whole or not at all."""
-    if not 0 <= found.size <= _MOST_BYTES:
-        raise PermanentError(f"it has {found.size} bytes, which is no index")
+def _store(path: Path, body: Body, meta: ObjectMeta, host: str) -> None:
+    """Write a file and its version and SHA-256, each whole or not at all."""
+    if not 0 <= meta.size <= _MOST_BYTES:
+        raise PermanentError(f"it has {meta.size} bytes, which is no index")
     digest = hashlib.sha256()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_file(path) as file:
-            for start in range(0, found.size, _PIECE):
-                piece = body.take(min(_PIECE, found.size - start))
+            for start in range(0, meta.size, _PIECE):
+                piece = body.read_exactly(min(_PIECE, meta.size - start))
                 digest.update(piece)
                 file.write(piece)
-        known = {"version": found.version, "sha256": digest.hexdigest(), "from": host}
+        known = {"version": meta.version, "sha256": digest.hexdigest(), "from": host}
         atomic_write(path.with_suffix(".json"), json.dumps(known).encode())
     except OSError as error:
         raise FolderError(

@@ -1,4 +1,4 @@
-"""Where in a tile a patch's pixels lie, and what a store of tiles must be able to do."""
+"""What a store of tiles must be able to do, and which of a tile's pixels a patch's pixels are."""
 
 from __future__ import annotations
 
@@ -14,8 +14,24 @@ from hfaef.core.grid import Affine, Float64, Grid
 from hfaef.errors import PermanentError
 from hfaef.sources.cog.index import Entry, TileIndex
 
-Rows = npt.NDArray[np.intp]
+PatchKey = tuple[Grid, int]
+"""A patch as a source knows it: its grid and the year."""
+
+Codes = npt.NDArray[np.int8]
+Indices = npt.NDArray[np.intp]
 Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What was fetched for a patch, and for others along with it."""
+
+    chunks: int = 0
+    received: int = 0
+    """Bytes."""
+
+    def __add__(self, other: Traffic) -> Traffic:
+        return Traffic(self.chunks + other.chunks, self.received + other.received)
 
 
 class Tile(Protocol):
@@ -39,46 +55,30 @@ class Tile(Protocol):
 
     @property
     def version(self) -> str:
-        """Of the file; empty if there is none to tell."""
+        """Of the file; empty if it has none."""
 
-    def look_up(
-        self, grid: Grid, year: int, rows: Rows, columns: Rows, wanted: Mask
-    ) -> npt.NDArray[np.int8]:
-        """Values of the wanted pixels of a grid, int8 (64, pixels), row by row.
+    def sample(self, patch: PatchKey, rows: Indices, columns: Indices, wanted: Mask) -> Codes:
+        """Values of the wanted pixels of a patch, int8 (64, pixels), row by row.
 
         Args:
-            grid: asks.
-            year: and for which year.
-            rows: for each pixel of the grid its row in the tile; (H, W) or what broadcasts to it.
-            columns: and its column, likewise.
-            wanted: which pixels to look up, (H, W); all of them lie in the tile.
+            patch: whose pixels they are.
+            rows: for each pixel of its grid the row in the tile; (H, W) or what broadcasts to it.
+            columns: and the column, likewise.
+            wanted: which pixels to sample, (H, W); all of them lie in the tile.
         """
 
 
-@dataclass(frozen=True)
-class Cost:
-    """What was fetched for a patch, and for others along with it."""
-
-    chunks: int = 0
-    received: int = 0
-
-    def plus(self, other: Cost) -> Cost:
-        """Both together."""
-        return Cost(self.chunks + other.chunks, self.received + other.received)
-
-
-class Tiles(Protocol):
-    """A store of tiles; used from many threads."""
+class TileStore(Protocol):
+    """Tiles in one place; used from many threads."""
 
     max_requests: int
     """Patches that may be read at once."""
 
-    def expect(self, grid: Grid, year: int, entries: Sequence[Entry]) -> None:
-        """Be told of a patch that will be read, so that what several share is read once.
+    def prefetch(self, patch: PatchKey, entries: Sequence[Entry]) -> None:
+        """Announce a patch, so that what several patches share is fetched once.
 
         Args:
-            grid: of the patch.
-            year: of its pixels.
+            patch: will be read.
             entries: tiles that may hold it.
         """
 
@@ -89,18 +89,18 @@ class Tiles(Protocol):
             SourceError: if it is not there, or is not AEF's.
         """
 
-    def finish(self, grid: Grid, year: int) -> Cost:
-        """Forget a patch that was read; gives what was read for it."""
+    def finish(self, patch: PatchKey) -> Traffic:
+        """Forget a patch that was read, and say what was fetched for it."""
 
     def close(self) -> None:
-        """Let go of files and connections."""
+        """Close files and connections."""
 
 
 def candidates(index: TileIndex, grid: Grid, year: int) -> list[Entry]:
-    """Tiles that may hold pixels of a grid, in the order in which they are asked.
+    """Tiles that may hold pixels of a grid, in the order in which they are read.
 
     Raises:
-        PermanentError: if the grid has no place that an index can tell.
+        PermanentError: if the grid has no bounds in degrees.
     """
     try:
         bounds = grid.bounds()
@@ -110,7 +110,7 @@ def candidates(index: TileIndex, grid: Grid, year: int) -> list[Entry]:
     return sorted(near, key=lambda entry: entry.crs != grid.crs)
 
 
-def locate(tile: Tile, x: Float64, y: Float64) -> tuple[Rows, Rows, Mask]:
+def locate(tile: Tile, x: Float64, y: Float64) -> tuple[Indices, Indices, Mask]:
     """Rows and columns of the tile's pixels that hold places, and which places it holds.
 
     Rows have the shape of y, columns that of x; they mean nothing where a place is not held.

@@ -1,10 +1,4 @@
-"""AEF's fixed geometry: the internal tiles (blocks) that a patch needs, known without any file.
-
-Tiles are 8,192 pixels of 10 m a side, anchored at easting 500,000 and the equator of each UTM
-zone, cut into blocks of 1,024 pixels (https://source.coop/tge-labs/aef), as are their overviews,
-of which the smaller ones are one block. A block is the least that can be read: 64 chunks, one a
-band.
-"""
+"""The blocks of AEF's tiles that patches need, known from their grids without any file."""
 
 from __future__ import annotations
 
@@ -17,33 +11,30 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hfaef.core.grid import WGS84, Float64, Grid, project, utm_crs
+from hfaef.core.aef import (
+    BLOCK_METRES,
+    TILE_BLOCKS,
+    TILE_METRES,
+    ZONE_OVERLAP,
+    Tile,
+    overview_level,
+)
+from hfaef.core.grid import (
+    WGS84,
+    Float64,
+    Grid,
+    project,
+    utm_crs,
+    utm_meridian,
+    utm_origin,
+    utm_zone,
+)
 from hfaef.sources.cog.index import TileIndex
 
-BLOCK_METRES = 10_240.0
-TILE_BLOCKS = 8
-"""Blocks a side of a tile."""
+_ZONE_REACH = 3 + ZONE_OVERLAP
+"""Degrees from a zone's middle to the end of its data."""
 
-_TILE_METRES = BLOCK_METRES * TILE_BLOCKS
-
-_EASTING = 500_000.0
-_SOUTHERN_NORTHING = 10_000_000.0
-_HALF_ZONE = 3.05
-"""Degrees from a zone's middle to the end of its tiles' data, which reach a little beyond it."""
-
-Exists = Callable[["Tile"], bool]
-
-
-@dataclass(frozen=True, order=True)
-class Tile:
-    """A tile of the grid that all years share."""
-
-    crs: str
-    """``EPSG:32632``"""
-    column: int
-    """Tiles east of easting 500,000."""
-    row: int
-    """Tiles north of the equator."""
+Exists = Callable[[Tile], bool]
 
 
 @dataclass(frozen=True, order=True)
@@ -75,7 +66,7 @@ def block_of(grid: Grid) -> tuple[str, int, int]:
     Patches with the same one share what is read; reading them one after another is best.
     """
     x, y = grid.at(grid.width / 2, grid.height / 2)
-    return grid.crs, *_lattice(grid.crs, float(x), float(y))
+    return grid.crs, *_block_at(grid.crs, float(x), float(y))
 
 
 def blocks_of(grids: Sequence[Grid], exists: Exists | None = None) -> list[Block]:
@@ -90,7 +81,7 @@ def blocks_of(grids: Sequence[Grid], exists: Exists | None = None) -> list[Block
     """
     alike: dict[tuple[str, int], list[Grid]] = defaultdict(list)
     for grid in grids:
-        alike[grid.crs, grid.overview()].append(grid)
+        alike[grid.crs, overview_level(grid)].append(grid)
     found: set[Block] = set()
     for (crs, overview), some in alike.items():
         x, y = _corners(some)
@@ -113,7 +104,7 @@ def tiles_of(index: TileIndex, year: int) -> dict[Tile, str]:
         lon, lat = (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2
         places = zip(*project(lon, lat, WGS84, crs), strict=True)
         for number, (x, y) in zip(numbers, places, strict=True):
-            column, row = _lattice(crs, float(x), float(y))
+            column, row = _block_at(crs, float(x), float(y))
             tile = Tile(crs, column // TILE_BLOCKS, row // TILE_BLOCKS)
             tiles[tile] = entries[number].path
     return tiles
@@ -144,10 +135,10 @@ def _zones(crs: str, lon: Float64, lat: Float64) -> Iterator[tuple[str, npt.NDAr
     """UTM zones, and the numbers of the grids that have to be looked up there."""
     west, east, north = lon.min(axis=1), lon.max(axis=1), lat.mean(axis=1) >= 0
     inside = np.zeros(len(lon), dtype=bool)
-    if crs.startswith(("EPSG:326", "EPSG:327")):
-        middle = int(crs[-2:]) * 6 - 183
-        inside = (west >= middle - _HALF_ZONE) & (east <= middle + _HALF_ZONE)
-        partly = (west <= middle + _HALF_ZONE) & (east >= middle - _HALF_ZONE)
+    if own := utm_zone(crs):
+        middle = utm_meridian(own)
+        inside = (west >= middle - _ZONE_REACH) & (east <= middle + _ZONE_REACH)
+        partly = (west <= middle + _ZONE_REACH) & (east >= middle - _ZONE_REACH)
         yield crs, np.flatnonzero(partly)
     others: dict[str, list[int]] = defaultdict(list)
     for number in np.flatnonzero(~inside & np.isfinite(lon).all(axis=1)):
@@ -163,10 +154,10 @@ def _blocks(crs: str, x: Float64, y: Float64, overview: int) -> Iterator[Block]:
     """The blocks under boxes round these corners, each (grids, 4)."""
     if not len(x):
         return
-    south, per_tile = _south(crs), blocks_across(overview)
-    metres = _TILE_METRES / per_tile
-    left, right = ((edge - _EASTING) / metres for edge in (x.min(axis=1), x.max(axis=1)))
-    low, high = ((edge - south) / metres for edge in (y.min(axis=1), y.max(axis=1)))
+    (easting, northing), per_tile = utm_origin(crs), blocks_across(overview)
+    metres = TILE_METRES / per_tile
+    left, right = ((edge - easting) / metres for edge in (x.min(axis=1), x.max(axis=1)))
+    low, high = ((edge - northing) / metres for edge in (y.min(axis=1), y.max(axis=1)))
     left, low = np.floor(left).astype(int), np.floor(low).astype(int)
     across = (np.ceil(right).astype(int) - left).max()
     up = (np.ceil(high).astype(int) - low).max()
@@ -180,13 +171,7 @@ def _blocks(crs: str, x: Float64, y: Float64, overview: int) -> Iterator[Block]:
                 yield Block(tile, column % per_tile, row % per_tile, overview)
 
 
-def _lattice(crs: str, x: float, y: float) -> tuple[int, int]:
-    """Column and row of the block that holds a place."""
-    return (
-        math.floor((x - _EASTING) / BLOCK_METRES),
-        math.floor((y - _south(crs)) / BLOCK_METRES),
-    )
-
-
-def _south(crs: str) -> float:
-    return _SOUTHERN_NORTHING if crs.startswith("EPSG:327") else 0.0
+def _block_at(crs: str, x: float, y: float) -> tuple[int, int]:
+    """Column and row of the block that holds a place, counted from the zone's origin."""
+    easting, northing = utm_origin(crs)
+    return math.floor((x - easting) / BLOCK_METRES), math.floor((y - northing) / BLOCK_METRES)

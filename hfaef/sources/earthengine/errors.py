@@ -8,9 +8,7 @@ none, ``google.auth`` errors for credentials, ``ValueError`` for a body that is 
 from __future__ import annotations
 
 import re
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from time import time
 from typing import TYPE_CHECKING
 
 from hfaef.errors import (
@@ -20,6 +18,7 @@ from hfaef.errors import (
     Throttled,
     TooBig,
     Transient,
+    retry_after,
 )
 
 if TYPE_CHECKING:
@@ -117,18 +116,10 @@ def _delay(refusal: HttpError) -> float | None:
 
     https://cloud.google.com/apis/design/errors#retry_info
     """
-    text = refusal.resp.get("retry-after") or ""
-    found = _RETRY_INFO.search(refusal.content) if not text else None
-    if found:
+    header = refusal.resp.get("retry-after")
+    if not header and (found := _RETRY_INFO.search(refusal.content)):
         return float(found[1])
-    try:
-        return max(0.0, float(text))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - time())
-    except ValueError:
-        return None
+    return retry_after(header)
 
 
 def cause_of(error: BaseException) -> str:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hfaef.core.grid import Grid
+from hfaef.core.grid import Grid, utm_zone
 from hfaef.core.quantize import BAND_NAMES, NODATA, SCALE
-from hfaef.sources.earthengine.request import utm_zone
 
 if TYPE_CHECKING:
     import ee

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from types import TracebackType
 
-from hfaef.core.rate_limiter import RateLimiter
+from hfaef.sources.rate_limiter import RateLimiter
 
 
 class RequestQuota:

@@ -1,8 +1,7 @@
-"""What one request may ask for: grids in Earth Engine's words, its limits."""
+"""The limits of one request of Earth Engine, and a grid in its terms."""
 
 from __future__ import annotations
 
-import re
 from typing import Any, Literal
 
 from hfaef.core.grid import Grid
@@ -31,8 +30,6 @@ REQUESTS_A_READ: dict[Reader, int] = {
     "xee": 2,
 }
 
-_UTM = re.compile(r"EPSG:32([67])(0[1-9]|[1-5][0-9]|60)")
-
 
 def max_pixels(reader: Reader) -> int:
     """Pixels of 64 codes that one request may hold."""
@@ -45,14 +42,8 @@ def fits(grid: Grid, reader: Reader) -> bool:
     return small and max(grid.height, grid.width) <= MAX_SIDE
 
 
-def utm_zone(crs: str) -> str | None:
-    """``32N`` of ``EPSG:32632``; None if it is not a UTM zone of WGS 84."""
-    found = _UTM.fullmatch(crs)
-    return f"{int(found[2])}{'N' if found[1] == '6' else 'S'}" if found else None
-
-
 def pixel_grid(grid: Grid) -> dict[str, Any]:
-    """A grid as a request names it.
+    """The PixelGrid of a request.
 
     https://developers.google.com/earth-engine/reference/rest/v1/PixelGrid
     """

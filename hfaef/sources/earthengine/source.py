@@ -8,21 +8,26 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from hfaef.core.grid import Grid
-from hfaef.core.quantize import BAND_NAMES, BANDS, NODATA
+from hfaef.core.aef import on_lattice
+from hfaef.core.grid import Grid, utm_zone
+from hfaef.core.quantize import BAND_NAMES, BANDS
 from hfaef.errors import PermanentError, RecipeError, TooBig
 from hfaef.recipe.model import EarthEngine as Section
 from hfaef.sources.base import Pixels
 from hfaef.sources.earthengine.errors import sort_failure
 from hfaef.sources.earthengine.expression import DIMENSION, VARIABLE, band_images, codes_image
 from hfaef.sources.earthengine.npy import codes_of
-from hfaef.sources.earthengine.request import BYTES_A_CODE, fits, pixel_grid, utm_zone
+from hfaef.sources.earthengine.request import (
+    BYTES_A_CODE,
+    MAX_SIDE,
+    REQUESTS_A_READ,
+    fits,
+    max_pixels,
+    pixel_grid,
+)
 from hfaef.sources.earthengine.session import READ_TIMEOUT, Session, connect
 
 _LOG = logging.getLogger(__name__)
-
-SMALLEST = 16
-"""Pixels a side below which a refused grid is not split further."""
 
 
 class EarthEngine:
@@ -60,52 +65,42 @@ class EarthEngine:
             )
 
     def read(self, grid: Grid, year: int) -> Pixels:
-        """The codes on this grid, with one request, or more if it is over 627 px square.
+        """The codes on this grid, all -128 if there is no data.
 
         Raises:
             RecipeError: if the collection has no such year.
+            TooBig: if the grid is more than one request may hold, or than the server computes.
             Throttled, Transient: ask again later.
             CredentialsError: nobody may read.
-            PermanentError: the server refuses this grid, or has no valid pixel there.
+            PermanentError: the server refuses this grid.
         """
         self.require([year])
-        codes, parts = self._codes(grid, year)
-        if (codes == NODATA).all():
-            raise PermanentError(f"no data there in {year}")
-        return Pixels(
-            codes=codes,
-            origins=(self._origin(year),),
-            resampled=utm_zone(grid.crs) is None or not grid.on_lattice(),
-            requests=2 * parts if self._section.reader == "xee" else parts,
-            received=codes.nbytes * BYTES_A_CODE[self._section.reader],
-        )
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._session.close()
-
-    def _codes(self, grid: Grid, year: int) -> tuple[npt.NDArray[np.int8], int]:
-        """int8 (64, H, W), and in how many parts they came."""
-        if fits(grid, self._section.reader):
-            try:
-                return self._request(grid, year), 1
-            except TooBig as error:
-                if max(grid.height, grid.width) <= SMALLEST:
-                    raise PermanentError(error.message) from error
-        first, second, axis = grid.halves()
-        one, two = self._codes(first, year), self._codes(second, year)
-        return np.concatenate([one[0], two[0]], axis=axis), one[1] + two[1]
-
-    def _request(self, grid: Grid, year: int) -> npt.NDArray[np.int8]:
+        reader = self._section.reader
+        if not fits(grid, reader):
+            raise TooBig(
+                f"{grid.height:,} x {grid.width:,} pixels; one request of the reader {reader} "
+                f"holds {max_pixels(reader):,}, and {MAX_SIDE:,} a side"
+            )
         _LOG.debug("%s %s: %s", self._section.collection, year, grid)
-        read = _read_with_xee if self._section.reader == "xee" else _read_pixels
+        read = _read_with_xee if reader == "xee" else _read_pixels
         try:
-            return read(self._section.collection, grid, year)
+            codes = read(self._section.collection, grid, year)
         except Exception as error:
             failure = sort_failure(error)
             if failure is error:
                 raise
             raise failure from error
+        return Pixels(
+            codes=codes,
+            origins=(self._origin(year),),
+            resampled=utm_zone(grid.crs) is None or not on_lattice(grid),
+            requests=REQUESTS_A_READ[reader],
+            received=codes.nbytes * BYTES_A_CODE[reader],
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
 
     def _origin(self, year: int) -> str:
         versions = self._session.years[year]

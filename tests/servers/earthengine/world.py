@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
+from hfaef.core.aef import ZONE_OVERLAP
 from hfaef.core.grid import WGS84, Grid, project
 from hfaef.core.quantize import BANDS, dequantize
 from hfaef.demo.field import Field
-from hfaef.demo.tiles import ZONE_OVERLAP, image_name
+from hfaef.demo.tiles import image_name
 
 COLLECTION = "GOOGLE/SATELLITE_EMBEDDING/V1/ANNUAL"
 

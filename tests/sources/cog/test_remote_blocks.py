@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,34 +10,38 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import World
 from sources.cog.test_source import GRIDS, YEAR
 
+from hfaef.core.aef import BLOCK, Tile
+from hfaef.core.aef import TILE as TILE_SIDE
 from hfaef.core.grid import Grid
 from hfaef.core.quantize import NODATA
-from hfaef.demo.bigtiff import BLOCK, CELL, Cells, Order, write_tiff
-from hfaef.demo.tiles import Tile, write_index
+from hfaef.demo.geotiff import CELL, Cells
+from hfaef.demo.tiles import write_index
 from hfaef.recipe.model import Cog
 from hfaef.sources import open_source
 from hfaef.sources.cog.index import NAME
 from servers.files import FileServer
-from support.tile_stores import CLUSTER, local, opened, tiles
+from support.bigtiff import Order, write_tiff
+from support.tile_stores import CLUSTER, opened, tiles
 
 pytestmark = pytest.mark.usefixtures("sources")
 
-TILE = Tile(32, True, 1, 64)
+TILE = Tile("EPSG:32632", 1, 64)
 
 
 def write(root: Path, files: Mapping[str, Cells], order: Order = "bands") -> None:
     """A store of files that all lie where `TILE` does."""
     write_index(root, [(YEAR, TILE)])
     (row,) = pq.read_table(root / NAME).to_pylist()
-    rows = [{**row, "path": f"{YEAR}/{TILE.zone_name}/{name}.tiff"} for name in files]
+    rows = [{**row, "path": f"{YEAR}/{TILE.zone}/{name}.tiff"} for name in files]
     pq.write_table(pa.Table.from_pylist(rows), root / NAME)
     for name, cells in files.items():
-        path = root / str(YEAR) / TILE.zone_name / f"{name}.tiff"
+        path = root / str(YEAR) / TILE.zone / f"{name}.tiff"
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_tiff(path, [cells], epsg=32632, transform=TILE.grid.transform, side=8192, order=order)
+        write_tiff(
+            path, [cells], epsg=32632, transform=TILE.grid.transform, side=TILE_SIDE, order=order
+        )
 
 
 def patch(block_row: int, block_column: int) -> Grid:
@@ -71,7 +74,7 @@ def test_chunks_side_by_side_come_eight_to_a_request(
     with FileServer(tmp_path) as server:
         source = opened(server)
         grids = [patch(0, column) for column in range(8)]
-        source.expect([(grid, YEAR) for grid in grids])
+        source.prefetch([(grid, YEAR) for grid in grids])
         with ThreadPoolExecutor(8) as pool:
             read = list(pool.map(lambda grid: source.read(grid, YEAR), grids))
         for column, pixels in enumerate(read):
@@ -87,7 +90,7 @@ def test_a_block_that_nobody_expects_is_not_fetched_with_its_neighbour(
     write(tmp_path, {"xa": rows})
     with FileServer(tmp_path) as server:
         source = opened(server)
-        source.expect([(patch(0, 3), YEAR), (patch(0, 5), YEAR)])
+        source.prefetch([(patch(0, 3), YEAR), (patch(0, 5), YEAR)])
         assert source.read(patch(0, 3), YEAR).requests == 64
         assert source.read(patch(0, 5), YEAR).requests == 64
 
@@ -118,23 +121,9 @@ def test_where_tiles_overlap_the_last_name_with_data_counts(overlapping: str) ->
 def test_nothing_is_kept_of_patches_that_were_read(server: FileServer) -> None:
     source = opened(server)
     grids = [*CLUSTER, *GRIDS.values()]
-    source.expect([(grid, YEAR) for grid in grids])
+    source.prefetch([(grid, YEAR) for grid in grids])
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(lambda grid: source.read(grid, YEAR), grids))
-    shelf, blocks = source._tiles._shelf, source._tiles.blocks
-    assert (shelf._arrays, shelf._held) == ({}, 0)
-    assert (blocks._loads, len(blocks._recent)) == ({}, 0)
-
-
-@pytest.mark.parametrize("left", [0, 3, 100, 5_000, -1])
-def test_a_damaged_header_in_the_cache_is_fetched_anew(
-    served_world: World, server: FileServer, left: int
-) -> None:
-    grid = CLUSTER[0]
-    opened(server).read(grid, YEAR)
-    headers = list(Path(os.environ["HFAEF_CACHE"]).rglob("headers/*/*.npz"))
-    assert headers
-    for path in headers:
-        path.write_bytes(path.read_bytes()[:left])
-    pixels = opened(server).read(grid, YEAR)
-    assert np.array_equal(pixels.codes, local(served_world).read(grid, YEAR).codes)
+    buffer, reader = source._tiles._buffer, source._tiles._reader
+    assert (buffer._arrays, buffer._held) == ({}, 0)
+    assert (reader._fetches, len(reader._recent)) == ({}, 0)

@@ -12,11 +12,11 @@ from conftest import World
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hfaef.core.aef import BLOCK, TILE, Tile
 from hfaef.core.grid import WGS84, Grid, project
 from hfaef.core.quantize import NODATA
-from hfaef.demo.bigtiff import BLOCK
 from hfaef.demo.field import Field
-from hfaef.demo.tiles import TILE, Tile, write_store
+from hfaef.demo.tiles import write_store
 from hfaef.errors import InputError, PermanentError
 from hfaef.recipe.model import Cog
 from hfaef.sources import open_source
@@ -179,7 +179,7 @@ def test_real_codes_come_back_from_a_north_up_tile(shared: Path, tmp_path: Path)
 
 def one_tile_store(root: Path, **changes: object) -> Cog:
     """A store of one small tile that differs from AEF's in some way."""
-    tile = Tile(32, True, 1, 64)
+    tile = Tile("EPSG:32632", 1, 64)
     grid = Grid(tile.crs, (10, 0, tile.west, 0, 10, tile.south), 64, 64)
     settings: dict[str, object] = {
         "driver": "GTiff",

@@ -9,12 +9,13 @@ import rasterio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hfaef.demo.bigtiff import CELL, Order, write_tiff
-from hfaef.demo.tiles import Tile
+from hfaef.core.aef import Tile
+from hfaef.demo.geotiff import CELL
 from hfaef.sources.cog.remote.blocks import RUN_BYTES, Chunk, plan_runs
 from hfaef.sources.cog.remote.tiff import ZSTD, Header, read_header
+from support.bigtiff import Order, write_tiff
 
-TILE = Tile(32, True, 1, 64)
+TILE = Tile("EPSG:32632", 1, 64)
 
 
 def write(path: Path, order: Order = "bands", side: int = 4096) -> Path:

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from hfaef.build.fetch.read import read_grid
+from hfaef.build.fetch.retry import Policy
 from hfaef.core.grid import Grid
 from hfaef.errors import (
     CredentialsError,
@@ -112,13 +114,13 @@ def test_what_is_too_big_for_memory_is_split_until_it_passes(service: Service) -
     with source_of(service) as source:
         grid = Grid(GRID.crs, GRID.transform, 40, 24)
         service.conduct.plan([too_big, None, too_big])
-        codes = source.read(grid, YEAR).codes
+        codes = read_grid(source, grid, YEAR, Policy()).codes
         service.conduct.faults.clear()
         assert (codes == source.read(grid, YEAR).codes).all()
         assert service.conduct.tally.requests["pixels"] == 1 + 1 + 1 + 2 + 1
         service.conduct.faults = deque([too_big] * 100)
         with pytest.raises(PermanentError, match="memory limit"):
-            source.read(GRID, YEAR)
+            read_grid(source, GRID, YEAR, Policy())
     assert len(service.conduct.faults) == 99
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hfaef.core.rate_limiter import MINUTE
 from hfaef.sources.earthengine.quota import RequestQuota
+from hfaef.sources.rate_limiter import MINUTE
 
 
 class Clock:

@@ -9,10 +9,12 @@ import numpy as np
 import pyproj
 import pytest
 
-from hfaef.core.grid import Grid, project
+from hfaef.build.fetch.read import read_grid
+from hfaef.build.fetch.retry import Policy
+from hfaef.core.grid import Grid, project, utm_zone
 from hfaef.core.quantize import NODATA
-from hfaef.errors import PermanentError, RecipeError
-from hfaef.sources.earthengine.request import MAX_SIDE, fits, max_pixels, utm_zone
+from hfaef.errors import PermanentError, RecipeError, TooBig
+from hfaef.sources.earthengine.request import MAX_SIDE, fits, max_pixels
 from servers.earthengine import Conduct, Service, Tile, World, tiles_around
 from servers.earthengine.client import PROJECT, TOKEN, expected, isolate, source_of
 
@@ -137,12 +139,15 @@ def test_of_overlapping_images_the_higher_index_lies_on_top() -> None:
 
 
 @pytest.mark.parametrize("reader", ["pixels", "xee"])
-def test_a_place_without_data_is_hopeless_and_no_zeros(service: Service, reader: str) -> None:
+def test_a_place_without_data_is_nodata_and_no_zeros_and_its_patch_fails_for_good(
+    service: Service, reader: str
+) -> None:
     inside_hole = Grid("EPSG:32632", (10.0, 0, 513_100.0, 0, -10.0, 5_549_790.0), 10, 10)
     with source_of(service, reader=reader) as source:
         for grid in (utm(32, 9.2, 20.0), inside_hole):
+            assert (source.read(grid, YEAR).codes == NODATA).all()
             with pytest.raises(PermanentError, match=r"^no data there in 2018"):
-                source.read(grid, YEAR)
+                read_grid(source, grid, YEAR, Policy())
 
 
 def test_no_wrong_pixel_on_all_real_eurosat_grids(eurosat_grids: dict[str, Grid]) -> None:
@@ -219,9 +224,44 @@ def test_a_grid_over_the_servers_limit_is_split_and_joined() -> None:
         conduct = Conduct(max_bytes=allowed)
         with Service(World(tiles_around([grid], (YEAR,))), conduct) as service:
             with source_of(service) as source:
-                codes = source.read(grid, YEAR).codes
-            assert (codes == expected(service.world, grid, YEAR)).all()
+                pixels = read_grid(source, grid, YEAR, Policy())
+            assert (pixels.codes == expected(service.world, grid, YEAR)).all()
             assert service.conduct.tally.requests["pixels"] == requests
+
+
+STRIP = Grid("EPSG:32632", (0.1, 0, 512_000.0, 0, -0.1, 5_549_400.0), 1, MAX_SIDE + 1)
+
+
+@pytest.mark.parametrize(("reader", "side"), [("pixels", 640), ("xee", 400)])
+def test_a_grid_over_the_known_limit_is_not_asked_for(
+    service: Service, reader: str, side: int
+) -> None:
+    with source_of(service, reader=reader) as source:
+        service.conduct.tally.requests.clear()
+        with pytest.raises(TooBig, match=rf"^{side} x {side} pixels.*{reader} holds"):
+            source.read(utm(32, 9.2, 50.1, size=side), YEAR)
+        with pytest.raises(TooBig, match=r"^1 x 32,769 pixels.*and 32,768 a side"):
+            source.read(STRIP, YEAR)
+    assert not service.conduct.tally.requests
+
+
+def test_a_grid_over_the_known_limit_comes_whole_in_two_requests(service: Service) -> None:
+    with source_of(service) as source:
+        service.conduct.tally.requests.clear()
+        pixels = read_grid(source, STRIP, YEAR, Policy())
+    assert pixels.requests == sum(service.conduct.tally.requests.values()) == 2
+    assert (pixels.codes == expected(service.world, STRIP, YEAR)).all()
+
+
+def test_a_big_grid_whose_one_half_has_no_data_is_joined_too() -> None:
+    tile = Tile("xa", "32N", 500_000.0, 5_540_000.0, (YEAR,))
+    grid = Grid("EPSG:32632", (10.0, 0, 499_840.0, 0, -10.0, 5_549_790.0), 16, 32)
+    with Service(World((tile,)), Conduct(max_bytes=16 * 16 * 64 * 2)) as service:
+        with source_of(service) as source:
+            codes = read_grid(source, grid, YEAR, Policy()).codes
+        assert (codes == expected(service.world, grid, YEAR)).all()
+    assert (codes[:, :, :16] == NODATA).all()
+    assert (codes[:, :, 16:] != NODATA).any()
 
 
 def test_limits_are_known_beforehand() -> None:

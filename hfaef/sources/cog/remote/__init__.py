@@ -1,1 +1,1 @@
-"""Tiles behind HTTP: each chunk is fetched and decoded once, whoever needs it."""
+"""Tiles behind HTTP: each chunk is fetched and decoded once, however many patches need it."""

@@ -1,9 +1,9 @@
-"""Chunks of tiles: each is fetched once, decoded once, and cut for all patches that need it.
+"""Blocks of tiles: each is fetched once, decoded once, and cut for all patches that need it.
 
 A block is an internal tile of all 64 bands, some 45 MB for the 256 KiB that a patch takes from it.
-So when a patch needs one, the parts of all patches that are expected are cut from each chunk as it
-arrives, and the chunk is dropped. Parts wait on a shelf until their patch is read. What was decoded
-before something failed is kept, and only the rest is fetched again.
+So the parts of all announced patches are cut from each chunk (one band of a block) as it arrives,
+and the chunk is dropped. Parts wait in a buffer until their patch is read. What was decoded before
+something failed is kept, and only the rest is fetched again.
 """
 
 from __future__ import annotations
@@ -16,16 +16,14 @@ from dataclasses import dataclass, field
 from itertools import accumulate, chain
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from hfaef.core.grid import Grid
 from hfaef.core.quantize import BANDS, NODATA
 from hfaef.errors import HfaefError, SourceError, Throttled, Transient
 from hfaef.sources.cog.http import ObjectMeta, Remote, VersionChanged
 from hfaef.sources.cog.remote.spill import SpillBuffer
-from hfaef.sources.cog.remote.tiff import ZSTD, Level
-from hfaef.sources.cog.tile_store import Cost
+from hfaef.sources.cog.remote.tiff import ZSTD, Header
+from hfaef.sources.cog.tile_store import Codes, Indices, PatchKey, Traffic
 
 RUN_BYTES = 8_000_000
 """Bytes that one request asks for at most; a chunk has some 700,000."""
@@ -40,16 +38,13 @@ NEIGHBOURS = 8
 chunks of neighbours lie side by side."""
 
 _RECENT_BYTES = 256 << 20
-"""Decoded blocks that are kept when nobody said what will be read."""
+"""Decoded blocks that are kept if no patch was announced."""
 
-Place = tuple[int, int, int]
+BlockIndex = tuple[int, int, int]
 """Level, block row and block column."""
 
-Who = tuple[Grid, int]
-"""A patch as a source knows it: its grid and the year."""
-
-Flat = npt.NDArray[np.intp]
-"""Places of pixels in a block, counted row by row."""
+PixelIndices = Indices
+"""Pixels of a block, counted row by row."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +53,7 @@ class Chunk:
 
     start: int
     count: int
-    place: Place
+    block: BlockIndex
     band: int
 
 
@@ -72,30 +67,24 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Tile:
-    """The file that blocks belong to."""
+class TileFile:
+    """The file that blocks belong to, as it was when its header was read."""
 
     path: str
-    found: ObjectMeta
-    compression: int
-    levels: tuple[Level, ...]
+    meta: ObjectMeta
+    header: Header
 
 
-class Targets:
-    """Says for whom a block is cut.
+@dataclass(frozen=True)
+class BlockRequest:
+    """Blocks of a tile that one patch needs, and what is to be cut from them along with it."""
 
-    Args:
-        flats: for a place, those whose parts are to be cut, and which pixels of the block.
-        sure: whether a block at a place is needed in any case.
-    """
-
-    def __init__(
-        self,
-        flats: Callable[[Place], Mapping[Who, Flat]],
-        sure: Callable[[Place], bool],
-    ) -> None:
-        self.flats = flats
-        self.sure = sure
+    patch: PatchKey
+    blocks: Sequence[BlockIndex]
+    pixels: Callable[[BlockIndex], Mapping[PatchKey, PixelIndices]]
+    """All patches that a block is to be cut for, with their pixels in it."""
+    needed: Callable[[BlockIndex], bool]
+    """Whether announced patches need another block in any case."""
 
 
 def plan_runs(chunks: Iterable[Chunk]) -> list[Run]:
@@ -116,19 +105,19 @@ def plan_runs(chunks: Iterable[Chunk]) -> list[Run]:
 
 
 @dataclass
-class _Load:
+class BlockFetch:
     """A block that is being fetched, or was until something failed."""
 
-    place: Place
-    spans: Mapping[Who, slice]
+    block: BlockIndex
+    spans: Mapping[PatchKey, slice]
     """Which of the pixels below are whose."""
-    flat: Flat
-    """Pixels of the block for all of them: cut at once, as threads get in each other's way."""
-    parts: npt.NDArray[np.int8]
+    pixels: PixelIndices
+    """Of all patches: cut at once, as threads get in each other's way."""
+    parts: Codes
     """Filled band by band: int8 (64, pixels)."""
-    waiting: set[int] = field(default_factory=lambda: set(range(BANDS)))
-    """Bands that are not there yet."""
-    decoded: dict[int, npt.NDArray[np.int8]] | None = None
+    missing: set[int] = field(default_factory=lambda: set(range(BANDS)))
+    """Bands that are not decoded yet."""
+    decoded: dict[int, Codes] | None = None
     """Whole bands, where they are kept."""
     ended: threading.Event | None = None
     """Set when the attempt that is under way ends; None if none is."""
@@ -136,195 +125,191 @@ class _Load:
     """What the last attempt failed with."""
 
 
-class Blocks:
-    """Fetches blocks over a remote; used from many threads.
+class SharedBlockReader:
+    """Fetches blocks over HTTP; used from many threads.
 
     Args:
         remote: where files are.
-        shelf: where parts wait for their patch.
+        buffer: where parts wait for their patch, by patch, path and block.
         threads: requests under way at once; decoding happens in the same threads.
-        keep: whether decoded blocks are kept for a while, as nobody says what will be read.
     """
 
-    def __init__(
-        self, remote: Remote, shelf: SpillBuffer, threads: int, *, keep: bool = True
-    ) -> None:
-        self.keep = keep
+    def __init__(self, remote: Remote, buffer: SpillBuffer, threads: int) -> None:
+        self.keep_decoded = True
+        """Whether decoded blocks are kept for a while, as no patch was announced."""
         self._remote = remote
-        self._shelf = shelf
+        self._buffer = buffer
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="hfaef-range")
         self._lock = threading.Lock()
-        self._loads: dict[tuple[str, Place], _Load] = {}
-        self._recent: OrderedDict[tuple[str, Place], dict[int, npt.NDArray[np.int8]]]
-        self._recent = OrderedDict()
+        self._fetches: dict[tuple[str, BlockIndex], BlockFetch] = {}
+        self._recent: OrderedDict[tuple[str, BlockIndex], dict[int, Codes]] = OrderedDict()
 
     def close(self) -> None:
         """End all threads; requests that did not start yet are dropped."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def cut(self, tile: Tile, places: Sequence[Place], who: Who, targets: Targets) -> Cost:
-        """Have the parts of these blocks on the shelf: of this owner, under (path, place).
+    def read(self, tile: TileFile, request: BlockRequest) -> tuple[list[Codes], Traffic]:
+        """The patch's parts of the requested blocks, int8 (64, pixels), and what was fetched.
 
         Raises:
-            Changed: if the file is another one than it was when it was opened.
-            SourceError: of the first thing that failed; the next call goes on from there.
+            VersionChanged: if the file is another version than the one that was opened.
+            SourceError: of the first failure; the next call goes on from there.
         """
-        cost = Cost()
+        traffic = Traffic()
         while True:
             with self._lock:
-                missing = [p for p in places if not self._shelf.has(who, (tile.path, p))]
-                missing = [p for p in missing if not self._from_recent(tile, p, who, targets)]
+                parts = {block: self._part(tile, block, request) for block in request.blocks}
+                missing = [block for block, part in parts.items() if part is None]
                 if not missing:
-                    return cost
-                mine, others = self._begin(tile, missing, who, targets)
+                    return [part for part in parts.values() if part is not None], traffic
+                mine, others = self._claim(tile, missing, request)
             if mine:
-                spent = self._run(tile, mine)
-                cost = cost.plus(spent)
-            for load, ended in others:
+                traffic += self._fetch_blocks(tile, mine)
+            for fetch, ended in others:
                 ended.wait()
-                if load.error is not None:
-                    raise _again(load.error)
+                if fetch.error is not None:
+                    raise _copy(fetch.error)
 
-    def _from_recent(self, tile: Tile, place: Place, who: Who, targets: Targets) -> bool:
-        bands = self._recent.get((tile.path, place))
-        if bands is None:
-            return False
-        self._recent.move_to_end((tile.path, place))
-        flat = targets.flats(place)[who]
-        part = np.stack([bands[band].take(flat) for band in range(BANDS)])
-        self._shelf.put(who, (tile.path, place), part)
-        return True
+    def _part(self, tile: TileFile, block: BlockIndex, request: BlockRequest) -> Codes | None:
+        """A part that is there already."""
+        part = self._buffer.get(request.patch, (tile.path, block))
+        if part is None and (bands := self._recent.get((tile.path, block))):
+            self._recent.move_to_end((tile.path, block))
+            pixels = request.pixels(block)[request.patch]
+            part = np.stack([bands[band].take(pixels) for band in range(BANDS)])
+        return part
 
-    def _begin(
-        self, tile: Tile, missing: list[Place], who: Who, targets: Targets
-    ) -> tuple[list[_Load], list[tuple[_Load, threading.Event]]]:
-        """Loads that this thread shall do, and those that others are at."""
-        mine: list[_Load] = []
-        others: list[tuple[_Load, threading.Event]] = []
-        for place in dict.fromkeys(chain(missing, *map(self._beside(tile, targets), missing))):
-            load = self._loads.get((tile.path, place))
-            if load is not None and load.ended is not None:
-                if place in missing:
-                    others.append((load, load.ended))
+    def _claim(
+        self, tile: TileFile, missing: list[BlockIndex], request: BlockRequest
+    ) -> tuple[list[BlockFetch], list[tuple[BlockFetch, threading.Event]]]:
+        """Fetches for this thread to do, and those that other threads are at."""
+        mine: list[BlockFetch] = []
+        others: list[tuple[BlockFetch, threading.Event]] = []
+        beside = (_neighbours(tile, block, request) for block in missing)
+        for block in dict.fromkeys(chain(missing, *beside)):
+            fetch = self._fetches.get((tile.path, block))
+            if fetch is not None and fetch.ended is not None:
+                if block in missing:
+                    others.append((fetch, fetch.ended))
                 continue
-            if load is None or (place in missing and who not in load.spans):
-                load = self._loads[tile.path, place] = self._new(place, targets)
-            load.ended, load.error = threading.Event(), None
-            mine.append(load)
+            if fetch is None or (block in missing and request.patch not in fetch.spans):
+                fetch = self._fetches[tile.path, block] = self._new(block, request)
+            fetch.ended, fetch.error = threading.Event(), None
+            mine.append(fetch)
         return mine, others
 
-    def _beside(self, tile: Tile, targets: Targets) -> Callable[[Place], list[Place]]:
-        """Neighbours of a block in its row that will be needed anyway and are not there yet."""
-
-        def beside(place: Place) -> list[Place]:
-            level, row, column = place
-            width = tile.levels[level].starts.shape[2]
-            found: list[Place] = []
-            for steps in (range(column + 1, width), range(column - 1, -1, -1)):
-                for other in steps:
-                    if len(found) == NEIGHBOURS - 1 or not targets.sure((level, row, other)):
-                        break
-                    found.append((level, row, other))
-            return found
-
-        return beside
-
-    def _new(self, place: Place, targets: Targets) -> _Load:
-        flats = targets.flats(place)
-        ends = accumulate(flat.size for flat in flats.values())
+    def _new(self, block: BlockIndex, request: BlockRequest) -> BlockFetch:
+        pixels = request.pixels(block)
+        ends = accumulate(each.size for each in pixels.values())
         spans = {
-            who: slice(end - flats[who].size, end) for who, end in zip(flats, ends, strict=True)
+            patch: slice(end - pixels[patch].size, end)
+            for patch, end in zip(pixels, ends, strict=True)
         }
-        flat = np.concatenate(list(flats.values()))
-        parts = np.empty((BANDS, flat.size), np.int8)
-        return _Load(place, spans, flat, parts, decoded={} if self.keep else None)
+        together = np.concatenate(list(pixels.values()))
+        parts = np.empty((BANDS, together.size), np.int8)
+        return BlockFetch(block, spans, together, parts, decoded={} if self.keep_decoded else None)
 
-    def _run(self, tile: Tile, loads: list[_Load]) -> Cost:
-        """Fetch what these loads wait for."""
-        by_place = {load.place: load for load in loads}
-        runs = plan_runs(chain.from_iterable(_chunks(tile, load) for load in loads))
+    def _fetch_blocks(self, tile: TileFile, fetches: list[BlockFetch]) -> Traffic:
+        by_block = {fetch.block: fetch for fetch in fetches}
+        runs = plan_runs(chain.from_iterable(_chunks(tile, fetch) for fetch in fetches))
         stop = threading.Event()
         error: Exception | None = None
         try:
-            futures = [self._pool.submit(self._fetch, tile, run, by_place, stop) for run in runs]
+            futures = [self._pool.submit(self._fetch_run, tile, r, by_block, stop) for r in runs]
             wait(futures)
             error = _worst(futures)
-            done = [run for run, future in zip(runs, futures, strict=True) if _went_well(future)]
+            done = [run for run, future in zip(runs, futures, strict=True) if _succeeded(future)]
         finally:
-            self._end(tile, loads, error)
-        errors = [load.error for load in loads if load.error is not None]
-        if errors:
-            raise errors[0]
-        return Cost(sum(len(run.chunks) for run in done), sum(run.count for run in done))
+            self._end(tile, fetches, error)
+        for fetch in fetches:
+            if fetch.error is not None:
+                raise fetch.error
+        return Traffic(sum(len(run.chunks) for run in done), sum(run.count for run in done))
 
-    def _fetch(
-        self, tile: Tile, run: Run, loads: Mapping[Place, _Load], stop: threading.Event
+    def _fetch_run(
+        self,
+        tile: TileFile,
+        run: Run,
+        fetches: Mapping[BlockIndex, BlockFetch],
+        stop: threading.Event,
     ) -> None:
         """Fetch a run and cut its chunks as they arrive."""
         if stop.is_set():
             return
         try:
-            with self._remote.stream(tile.path, run.start, run.count, tile.found) as body:
+            with self._remote.stream_range(tile.path, run.start, run.count, tile.meta) as body:
                 position = run.start
                 for chunk in run.chunks:
-                    body.take(chunk.start - position)
-                    content = body.take(chunk.count)
+                    body.read_exactly(chunk.start - position)
+                    content = body.read_exactly(chunk.count)
                     position = chunk.start + chunk.count
-                    _cut(loads[chunk.place], chunk, _decode(tile, chunk, content))
+                    _cut(fetches[chunk.block], chunk.band, _decode(tile, chunk, content))
         except (Throttled, VersionChanged):
-            # Asking on would make it worse, or is in vain.
+            # More requests would make it worse, or are in vain.
             stop.set()
             raise
 
-    def _end(self, tile: Tile, loads: list[_Load], error: Exception | None) -> None:
+    def _end(self, tile: TileFile, fetches: list[BlockFetch], error: Exception | None) -> None:
+        """Hand over what is complete, and wake those who wait for it."""
         with self._lock:
-            for load in loads:
+            for fetch in fetches:
                 try:
-                    if load.waiting:
-                        load.error = error or Transient(f"{tile.path}: was not read to the end")
+                    if fetch.missing:
+                        fetch.error = error or Transient(f"{tile.path}: was not read to the end")
                     else:
-                        del self._loads[tile.path, load.place]
-                        for who, span in load.spans.items():
-                            part = np.ascontiguousarray(load.parts[:, span])
-                            self._shelf.put(who, (tile.path, load.place), part)
-                        self._remember(tile, load)
+                        del self._fetches[tile.path, fetch.block]
+                        for patch, span in fetch.spans.items():
+                            part = np.ascontiguousarray(fetch.parts[:, span])
+                            self._buffer.put(patch, (tile.path, fetch.block), part)
+                        self._remember(tile, fetch)
                 except HfaefError as full:
-                    load.error = full
+                    fetch.error = full
                 finally:
-                    if load.ended is not None:
-                        load.ended.set()
-                    load.ended = None
+                    if fetch.ended is not None:
+                        fetch.ended.set()
+                    fetch.ended = None
 
-    def _remember(self, tile: Tile, load: _Load) -> None:
-        if not load.decoded:
+    def _remember(self, tile: TileFile, fetch: BlockFetch) -> None:
+        if not fetch.decoded:
             return
-        self._recent[tile.path, load.place] = load.decoded
-        size = next(iter(load.decoded.values())).nbytes * BANDS
+        self._recent[tile.path, fetch.block] = fetch.decoded
+        size = fetch.decoded[0].nbytes * BANDS
         while len(self._recent) > max(1, _RECENT_BYTES // size):
             self._recent.popitem(last=False)
 
 
-def _chunks(tile: Tile, load: _Load) -> list[Chunk]:
-    """Chunks that a load still waits for; those that are not in the file are cut here."""
-    number, row, column = load.place
-    level = tile.levels[number]
+def _neighbours(tile: TileFile, block: BlockIndex, request: BlockRequest) -> list[BlockIndex]:
+    """Blocks beside one in its row that will be needed anyway."""
+    level, row, column = block
+    width = tile.header.levels[level].starts.shape[2]
+    found: list[BlockIndex] = []
+    for steps in (range(column + 1, width), range(column - 1, -1, -1)):
+        for other in steps:
+            if len(found) == NEIGHBOURS - 1 or not request.needed((level, row, other)):
+                break
+            found.append((level, row, other))
+    return found
+
+
+def _chunks(tile: TileFile, fetch: BlockFetch) -> list[Chunk]:
+    """Chunks that are still missing; those that are not in the file are cut here."""
+    number, row, column = fetch.block
+    level = tile.header.levels[number]
     chunks = []
-    for band in sorted(load.waiting):
+    for band in sorted(fetch.missing):
         count = int(level.counts[band, row, column])
-        chunk = Chunk(int(level.starts[band, row, column]), count, load.place, band)
         if count:
-            chunks.append(chunk)
+            chunks.append(Chunk(int(level.starts[band, row, column]), count, fetch.block, band))
         else:
-            nothing = np.full(level.block_width * level.block_height, NODATA, np.int8)
-            _cut(load, chunk, nothing)
+            _cut(fetch, band, np.full(level.block_width * level.block_height, NODATA, np.int8))
     return chunks
 
 
-def _decode(tile: Tile, chunk: Chunk, content: bytes) -> npt.NDArray[np.int8]:
+def _decode(tile: TileFile, chunk: Chunk, content: bytes) -> Codes:
     """The pixels of a chunk, int8, row by row."""
-    level = tile.levels[chunk.place[0]]
+    level = tile.header.levels[chunk.block[0]]
     size = level.block_width * level.block_height
-    if tile.compression == ZSTD:
+    if tile.header.compression == ZSTD:
         try:
             content = pa.Codec("zstd").decompress(content, size, asbytes=False)
         except (OSError, pa.ArrowException) as error:
@@ -334,15 +319,15 @@ def _decode(tile: Tile, chunk: Chunk, content: bytes) -> npt.NDArray[np.int8]:
     return np.frombuffer(content, np.int8)
 
 
-def _cut(load: _Load, chunk: Chunk, pixels: npt.NDArray[np.int8]) -> None:
-    # All places are within the block; another mode would copy once more.
-    pixels.take(load.flat, out=load.parts[chunk.band], mode="clip")
-    if load.decoded is not None:
-        load.decoded[chunk.band] = pixels
-    load.waiting.discard(chunk.band)
+def _cut(fetch: BlockFetch, band: int, pixels: Codes) -> None:
+    # All indices are within the block; another mode would copy once more.
+    pixels.take(fetch.pixels, out=fetch.parts[band], mode="clip")
+    if fetch.decoded is not None:
+        fetch.decoded[band] = pixels
+    fetch.missing.discard(band)
 
 
-def _went_well(future: Future[None]) -> bool:
+def _succeeded(future: Future[None]) -> bool:
     return not future.cancelled() and future.exception() is None
 
 
@@ -358,7 +343,7 @@ def _worst(futures: Iterable[Future[None]]) -> Exception | None:
     return found
 
 
-def _again(error: Exception) -> Exception:
+def _copy(error: Exception) -> Exception:
     """The same error for another thread: one object would gather the traces of all."""
     if isinstance(error, Throttled):
         return Throttled(error.message, error.hint, delay=error.delay)

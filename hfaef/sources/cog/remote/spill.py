@@ -1,4 +1,4 @@
-"""A shelf for arrays that wait to be taken: in memory while there is room, else in files."""
+"""A buffer of arrays that wait to be read: in memory while there is room, else in files."""
 
 from __future__ import annotations
 
@@ -9,21 +9,19 @@ from collections.abc import Hashable
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from hfaef.errors import FolderError
+from hfaef.sources.cog.tile_store import Codes
 
 ROOM_BYTES = 256 << 20
-"""Bytes in memory, of arrays; what comes on top goes to files."""
-
-Codes = npt.NDArray[np.int8]
+"""Bytes of arrays in memory; more go to files."""
 
 
 class SpillBuffer:
     """Arrays by owner and key; used from many threads.
 
     Args:
-        folder: gets files, in a folder of its own that goes with the shelf.
+        folder: gets files, in a folder of its own that is removed by `close`.
         room: bytes in memory.
     """
 
@@ -33,13 +31,9 @@ class SpillBuffer:
         self._lock = threading.Lock()
         self._arrays: dict[Hashable, dict[Hashable, Codes | Path]] = {}
         self._held = 0
+        """Bytes in memory."""
         self._files: Path | None = None
         self._count = 0
-
-    def has(self, owner: Hashable, key: Hashable) -> bool:
-        """Whether there is an array under this key."""
-        with self._lock:
-            return key in self._arrays.get(owner, ())
 
     def put(self, owner: Hashable, key: Hashable, codes: Codes) -> None:
         """Keep an array.
@@ -48,24 +42,23 @@ class SpillBuffer:
             FolderError: if there is no room for its file.
         """
         with self._lock:
+            kept = self._arrays.setdefault(owner, {})
+            self._discard(kept.pop(key, None))
             fits = self._held + codes.nbytes <= self._room
-            self._arrays.setdefault(owner, {})[key] = codes if fits else self._write(codes)
+            kept[key] = codes if fits else self._write(codes)
             self._held += codes.nbytes if fits else 0
 
-    def look(self, owner: Hashable, key: Hashable) -> Codes:
-        """An array, which stays."""
+    def get(self, owner: Hashable, key: Hashable) -> Codes | None:
+        """An array, which is kept; None if there is none."""
         with self._lock:
-            kept = self._arrays[owner][key]
+            kept = self._arrays.get(owner, {}).get(key)
             return np.load(kept) if isinstance(kept, Path) else kept
 
     def drop(self, owner: Hashable) -> None:
         """Forget all arrays of an owner."""
         with self._lock:
             for kept in self._arrays.pop(owner, {}).values():
-                if isinstance(kept, Path):
-                    kept.unlink(missing_ok=True)
-                else:
-                    self._held -= kept.nbytes
+                self._discard(kept)
 
     def close(self) -> None:
         """Forget all."""
@@ -73,6 +66,12 @@ class SpillBuffer:
             self._arrays.clear()
             if self._files is not None:
                 shutil.rmtree(self._files, ignore_errors=True)
+
+    def _discard(self, kept: Codes | Path | None) -> None:
+        if isinstance(kept, Path):
+            kept.unlink(missing_ok=True)
+        elif kept is not None:
+            self._held -= kept.nbytes
 
     def _write(self, codes: Codes) -> Path:
         try:

@@ -1,4 +1,4 @@
-"""Tiles behind a web address: headers once a tile, chunks once a build, versions watched."""
+"""Tiles behind HTTP: each header and each block is fetched once a build, versions are watched."""
 
 from __future__ import annotations
 
@@ -6,30 +6,35 @@ import threading
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from hfaef.core.aef import LATTICE, overview_level
 from hfaef.core.grid import Affine, Grid, project
 from hfaef.errors import PermanentError
 from hfaef.recipe.model import Cog
-from hfaef.sources.cog.cache import cache_folder, cache_key
+from hfaef.sources.cog.cache import cache_folder
 from hfaef.sources.cog.http import CONNECTIONS, ObjectMeta, Remote, VersionChanged, address_of
 from hfaef.sources.cog.index import NAME, Entry, TileIndex, read_index
 from hfaef.sources.cog.open_index import download, find_index
-from hfaef.sources.cog.remote.blocks import Blocks, Flat, Place, Targets, Tile, Who
-from hfaef.sources.cog.remote.headers import keep_header, kept_header
+from hfaef.sources.cog.remote.blocks import (
+    BlockIndex,
+    BlockRequest,
+    PixelIndices,
+    SharedBlockReader,
+    TileFile,
+)
 from hfaef.sources.cog.remote.spill import SpillBuffer
 from hfaef.sources.cog.remote.tiff import FIRST_BYTES, Header, read_header
-from hfaef.sources.cog.tile_store import Cost, locate
+from hfaef.sources.cog.tile_store import Codes, Indices, Mask, PatchKey, Traffic, locate
 
-_OPEN_TILES = 128
+_OPEN_TILES = 512
 """Tiles whose header is kept in memory: 0.1 MB each."""
 
 
-def open_served(section: Cog) -> tuple[ServedTiles, TileIndex]:
+def open_remote(section: Cog) -> tuple[RemoteTileStore, TileIndex]:
     """The tiles behind a recipe's address, and their index.
 
     Raises:
@@ -41,324 +46,244 @@ def open_served(section: Cog) -> tuple[ServedTiles, TileIndex]:
         index = find_index(Path(), section.index)
     else:
         index = read_index(download(remote, NAME))
-    return ServedTiles(remote), index
-
-
-@dataclass
-class _Opened:
-    """A tile whose header was read."""
-
-    header: Header
-    found: ObjectMeta
-    fresh: bool
-    """Whether the header came from the server, not from the cache."""
-    needs: dict[int, _Needs]
-    """By overview, as far as anybody asked."""
+    return RemoteTileStore(remote), index
 
 
 @dataclass(frozen=True)
-class _Needs:
-    """Which blocks of a tile are needed by whom, of those that are expected."""
+class _Demand:
+    """Blocks of one level of a tile that announced patches need."""
 
-    who: dict[Place, list[Who]]
-    sure: set[Place]
-    """Blocks that are needed in any case, as they hold pixels of a patch in the tile's own CRS."""
+    patches: dict[BlockIndex, list[PatchKey]]
+    certain: set[BlockIndex]
+    """Needed in any case, as they hold pixels of a patch in the tile's own CRS."""
 
 
-class ServedTiles:
-    """Tiles of a remote; used from many threads.
+@dataclass(frozen=True)
+class _OpenTile:
+    """A tile whose header was read."""
+
+    file: TileFile
+    demands: dict[int, _Demand] = field(default_factory=dict)
+    """By overview, as far as one was read."""
+
+
+class RemoteTileStore:
+    """Tiles below one address; used from many threads.
 
     Args:
         remote: where they are.
-        folder: of the cache.
+        folder: for parts that do not fit into memory.
     """
 
     def __init__(self, remote: Remote, folder: Path | None = None) -> None:
         self.max_requests = CONNECTIONS
         self._remote = remote
-        self._folder = folder or cache_folder()
-        self._shelf = SpillBuffer(self._folder)
-        self.blocks = Blocks(remote, self._shelf, CONNECTIONS)
+        self._buffer = SpillBuffer(folder or cache_folder())
+        self._reader = SharedBlockReader(remote, self._buffer, CONNECTIONS)
         self._lock = threading.Lock()
         self._opening: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
-        self._opened: OrderedDict[str, _Opened] = OrderedDict()
-        self._pinned: dict[str, ObjectMeta] = {}
-        """Versions of which some pixel was taken in this build."""
-        self._expected: Counter[Who] = Counter()
-        self._near: defaultdict[str, list[Who]] = defaultdict(list)
-        """For each tile, who may need it."""
-        self._costs: defaultdict[Who, Cost] = defaultdict(Cost)
+        self._open_tiles: OrderedDict[str, _OpenTile] = OrderedDict()
+        self._versions: dict[str, ObjectMeta] = {}
+        """Of files that blocks were read from: they must not change during a build."""
+        self._announced: Counter[PatchKey] = Counter()
+        self._near: defaultdict[str, list[PatchKey]] = defaultdict(list)
+        """For each tile, announced patches that it may hold."""
+        self._traffic: defaultdict[PatchKey, Traffic] = defaultdict(Traffic)
 
-    def expect(self, grid: Grid, year: int, entries: Sequence[Entry]) -> None:
-        """As of `Tiles`."""
-        self.blocks.keep = False
-        self._expected[grid, year] += 1
-        if self._expected[grid, year] == 1:
+    def prefetch(self, patch: PatchKey, entries: Sequence[Entry]) -> None:
+        """Blocks are from now on cut for the announced patches alone, and not kept."""
+        self._reader.keep_decoded = False
+        self._announced[patch] += 1
+        if self._announced[patch] == 1:
             for entry in entries:
-                self._near[entry.path].append((grid, year))
+                self._near[entry.path].append(patch)
 
     @contextmanager
-    def open(self, entry: Entry, overview: int) -> Iterator[ServedTile]:
-        """As of `Tiles`."""
-        opened = self._open(entry)
-        number = _number(opened.header, overview, entry)
-        yield ServedTile(self, entry, overview, number, opened)
+    def open(self, entry: Entry, overview: int) -> Iterator[RemoteTile]:
+        """The tile, whose header is fetched unless it was of late."""
+        with self._opening[entry.path]:
+            opened = self._open_tiles.get(entry.path)
+            if opened is None:
+                opened = _OpenTile(self._fetch_header(entry.path))
+            with self._lock:
+                self._open_tiles[entry.path] = opened
+                self._open_tiles.move_to_end(entry.path)
+                while len(self._open_tiles) > _OPEN_TILES:
+                    self._open_tiles.popitem(last=False)
+        yield RemoteTile(self, entry, overview, opened)
 
-    def finish(self, grid: Grid, year: int) -> Cost:
-        """As of `Tiles`."""
-        who = (grid, year)
+    def finish(self, patch: PatchKey) -> Traffic:
+        """What was fetched in the name of a patch."""
         with self._lock:
-            cost = self._costs.pop(who, Cost())
-            self._expected[who] -= 1
-            if self._expected[who] <= 0:
-                del self._expected[who]
-                self._shelf.drop(who)
-        return cost
+            traffic = self._traffic.pop(patch, Traffic())
+            self._announced[patch] -= 1
+            if self._announced[patch] <= 0:
+                del self._announced[patch]
+                self._buffer.drop(patch)
+        return traffic
 
     def close(self) -> None:
-        """As of `Tiles`."""
-        self.blocks.close()
-        self._shelf.close()
+        """Close connections and drop what waits."""
+        self._reader.close()
+        self._buffer.close()
         self._remote.close()
 
-    def needs(self, entry: Entry, opened: _Opened, tile: ServedTile, overview: int) -> _Needs:
-        """Who needs which blocks of a tile, of those that are expected."""
-        with self._opening[entry.path]:
-            if overview not in opened.needs:
-                who: defaultdict[Place, list[Who]] = defaultdict(list)
-                sure: set[Place] = set()
-                for asker in self._near.get(entry.path, ()):
-                    if asker in self._expected and asker[0].overview() == overview:
-                        places = tile.places_of(asker[0])
-                        for place in places:
-                            who[place].append(asker)
-                        if asker[0].crs == entry.crs:
-                            sure.update(places)
-                opened.needs[overview] = _Needs(dict(who), sure)
-            return opened.needs[overview]
+    def demand(self, tile: RemoteTile) -> _Demand:
+        """Blocks of a tile that announced patches need."""
+        with self._opening[tile.entry.path]:
+            demands = tile.opened.demands
+            if tile.overview not in demands:
+                patches: defaultdict[BlockIndex, list[PatchKey]] = defaultdict(list)
+                certain: set[BlockIndex] = set()
+                for patch in self._near.get(tile.entry.path, ()):
+                    grid, _ = patch
+                    if self.is_announced(patch) and overview_level(grid) == tile.overview:
+                        blocks = tile.blocks_of(grid)
+                        for block in blocks:
+                            patches[block].append(patch)
+                        if grid.crs == tile.entry.crs:
+                            certain.update(blocks)
+                demands[tile.overview] = _Demand(dict(patches), certain)
+            return demands[tile.overview]
 
-    def is_expected(self, who: Who) -> bool:
+    def is_announced(self, patch: PatchKey) -> bool:
         """Whether a patch was announced and is not read yet."""
-        return who in self._expected
+        return patch in self._announced
 
-    def cut(self, tile: Tile, places: list[Place], who: Who, targets: Targets) -> None:
-        """Have the parts of blocks on the shelf.
+    def read(self, file: TileFile, request: BlockRequest) -> list[Codes]:
+        """The patch's parts of blocks, int8 (64, pixels).
 
         Raises:
-            PermanentError: if the file was changed since something was read from it.
+            PermanentError: if the file changed since something was read from it.
             SourceError: of the kind that says what to do about it.
         """
         with self._lock:
-            pinned = self._pinned.setdefault(tile.path, tile.found)
-        if pinned != tile.found:
-            raise _changed(tile.path, pinned)
-        cost = self.blocks.cut(tile, places, who, targets)
+            known = self._versions.setdefault(file.path, file.meta)
+        if known != file.meta:
+            raise _changed(file.path, known)
+        try:
+            parts, traffic = self._reader.read(file, request)
+        except VersionChanged:
+            raise _changed(file.path, known) from None
         with self._lock:
-            self._costs[who] = self._costs[who].plus(cost)
+            self._traffic[request.patch] += traffic
+        return parts
 
-    def part(self, who: Who, path: str, place: Place) -> npt.NDArray[np.int8]:
-        """A part from the shelf, int8 (64, pixels)."""
-        return self._shelf.look(who, (path, place))
-
-    def reopen(self, entry: Entry, opened: _Opened) -> _Opened:
-        """A tile whose header turned out to be another one's.
-
-        Raises:
-            PermanentError: if pixels were taken from the file as it was.
-        """
-        self._header_path(entry).unlink(missing_ok=True)
-        with self._lock:
-            if self._opened.get(entry.path) is opened:
-                del self._opened[entry.path]
-            if opened.fresh:
-                raise _changed(entry.path, opened.found)
-            if self._pinned.get(entry.path) == opened.found:
-                del self._pinned[entry.path]
-        return self._open(entry)
-
-    def _open(self, entry: Entry) -> _Opened:
-        with self._opening[entry.path]:
-            with self._lock:
-                opened = self._opened.get(entry.path)
-                if opened is not None:
-                    self._opened.move_to_end(entry.path)
-                    return opened
-            opened = self._cached(entry) or self._fetched(entry)
-            with self._lock:
-                self._opened[entry.path] = opened
-                while len(self._opened) > _OPEN_TILES:
-                    self._opened.popitem(last=False)
-            return opened
-
-    def _fetched(self, entry: Entry) -> _Opened:
-        first, found = self._remote.part(entry.path, 0, FIRST_BYTES)
+    def _fetch_header(self, path: str) -> TileFile:
+        first, meta = self._remote.read_range(path, 0, FIRST_BYTES)
 
         def read(start: int, count: int) -> bytes:
             if start + count <= len(first):
                 return first[start : start + count]
-            with self._remote.stream(entry.path, start, count, found) as body:
-                return body.take(count)
+            with self._remote.stream_range(path, start, count, meta) as body:
+                return body.read_exactly(count)
 
         try:
-            header = read_header(read, found.size)
+            return TileFile(path, meta, read_header(read, meta.size))
         except ValueError as error:
-            raise PermanentError(f"the tile {entry.path} {error}") from error
+            raise PermanentError(f"the tile {path} {error}") from error
         except VersionChanged:
-            raise _changed(entry.path, found) from None
-        if found.version:
-            keep_header(self._header_path(entry), header, found)
-        return _Opened(header, found, fresh=True, needs={})
-
-    def _cached(self, entry: Entry) -> _Opened | None:
-        read = kept_header(self._header_path(entry))
-        return _Opened(*read, fresh=False, needs={}) if read else None
-
-    def _header_path(self, entry: Entry) -> Path:
-        key = cache_key(f"{self._remote.base}/{entry.path}")
-        return self._folder / "headers" / key[:2] / f"{key}.npz"
+            raise _changed(path, meta) from None
 
 
-class ServedTile:
-    """As `lookup.Tile`."""
+class RemoteTile:
+    """One level of a tile behind HTTP."""
 
     def __init__(
-        self, tiles: ServedTiles, entry: Entry, overview: int, number: int, opened: _Opened
+        self, store: RemoteTileStore, entry: Entry, overview: int, opened: _OpenTile
     ) -> None:
-        a, b, c, d, e, f = opened.header.transform
-        times = 2.0**overview
-        level = opened.header.levels[number]
-        self.crs = opened.header.crs
-        self.transform: Affine = (a * times, b, c, d, e * times, f)
-        self.width, self.height = level.width, level.height
-        self.version = opened.found.version
-        self._tiles = tiles
-        self._entry = entry
-        self._overview = overview
-        self._number = number
-        self._level = level
-        self._opened = opened
+        header = opened.file.header
+        a, b, c, d, e, f = header.transform
+        scale = 2.0**overview
+        self._number = _level_number(header, overview, entry)
+        self._level = header.levels[self._number]
+        self.crs = header.crs
+        self.transform: Affine = (a * scale, b, c, d, e * scale, f)
+        self.width, self.height = self._level.width, self._level.height
+        self.version = opened.file.meta.version
+        self.entry = entry
+        self.overview = overview
+        self.opened = opened
+        self._store = store
 
-    def look_up(
-        self,
-        grid: Grid,
-        year: int,
-        rows: npt.NDArray[np.intp],
-        columns: npt.NDArray[np.intp],
-        wanted: npt.NDArray[np.bool_],
-    ) -> npt.NDArray[np.int8]:
-        """As of `lookup.Tile`."""
-        who = (grid, year)
-        blocks = self._blocks(rows, columns)
-        numbers = _distinct(blocks[wanted])
-        places = [self._place(number) for number in numbers]
-        opened = self._opened
-        try:
-            self._tiles.cut(self._file(opened), places, who, self._targets(who, opened))
-        except VersionChanged:
-            self._opened = self._tiles.reopen(self._entry, opened)
-            self.version = self._opened.found.version
-            if not _alike(self._opened.header, opened.header):
-                raise _changed(self._entry.path, opened.found) from None
-            targets = self._targets(who, self._opened)
-            try:
-                self._tiles.cut(self._file(self._opened), places, who, targets)
-            except VersionChanged:
-                raise _changed(self._entry.path, self._opened.found) from None
-        if len(places) == 1 and wanted.all():
-            return self._tiles.part(who, self._entry.path, places[0])
-        parts = [self._tiles.part(who, self._entry.path, place) for place in places]
-        # Where among all parts, side by side, each pixel is: taken at once, by a tenth of the time.
+    def sample(self, patch: PatchKey, rows: Indices, columns: Indices, wanted: Mask) -> Codes:
+        """Fetch the blocks that hold wanted pixels, or wait until another patch has them."""
+        block_numbers = self._block_numbers(rows, columns)
+        numbers = _distinct(block_numbers[wanted])
+        parts = self._store.read(self.opened.file, self._request(patch, numbers))
+        if len(parts) == 1 and wanted.all():
+            return parts[0]
+        # Where among all parts, side by side, each pixel is: one take needs a tenth of the time.
         order = np.zeros(wanted.shape, np.intp)
-        inside, before = self._inside(grid), 0
+        inside, before = self._locate(patch[0])[2], 0
         for number, part in zip(numbers, parts, strict=True):
-            order[inside & (blocks == number)] = np.arange(before, before + part.shape[1])
+            order[inside & (block_numbers == number)] = np.arange(before, before + part.shape[1])
             before += part.shape[1]
         return np.concatenate(parts, axis=1).take(order[wanted], axis=1)
 
-    def places_of(self, grid: Grid) -> list[Place]:
+    def blocks_of(self, grid: Grid) -> list[BlockIndex]:
         """Blocks that hold pixels of a grid."""
         rows, columns, inside = self._locate(grid)
-        return [self._place(n) for n in _distinct(self._blocks(rows, columns)[inside])]
+        return [self._block(n) for n in _distinct(self._block_numbers(rows, columns)[inside])]
 
-    def _targets(self, who: Who, opened: _Opened) -> Targets:
-        needs = self._tiles.needs(self._entry, opened, self, self._overview)
+    def _request(self, patch: PatchKey, numbers: list[int]) -> BlockRequest:
+        demand = self._store.demand(self)
 
-        def flats(place: Place) -> Mapping[Who, Flat]:
-            askers = [asker for asker in needs.who.get(place, ()) if self._tiles.is_expected(asker)]
-            return {asker: self._flat(asker[0], place) for asker in dict.fromkeys([who, *askers])}
+        def pixels(block: BlockIndex) -> Mapping[PatchKey, PixelIndices]:
+            others = filter(self._store.is_announced, demand.patches.get(block, ()))
+            return {each: self._pixels(each[0], block) for each in dict.fromkeys([patch, *others])}
 
-        def sure(place: Place) -> bool:
-            return place in needs.sure and any(map(self._tiles.is_expected, needs.who[place]))
+        def needed(block: BlockIndex) -> bool:
+            announced = map(self._store.is_announced, demand.patches.get(block, ()))
+            return block in demand.certain and any(announced)
 
-        return Targets(flats, sure)
+        return BlockRequest(patch, [self._block(number) for number in numbers], pixels, needed)
 
-    def _flat(self, grid: Grid, place: Place) -> Flat:
-        """Places in a block of a grid's pixels that lie there, row by row of the grid."""
+    def _pixels(self, grid: Grid, block: BlockIndex) -> PixelIndices:
+        """Pixels of a block that a grid's pixels are in, row by row of the grid."""
         rows, columns, inside = self._locate(grid)
-        _, row, column = place
-        across = self._level.starts.shape[2]
-        here = inside & (self._blocks(rows, columns) == row * across + column)
-        down = rows - row * self._level.block_height
-        right = columns - column * self._level.block_width
-        return np.asarray((down * self._level.block_width + right)[here])
+        _, row, column = block
+        level = self._level
+        here = (
+            inside & (rows // level.block_height == row) & (columns // level.block_width == column)
+        )
+        down, right = rows - row * level.block_height, columns - column * level.block_width
+        return np.asarray((down * level.block_width + right)[here])
 
-    def _locate(
-        self, grid: Grid
-    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
+    def _locate(self, grid: Grid) -> tuple[Indices, Indices, Mask]:
         return locate(self, *project(*grid.mesh(), grid.crs, self.crs))
 
-    def _inside(self, grid: Grid) -> npt.NDArray[np.bool_]:
-        return self._locate(grid)[2]
-
-    def _blocks(
-        self, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]
-    ) -> npt.NDArray[np.intp]:
+    def _block_numbers(self, rows: Indices, columns: Indices) -> Indices:
         """The number of each pixel's block, counted row by row."""
         across = self._level.starts.shape[2]
         row, column = rows // self._level.block_height, columns // self._level.block_width
         return np.asarray(row * across + column)
 
-    def _place(self, number: int) -> Place:
+    def _block(self, number: int) -> BlockIndex:
         row, column = divmod(number, self._level.starts.shape[2])
         return self._number, row, column
 
-    def _file(self, opened: _Opened) -> Tile:
-        header = opened.header
-        return Tile(self._entry.path, opened.found, header.compression, header.levels)
 
-
-def _distinct(numbers: npt.NDArray[np.intp]) -> list[int]:
+def _distinct(numbers: Indices) -> list[int]:
     """Distinct numbers, sorted; mostly there is but one."""
     if numbers.size and numbers.min() == numbers.max():
         return [int(numbers[0])]
     return [int(number) for number in np.unique(numbers)]
 
 
-def _number(header: Header, overview: int, entry: Entry) -> int:
+def _level_number(header: Header, overview: int, entry: Entry) -> int:
     """Which level of a header is an overview."""
     full = header.levels[0]
     wanted = tuple(-(-side // 2**overview) for side in (full.width, full.height))
     for number, level in enumerate(header.levels):
         if (level.width, level.height) == wanted:
             return number
-    raise PermanentError(f"the tile {entry.path} has no overview of {10 * 2**overview} m")
+    metres = round(LATTICE * 2**overview)
+    raise PermanentError(f"the tile {entry.path} has no overview of {metres} m")
 
 
-def _changed(path: str, found: ObjectMeta) -> PermanentError:
+def _changed(path: str, meta: ObjectMeta) -> PermanentError:
     return PermanentError(
-        f"the tile {path} was changed on the server while it was read: it was {found.version}",
+        f"the tile {path} was changed on the server while it was read: it was {meta.version}",
         "run the same command again to read what is missing from the tile as it is now",
     )
-
-
-def _alike(one: Header, other: Header) -> bool:
-    """Whether pixels lie at the same places, in the same blocks."""
-
-    def shape(header: Header) -> object:
-        sizes = [
-            (level.width, level.height, level.block_width, level.block_height)
-            for level in header.levels
-        ]
-        return header.crs, header.transform, sizes
-
-    return shape(one) == shape(other)

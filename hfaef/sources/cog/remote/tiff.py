@@ -28,7 +28,7 @@ _MOST_DIRECTORIES = 24
 _MOST_ENTRIES = 128
 _LONGEST_SIDE = 1 << 16
 _LARGEST_BLOCK = 1 << 22
-"""Pixels of an internal tile; those of AEF have 2 ** 20."""
+"""Pixels of a block; those of AEF have 2 ** 20."""
 
 _TYPES = {1: "u1", 2: "u1", 3: "<u2", 4: "<u4", 5: "<u8", 9: "<i4", 12: "<f8", 13: "<u4", 16: "<u8"}
 
@@ -45,14 +45,14 @@ class Level:
     block_width: int
     block_height: int
     starts: npt.NDArray[np.int64]
-    """Place of each chunk in the file, int64 (64, block rows, block columns)."""
+    """Offset of each chunk in the file, int64 (64, block rows, block columns)."""
     counts: npt.NDArray[np.int64]
     """Bytes of each chunk, of the same shape; 0 for one that is not there and is nodata."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """All that is needed to read a tile."""
+    """Georeferencing of a tile, and where its chunks are."""
 
     crs: str
     transform: Affine

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hfaef.core.rate_limiter import MINUTE, RateLimiter
+from hfaef.sources.rate_limiter import MINUTE, RateLimiter
 
 
 @given(st.integers(1, 30), st.lists(st.floats(0, 20), min_size=1, max_size=200))

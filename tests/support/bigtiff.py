@@ -1,4 +1,4 @@
-"""Files in the layout of the published tiles, of which only some blocks are written.
+"""Tiles in exactly the published layout, written byte by byte, for tests of what reads them.
 
 BigTIFF, int8, zstd, planar separate, 1024 x 1024 internal tiles, all directories before all data,
 overviews down to 1 x 1: https://source.coop/tge-labs/aef
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
@@ -17,18 +17,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from hfaef.core.aef import BLOCK
 from hfaef.core.grid import Affine
 from hfaef.core.quantize import BANDS, NODATA
 from hfaef.core.workers import core_count
-
-BLOCK = 1024
-"""Pixels a side of an internal tile."""
-
-CELL = 64
-"""Pixels a side of the pieces that a level is given in, as most of it is empty."""
-
-Cells = Mapping[tuple[int, int], npt.NDArray[np.int8]]
-"""Pieces of a level by row and column, int8 (64, `CELL`, `CELL`); the rest is nodata."""
+from hfaef.demo.geotiff import CELL, Cells
 
 Order = Literal["bands", "blocks"]
 """What follows a chunk in the file: the next block of its band, or the next band of its block."""
