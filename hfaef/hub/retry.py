@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
-
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
-from tenacity.wait import wait_exponential
 
 from hfaef.errors import HubError
 
@@ -67,29 +65,14 @@ class RetryPolicy:
         Raises:
             HubError: of the last attempt; never a TransientHubError, so that retries do not nest.
         """
-        retrying = Retrying(
-            retry=retry_if_exception(self._may_succeed_later),
-            stop=stop_after_attempt(self.attempts),
-            wait=self._wait,
-            sleep=self.sleep,
-            before_sleep=_log_retry,
-            reraise=True,
-        )
-        try:
-            return retrying(request)
-        except TransientHubError as error:
-            raise HubError(error.message, hint or error.hint) from error
-
-    def _may_succeed_later(self, error: BaseException) -> bool:
-        return isinstance(error, TransientHubError) and (error.delay or 0) <= self.longest_delay
-
-    def _wait(self, state: RetryCallState) -> float:
-        error = state.outcome.exception() if state.outcome else None
-        delay = error.delay if isinstance(error, TransientHubError) else None
-        backoff = wait_exponential(multiplier=self.first_wait, max=self.longest_wait)
-        return (delay or 0) + backoff(state)
-
-
-def _log_retry(state: RetryCallState) -> None:
-    error = state.outcome.exception() if state.outcome else None
-    _LOG.info("the Hub is asked again in %.1f s: %s", state.upcoming_sleep, error)
+        for attempt in itertools.count(1):
+            try:
+                return request()
+            except TransientHubError as error:
+                delay = error.delay or 0.0
+                if attempt >= self.attempts or delay > self.longest_delay:
+                    raise HubError(error.message, hint or error.hint) from error
+                wait = delay + min(self.first_wait * 2.0 ** (attempt - 1), self.longest_wait)
+                _LOG.info("the Hub is asked again in %.1f s: %s", wait, error.message)
+                self.sleep(wait)
+        raise AssertionError("unreachable")
