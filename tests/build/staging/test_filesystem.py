@@ -201,8 +201,8 @@ def test_where_pixels_are_staged_is_remembered(base: str, tmp_path: Path) -> Non
     wanted = patches(5)
     with Store(tmp_path / "out", base) as store:
         store.claim({"years": [2018], "patches": 5})
-        crew = ThreadExecutor(partial(read_patch, FieldSource(), store.pixels, Policy()), 2)
-        fetch(wanted, crew, store)
+        executor = ThreadExecutor(partial(read_patch, FieldSource(), store.pixels, Policy()), 2)
+        fetch(wanted, executor, store)
         files = store.pixels.files
     assert str(files).startswith(f"{base}/out-")
     assert not list((tmp_path / "out").rglob("*.npy"))
