@@ -81,12 +81,10 @@ class LocalStaging:
             path.unlink(missing_ok=True)
 
     def names(self) -> list[str]:
-        """Names of all files in folders."""
         years = sorted(self.path.iterdir()) if self.path.is_dir() else []
         return [f"{year.name}/{path.name}" for year in years for path in year.glob("*.npy")]
 
     def put(self, name: str, content: bytes) -> None:
-        """Write a file whole or not at all."""
         path = self.path / name
         # The store itself is not made again: if that is gone, so is what was staged.
         if path.parent != self.path:
@@ -94,15 +92,12 @@ class LocalStaging:
         atomic_write(path, content)
 
     def get(self, name: str) -> bytes:
-        """Content of a file."""
         return (self.path / name).read_bytes()
 
     def remove(self, name: str) -> None:
-        """Remove a file, if it is there."""
         (self.path / name).unlink(missing_ok=True)
 
     def where(self, name: str) -> str:
-        """Path of a file."""
         return (self.path / name).as_posix()
 
 
@@ -128,7 +123,6 @@ class FsspecStaging:
         self.remove(name)
 
     def names(self) -> list[str]:
-        """Names of all files in folders."""
         with _os_errors():
             files, root = self.connect()
             files.invalidate_cache()
@@ -139,7 +133,6 @@ class FsspecStaging:
             return ["/".join(path.rsplit("/", 2)[1:]) for path in paths if path.endswith(".npy")]
 
     def put(self, name: str, content: bytes) -> None:
-        """Write a file whole or not at all."""
         try:
             with _os_errors():
                 files, root = self.connect()
@@ -153,19 +146,16 @@ class FsspecStaging:
             ) from error
 
     def get(self, name: str) -> bytes:
-        """Content of a file."""
         with _os_errors():
             files, root = self.connect()
             return bytes(files.cat_file(f"{root}/{name}"))
 
     def remove(self, name: str) -> None:
-        """Remove a file, if it is there."""
         with _os_errors(), suppress(FileNotFoundError):
             files, root = self.connect()
             files.rm_file(f"{root}/{name}")
 
     def where(self, name: str) -> str:
-        """URL of a file."""
         return f"{self.url}/{name}"
 
     def connect(self) -> tuple[Any, str]:
