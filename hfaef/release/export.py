@@ -8,6 +8,7 @@ The folder can be patches of another recipe: it is what the kind ``geotiffs`` re
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from dataclasses import dataclass
@@ -23,7 +24,6 @@ from hfaef.errors import FolderError, InputError
 from hfaef.release.card.references import read_references
 from hfaef.release.format.manifest import Manifest, read_manifest
 from hfaef.release.format.rows import read_rows, stored_of
-from hfaef.release.format.schema import GEOPARQUET
 
 TABLE = "pooled.parquet"
 
@@ -142,7 +142,12 @@ def _write_table(
     means = np.array([row["mean"] for row in found], np.float32)
     # One column a band: GIS programs show numbers, not lists.
     columns |= dict(zip(BAND_NAMES, means.T, strict=True))
-    table = pa.table(columns).replace_schema_metadata(GEOPARQUET)
+    geo = {
+        "version": "1.1.0",
+        "primary_column": "geometry",
+        "columns": {"geometry": {"encoding": "WKB", "geometry_types": ["Polygon"]}},
+    }
+    table = pa.table(columns).replace_schema_metadata({"geo": json.dumps(geo)})
     pq.write_table(table, path, compression="zstd")
 
 

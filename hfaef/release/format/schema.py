@@ -15,15 +15,6 @@ from hfaef.release.format.paths import VECTORS, StorageFormat
 if TYPE_CHECKING:
     import datasets
 
-_GEO = {
-    "version": "1.1.0",
-    "primary_column": "geometry",
-    "columns": {"geometry": {"encoding": "WKB", "geometry_types": ["Polygon"]}},
-}
-GEOPARQUET = {b"geo": json.dumps(_GEO).encode()}
-"""Metadata of a table with a column of outlines: https://geoparquet.org/releases/v1.1.0/;
-without a crs it is lon/lat on WGS 84."""
-
 
 def features(
     kind: str, label_names: Sequence[str], schemes: Sequence[str], form: StorageFormat | None = None
@@ -113,4 +104,10 @@ def file_schema(
         )
     if kind != "data":
         return schema
-    return schema.with_metadata({**(schema.metadata or {}), **GEOPARQUET})
+    # https://geoparquet.org/releases/v1.1.0/; without a crs it is lon/lat on WGS 84.
+    geo = {
+        "version": "1.1.0",
+        "primary_column": "geometry",
+        "columns": {"geometry": {"encoding": "WKB", "geometry_types": ["Polygon"]}},
+    }
+    return schema.with_metadata({**(schema.metadata or {}), b"geo": json.dumps(geo).encode()})
