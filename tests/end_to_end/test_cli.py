@@ -71,8 +71,10 @@ for words in json.loads(sys.argv[1]):
     sys.argv = ["hfaef", *words]
     output, errors = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
-        code = contextvars.copy_context().run(main.run)
-    found.append([code, output.getvalue(), errors.getvalue()])
+        try:
+            contextvars.copy_context().run(main.main)
+        except SystemExit as end:
+            found.append([end.code, output.getvalue(), errors.getvalue()])
 print("\\n" + json.dumps(found))
 """
 
@@ -191,7 +193,7 @@ def test_an_error_is_one_line_that_names_its_place(
     ("words", "code"),
     [
         (["status", "nowhere"], 2),
-        (["check", "nowhere"], 1),
+        (["card", "nowhere"], 1),
         (["build", "demo", "--nope"], 2),
         (["buld"], 2),
         (["status", "nowhere", "--quiet"], 2),
