@@ -23,7 +23,7 @@ from hfaef.sources import open_source
 from hfaef.sources.cog.index import NAME
 from servers.files import FileServer
 from support.bigtiff import Order, write_tiff
-from support.tile_stores import CLUSTER, opened, tiles
+from support.tile_stores import CLUSTER, remote_source, tiles
 
 pytestmark = pytest.mark.usefixtures("sources")
 
@@ -72,7 +72,7 @@ def test_chunks_side_by_side_come_eight_to_a_request(
 ) -> None:
     write(tmp_path, {"xa": rows}, order)
     with FileServer(tmp_path) as server:
-        source = opened(server)
+        source = remote_source(server)
         grids = [patch(0, column) for column in range(8)]
         source.prefetch([(grid, YEAR) for grid in grids])
         with ThreadPoolExecutor(8) as pool:
@@ -89,7 +89,7 @@ def test_a_block_that_nobody_expects_is_not_fetched_with_its_neighbour(
 ) -> None:
     write(tmp_path, {"xa": rows})
     with FileServer(tmp_path) as server:
-        source = opened(server)
+        source = remote_source(server)
         source.prefetch([(patch(0, 3), YEAR), (patch(0, 5), YEAR)])
         assert source.read(patch(0, 3), YEAR).requests == 64
         assert source.read(patch(0, 5), YEAR).requests == 64
@@ -119,7 +119,7 @@ def test_where_tiles_overlap_the_last_name_with_data_counts(overlapping: str) ->
 
 
 def test_nothing_is_kept_of_patches_that_were_read(server: FileServer) -> None:
-    source = opened(server)
+    source = remote_source(server)
     grids = [*CLUSTER, *GRIDS.values()]
     source.prefetch([(grid, YEAR) for grid in grids])
     with ThreadPoolExecutor(16) as pool:
