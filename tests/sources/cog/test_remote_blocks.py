@@ -21,6 +21,7 @@ from hfaef.demo.tiles import write_index
 from hfaef.recipe.model import Cog
 from hfaef.sources import open_source
 from hfaef.sources.cog.index import NAME
+from hfaef.sources.cog.remote.spill import SpillBuffer
 from servers.files import FileServer
 from support.bigtiff import Order, write_tiff
 from support.tile_stores import CLUSTER, remote_source, tiles
@@ -93,6 +94,19 @@ def test_a_block_that_nobody_expects_is_not_fetched_with_its_neighbour(
         source.prefetch([(patch(0, 3), YEAR), (patch(0, 5), YEAR)])
         assert source.read(patch(0, 3), YEAR).requests == 64
         assert source.read(patch(0, 5), YEAR).requests == 64
+
+
+def test_a_part_that_is_put_again_takes_room_once(tmp_path: Path) -> None:
+    buffer = SpillBuffer(tmp_path, room=200)
+    part = np.ones((64, 3), np.int8)
+    for key in ("a", "a", "b", "b"):
+        buffer.put("patch", key, part)
+    assert buffer._held == part.nbytes  # the second is in a file
+    assert np.array_equal(buffer.get("patch", "b"), part)
+    buffer.drop("patch")
+    assert buffer._held == 0
+    assert buffer.get("patch", "a") is None
+    assert not list(tmp_path.rglob("*.npy"))
 
 
 @pytest.fixture(params=["folder", "server"])

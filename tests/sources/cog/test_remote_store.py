@@ -145,6 +145,18 @@ class TestSharing:
         assert np.array_equal(one.codes, two.codes)
         assert two.received == 0
 
+    def test_a_patch_announced_once_can_be_read_many_times_at_once(
+        self, served_world: World, server: FileServer
+    ) -> None:
+        """As hedged requests do."""
+        same = local_source(served_world).read(ACROSS, YEAR)
+        for _ in range(5):
+            source = remote_source(server)
+            source.prefetch([(ACROSS, YEAR)])
+            with ThreadPoolExecutor(8) as pool:
+                read = list(pool.map(lambda _, source=source: source.read(ACROSS, YEAR), range(8)))
+            assert all(np.array_equal(pixels.codes, same.codes) for pixels in read)
+
     def test_parts_without_room_in_memory_wait_in_files(
         self, served_world: World, server: FileServer
     ) -> None:
