@@ -1,4 +1,4 @@
-"""Where the pixels of a patch lie: a coordinate reference system, an affine and a shape."""
+"""The pixel grid of a patch (CRS, affine, shape), its extent in degrees, and UTM zones."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Grid:
         return Grid(self.crs, (a, b, c, d, -e, f + e * self.height), self.height, self.width)
 
     def at(self, columns: npt.ArrayLike, rows: npt.ArrayLike) -> tuple[Float64, Float64]:
-        """x and y in crs units of places in pixel units (0, 0 is the first pixel's corner)."""
+        """x and y in crs units of points in pixel units; (0, 0) is the first pixel's corner."""
         a, b, c, d, e, f = self.transform
         columns, rows = np.asarray(columns, np.float64), np.asarray(rows, np.float64)
         return a * columns + b * rows + c, d * columns + e * rows + f
@@ -124,7 +124,7 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """Where a patch lies on Earth, in degrees (WGS 84)."""
+    """The extent of a patch in degrees (WGS 84)."""
 
     bounds: tuple[float, float, float, float]
     """West, south, east and north."""
@@ -138,7 +138,7 @@ def outlines(grids: Iterable[Grid]) -> Iterator[Outline]:
     """The outline of each grid; of many at once they take a fraction of the time.
 
     Raises:
-        ValueError: in the place of a grid that crosses the antimeridian or has no place on Earth.
+        ValueError: at the first grid that crosses the antimeridian or has no place on Earth.
     """
     import shapely
 
@@ -168,15 +168,22 @@ def _boxes(
 
 def _edges(grids: Sequence[Grid]) -> tuple[Float64, Float64]:
     """Longitudes and latitudes (grids, 36) of points on the edges."""
-    a, b, c, d, e, f = np.array([grid.transform for grid in grids]).T[:, :, None]
-    columns = _COLUMNS * np.array([[grid.width] for grid in grids])
-    rows = _ROWS * np.array([[grid.height] for grid in grids])
-    x, y = a * columns + b * rows + c, d * columns + e * rows + f
+    x, y = points_on(grids, _COLUMNS, _ROWS)
     systems = np.array([grid.crs for grid in grids])
     for crs in dict.fromkeys(systems.tolist()):
         own = systems == crs
         x[own], y[own] = project(x[own], y[own], crs, WGS84)
     return x, y
+
+
+def points_on(
+    grids: Sequence[Grid], across: npt.ArrayLike, down: npt.ArrayLike
+) -> tuple[Float64, Float64]:
+    """x and y in crs units, (grids, points), of points in widths and heights of each grid."""
+    a, b, c, d, e, f = np.array([grid.transform for grid in grids]).T[:, :, None]
+    columns = np.array([[grid.width] for grid in grids]) * np.asarray(across)
+    rows = np.array([[grid.height] for grid in grids]) * np.asarray(down)
+    return a * columns + b * rows + c, d * columns + e * rows + f
 
 
 def project(x: Float64, y: Float64, source: str, target: str) -> tuple[Float64, Float64]:
@@ -223,7 +230,7 @@ def utm_epsg(number: int, *, north: bool) -> str:
 
 
 def utm_crs(longitude: float, latitude: float) -> str:
-    """The CRS of the UTM zone that a place lies in."""
+    """The CRS of the UTM zone that a point lies in."""
     return utm_epsg(utm_number(longitude), north=latitude >= 0)
 
 

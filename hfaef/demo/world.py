@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import rasterio
 
 from hfaef.core.files import atomic_folder, folder_errors
@@ -22,6 +25,8 @@ from hfaef.demo.field import Field
 from hfaef.demo.tiles import write_store
 from hfaef.errors import FolderError
 from hfaef.recipe.model import Demo
+
+_Item = TypeVar("_Item")
 
 LABELS = ("Dune", "Forest", "Heath", "Meadow", "Rock", "Town")
 
@@ -42,7 +47,7 @@ _CENTRES = (
 """Degrees. The second lies on a border of tiles, the fourth on the border of two zones."""
 
 _RADIUS = 0.055
-"""Degrees from a centre that patches are strewn over."""
+"""Degrees from a centre that patches may lie."""
 
 _APART = 0.0085
 """Degrees between patches, so that no two overlap."""
@@ -56,8 +61,8 @@ _BEYOND_DATA = 3
 
 
 @dataclass(frozen=True)
-class _Place:
-    """A patch of the world."""
+class _DemoPatch:
+    """A labelled patch of the world."""
 
     name: str
     label: str
@@ -85,49 +90,39 @@ def write_world(settings: Demo) -> None:
     with folder_errors(root), atomic_folder(root) as partial:
         field = Field(settings.seed, len(LABELS))
         random = np.random.default_rng(settings.seed)
-        places = _places(field, random, settings.patches)
-        _write_patches(partial / "patches", places, field)
-        _write_lists(partial / "lists", places, random)
-        _write_points(partial / "points.csv", places, field)
-        covered = _covered(places)
-        write_store(partial / "aef", field, dict.fromkeys(settings.years, covered))
+        patches = _scatter(field, random, settings.patches)
+        _write_patches(partial / "patches", patches, field)
+        _write_lists(partial / "lists", patches, random)
+        _write_points(partial / "points.csv", patches, field)
+        write_store(partial / "aef", field, dict.fromkeys(settings.years, _covered(patches)))
         (partial / "world.json").write_text(json.dumps(made_from))
 
 
-def _places(field: Field, random: np.random.Generator, count: int) -> list[_Place]:
-    """Patches strewn over the world, about as many of each label."""
+def _scatter(field: Field, random: np.random.Generator, count: int) -> list[_DemoPatch]:
+    """Patches at random round the centres, about as many of each label."""
     centres = np.array(_CENTRES)
     kept = np.empty((0, 2))
     taken: Counter[int] = Counter()
-    places: list[_Place] = []
+    patches: list[_DemoPatch] = []
     most = -(-count // len(LABELS))
-    while len(places) < count:
-        place = (
-            random.uniform(-_RADIUS, _RADIUS, 2) * (1.5, 1) + centres[random.integers(len(centres))]
-        )
-        label = int(field.classes(*place))
-        if (
-            taken[label] >= most
-            or (np.abs(kept - place) < (1.5 * _APART, _APART)).all(axis=1).any()
-        ):
+    while len(patches) < count:
+        point = random.uniform(-_RADIUS, _RADIUS, 2) * (1.5, 1)
+        point += centres[random.integers(len(centres))]
+        number = int(field.classes(*point))
+        near = (np.abs(kept - point) < (1.5 * _APART, _APART)).all(axis=1).any()
+        if taken[number] >= most or near:
             continue
-        taken[label] += 1
-        kept = np.vstack([kept, place])
-        wrong = len(places) < _WRONG_ZONE
-        places.append(
-            _Place(
-                name=f"{LABELS[label]}_{taken[label]}",
-                label=LABELS[label],
-                longitude=float(place[0]),
-                grid=_grid(place, random, other_zone=wrong),
-            )
-        )
-    return places
+        taken[number] += 1
+        kept = np.vstack([kept, point])
+        label, wrong = LABELS[number], len(patches) < _WRONG_ZONE
+        grid = _grid(point, random, other_zone=wrong)
+        patches.append(_DemoPatch(f"{label}_{taken[number]}", label, float(point[0]), grid))
+    return patches
 
 
-def _grid(place: Sequence[float], random: np.random.Generator, *, other_zone: bool) -> Grid:
+def _grid(point: npt.NDArray[np.float64], random: np.random.Generator, *, other_zone: bool) -> Grid:
     """A grid like EuroSAT's: odd pixel sizes, and an origin that is on no lattice."""
-    longitude, latitude = place
+    longitude, latitude = map(float, point)
     crs = utm_crs(longitude, latitude)
     if other_zone:
         crs = utm_crs(24.0 - longitude, latitude)
@@ -137,43 +132,38 @@ def _grid(place: Sequence[float], random: np.random.Generator, *, other_zone: bo
     return Grid(crs, (width, 0.0, left, 0.0, -height, top), _SIZE, _SIZE)
 
 
-def _write_points(path: Path, places: Sequence[_Place], field: Field) -> None:
+def _write_points(path: Path, patches: Sequence[_DemoPatch], field: Field) -> None:
     """The middles of the patches with a number to predict: the share of the commonest label."""
     lines = ["id,label,lon,lat,split"]
-    ends = dict.fromkeys(range(len(places)), "test")
-    order = sorted(range(len(places)), key=lambda number: places[number].longitude)
-    start = 0
-    for split, share in _SHARES:
-        end = round(share * len(places))
-        ends |= dict.fromkeys(order[start:end], split)
-        start = end
-    for number, place in enumerate(places):
-        west, south, east, north = place.grid.bounds()
-        x, y = place.grid.centres()
-        classes = field.classes(*project(x, y, place.grid.crs, WGS84))
+    order = sorted(range(len(patches)), key=lambda number: patches[number].longitude)
+    splits = {number: split for split, part in _by_split(order) for number in part}
+    for number, patch in enumerate(patches):
+        west, south, east, north = patch.grid.bounds()
+        x, y = patch.grid.centres()
+        classes = field.classes(*project(x, y, patch.grid.crs, WGS84))
         share = np.bincount(np.ravel(classes)).max() / classes.size
         middle = f"{(west + east) / 2:.6f},{(south + north) / 2:.6f}"
-        lines.append(f"{place.name},{share:.4f},{middle},{ends[number]}")
+        lines.append(f"{patch.name},{share:.4f},{middle},{splits[number]}")
     path.write_text("\n".join(lines) + "\n")
 
 
-def _covered(places: Sequence[_Place]) -> list[Grid]:
+def _covered(patches: Sequence[_DemoPatch]) -> list[Grid]:
     """What the tiles hold: all patches, but only the upper half of a few."""
-    whole = [place.grid for place in places[:-_BEYOND_DATA]]
+    whole = [patch.grid for patch in patches[:-_BEYOND_DATA]]
     halves = [
-        Grid(place.grid.crs, place.grid.transform, _SIZE // 2, _SIZE)
-        for place in places[-_BEYOND_DATA:]
+        Grid(patch.grid.crs, patch.grid.transform, _SIZE // 2, _SIZE)
+        for patch in patches[-_BEYOND_DATA:]
     ]
     return whole + halves
 
 
-def _write_patches(folder: Path, places: Sequence[_Place], field: Field) -> None:
+def _write_patches(folder: Path, patches: Sequence[_DemoPatch], field: Field) -> None:
     """Three bands that show the ground, as EuroSAT's files hold thirteen."""
-    for place in places:
-        x, y = place.grid.centres()
-        embedding = field.embedding(*project(x, y, place.grid.crs, WGS84), YEAR)
+    for patch in patches:
+        x, y = patch.grid.centres()
+        embedding = field.embedding(*project(x, y, patch.grid.crs, WGS84), YEAR)
         picture = np.clip(embedding[:3] * 300 + 128, 0, 255).astype(np.uint8)
-        path = folder / place.label / f"{place.name}.tif"
+        path = folder / patch.label / f"{patch.name}.tif"
         path.parent.mkdir(parents=True, exist_ok=True)
         with rasterio.open(
             path,
@@ -183,31 +173,36 @@ def _write_patches(folder: Path, places: Sequence[_Place], field: Field) -> None
             height=_SIZE,
             count=3,
             dtype="uint8",
-            crs=place.grid.crs,
-            transform=rasterio.Affine(*place.grid.transform),
+            crs=patch.grid.crs,
+            transform=rasterio.Affine(*patch.grid.transform),
             compress="deflate",
         ) as dataset:
             dataset.write(picture)
 
 
-def _write_lists(folder: Path, places: Sequence[_Place], random: np.random.Generator) -> None:
+def _write_lists(folder: Path, patches: Sequence[_DemoPatch], random: np.random.Generator) -> None:
     """Split lists as EuroSAT's: one scheme at random within each label, one by longitude."""
     folder.mkdir()
-    order = random.permutation(len(places))
+    order = random.permutation(len(patches))
     schemes = {
-        "random": sorted((places[number] for number in order), key=lambda place: place.label),
-        "spatial": sorted(places, key=lambda place: place.longitude),
+        "random": sorted((patches[number] for number in order), key=lambda patch: patch.label),
+        "spatial": sorted(patches, key=lambda patch: patch.longitude),
     }
     for scheme, ordered in schemes.items():
-        names: dict[str, list[str]] = {split: [] for split, _ in _SHARES}
         parts = [ordered]
         if scheme == "random":
             parts = [[p for p in ordered if p.label == label] for label in LABELS]
-        for part in parts:
-            start = 0
-            for split, share in _SHARES:
-                end = round(share * len(part))
-                names[split] += [f"{place.name}.jpg" for place in part[start:end]]
-                start = end
-        for split, lines in names.items():
-            (folder / f"{scheme}-{split}.txt").write_text("\n".join(lines) + "\n")
+        lines: dict[str, list[str]] = {split: [] for split, _ in _SHARES}
+        for split, part in chain.from_iterable(map(_by_split, parts)):
+            lines[split] += [f"{patch.name}.jpg" for patch in part]
+        for split, names in lines.items():
+            (folder / f"{scheme}-{split}.txt").write_text("\n".join(names) + "\n")
+
+
+def _by_split(items: Sequence[_Item]) -> Iterator[tuple[str, Sequence[_Item]]]:
+    """Each split with its share of a row of patches."""
+    start = 0
+    for split, share in _SHARES:
+        end = round(share * len(items))
+        yield split, items[start:end]
+        start = end

@@ -1,4 +1,4 @@
-"""Where embeddings come from: one package a source, behind the contract in `base`."""
+"""Sources of embeddings: one package each, behind the contract in `base`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from hfaef.sources.base import Source
 
 
 def open_source(section: Cog | EarthEngine, years: Sequence[int] = ()) -> Source:
-    """The source that a recipe names, known to have these years if that costs nothing to know.
+    """The source that a recipe names.
+
+    Args:
+        section: the recipe's.
+        years: checked to be there, by a source that knows its years.
 
     Raises:
         InputError: if it cannot be opened as the recipe says.
-        SourceError: if a service is away, or lets nobody in.
+        SourceError: if a service does not answer, or accepts no credentials.
     """
     match section:
         case Cog():

@@ -50,8 +50,8 @@ def run_way(name: str, url: str, world: Path, sample: int) -> dict[str, float]:
     # Imports are no part of what is measured.
     for module in IMPORTS[name]:
         importlib.import_module(module)
-    told = json.loads(world.read_text())
-    patches = [tuple(patch) for patch in told["patches"]][:sample]
+    content = json.loads(world.read_text())
+    patches = [tuple(patch) for patch in content["patches"]][:sample]
     before = time.process_time()
     started = time.perf_counter()
     if name in FETCHES:
@@ -64,7 +64,7 @@ def run_way(name: str, url: str, world: Path, sample: int) -> dict[str, float]:
     status = Path("/proc/self/status").read_text()
     peak = 1024 * int(status.partition("VmHWM:")[2].split()[0])
     # Checked after the clock stopped.
-    missed = 0 if name in FETCHES else wrong(patches, read, told["places"])
+    missed = 0 if name in FETCHES else wrong(patches, read, content["places"])
     return {
         "seconds": seconds,
         "cpu": cpu,

@@ -20,7 +20,7 @@ from build.test_pipeline import demo_recipe, digests
 
 from hfaef.build.pipeline import build
 from servers.files import Fault, FileServer, Request
-from support.tile_stores import require_same_but_for_the_place
+from support.tile_stores import require_same_but_for_the_root
 
 pytestmark = pytest.mark.slow
 
@@ -82,7 +82,7 @@ def test_only_what_says_where_pixels_are_from_differs(
     def etag(path: str) -> str:
         return server.etag(server.folder / path).strip('"')
 
-    require_same_but_for_the_place(here, there, server.url, etag)
+    require_same_but_for_the_root(here, there, server.url, etag)
 
 
 def test_a_build_of_coarser_pixels_tells_the_overview(

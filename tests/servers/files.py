@@ -3,7 +3,7 @@
     with FileServer(folder, latency=0.03) as server:
         server.fail = lambda request: Fault(503) if request.number % 5 == 0 else None
 
-or in a process of its own, which prints its address and ends with its standard input:
+or in a process of its own, which prints its address and ends when its standard input does:
 
     python -m servers.files FOLDER --latency 0.03
 """
@@ -64,13 +64,13 @@ class Fault:
     reset: bool = False
     """The connection is closed without an answer."""
     stall: float = 0.0
-    """Seconds without a word, before the answer."""
+    """Seconds before the answer, beside the latency."""
     whole: bool = False
-    """The range is overlooked: the whole file comes, with status 200."""
+    """The range is ignored: the whole file comes, with status 200."""
     declared: int | None = None
-    """Content-Length that is told; by default that of the body."""
+    """Content-Length that is sent; by default that of the body."""
     shift: int = 0
-    """Bytes by which the body is beside the range that was asked for and is told."""
+    """Bytes by which the body is beside the range that the headers name."""
 
 
 SLOW_DOWN = Fault(
@@ -147,7 +147,9 @@ class FileServer:
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         host, port = self._address
-        server = await asyncio.start_server(self._talk, host, port, backlog=1024, ssl=self._tls)
+        server = await asyncio.start_server(
+            self._serve_connection, host, port, backlog=1024, ssl=self._tls
+        )
         self._address = server.sockets[0].getsockname()[:2]
         self._started.set()
         await self._stop.wait()
@@ -158,10 +160,12 @@ class FileServer:
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.sleep(0)  # connections that were aborted are closed in the next round
 
-    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve_connection(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         try:
-            while (request := await self._hear(reader)) is not None:
-                if not await self._answer(request, writer):
+            while (request := await self._read_request(reader)) is not None:
+                if not await self._respond(request, writer):
                     break
         except asyncio.CancelledError:
             writer.transport.abort()  # `close` would wait for clients that read no more
@@ -170,7 +174,7 @@ class FileServer:
         finally:
             writer.close()
 
-    async def _hear(self, reader: asyncio.StreamReader) -> Request | None:
+    async def _read_request(self, reader: asyncio.StreamReader) -> Request | None:
         head = await reader.readuntil(b"\r\n\r\n")
         first, *lines = head.decode("latin-1").rstrip().split("\r\n")
         method, target, _ = first.split(" ")
@@ -183,13 +187,13 @@ class FileServer:
         self.requests.append(request)
         return request
 
-    async def _answer(self, request: Request, writer: asyncio.StreamWriter) -> bool:
+    async def _respond(self, request: Request, writer: asyncio.StreamWriter) -> bool:
         """Whether the connection goes on."""
         if request.path == "/_counts":
-            return await self._say(writer, 200, {}, json.dumps(self.counts()).encode())
+            return await self._send(writer, 200, {}, json.dumps(self.counts()).encode())
         if request.path == "/_forget":
             self.forget()
-            return await self._say(writer, 200, {}, b"{}")
+            return await self._send(writer, 200, {}, b"{}")
         self.busy += 1
         self.peak = max(self.peak, self.busy)
         try:
@@ -199,12 +203,12 @@ class FileServer:
                 writer.transport.abort()
                 return False
             if fault.status:
-                return await self._say(writer, fault.status, fault.headers, fault.body)
-            return await self._send(request, fault, writer)
+                return await self._send(writer, fault.status, fault.headers, fault.body)
+            return await self._send_file(request, fault, writer)
         finally:
             self.busy -= 1
 
-    async def _say(
+    async def _send(
         self, writer: asyncio.StreamWriter, status: int, headers: dict[str, str], body: bytes
     ) -> bool:
         fields = {"Content-Length": str(len(body)), **headers}
@@ -212,21 +216,23 @@ class FileServer:
         await writer.drain()
         return True
 
-    async def _send(self, request: Request, fault: Fault, writer: asyncio.StreamWriter) -> bool:
+    async def _send_file(
+        self, request: Request, fault: Fault, writer: asyncio.StreamWriter
+    ) -> bool:
         path = (self.folder / request.path.lstrip("/")).resolve()
         if not path.is_relative_to(self.folder.resolve()) or not path.is_file():
-            return await self._say(writer, 404, {}, b"not found")
+            return await self._send(writer, 404, {}, b"not found")
         size, etag = path.stat().st_size, self.etag(path)
         if request.headers.get("if-none-match") == etag:
-            return await self._say(writer, 304, {"ETag": etag}, b"")
+            return await self._send(writer, 304, {"ETag": etag}, b"")
         if request.headers.get("if-match", etag) != etag:
-            return await self._say(writer, 412, {}, b"")
+            return await self._send(writer, 412, {}, b"")
         first, last = 0, size - 1
         status, fields = 200, {"ETag": etag, "Accept-Ranges": "bytes"}
         if request.range and not fault.whole:
             first, last = request.range[0], min(request.range[1], size - 1)
             if first >= size:
-                return await self._say(writer, 416, {}, b"")
+                return await self._send(writer, 416, {}, b"")
             status, fields["Content-Range"] = 206, f"bytes {first}-{last}/{size}"
         count = last - first + 1
         fields["Content-Length"] = str(count if fault.declared is None else fault.declared)
@@ -266,7 +272,7 @@ def main() -> None:
     parser.add_argument("--latency", type=float, default=0.0)
     options = parser.parse_args()
     with FileServer(options.folder, latency=options.latency) as server:
-        print(server.url, flush=True)  # noqa: T201 - whoever started it waits for it
+        print(server.url, flush=True)  # noqa: T201 - the process that started it waits for it
         sys.stdin.read()
 
 

@@ -56,19 +56,19 @@ def sources() -> Iterator[list[CogSource]]:
 OPENED: list[CogSource] = []
 
 
-def opened(server: FileServer, **keys: object) -> CogSource:
+def remote_source(server: FileServer, **keys: object) -> CogSource:
     source = open_source(Cog(kind="cog", root=server.url, **keys))
     assert isinstance(source, CogSource)
     OPENED.append(source)
     return source
 
 
-def local(world: World) -> Source:
+def local_source(world: World) -> Source:
     return open_source(Cog(kind="cog", root=str(world.root)))
 
 
-def patiently(source: CogSource, grid: Grid, tries: int = 40) -> Pixels:
-    """As an engine reads: what may pass is tried again."""
+def read_with_retries(source: CogSource, grid: Grid, tries: int = 40) -> Pixels:
+    """Read as the engine does: what may succeed later is tried again."""
     for _ in range(tries - 1):
         try:
             return source.read(grid, YEAR)
@@ -81,7 +81,7 @@ def tiles(request: Request) -> bool:
     return request.path.endswith(".tiff")
 
 
-def told(release: Path) -> dict[str, Any]:
+def manifest_without_sums(release: Path) -> dict[str, Any]:
     """The manifest without sizes and hashes."""
     sums = {"bytes", "sha256", "recipe_sha256"}
     manifest = json.loads(
@@ -91,7 +91,7 @@ def told(release: Path) -> dict[str, Any]:
     return dict(manifest)
 
 
-def require_same_but_for_the_place(
+def require_same_but_for_the_root(
     here: Path, there: Path, root: str, etag: Callable[[str], str]
 ) -> None:
     """Two releases, from a folder and from a root, differ only in what says where from."""
@@ -112,9 +112,9 @@ def require_same_but_for_the_place(
         mine, theirs = pq.read_table(here / path), pq.read_table(there / path)
         assert mine.drop(["source"]).equals(theirs.drop(["source"]))
         pairs = zip(mine["source"].to_pylist(), theirs["source"].to_pylist(), strict=True)
-        for tiles, served in pairs:
-            assert served == [f"{tile}@{etag(tile)}" for tile in tiles]
+        for local_tiles, remote_tiles in pairs:
+            assert remote_tiles == [f"{tile}@{etag(tile)}" for tile in local_tiles]
     assert shards
-    mine, theirs = told(here), told(there)
+    mine, theirs = manifest_without_sums(here), manifest_without_sums(there)
     assert theirs["recipe"]["source"].pop("root") == root
     assert mine == theirs

@@ -94,7 +94,7 @@ def address_of(root: str) -> str:
     parts = urlsplit(root)
     if parts.username or parts.password or parts.query or parts.fragment or not parts.netloc:
         raise InputError(
-            f"`source.root` {parts.scheme}://{parts.hostname} is no plain address",
+            f"`source.root` {parts.scheme}://{parts.hostname} is not a plain address",
             "leave user, password and what follows `?` out",
         )
     path = quote(parts.path.strip("/"))
@@ -215,7 +215,7 @@ class Remote:
         except (HTTPError, OSError) as error:
             if "CERTIFICATE_VERIFY_FAILED" in str(error):
                 raise InputError(
-                    f"{urlsplit(address).hostname} shows a certificate that nobody vouches for",
+                    f"the certificate of {urlsplit(address).hostname} is not trusted",
                     "if it is your own network's, name the file with it in SSL_CERT_FILE",
                 ) from error
             raise Transient(f"{path}: {_reason(error)}") from error

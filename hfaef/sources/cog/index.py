@@ -1,4 +1,4 @@
-"""The index of AEF's tiles: which files may hold a place in a year."""
+"""The index of AEF's tiles: which files may hold pixels within some bounds in a year."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hfaef.errors import InputError
 
 NAME = "aef_index.parquet"
 
-TILE_PATH = r"(?:^|/)(?P<place>\d{4}/\d{1,2}[NS]/[A-Za-z0-9_-]+\.tiff?)$"
+TILE_PATH = r"(?:^|/)(?P<path>\d{4}/\d{1,2}[NS]/[A-Za-z0-9_-]+\.tiff?)$"
 
 _COLUMNS = {
     "path": r"path|location|href|assets\.(.+\.)?href",
@@ -43,7 +43,7 @@ class Entry:
     """A tile in the index."""
 
     name: str
-    """Tells tiles of one place apart, the same for every mirror and for Earth Engine."""
+    """The same on every mirror and in Earth Engine; decides which of two tiles counts."""
     path: str
     """From the year folder on."""
     crs: str
@@ -60,7 +60,7 @@ class _Year:
 
 
 class TileIndex:
-    """Tiles by year and place.
+    """Tiles by year and bounds.
 
     Args:
         paths: of the tiles, from the year folder on.
@@ -79,7 +79,7 @@ class TileIndex:
         self._paths = paths
         self._crs = list(crs)
         self._entries: dict[int, Entry] = {}
-        """Those that somebody asked for: they are kept for many patches."""
+        """By row, as far as they were asked for."""
         self._of_year = np.asarray(list(years), np.int64)
         self._boxes = boxes
         self._years = {
@@ -100,7 +100,7 @@ class TileIndex:
         return [self._entry(row) for row in np.unique(tiles.rows[tiles.tree.query(around)])]
 
     def of_year(self, year: int) -> tuple[list[Entry], npt.NDArray[np.float64]]:
-        """All tiles of a year, and their boxes as they were given."""
+        """All tiles of a year, and their boxes."""
         rows = np.flatnonzero(self._of_year == year)
         return [self._entry(row) for row in rows.tolist()], self._boxes[rows]
 
@@ -150,9 +150,9 @@ def read_index(path: Path) -> TileIndex:
         raise InputError(f"cannot read the index {path}: {error}", "get it anew") from error
     columns = {wanted: table[name].combine_chunks() for wanted, name in names.items()}
     texts = columns["path"].cast(pa.string())
-    places = pc.struct_field(pc.extract_regex(texts, TILE_PATH), "place")
-    if places.null_count:
-        wrong = places.is_null().to_pylist().index(True)
+    paths = pc.struct_field(pc.extract_regex(texts, TILE_PATH), "path")
+    if paths.null_count:
+        wrong = paths.is_null().to_pylist().index(True)
         raise InputError(
             f"the index {path} names {str(texts[wrong].as_py())[:120]!r}, "
             "which is no YEAR/ZONE/NAME.tiff",
@@ -168,19 +168,19 @@ def read_index(path: Path) -> TileIndex:
         crs = [crs_names[number] for number in encoded.indices.to_pylist()]
     except (ValueError, TypeError, pa.ArrowException) as error:
         raise InputError(f"cannot read the index {path}: {error}", "get it anew") from error
-    if len(boxes) < len(places) or not np.isfinite(boxes).all():
-        raise InputError(f"the index {path} has a tile without a place", "get it anew")
-    return TileIndex(places, years, crs, boxes)
+    if len(boxes) < len(paths) or not np.isfinite(boxes).all():
+        raise InputError(f"the index {path} has a tile without bounds", "get it anew")
+    return TileIndex(paths, years, crs, boxes)
 
 
 _SIDES = ("wgs84_west", "wgs84_south", "wgs84_east", "wgs84_north")
 
 
-def _names(there: list[str], path: Path) -> dict[str, str]:
+def _names(present: list[str], path: Path) -> dict[str, str]:
     """The names that the columns have in a file."""
     names = {}
     for wanted, pattern in _COLUMNS.items():
-        found = [name for name in there if re.fullmatch(pattern, name)]
+        found = [name for name in present if re.fullmatch(pattern, name)]
         if not found:
             raise InputError(f"the index {path} has no column {wanted}", "get it anew")
         # The published name comes before the others.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from hfaef.core.grid import (
     WGS84,
     Float64,
     Grid,
+    points_on,
     project,
     utm_crs,
     utm_meridian,
@@ -72,7 +73,7 @@ def block_of(grid: Grid) -> tuple[str, int, int]:
 def blocks_of(grids: Sequence[Grid], exists: Exists | None = None) -> list[Block]:
     """The distinct blocks that these grids need, sorted; time grows with the number of grids.
 
-    A grid is looked up in its own zone as far as the zone's data reach, else in the zone that it
+    A grid is read from its own zone as far as the zone's data reach, else from the zone that it
     lies in.
 
     Args:
@@ -84,7 +85,7 @@ def blocks_of(grids: Sequence[Grid], exists: Exists | None = None) -> list[Block
         alike[grid.crs, overview_level(grid)].append(grid)
     found: set[Block] = set()
     for (crs, overview), some in alike.items():
-        x, y = _corners(some)
+        x, y = points_on(some, [0, 1, 0, 1], [0, 0, 1, 1])
         lon, lat = project(x, y, crs, WGS84)
         for zone, rows in _zones(crs, lon, lat):
             found.update(_blocks(zone, *project(x[rows], y[rows], crs, zone), overview))
@@ -102,8 +103,8 @@ def tiles_of(index: TileIndex, year: int) -> dict[Tile, str]:
         boxes = all_boxes[numbers]
         # The middle of the box round a tile lies in the tile.
         lon, lat = (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2
-        places = zip(*project(lon, lat, WGS84, crs), strict=True)
-        for number, (x, y) in zip(numbers, places, strict=True):
+        middles = zip(*project(lon, lat, WGS84, crs), strict=True)
+        for number, (x, y) in zip(numbers, middles, strict=True):
             column, row = _block_at(crs, float(x), float(y))
             tile = Tile(crs, column // TILE_BLOCKS, row // TILE_BLOCKS)
             tiles[tile] = entries[number].path
@@ -123,16 +124,8 @@ def block_bytes(tile: Any, column: int, row: int) -> int:
     return sum(int(size or 0) for size in sizes)
 
 
-def _corners(grids: Iterable[Grid]) -> tuple[Float64, Float64]:
-    """x and y of the corners of grids, each (grids, 4)."""
-    shapes = np.array([(*grid.transform, grid.width, grid.height) for grid in grids])
-    a, b, c, d, e, f, width, height = (column[:, None] for column in shapes.T)
-    columns, rows = width * np.array([0, 1, 0, 1]), height * np.array([0, 0, 1, 1])
-    return a * columns + b * rows + c, d * columns + e * rows + f
-
-
 def _zones(crs: str, lon: Float64, lat: Float64) -> Iterator[tuple[str, npt.NDArray[np.intp]]]:
-    """UTM zones, and the numbers of the grids that have to be looked up there."""
+    """UTM zones, and the numbers of the grids that are read from each."""
     west, east, north = lon.min(axis=1), lon.max(axis=1), lat.mean(axis=1) >= 0
     inside = np.zeros(len(lon), dtype=bool)
     if own := utm_zone(crs):
@@ -172,6 +165,6 @@ def _blocks(crs: str, x: Float64, y: Float64, overview: int) -> Iterator[Block]:
 
 
 def _block_at(crs: str, x: float, y: float) -> tuple[int, int]:
-    """Column and row of the block that holds a place, counted from the zone's origin."""
+    """Column and row of the block that holds a point, counted from the zone's origin."""
     easting, northing = utm_origin(crs)
     return math.floor((x - easting) / BLOCK_METRES), math.floor((y - northing) / BLOCK_METRES)

@@ -1,4 +1,4 @@
-"""Who asks: where the credentials come from, and one access token for all threads."""
+"""Credentials of Earth Engine, and one access token for all threads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hfaef.errors import CredentialsError, SourceError
-from hfaef.sources.earthengine.errors import scrub, sort_failure
+from hfaef.sources.earthengine.errors import classify_error, scrub
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials as GoogleCredentials
@@ -38,7 +38,7 @@ class Credentials:
     """``HFAEF_EE_TOKEN``, ``stored``, ``application default`` or ``service account``."""
     project: str | None
     """The project that they name, if they name one."""
-    mend: str
+    fix: str
     """What to type when they are not accepted."""
     google: GoogleCredentials | None = field(repr=False)
     """``google.auth`` credentials; None for a token used as it is."""
@@ -57,7 +57,7 @@ def find_credentials(environment: Mapping[str, str] = os.environ) -> Credentials
         return Credentials(
             kind=TOKEN_VARIABLE,
             project=None,
-            mend=f"export {TOKEN_VARIABLE}=$(gcloud auth print-access-token)",
+            fix=f"export {TOKEN_VARIABLE}=$(gcloud auth print-access-token)",
             google=None,
             token=token,
         )
@@ -85,7 +85,7 @@ def _stored() -> Credentials | None:
     return Credentials(
         kind="stored",
         project=project,
-        mend="run `earthengine authenticate --force`",
+        fix="run `earthengine authenticate --force`",
         google=UserCredentials(None, **arguments),
     )
 
@@ -108,20 +108,20 @@ def _application_default() -> Credentials:
         return Credentials(
             kind="service account",
             project=project,
-            mend="make a new key of the service account and name it in "
+            fix="make a new key of the service account and name it in "
             "GOOGLE_APPLICATION_CREDENTIALS",
             google=found,
         )
     return Credentials(
         kind="application default",
         project=getattr(found, "quota_project_id", None) or project,
-        mend="run `gcloud auth application-default login`",
+        fix="run `gcloud auth application-default login`",
         google=found,
     )
 
 
 class Tokens:
-    """Access tokens for all threads; whichever needs a new one first gets it for the others.
+    """Access tokens; the thread that needs a new one first fetches it for all.
 
     Args:
         credentials: where they come from.
@@ -137,10 +137,10 @@ class Tokens:
         self._refused: SourceError | None = None
 
     def current(self) -> str:
-        """A token that is good as far as is known here.
+        """A token that is valid as far as is known.
 
         Raises:
-            CredentialsError: if none can be had; later calls raise it again without asking.
+            CredentialsError: if there is none; later calls raise it again without a request.
             Transient: if the server of tokens does not answer.
         """
         return self._get(stale=None)
@@ -167,15 +167,15 @@ class Tokens:
                 return str(google.token)
             try:
                 self._refresh(google)
-            except Exception as error:  # noqa: BLE001 - sorted, not swallowed
-                failure = sort_failure(error)
-                if isinstance(failure, CredentialsError):
-                    failure = self._refused = self._not_accepted(failure.message)
-                raise failure from None
+            except Exception as error:  # noqa: BLE001 - classified, not swallowed
+                classified = classify_error(error)
+                if isinstance(classified, CredentialsError):
+                    classified = self._refused = self._not_accepted(classified.message)
+                raise classified from None
             return str(google.token)
 
     def _not_accepted(self, message: str) -> CredentialsError:
-        return CredentialsError(message, self._credentials.mend)
+        return CredentialsError(message, self._credentials.fix)
 
 
 def _refresh(google: GoogleCredentials) -> None:

@@ -1,8 +1,8 @@
-"""What goes wrong with Earth Engine, sorted once into the kinds of `hfaef.errors`.
+"""Errors of Earth Engine's clients, classified once into the kinds of `hfaef.errors`.
 
-The clients raise: ``ee.EEException`` for an answer other than 200 (its status is in
-``__context__.resp``), ``ConnectionError`` for a reset or truncated one, ``TimeoutError`` for
-none, ``google.auth`` errors for credentials, ``ValueError`` for a body that is no answer.
+The clients raise: ``ee.EEException`` for a status other than 200 (it is in
+``__context__.resp``), ``ConnectionError`` for a reset or truncated response, ``TimeoutError`` for
+none, ``google.auth`` errors for credentials, ``ValueError`` for a body that holds no pixels.
 """
 
 from __future__ import annotations
@@ -42,27 +42,24 @@ _RETRY_INFO = re.compile(rb'"retryDelay":\s*"([0-9.]+)s"')
 _REGISTER = re.compile(r"not registered|not signed up|has not been used in project", re.IGNORECASE)
 
 
-def sort_failure(error: BaseException) -> SourceError:
-    """The kind of an error that a client raised, with the server's words and no secret."""
+def classify_error(error: BaseException) -> SourceError:
+    """A client's error as one of `hfaef.errors`, with the server's message and no secret."""
     if isinstance(error, SourceError):
         return error
-    kind: type[SourceError]
-    refusal = refusal_of(error)
-    words = scrub(str(error)) or type(error).__name__
-    if refusal is not None:
-        return _sort_answer(refusal, words)
+    message = scrub(str(error)) or type(error).__name__
+    response = http_error_of(error)
+    if response is not None:
+        return _classify_response(response, message)
     if _module(error).startswith("google.auth"):
-        return _sort_credentials(error, words)
-    if isinstance(error, TimeoutError):
-        kind, words = Transient, "did not answer in time"
-    elif isinstance(error, OSError):
-        kind, words = Transient, f"broke the connection: {cause_of(error)}"
-    # A page in place of an answer shows as whichever of these its reader meets first.
-    elif isinstance(error, ValueError | TypeError | LookupError | EOFError):
-        kind, words = Transient, f"gave no pixels: {words[:200]}"
-    else:
-        kind, words = PermanentError, f"failed: {words[:300]}"
-    return kind(f"Earth Engine {words}")
+        return _classify_credentials(error, message)
+    if isinstance(error, OSError):
+        broken = f"broke the connection: {reason_of(error)}"
+        late = isinstance(error, TimeoutError)
+        return Transient(f"Earth Engine {'did not answer in time' if late else broken}")
+    # A page in place of pixels shows as whichever of these its parser meets first.
+    if isinstance(error, ValueError | TypeError | LookupError | EOFError):
+        return Transient(f"Earth Engine gave no pixels: {message[:200]}")
+    return PermanentError(f"Earth Engine failed: {message[:300]}")
 
 
 def scrub(text: str) -> str:
@@ -70,59 +67,60 @@ def scrub(text: str) -> str:
     return " ".join(_SECRETS.sub("[hidden]", text).split())
 
 
-def _sort_credentials(error: BaseException, words: str) -> SourceError:
+def _classify_credentials(error: BaseException, message: str) -> SourceError:
     if getattr(error, "retryable", False) or type(error).__name__ == "TransportError":
-        return Transient(f"the server of access tokens does not answer: {cause_of(error)}")
-    return CredentialsError(f"the credentials are not accepted: {words[:200]}", SIGN_IN)
+        return Transient(f"the server of access tokens does not answer: {reason_of(error)}")
+    return CredentialsError(f"the credentials are not accepted: {message[:200]}", SIGN_IN)
 
 
-def _sort_answer(refusal: HttpError, words: str) -> SourceError:
-    status = int(refusal.resp.status)
-    said = f"Earth Engine said {status}: {words[:300]}"
-    if status == HTTPStatus.TOO_MANY_REQUESTS or (status < _SERVER_FAULT and _QUOTA.search(words)):
-        return Throttled(said, delay=_delay(refusal))
+def _classify_response(error: HttpError, message: str) -> SourceError:
+    status = int(error.resp.status)
+    text = f"Earth Engine answered {status}: {message[:300]}"
+    over_quota = status < _SERVER_FAULT and _QUOTA.search(message)
+    if status == HTTPStatus.TOO_MANY_REQUESTS or over_quota:
+        return Throttled(text, delay=_delay(error))
     if status == HTTPStatus.UNAUTHORIZED:
-        return CredentialsError(said, SIGN_IN)
+        return CredentialsError(text, SIGN_IN)
     if status == HTTPStatus.FORBIDDEN:
-        return CredentialsError(said, _hint_403(words))
+        return CredentialsError(text, _hint_403(message))
     if status >= _SERVER_FAULT or status == HTTPStatus.REQUEST_TIMEOUT:
-        return Transient(said)
-    if _TOO_BIG.search(words):
-        return TooBig(said)
-    return PermanentError(said)
+        return Transient(text)
+    if _TOO_BIG.search(message):
+        return TooBig(text)
+    return PermanentError(text)
 
 
-def _hint_403(words: str) -> str:
-    if _REGISTER.search(words):
-        link = re.search(r"https://\S*(?:register|apis?)\S*[^\s.,)]", words)
-        place = link[0] if link else "https://code.earthengine.google.com/register"
-        return f"register the project at {place}, or set another `source.project`"
+def _hint_403(message: str) -> str:
+    if _REGISTER.search(message):
+        link = re.search(r"https://\S*(?:register|apis?)\S*[^\s.,)]", message)
+        page = link[0] if link else "https://code.earthengine.google.com/register"
+        return f"register the project at {page}, or set another `source.project`"
     return "set a `source.project` that the account may use; `hfaef doctor` shows which is in use"
 
 
-def refusal_of(error: BaseException) -> HttpError | None:
+def http_error_of(error: BaseException) -> HttpError | None:
     """The ``googleapiclient.errors.HttpError`` behind an error, if there is one."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if hasattr(seen, "resp") and hasattr(seen, "content"):
-            return seen
-        # ee raises its own error while it handles the one that knows the answer.
-        seen = seen.__context__ if _module(error).startswith("ee.") else None
+    cause: BaseException | None = error
+    while cause is not None:
+        if hasattr(cause, "resp") and hasattr(cause, "content"):
+            return cause
+        # ee raises its own error while it handles the one that knows the response.
+        cause = cause.__context__ if _module(cause).startswith("ee.") else None
     return None
 
 
-def _delay(refusal: HttpError) -> float | None:
-    """Seconds that the server asks to wait, as a header or in Google's error details.
+def _delay(error: HttpError) -> float | None:
+    """Seconds that the server asks to wait, in a header or in Google's error details.
 
     https://cloud.google.com/apis/design/errors#retry_info
     """
-    header = refusal.resp.get("retry-after")
-    if not header and (found := _RETRY_INFO.search(refusal.content)):
+    header = error.resp.get("retry-after")
+    if not header and (found := _RETRY_INFO.search(error.content)):
         return float(found[1])
     return retry_after(header)
 
 
-def cause_of(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     """The innermost reason of a broken connection, in a few words."""
     text = str(error)
     if isinstance(error, TimeoutError):

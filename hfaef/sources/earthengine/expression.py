@@ -1,4 +1,4 @@
-"""What Earth Engine is asked to compute: a year's images, mosaicked, quantized and unmasked."""
+"""The expression that Earth Engine computes: a year's images, mosaicked, quantized, unmasked."""
 
 from __future__ import annotations
 

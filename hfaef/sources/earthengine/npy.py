@@ -1,4 +1,4 @@
-"""The NPY file of an answer, read in place: `numpy.load` would read its header anew each time."""
+"""The NPY file of a response, read in place: `numpy.load` would parse its header each time."""
 
 from __future__ import annotations
 

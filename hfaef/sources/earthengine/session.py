@@ -16,7 +16,7 @@ from hfaef.errors import RecipeError, SourceError, Throttled, Transient
 from hfaef.recipe.model import FIRST_YEAR
 from hfaef.recipe.model import EarthEngine as Section
 from hfaef.sources.earthengine.credentials import Credentials, Tokens, find_credentials
-from hfaef.sources.earthengine.errors import cause_of, refusal_of, sort_failure
+from hfaef.sources.earthengine.errors import classify_error, http_error_of, reason_of
 from hfaef.sources.earthengine.expression import years_of
 from hfaef.sources.earthengine.quota import RequestQuota
 
@@ -36,10 +36,10 @@ _ZONE = re.compile(r"\d{1,2}[NS]")
 
 
 class Transport:
-    """What the Earth Engine client sends its requests through, in `httplib2`'s manner.
+    """Sends the requests of the Earth Engine client, with `httplib2`'s interface.
 
-    Every request of every thread passes here, those of Xee too, so this is where the limit is
-    kept and the token added.
+    All requests of all threads pass here, those of Xee too, so the limit is kept and the token
+    added here.
 
     Args:
         url: the endpoint.
@@ -88,12 +88,12 @@ class Transport:
         Raises:
             ConnectionError: if the connection cannot be made, breaks, or ends too early.
             TimeoutError: if nothing comes for too long.
-            CredentialsError: if no token can be had.
+            CredentialsError: if there is no token.
         """
         token = self._tokens.current()
         response, content = self._send(uri, method, body, headers, token)
         if response.status == HTTPStatus.UNAUTHORIZED:
-            # A token may end before its time; with another the answer may differ, once.
+            # A token may end before its time: one more try, with another.
             token = self._tokens.renewed(stale=token)
             response, content = self._send(uri, method, body, headers, token)
         return response, content
@@ -143,7 +143,7 @@ class Transport:
 
 @dataclass(frozen=True)
 class Year:
-    """What the collection says of a year."""
+    """Versions of a year in the collection."""
 
     dataset_version: str
     model_version: str
@@ -151,7 +151,7 @@ class Year:
 
 @dataclass(frozen=True)
 class Session:
-    """Earth Engine, reached, with the collection looked at."""
+    """An initialized client of Earth Engine, and the years of the collection."""
 
     transport: Transport
     years: dict[int, Year]
@@ -168,7 +168,7 @@ class Session:
 def connect(
     section: Section, *, limit: RequestQuota | None = None, timeout: float = READ_TIMEOUT
 ) -> Session:
-    """Reach Earth Engine and look at the collection, with four requests.
+    """Connect to Earth Engine and read the collection's years, with four requests.
 
     Args:
         section: the recipe's.
@@ -197,7 +197,7 @@ def connect(
     )
     try:
         _initialize(section, project, transport)
-        years = _look(section, credentials)
+        years = _read_years(section, credentials)
     except BaseException:
         Session(transport, {}).close()
         raise
@@ -221,22 +221,22 @@ def _initialize(section: Section, project: str, transport: Transport) -> None:
 
 
 def _start_failure(error: Exception, url: str) -> SourceError:
-    """What is wrong with the endpoint or with who asks, and what to do about it."""
-    failure = sort_failure(error)
-    if failure.hint:
-        return failure
+    """What is wrong with the endpoint or the credentials, and what to do about it."""
+    classified = classify_error(error)
+    if classified.hint:
+        return classified
     hint = "check `source.url` and the network; `hfaef doctor` tries it again"
     if isinstance(error, OSError):
-        return SourceError(f"{url} does not answer: {cause_of(error)}", hint)
-    if refusal_of(error) is None:
+        return SourceError(f"{url} does not answer: {reason_of(error)}", hint)
+    if http_error_of(error) is None:
         return SourceError(f"{url} does not answer as Earth Engine does", hint)
-    if isinstance(failure, (Throttled, Transient)):
-        failure.hint = "try again in a while"
-        return failure
-    return SourceError(f"{url}: {failure.message}", hint)
+    if isinstance(classified, (Throttled, Transient)):
+        classified.hint = "try again in a while"
+        return classified
+    return SourceError(f"{url}: {classified.message}", hint)
 
 
-def _look(section: Section, credentials: Credentials) -> dict[int, Year]:
+def _read_years(section: Section, credentials: Credentials) -> dict[int, Year]:
     """The collection's years, with one request."""
     wanted = range(FIRST_YEAR, datetime.now(UTC).year + 1)
     try:

@@ -14,7 +14,7 @@ from hfaef.core.quantize import BAND_NAMES, BANDS
 from hfaef.errors import PermanentError, RecipeError, TooBig
 from hfaef.recipe.model import EarthEngine as Section
 from hfaef.sources.base import Pixels
-from hfaef.sources.earthengine.errors import sort_failure
+from hfaef.sources.earthengine.errors import classify_error
 from hfaef.sources.earthengine.expression import DIMENSION, VARIABLE, band_images, codes_image
 from hfaef.sources.earthengine.npy import codes_of
 from hfaef.sources.earthengine.request import (
@@ -31,10 +31,10 @@ _LOG = logging.getLogger(__name__)
 
 
 class EarthEngine:
-    """A source that asks Earth Engine; `read` may be called from many threads.
+    """Reads from Earth Engine; nothing is retried here.
 
-    Whatever calls it, no more requests than the recipe's `max_requests` are under way at once
-    and no more than its `requests_per_minute` start in a minute. Nothing is retried here.
+    No more requests than the recipe's `max_requests` are under way at once, and no more than its
+    `requests_per_minute` start in a minute, however many threads read.
 
     Args:
         section: the recipe's.
@@ -70,9 +70,9 @@ class EarthEngine:
         Raises:
             RecipeError: if the collection has no such year.
             TooBig: if the grid is more than one request may hold, or than the server computes.
-            Throttled, Transient: ask again later.
-            CredentialsError: nobody may read.
-            PermanentError: the server refuses this grid.
+            Throttled, Transient: if the same request may succeed later.
+            CredentialsError: if the server accepts no request.
+            PermanentError: if it refuses this grid.
         """
         self.require([year])
         reader = self._section.reader
@@ -86,10 +86,10 @@ class EarthEngine:
         try:
             codes = read(self._section.collection, grid, year)
         except Exception as error:
-            failure = sort_failure(error)
-            if failure is error:
+            classified = classify_error(error)
+            if classified is error:
                 raise
-            raise failure from error
+            raise classified from error
         return Pixels(
             codes=codes,
             origins=(self._origin(year),),
@@ -104,18 +104,18 @@ class EarthEngine:
 
     def _origin(self, year: int) -> str:
         versions = self._session.years[year]
-        words = [f"{self._section.collection} {year}"]
+        parts = [f"{self._section.collection} {year}"]
         if versions.dataset_version:
-            words.append(f"dataset {versions.dataset_version}")
+            parts.append(f"dataset {versions.dataset_version}")
         if versions.model_version:
-            words.append(f"model {versions.model_version}")
-        return ", ".join(words)
+            parts.append(f"model {versions.model_version}")
+        return ", ".join(parts)
 
 
 def open(  # noqa: A001 - called as `earthengine.open`
     section: Section, years: Sequence[int] = (), *, timeout: float = READ_TIMEOUT
 ) -> EarthEngine:
-    """Earth Engine, reached and looked at, with four requests.
+    """Connect to Earth Engine and read the collection's years, with four requests.
 
     Args:
         section: the recipe's.
@@ -138,7 +138,7 @@ def open(  # noqa: A001 - called as `earthengine.open`
 
 
 def _read_pixels(collection: str, grid: Grid, year: int) -> npt.NDArray[np.int8]:
-    """One request, answered with one field a band."""
+    """One request; the response has one field a band."""
     import ee
 
     body = ee.data.computePixels(
@@ -154,8 +154,8 @@ def _read_pixels(collection: str, grid: Grid, year: int) -> npt.NDArray[np.int8]
 def _read_with_xee(collection: str, grid: Grid, year: int) -> npt.NDArray[np.int8]:
     """Two requests: Xee asks what the images are, then for all of their pixels at once.
 
-    Before Python 3.12 its first requests go one after the other, whatever the threads: Xee keeps
-    the answer in a `functools.cached_property`, which all its stores share one lock for.
+    Before Python 3.12 its first requests go one after the other in all threads: Xee keeps the
+    response in a `functools.cached_property`, for which all its stores share one lock.
     """
     import xarray
 

@@ -19,7 +19,7 @@ from hfaef.recipe.model import Cog
 from hfaef.sources import open_source
 from servers.bucket import HEADERS, fill, object_store
 from servers.files import Fault, FileServer
-from support.tile_stores import ACROSS, ON_LATTICE, require_same_but_for_the_place
+from support.tile_stores import ACROSS, ON_LATTICE, require_same_but_for_the_root
 
 PUBLIC, DEMO = "us-west-2.opendata.example", "demo"
 PREFIX = "tge-labs/aef/v1/annual"
@@ -43,13 +43,13 @@ def test_a_bucket_gives_what_the_folder_gives(
     served_world: World, endpoint: str, scheme: str
 ) -> None:
     host = f"s3://{PUBLIC}" if scheme == "s3" else f"{endpoint}/{PUBLIC}"
-    served = open_source(Cog(kind="cog", root=f"{host}/{PREFIX}"))
+    remote = open_source(Cog(kind="cog", root=f"{host}/{PREFIX}"))
     folder = open_source(Cog(kind="cog", root=str(served_world.root)))
     for grid in GRIDS.values():
-        one, two = served.read(grid, YEAR), folder.read(grid, YEAR)
+        one, two = remote.read(grid, YEAR), folder.read(grid, YEAR)
         assert np.array_equal(one.codes, two.codes)
         assert all("@" in origin for origin in one.origins)
-    served.close()
+    remote.close()
 
 
 @pytest.mark.slow
@@ -65,7 +65,7 @@ def test_a_build_from_a_bucket_is_the_build_from_the_folder(
         # S3's of a file that was put at once: https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html
         return hashlib.md5((tiles / path).read_bytes(), usedforsecurity=False).hexdigest()
 
-    require_same_but_for_the_place(here.folder, there.folder, bucket, etag)
+    require_same_but_for_the_root(here.folder, there.folder, bucket, etag)
 
 
 def test_a_tile_that_the_bucket_lacks_is_named(endpoint: str, served_world: World) -> None:

@@ -17,7 +17,7 @@ from hfaef.recipe.model import Cog
 from hfaef.sources import open_source
 from servers.files import Fault, FileServer, Request
 from servers.tls import HOST, certificate
-from support.tile_stores import ON_LATTICE, local, opened
+from support.tile_stores import ON_LATTICE, local_source, remote_source
 
 pytestmark = pytest.mark.usefixtures("sources")
 
@@ -49,7 +49,7 @@ def test_both_published_hosts_give_the_same_through_a_proxy(
     served_world: World, proxy: FileServer, root: str
 ) -> None:
     source = open_source(Cog(kind="cog", root=root))
-    same = local(served_world).read(ON_LATTICE, YEAR)
+    same = local_source(served_world).read(ON_LATTICE, YEAR)
     pixels = source.read(ON_LATTICE, YEAR)
     source.close()
     assert np.array_equal(pixels.codes, same.codes)
@@ -90,23 +90,23 @@ def safe(
 
 
 def test_tiles_come_over_tls(served_world: World, safe: FileServer) -> None:
-    pixels = opened(safe).read(ON_LATTICE, YEAR)
-    assert np.array_equal(pixels.codes, local(served_world).read(ON_LATTICE, YEAR).codes)
+    pixels = remote_source(safe).read(ON_LATTICE, YEAR)
+    assert np.array_equal(pixels.codes, local_source(served_world).read(ON_LATTICE, YEAR).codes)
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(
+def test_a_certificate_that_is_not_trusted_is_refused(
     safe: FileServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SSL_CERT_FILE")
-    with pytest.raises(InputError, match="a certificate that nobody vouches for"):
-        opened(safe)
+    with pytest.raises(InputError, match=r"the certificate of \S+ is not trusted"):
+        remote_source(safe)
     assert not safe.requests
 
 
 def test_a_redirect_from_https_to_plain_http_is_not_followed(
     served_world: World, safe: FileServer
 ) -> None:
-    source = opened(safe)
+    source = remote_source(safe)
     with FileServer(served_world.root, host=HOST) as plain:
         safe.fail = lambda request: Fault(302, {"Location": plain.url + request.path})
         with pytest.raises(PermanentError, match="from https to plain http"):

@@ -16,7 +16,7 @@ from hfaef.errors import InputError, PermanentError
 from hfaef.recipe.model import Cog
 from hfaef.sources.cog.http import address_of
 from servers.files import Fault, FileServer
-from support.tile_stores import ON_LATTICE, opened
+from support.tile_stores import ON_LATTICE, remote_source
 
 pytestmark = pytest.mark.usefixtures("sources")
 
@@ -25,7 +25,7 @@ def test_a_redirect_to_another_host_is_not_followed(
     served_world: World, server: FileServer
 ) -> None:
     with FileServer(served_world.root, host="127.0.0.2") as other:
-        source = opened(server)
+        source = remote_source(server)
         server.fail = lambda request: Fault(302, {"Location": other.url + request.path})
         with pytest.raises(PermanentError, match=r"sends us to http://127\.0\.0\.2") as caught:
             source.read(ON_LATTICE, YEAR)
@@ -35,14 +35,14 @@ def test_a_redirect_to_another_host_is_not_followed(
 
 def test_a_redirect_to_a_declared_host_is_followed(served_world: World, server: FileServer) -> None:
     with FileServer(served_world.root, host="127.0.0.2") as other:
-        source = opened(server, hosts=["127.0.0.2"])
+        source = remote_source(server, hosts=["127.0.0.2"])
         server.fail = lambda request: Fault(302, {"Location": other.url + request.path})
         assert source.read(ON_LATTICE, YEAR).origins
         assert other.requests
 
 
 def test_a_circle_of_redirects_ends(server: FileServer) -> None:
-    source = opened(server)
+    source = remote_source(server)
     server.fail = lambda request: Fault(302, {"Location": request.path})
     with pytest.raises(PermanentError, match="302"):
         source.read(ON_LATTICE, YEAR)
@@ -61,7 +61,7 @@ def touch(server: FileServer) -> None:
 
 
 def test_a_tile_that_changes_during_a_build_is_noticed(changing: FileServer) -> None:
-    source = opened(changing)
+    source = remote_source(changing)
     source.read(ON_LATTICE, YEAR)
     touch(changing)
     with pytest.raises(PermanentError, match="was changed on the server"):
@@ -75,11 +75,11 @@ def test_a_tile_that_changes_during_a_build_is_noticed(changing: FileServer) -> 
         ("Last-Modified", "Mon, 02 Nov 2026 10:00:00 GMT", "Tue, 03 Nov 2026 10:00:00 GMT"),
     ],
 )
-def test_a_change_is_noticed_by_what_a_server_tells_of_a_version(
+def test_a_change_is_noticed_by_any_version_that_a_server_sends(
     server: FileServer, name: str, before: str, after: str
 ) -> None:
     server.fail = lambda _: Fault(headers={"ETag": "", name: before})
-    source = opened(server)
+    source = remote_source(server)
     (origin,) = source.read(ON_LATTICE, YEAR).origins
     assert origin.partition("@")[2] == before.removeprefix("W/").strip('"')
     # A weak tag holds no condition: https://www.rfc-editor.org/rfc/rfc9110#section-13.1.1
@@ -89,16 +89,16 @@ def test_a_change_is_noticed_by_what_a_server_tells_of_a_version(
         source.read(GRIDS["in degrees"], YEAR)
 
 
-def test_a_server_that_tells_no_version_is_read(server: FileServer) -> None:
+def test_a_server_that_sends_no_version_is_read(server: FileServer) -> None:
     server.fail = lambda _: Fault(headers={"ETag": ""})
-    (origin,) = opened(server).read(ON_LATTICE, YEAR).origins
+    (origin,) = remote_source(server).read(ON_LATTICE, YEAR).origins
     assert "@" not in origin
 
 
 def test_a_tile_that_changed_between_builds_is_read_as_it_is_now(changing: FileServer) -> None:
-    before = opened(changing).read(ON_LATTICE, YEAR)
+    before = remote_source(changing).read(ON_LATTICE, YEAR)
     touch(changing)
-    after = opened(changing).read(ON_LATTICE, YEAR)
+    after = remote_source(changing).read(ON_LATTICE, YEAR)
     assert np.array_equal(before.codes, after.codes)
     assert before.origins != after.origins
 

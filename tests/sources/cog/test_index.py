@@ -231,7 +231,7 @@ class TestDownload:
             server.fail = lambda _: Fault(500)
             assert download(remote, NAME) == path
 
-    def test_a_server_without_an_index_is_told_so(self, tmp_path: Path) -> None:
+    def test_a_server_without_an_index_is_named(self, tmp_path: Path) -> None:
         with (
             FileServer(tmp_path) as server,
             pytest.raises(InputError, match="there is no index") as caught,

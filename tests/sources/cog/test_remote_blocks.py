@@ -21,9 +21,10 @@ from hfaef.demo.tiles import write_index
 from hfaef.recipe.model import Cog
 from hfaef.sources import open_source
 from hfaef.sources.cog.index import NAME
+from hfaef.sources.cog.remote.spill import SpillBuffer
 from servers.files import FileServer
 from support.bigtiff import Order, write_tiff
-from support.tile_stores import CLUSTER, opened, tiles
+from support.tile_stores import CLUSTER, remote_source, tiles
 
 pytestmark = pytest.mark.usefixtures("sources")
 
@@ -72,7 +73,7 @@ def test_chunks_side_by_side_come_eight_to_a_request(
 ) -> None:
     write(tmp_path, {"xa": rows}, order)
     with FileServer(tmp_path) as server:
-        source = opened(server)
+        source = remote_source(server)
         grids = [patch(0, column) for column in range(8)]
         source.prefetch([(grid, YEAR) for grid in grids])
         with ThreadPoolExecutor(8) as pool:
@@ -89,10 +90,23 @@ def test_a_block_that_nobody_expects_is_not_fetched_with_its_neighbour(
 ) -> None:
     write(tmp_path, {"xa": rows})
     with FileServer(tmp_path) as server:
-        source = opened(server)
+        source = remote_source(server)
         source.prefetch([(patch(0, 3), YEAR), (patch(0, 5), YEAR)])
         assert source.read(patch(0, 3), YEAR).requests == 64
         assert source.read(patch(0, 5), YEAR).requests == 64
+
+
+def test_a_part_that_is_put_again_takes_room_once(tmp_path: Path) -> None:
+    buffer = SpillBuffer(tmp_path, room=200)
+    part = np.ones((64, 3), np.int8)
+    for key in ("a", "a", "b", "b"):
+        buffer.put("patch", key, part)
+    assert buffer._held == part.nbytes  # the second is in a file
+    assert np.array_equal(buffer.get("patch", "b"), part)
+    buffer.drop("patch")
+    assert buffer._held == 0
+    assert buffer.get("patch", "a") is None
+    assert not list(tmp_path.rglob("*.npy"))
 
 
 @pytest.fixture(params=["folder", "server"])
@@ -119,7 +133,7 @@ def test_where_tiles_overlap_the_last_name_with_data_counts(overlapping: str) ->
 
 
 def test_nothing_is_kept_of_patches_that_were_read(server: FileServer) -> None:
-    source = opened(server)
+    source = remote_source(server)
     grids = [*CLUSTER, *GRIDS.values()]
     source.prefetch([(grid, YEAR) for grid in grids])
     with ThreadPoolExecutor(16) as pool:

@@ -30,20 +30,31 @@ from hfaef.errors import (
 from hfaef.recipe.model import Cog
 from hfaef.sources import open_source
 from servers.files import SLOW_DOWN, Fault, FileServer, Request
-from support.tile_stores import ACROSS, CLUSTER, ON_LATTICE, local, opened, patiently, tiles
+from support.tile_stores import (
+    ACROSS,
+    CLUSTER,
+    ON_LATTICE,
+    local_source,
+    read_with_retries,
+    remote_source,
+    tiles,
+)
 
 pytestmark = pytest.mark.usefixtures("sources")
 
 
-@pytest.mark.parametrize("expected", [False, True])
+@pytest.mark.parametrize("announced", [False, True])
 @pytest.mark.parametrize("name", GRIDS)
-def test_a_served_tile_gives_what_the_file_gives(
-    served_world: World, server: FileServer, name: str, expected: bool
+def test_a_remote_tile_gives_what_the_file_gives(
+    served_world: World, server: FileServer, name: str, announced: bool
 ) -> None:
-    source = opened(server)
-    if expected:
+    source = remote_source(server)
+    if announced:
         source.prefetch([(grid, YEAR) for grid in GRIDS.values()])
-    pixels, same = source.read(GRIDS[name], YEAR), local(served_world).read(GRIDS[name], YEAR)
+    pixels, same = (
+        source.read(GRIDS[name], YEAR),
+        local_source(served_world).read(GRIDS[name], YEAR),
+    )
     assert np.array_equal(pixels.codes, same.codes)
     assert pixels.resampled == same.resampled
     assert [origin.partition("@")[0] for origin in pixels.origins] == list(same.origins)
@@ -68,8 +79,8 @@ def test_rasterio_reads_the_same_bytes_from_a_server(served_world: World) -> Non
     assert np.array_equal(pixels.codes, south_up[:, ::-1])
 
 
-def test_a_row_tells_the_tiles_etag(served_world: World, server: FileServer) -> None:
-    (origin,) = opened(server).read(ON_LATTICE, YEAR).origins
+def test_the_origin_has_the_tiles_etag(served_world: World, server: FileServer) -> None:
+    (origin,) = remote_source(server).read(ON_LATTICE, YEAR).origins
     path, _, etag = origin.partition("@")
     assert etag == server.etag(served_world.root / path).strip('"')
 
@@ -80,11 +91,11 @@ class TestSharing:
     ) -> None:
         grids = [*CLUSTER, *GRIDS.values()]
         random.Random(3).shuffle(grids)
-        source = opened(server)
+        source = remote_source(server)
         source.prefetch([(grid, YEAR) for grid in grids])
         with ThreadPoolExecutor(16) as pool:
             read = list(pool.map(lambda grid: source.read(grid, YEAR), grids))
-        same = local(served_world)
+        same = local_source(served_world)
         assert all(
             np.array_equal(pixels.codes, same.read(grid, YEAR).codes)
             for grid, pixels in zip(grids, read, strict=True)
@@ -99,7 +110,7 @@ class TestSharing:
         assert set(headers.values()) == {1}
 
     def test_patches_of_one_block_cost_as_much_as_one(self, server: FileServer) -> None:
-        source = opened(server)
+        source = remote_source(server)
         source.prefetch([(grid, YEAR) for grid in CLUSTER])
         first = source.read(CLUSTER[0], YEAR)
         before = len(server.requests)
@@ -109,7 +120,7 @@ class TestSharing:
         assert sum(pixels.received for pixels in others) <= first.received
 
     def test_unannounced_patches_share_a_block_read_of_late(self, server: FileServer) -> None:
-        source = opened(server)
+        source = remote_source(server)
         source.read(CLUSTER[0], YEAR)
         before = len(server.requests)
         assert source.read(CLUSTER[1], YEAR).received == 0
@@ -120,7 +131,7 @@ class TestSharing:
     ) -> None:
         for _ in range(2):
             server.forget()
-            source = opened(server)
+            source = remote_source(server)
             for grid in CLUSTER:
                 source.read(grid, YEAR)
             starts = [request.range[0] for request in server.requests if request.range]
@@ -128,19 +139,31 @@ class TestSharing:
             assert min(start for start in starts if start) >= 1 << 16
 
     def test_a_patch_announced_twice_can_be_read_twice(self, server: FileServer) -> None:
-        source = opened(server)
+        source = remote_source(server)
         source.prefetch([(ON_LATTICE, YEAR), (ON_LATTICE, YEAR)])
         one, two = source.read(ON_LATTICE, YEAR), source.read(ON_LATTICE, YEAR)
         assert np.array_equal(one.codes, two.codes)
         assert two.received == 0
 
+    def test_a_patch_announced_once_can_be_read_many_times_at_once(
+        self, served_world: World, server: FileServer
+    ) -> None:
+        """As hedged requests do."""
+        same = local_source(served_world).read(ACROSS, YEAR)
+        for _ in range(5):
+            source = remote_source(server)
+            source.prefetch([(ACROSS, YEAR)])
+            with ThreadPoolExecutor(8) as pool:
+                read = list(pool.map(lambda _, source=source: source.read(ACROSS, YEAR), range(8)))
+            assert all(np.array_equal(pixels.codes, same.codes) for pixels in read)
+
     def test_parts_without_room_in_memory_wait_in_files(
         self, served_world: World, server: FileServer
     ) -> None:
-        source = opened(server)
+        source = remote_source(server)
         source._tiles._buffer._room = 10_000
         source.prefetch([(grid, YEAR) for grid in CLUSTER])
-        same = local(served_world)
+        same = local_source(served_world)
         for grid in CLUSTER:
             assert np.array_equal(source.read(grid, YEAR).codes, same.read(grid, YEAR).codes)
         source.close()
@@ -153,10 +176,12 @@ class TestOverviews:
     def test_pixels_of_20_m_are_renormalised_means(
         self, served_world: World, server: FileServer
     ) -> None:
-        pixels = opened(server).read(self.GRID, YEAR)
+        pixels = remote_source(server).read(self.GRID, YEAR)
         _, b, c, d, _, f = self.GRID.transform
         fine = (
-            local(served_world).read(Grid(self.GRID.crs, (10, b, c, d, -10, f), 20, 24), YEAR).codes
+            local_source(served_world)
+            .read(Grid(self.GRID.crs, (10, b, c, d, -10, f), 20, 24), YEAR)
+            .codes
         )
         vectors = dequantize(fine).reshape(64, 10, 2, 12, 2).sum(axis=(2, 4))
         assert np.array_equal(pixels.codes, mean_codes(vectors, np.full((10, 12), 4.0)))
@@ -170,7 +195,10 @@ class TestOverviews:
         left = 500_000 + (600_000 - 500_000) // metres * metres
         top = 5_300_000 // metres * metres
         grid = Grid("EPSG:32632", (metres, 0, left, 0, -metres, top), 4, 4)
-        one, two = opened(server).read(grid, YEAR), local(served_world).read(grid, YEAR)
+        one, two = (
+            remote_source(server).read(grid, YEAR),
+            local_source(served_world).read(grid, YEAR),
+        )
         assert np.array_equal(one.codes, two.codes)
         assert (one.codes != NODATA).any()
 
@@ -206,7 +234,7 @@ class TestFaults:
     def test_what_goes_wrong_is_sorted_by_what_to_do(
         self, server: FileServer, fault: Fault, kind: type[SourceError], words: str | None
     ) -> None:
-        source = opened(server)
+        source = remote_source(server)
         source.read(ACROSS, YEAR)
         server.fail = lambda request: fault if tiles(request) and request.range[0] else None
         with pytest.raises(kind, match=words) as caught:
@@ -216,7 +244,7 @@ class TestFaults:
         server.fail = lambda _: None
         if kind in (Throttled, Transient):
             # Bytes beyond those that were declared may spoil the next answer, too.
-            assert patiently(source, ON_LATTICE).codes.shape[0] == 64
+            assert read_with_retries(source, ON_LATTICE).codes.shape[0] == 64
 
     def test_one_in_five_answers_wrong_and_no_pixel_is(
         self, served_world: World, server: FileServer
@@ -229,16 +257,16 @@ class TestFaults:
             return chance.choice(faults) if wrong else None
 
         server.fail = fail
-        source, same = opened(server), local(served_world)
+        source, same = remote_source(server), local_source(served_world)
         grids = [*GRIDS.values(), *CLUSTER]
         source.prefetch([(grid, YEAR) for grid in grids])
         with ThreadPoolExecutor(8) as pool:
-            read = list(pool.map(lambda grid: patiently(source, grid), grids))
+            read = list(pool.map(lambda grid: read_with_retries(source, grid), grids))
         for grid, pixels in zip(grids, read, strict=True):
             assert np.array_equal(pixels.codes, same.read(grid, YEAR).codes)
 
     def test_what_came_before_a_failure_is_not_fetched_again(self, server: FileServer) -> None:
-        source = opened(server)
+        source = remote_source(server)
         grid = GRIDS["in degrees"]
         seen: list[int] = []
 
@@ -249,13 +277,13 @@ class TestFaults:
             return None
 
         server.fail = fail
-        patiently(source, grid)
+        read_with_retries(source, grid)
         failed = Counter(seen)
         assert sum(failed.values()) <= len(failed) + sum(failed.values()) // 3 + 1
 
     def test_a_server_without_ranges_stops_the_build(self, server: FileServer) -> None:
         server.fail = lambda request: Fault(whole=True) if tiles(request) else None
-        source = opened(server)
+        source = remote_source(server)
         with pytest.raises(InputError, match="whole files only"):
             source.read(ON_LATTICE, YEAR)
         assert server.sent < 50_000_000
@@ -263,18 +291,18 @@ class TestFaults:
     def test_a_server_that_lets_nobody_in_stops_the_build(self, server: FileServer) -> None:
         server.fail = lambda _: Fault(403)
         with pytest.raises(CredentialsError, match="403"):
-            opened(server)
+            remote_source(server)
 
     def test_nobody_listens(self) -> None:
         with FileServer(Path()) as gone:
             pass
         with pytest.raises(Transient):
-            opened(gone)
+            remote_source(gone)
 
 
 def test_64_requests_are_under_way_at_once(served_world: World) -> None:
     with FileServer(served_world.root, latency=0.05) as server:
-        source = opened(server)
+        source = remote_source(server)
         grids = [GRIDS["in degrees"], ACROSS, GRIDS["across tiles"]]
         with ThreadPoolExecutor(3) as pool:
             list(pool.map(lambda grid: source.read(grid, YEAR), grids))
@@ -282,7 +310,7 @@ def test_64_requests_are_under_way_at_once(served_world: World) -> None:
 
 
 def test_threads_end_with_the_source(server: FileServer) -> None:
-    source = opened(server)
+    source = remote_source(server)
     source.read(ON_LATTICE, YEAR)
     source.close()
     for thread in threading.enumerate():

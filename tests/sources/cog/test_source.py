@@ -75,7 +75,7 @@ def test_every_pixel_is_the_fields_at_its_centre(world: World, source: Source, n
     assert np.array_equal(pixels.codes, expected)
 
 
-def test_what_was_read_is_told(source: Source) -> None:
+def test_origins_name_the_tiles_that_were_read(source: Source) -> None:
     assert len(source.read(GRIDS["inside a tile"], YEAR).origins) == 1
     assert len(source.read(GRIDS["across tiles"], YEAR).origins) == 2
     assert len(source.read(GRIDS["across four tiles"], YEAR).origins) == 4

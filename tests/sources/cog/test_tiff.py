@@ -49,9 +49,9 @@ def test_chunks_lie_where_rasterio_says(tmp_path: Path, order: Order) -> None:
             for row in range(4):
                 for column in range(4):
                     name = f"{column}_{row}"
-                    told = tile.get_tag_item(f"BLOCK_OFFSET_{name}", "TIFF", bidx=band)
+                    start = tile.get_tag_item(f"BLOCK_OFFSET_{name}", "TIFF", bidx=band)
                     size = tile.get_tag_item(f"BLOCK_SIZE_{name}", "TIFF", bidx=band)
-                    assert int(told or 0) == starts[band - 1, row, column]
+                    assert int(start or 0) == starts[band - 1, row, column]
                     assert int(size or 0) == counts[band - 1, row, column]
 
 

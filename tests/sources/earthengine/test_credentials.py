@@ -1,4 +1,4 @@
-"""Who asks Earth Engine: where credentials come from, one refresh for all, what doctor says."""
+"""Credentials of Earth Engine: where they come from, one refresh for all, what doctor says."""
 
 # ruff: noqa: S105 - these open nothing
 
