@@ -75,9 +75,9 @@ def texts(rows: Rows, name: str) -> tuple[list[str], list[str]]:
         found.append(text)
     notes = []
     if spaced:
-        notes.append(f"stray spaces were taken off {spaced:,} values of `{name}`")
+        notes.append(f"values of `{name}` with stray spaces, taken off: {spaced:,}")
     if composed:
-        notes.append(f"{composed:,} values of `{name}` are now in Unicode's composed form (NFC)")
+        notes.append(f"values of `{name}` brought to Unicode's composed form (NFC): {composed:,}")
     return found, notes
 
 

@@ -152,8 +152,8 @@ def note_encoded(names: Sequence[str], ids: Sequence[str]) -> list[str]:
     encoded = [pair for pair in zip(names, ids, strict=True) if pair[0] != pair[1]]
     if not encoded:
         return []
-    words = "ids are encoded, as their names hold other characters than letters, digits, _ and -"
-    return [f"{len(encoded):,} {words}: {' is '.join(encoded[0])}"]
+    words = "as their names hold other characters than letters, digits, _ and -"
+    return [f"ids encoded: {len(encoded):,}, {words} ({' is '.join(encoded[0])})"]
 
 
 def note_alike(names: Iterable[str]) -> list[str]:

@@ -199,7 +199,9 @@ def _read_geojson(path: Path) -> Rows:
             both += "id" in row
             row = {"id": feature["id"], **row}
         rows.append(row)
-    notes = [f"the property `id` is used, not the `id` of {both:,} features"] if both else []
+    notes = (
+        [f"features whose own `id` is not used, but the property `id`: {both:,}"] if both else []
+    )
     return Rows(
         path=path,
         names=tuple(dict.fromkeys(name for row in rows for name in row)),

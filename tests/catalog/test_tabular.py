@@ -78,7 +78,7 @@ def test_labels_and_splits_of_a_csv_are_texts(tmp_path: Path, word: str) -> None
 def test_ids_of_a_csv_are_texts(tmp_path: Path, word: str, identity: str) -> None:
     found = read_csv(tmp_path, f"{HEAD}{word},x,11.5,48.1\n{word}b,x,11.5,48.1\n")
     assert [patch.id for patch in found.patches] == [identity, f"{identity}b"]
-    assert any("2 ids are encoded" in note for note in found.notes) == (word != identity)
+    assert any("ids encoded: 2" in note for note in found.notes) == (word != identity)
 
 
 def test_labels_that_are_digits_keep_their_zeros_and_the_order_of_numbers(tmp_path: Path) -> None:
@@ -131,10 +131,10 @@ def test_stray_spaces_and_unicode_forms_are_mended_and_told(tmp_path: Path) -> N
     assert labels(found) == ["Forest", "Forest", "Wäldchen", "Wäldchen"]
     assert found.patches[0].splits == {"split": "train"}
     assert found.notes == (
-        "stray spaces were taken off 1 values of `id`",
-        "stray spaces were taken off 1 values of `label`",
-        "1 values of `label` are now in Unicode's composed form (NFC)",
-        "stray spaces were taken off 1 values of `split`",
+        "values of `id` with stray spaces, taken off: 1",
+        "values of `label` with stray spaces, taken off: 1",
+        "values of `label` brought to Unicode's composed form (NFC): 1",
+        "values of `split` with stray spaces, taken off: 1",
     )
 
 
@@ -419,7 +419,7 @@ def test_the_property_id_is_used_and_the_features_own_is_told(tmp_path: Path) ->
     own = {**feature(id="a", label="x"), "id": 7}
     found = read_geojson(tmp_path, own, {**feature(label="x"), "id": "b"})
     assert [patch.id for patch in found.patches] == ["a", "b"]
-    assert found.notes == ("the property `id` is used, not the `id` of 1 features",)
+    assert found.notes == ("features whose own `id` is not used, but the property `id`: 1",)
 
 
 # --- Nothing is ignored without a word
