@@ -6,15 +6,13 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-import yaml
-
 from hfaef.core import codec
 from hfaef.core.quantize import from_stored, pool
 from hfaef.errors import HubError
 from hfaef.hub.open import open_published
 from hfaef.hub.repo import Snapshot
 from hfaef.hub.tree import mixed_in
-from hfaef.release.card.render import CARD, front_matter, loadable
+from hfaef.release.card.render import CARD, front_matter, loadable, parse_front_matter
 from hfaef.release.check import Finding
 from hfaef.release.format.manifest import Config, Manifest
 from hfaef.release.format.paths import MANIFEST
@@ -64,14 +62,13 @@ def _files(snapshot: Snapshot, manifest: Manifest) -> Iterator[Finding]:
 
 def _card(release: Release) -> Iterator[Finding]:
     try:
-        text = release.fetch(CARD).read_text(encoding="utf-8")
-        found = yaml.safe_load(text.split("---\n", 2)[1])
-    except (HubError, IndexError, UnicodeDecodeError, yaml.YAMLError) as error:
+        found = parse_front_matter(release.fetch(CARD).read_text(encoding="utf-8"))
+    except (HubError, ValueError) as error:
         yield Finding(CARD, f"cannot be read: {error}")
         return
     wanted = front_matter(release.manifest)
     for key in ("configs", "dataset_info", "license", "size_categories"):
-        if not isinstance(found, dict) or found.get(key) != wanted[key]:
+        if found.get(key) != wanted[key]:
             yield Finding(CARD, f"its `{key}` is not what the manifest says")
 
 

@@ -204,12 +204,28 @@ def read_front_matter(folder: Path) -> dict[str, Any]:
     """
     path = folder / CARD
     try:
-        parts = path.read_text(encoding="utf-8").split("---\n", 2)
-        content = yaml.safe_load(parts[1]) if len(parts) > 2 and not parts[0] else None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        return parse_front_matter(path.read_text(encoding="utf-8"))
+    except OSError as error:
         raise ReleaseError(f"cannot read {path}: {error}", f"hfaef card {folder}") from error
+    except ValueError as error:
+        raise ReleaseError(f"{path} {error}", f"hfaef card {folder}") from error
+
+
+def parse_front_matter(text: str) -> dict[str, Any]:
+    """The YAML at a card's head, between two lines that are ``---`` and nothing else.
+
+    Raises:
+        ValueError: if there is none, or it is no YAML.
+    """
+    head, *lines = text.split("\n")
+    content = None
+    if head == "---" and "---" in lines:
+        try:
+            content = yaml.safe_load("\n".join(lines[: lines.index("---")]))
+        except yaml.YAMLError as error:
+            raise ValueError(f"has no YAML at its head: {error}") from error
     if not isinstance(content, dict):
-        raise ReleaseError(f"{path} has no YAML at its head", f"hfaef card {folder}")
+        raise ValueError("has no YAML at its head")  # noqa: TRY004 - of a text, not of an argument
     return content
 
 
