@@ -34,7 +34,17 @@ ROWS = [
 CONSUMERS = {"load", "torch", "torchgeo"}
 """What users import; it stands on what a row is, and on nothing that makes one."""
 
-HEAVY = {"ee", "xee", "rasterio", "rioxarray", "torchgeo", "torch", "dask", "distributed"}
+HEAVY = {
+    "ee",
+    "xee",
+    "rasterio",
+    "pyogrio",
+    "rioxarray",
+    "torchgeo",
+    "torch",
+    "dask",
+    "distributed",
+}
 HEAVY |= {"matplotlib", "sklearn", "datasets", "huggingface_hub", "pandas"}
 
 MOST_LINES = 400

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hfaef.catalog.patch import Catalog, sort_patches
-from hfaef.recipe.model import Geotiffs, Recipe, Table, TorchGeo
+from hfaef.catalog.patch import Catalog, Patch, Unreadable, list_faults, sort_patches
+from hfaef.errors import CatalogError
+from hfaef.recipe.model import (
+    MOST_SHEET_PIXELS,
+    MOST_SIDE,
+    RAW_HINT,
+    EarthEngine,
+    Geotiffs,
+    Recipe,
+    Table,
+    TorchGeo,
+)
 
 
 def open_catalog(recipe: Recipe) -> Catalog:
@@ -27,5 +37,44 @@ def open_catalog(recipe: Recipe) -> Catalog:
             from hfaef.catalog import table
 
             catalog = table.read(section, recipe.years[0])
+    catalog = _within_limits(catalog, recipe)
     others = [replace(p, year=year) for year in recipe.years[1:] for p in catalog.patches]
     return replace(catalog, patches=sort_patches([*catalog.patches, *others]))
+
+
+def _within_limits(catalog: Catalog, recipe: Recipe) -> Catalog:
+    """The same catalog, without what the recipe lets us skip.
+
+    Raises:
+        CatalogError: naming patches that could be fetched in vain, or not at all.
+    """
+    reasons = ((patch, _fault_of(patch, recipe)) for patch in catalog.patches)
+    faults = [Unreadable(patch.id, patch.label, reason) for patch, reason in reasons if reason]
+    if not faults:
+        return catalog
+    if not recipe.patches.skip_bad:
+        words = [f"patch {patch.id} {patch.reason}" for patch in faults]
+        raise CatalogError(
+            list_faults(words), "mend that, or go on without them: --set patches.skip_bad=true"
+        )
+    gone = {patch.id for patch in faults}
+    return replace(
+        catalog,
+        patches=tuple(patch for patch in catalog.patches if patch.id not in gone),
+        unreadable=(*catalog.unreadable, *faults),
+    )
+
+
+def _fault_of(patch: Patch, recipe: Recipe) -> str | None:
+    """Why a patch cannot be fetched or kept; None if it can."""
+    height, width, crs = patch.grid.height, patch.grid.width, patch.grid.crs
+    if max(height, width) > MOST_SIDE:
+        return f"is {height} x {width} pixels, over {MOST_SIDE:,} a side"
+    if recipe.pack.codec == "png" and height * width > MOST_SHEET_PIXELS:
+        return (
+            f"is {height} x {width} pixels, whose sheet is over what PNG readers accept; {RAW_HINT}"
+        )
+    source = recipe.source
+    if isinstance(source, EarthEngine) and source.reader == "xee" and not crs.startswith("EPSG:"):
+        return f'lies in {crs[:40]}, and Xee takes EPSG codes only; set `source.reader = "pixels"`'
+    return None

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import math
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from hfaef.core.grid import Grid
 from hfaef.errors import CatalogError
 from hfaef.recipe.model import SPLITS
+from hfaef.recipe.names import LONGEST, encode_id, fault_of, printable, same_word
 
-_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
+_ID = re.compile(rf"[A-Za-z0-9_-]{{1,{LONGEST}}}")
+
+_SHOWN = 10
+"""Faults of a catalog that a message names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,16 @@ class Patch:
     splits: dict[str, str]
     """One of `SPLITS` for each of the catalog's schemes."""
     year: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A patch whose grid cannot be known, in no year: the release lacks it, and says why."""
+
+    id: str
+    label: str | float
+    reason: str
+    """What is wrong with its file or row, without a path of this machine: ``has no CRS``."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +60,20 @@ class Catalog:
     """Split schemes, the default first; none means that every patch is for training."""
     notes: tuple[str, ...] = ()
     """What a user should know of how it was read."""
+    unreadable: tuple[Unreadable, ...] = ()
+    """Patches that the recipe lets us go on without; their ids are no others'."""
 
     def __post_init__(self) -> None:
         if not self.patches:
-            raise CatalogError("the catalog has no patch", "check `patches` in the recipe")
-        known = frozenset(self.label_names)
-        if len(known) != len(self.label_names):
+            more = f" ({len(self.unreadable):,} are unreadable)" if self.unreadable else ""
+            raise CatalogError(f"the catalog has no patch{more}", "check `patches` in the recipe")
+        if len(set(self.label_names)) != len(self.label_names):
             raise CatalogError("a label is listed twice", "mend `patches.labels`")
+        for label in self.label_names:
+            if fault := fault_of(label):
+                raise CatalogError(f"the label {printable(label)!r} {fault}", "rename it")
+        known = frozenset(self.label_names)
+        gone = {patch.id for patch in self.unreadable}
         seen: set[tuple[int, str]] = set()
         for patch in self.patches:
             if not _ID.fullmatch(patch.id):
@@ -59,19 +81,10 @@ class Catalog:
                     f"patch id {patch.id[:80]!r} is not made of letters, digits, _ and -",
                     "rename the patch",
                 )
-            if (patch.year, patch.id) in seen:
+            if (patch.year, patch.id) in seen or patch.id in gone:
                 raise CatalogError(f"patch {patch.id} occurs twice", "give each patch its own id")
             seen.add((patch.year, patch.id))
-            if not known and not (isinstance(patch.label, float) and math.isfinite(patch.label)):
-                raise CatalogError(
-                    f"patch {patch.id} has the label {patch.label!r}, which is no finite number",
-                    "mend the patch",
-                )
-            if known and patch.label not in known:
-                raise CatalogError(
-                    f"patch {patch.id} has the label {patch.label!r}, which is not in the list",
-                    "add it to `patches.labels`, or mend the patch",
-                )
+            _require_label(patch, known)
             for scheme in self.schemes:
                 if patch.splits.get(scheme) not in SPLITS:
                     raise CatalogError(
@@ -91,6 +104,20 @@ class Catalog:
         return replace(self, patches=tuple(kept))
 
 
+def _require_label(patch: Patch, known: frozenset[str]) -> None:
+    """Raise CatalogError unless a patch's label is one of those known, or a number if none is."""
+    if not known and not (isinstance(patch.label, float) and math.isfinite(patch.label)):
+        raise CatalogError(
+            f"patch {patch.id} has the label {patch.label!r}, which is no finite number",
+            "mend the patch",
+        )
+    if known and patch.label not in known:
+        raise CatalogError(
+            f"patch {patch.id} has the label {patch.label!r}, which is not in the list",
+            "add it to `patches.labels`, or mend the patch",
+        )
+
+
 def sort_patches(patches: Iterable[Patch]) -> tuple[Patch, ...]:
     """Patches in the catalog's order."""
     return tuple(sorted(patches, key=lambda patch: (patch.year, patch.id)))
@@ -104,3 +131,45 @@ def label_number(label: str | float, names: Sequence[str]) -> float:
 def label_names(found: Iterable[str], listed: Sequence[str] | None) -> tuple[str, ...]:
     """The recipe's list of labels, or what was found, in alphabetical order."""
     return tuple(listed) if listed is not None else tuple(sorted(set(found)))
+
+
+def id_of(name: str) -> str:
+    """The id of a patch whose file or row has this name.
+
+    Raises:
+        ValueError: if it can have none, saying why.
+    """
+    identity = encode_id(name)
+    if "/" in name or "\\" in name:
+        raise ValueError("is a path")
+    if len(identity) > LONGEST:
+        raise ValueError(f"makes an id of over {LONGEST} characters")
+    return identity
+
+
+def note_encoded(names: Sequence[str], ids: Sequence[str]) -> list[str]:
+    """A note on names that hold other characters than ids may."""
+    encoded = [pair for pair in zip(names, ids, strict=True) if pair[0] != pair[1]]
+    if not encoded:
+        return []
+    words = "as their names hold other characters than letters, digits, _ and -"
+    return [f"ids encoded: {len(encoded):,}, {words} ({' is '.join(encoded[0])})"]
+
+
+def note_alike(names: Iterable[str]) -> list[str]:
+    """Notes on labels that people would take for one."""
+    groups = defaultdict(list)
+    for name in names:
+        groups[same_word(name)].append(name)
+    return [
+        f"the labels {' and '.join(map(repr, group))} differ only in spaces, case or Unicode form; "
+        "`hfaef check` objects to that"
+        for group in groups.values()
+        if len(group) > 1
+    ]
+
+
+def list_faults(faults: Sequence[str]) -> str:
+    """The first of them in one line, and how many more there are."""
+    more = len(faults) - _SHOWN
+    return "; ".join(faults[:_SHOWN]) + (f"; and {more:,} more" if more > 0 else "")

@@ -7,26 +7,37 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from hfaef.errors import CatalogError
+from hfaef.recipe.names import clean
 
 Scheme = TypeVar("Scheme", bound=str)
 Split = TypeVar("Split", bound=str)
 
 
-def read_list(path: Path) -> list[str]:
-    """Patch ids of a list; folders and extensions are left off, empty lines skipped.
+def read_list(path: Path, known: Collection[str] = ()) -> list[str]:
+    """Patch names of a list; folders are left off, empty lines skipped.
+
+    Args:
+        path: of the list.
+        known: names of patches. Of others, what follows the last dot is taken for an extension.
 
     Raises:
         CatalogError: if it is no text file.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
         raise CatalogError(
-            f"cannot read the split list {path}: {reason}", "mend its path"
+            f"the split list {path} is not UTF-8: line {line}", "save it as UTF-8"
         ) from error
-    names = (line.strip().replace("\\", "/") for line in lines)
-    return [PurePosixPath(name).stem for name in names if name]
+    except OSError as error:
+        raise CatalogError(
+            f"cannot read the split list {path}: {error.strerror}", "mend its path"
+        ) from error
+    places = (PurePosixPath(clean(line).replace("\\", "/")) for line in lines)
+    return [
+        place.name if place.name in known else clean(place.stem) for place in places if place.name
+    ]
 
 
 def assign(
@@ -75,19 +86,28 @@ def assign(
 
 
 def read_schemes(
-    schemes: Mapping[Scheme, Mapping[Split, Path]], ids: Collection[str]
-) -> tuple[dict[str, dict[str, str]], tuple[str, ...]]:
+    schemes: Mapping[Scheme, Mapping[Split, Path]], id_of: Mapping[str, str]
+) -> tuple[dict[str, dict[str, str]], list[str]]:
     """For each patch its split in each scheme, and notes, from the lists of all schemes.
 
+    Args:
+        schemes: for each scheme the lists of its splits.
+        id_of: the patches' ids by the names of their files; lists may use either.
+
     Raises:
-        CatalogError: as of `read_list` and `assign`.
+        CatalogError: if a list cannot be read, or names a patch that another split has, or if
+            a patch is in none.
     """
-    splits_of: dict[str, dict[str, str]] = {identity: {} for identity in ids}
+    ids = {**{identity: identity for identity in id_of.values()}, **id_of}
+    splits_of: dict[str, dict[str, str]] = {identity: {} for identity in id_of.values()}
     notes: list[str] = []
     for scheme, lists in schemes.items():
-        named = {str(split): read_list(path) for split, path in lists.items()}
-        split_of, more = assign(scheme, named, ids)
+        named = {
+            str(split): [ids.get(name, name) for name in read_list(path, ids)]
+            for split, path in lists.items()
+        }
+        split_of, more = assign(scheme, named, splits_of)
         notes += more
         for identity, split in split_of.items():
             splits_of[identity][scheme] = split
-    return splits_of, tuple(notes)
+    return splits_of, notes

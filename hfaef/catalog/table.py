@@ -1,34 +1,39 @@
-"""Patches that are rows of a table: points, boxes or geometries in lon/lat (WGS 84).
-
-Their grids lie on AEF's own lattice, or that of its overviews: in the UTM zone of the place, edges
-on multiples of a pixel from easting 500,000 and the equator.
-"""
+"""Patches that are rows of a table: points or boxes in lon/lat (WGS 84), or geometries."""
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet as pq
-import pyproj
-import shapely
-
-from hfaef.catalog.patch import Catalog, Patch, label_names
-from hfaef.core.grid import EASTING, WGS84, Grid, project, utm_crs
+from hfaef.catalog.columns import (
+    Rows,
+    are_whole_numbers,
+    coordinates,
+    numbers,
+    texts,
+)
+from hfaef.catalog.geometry import (
+    Places,
+    make_grids,
+    places_of_boxes,
+    places_of_shapes,
+)
+from hfaef.catalog.patch import (
+    Catalog,
+    Patch,
+    Unreadable,
+    id_of,
+    list_faults,
+    note_alike,
+    note_encoded,
+)
+from hfaef.catalog.tabular import read_rows
+from hfaef.core.grid import Grid
 from hfaef.errors import CatalogError
 from hfaef.recipe.model import SPLITS, Table
+from hfaef.recipe.names import printable
 
+_POINT = ("lon", "lat")
 _BOX = ("west", "south", "east", "north")
-_LIMITS = (-180.0, -80.0, 180.0, 84.0)
-"""Degrees that UTM covers."""
-
-_MAX_SIDE = 4096
 
 
 def read(section: Table, year: int) -> Catalog:
@@ -37,164 +42,118 @@ def read(section: Table, year: int) -> Catalog:
     Raises:
         CatalogError: naming the file, and the column or row that cannot be used.
     """
-    path = section.path
-    columns = _columns(path)
-    for needed in ("id", "label"):
-        if needed not in columns:
-            raise CatalogError(f"{path} has no column {needed!r}", "add it")
+    rows = read_rows(section.path, ("id", "label"))
     schemes = section.schemes
     if schemes is None:
-        schemes = ["split"] if "split" in columns else []
+        schemes = ["split"] if "split" in rows.names else []
     for scheme in schemes:
-        if scheme not in columns:
-            raise CatalogError(f"{path} has no column {scheme!r}", "mend `patches.schemes`")
-    labels = columns["label"]
-    numbers = section.target == "number"
-    if not numbers and any(isinstance(label, float) for label in labels):
-        raise CatalogError(
-            f"{path}: labels must be texts or whole numbers",
-            'mend `label`, or set `patches.target = "number"` to predict it',
-        )
-    patches = []
-    for number, box in enumerate(_boxes(path, columns)):
-        identity, label = columns["id"][number], labels[number]
-        if identity is None or label is None:
-            raise CatalogError(f"{path}: row {number + 1} has no id or no label", "fill it in")
-        patch = Patch(
-            id=str(identity),
-            grid=_grid(path, str(identity), box, section.size, section.resolution),
-            label=_number(path, str(identity), label) if numbers else str(label),
-            splits={s: _split(path, str(identity), s, columns[s][number]) for s in schemes},
-            year=year,
-        )
-        patches.append(patch)
-    names = [] if numbers else [str(label) for label in sorted(set(labels))]
+        if scheme not in rows.names:
+            raise CatalogError(f"{section.path} has no column {scheme!r}", "mend `patches.schemes`")
+    notes = [*rows.notes]
+    ids = _ids(rows, notes)
+    labels, names = _labels(rows, section, notes)
+    splits: list[dict[str, str]] = [{} for _ in ids]
+    for scheme in schemes:
+        for row, split in enumerate(_splits(rows, ids, scheme, notes)):
+            splits[row][scheme] = split
+    places, used = _places(rows)
+    found = make_grids(places, section.size, section.resolution)
+    unreadable = _unreadable(rows, ids, labels, found, skip=section.skip_bad)
+    unused = [name for name in rows.names if name not in {"id", "label", *schemes, *used}]
+    if rows.shapes is not None and rows.shapes.heights:
+        unused.append("heights of the geometries")
+    if unused:
+        notes.append(f"columns not used: {printable(', '.join(unused))}")
     return Catalog(
-        patches=tuple(patches),
-        label_names=label_names(names, section.labels) if section.labels else tuple(names),
+        patches=tuple(
+            Patch(id=ids[row], grid=grid, label=labels[row], splits=splits[row], year=year)
+            for row, grid in enumerate(found)
+            if isinstance(grid, Grid)
+        ),
+        label_names=names,
         schemes=tuple(schemes),
+        notes=(*notes, *note_alike(names)),
+        unreadable=unreadable,
     )
 
 
-def _number(path: Path, identity: str, label: object) -> float:
-    try:
-        return float(label)  # type: ignore[arg-type]
-    except (TypeError, ValueError) as error:
-        raise CatalogError(
-            f"{path}: patch {identity} has the label {label!r}, which is no number", "mend it"
-        ) from error
+def _ids(rows: Rows, notes: list[str]) -> list[str]:
+    names, more = texts(rows, "id")
+    ids = []
+    for row, name in enumerate(names):
+        try:
+            ids.append(id_of(name))
+        except ValueError as error:
+            shown = f"has the patch id {printable(name)[:80]!r}, which {error}"
+            raise rows.fault(row, shown, "rename the patch") from error
+    notes += [*more, *note_encoded(names, ids)]
+    return ids
 
 
-def _split(path: Path, identity: str, scheme: str, value: object) -> str:
-    split = "validation" if value == "val" else value
-    if split not in SPLITS:
-        raise CatalogError(
-            f"{path}: patch {identity} has the split {value!r} in {scheme!r}",
-            f"use one of {', '.join(SPLITS)}",
-        )
-    return str(split)
-
-
-def _columns(path: Path) -> dict[str, list[Any]]:
-    """The table's columns as lists; a geometry column holds shapely geometries."""
-    if not path.is_file():
-        raise CatalogError(f"there is no table {path}", "mend `patches.path`")
-    try:
-        match path.suffix.lower():
-            case ".parquet" | ".geoparquet":
-                return _parquet_columns(path)
-            case ".csv":
-                columns = pa.csv.read_csv(path).to_pydict()
-                if "geometry" in columns:
-                    columns["geometry"] = list(shapely.from_wkt(columns["geometry"]))
-                return dict(columns)
-            case ".geojson" | ".json":
-                return _geojson_columns(path)
-    except (
-        pa.ArrowException,
-        shapely.errors.ShapelyError,
-        ValueError,
-        KeyError,
-        TypeError,
-    ) as error:
-        raise CatalogError(f"cannot read the table {path}: {error}", "mend it") from error
-    raise CatalogError(f"{path} is no .parquet, .csv or .geojson", "mend `patches.path`")
-
-
-def _parquet_columns(path: Path) -> dict[str, list[Any]]:
-    table = pq.read_table(path)
-    columns = dict(table.to_pydict())
-    if "geometry" in columns:
-        geo = json.loads((table.schema.metadata or {}).get(b"geo", b"{}"))
-        crs = geo.get("columns", {}).get("geometry", {}).get("crs")
-        if crs is not None and not _is_lonlat(crs):
-            raise ValueError("its geometry is not in lon/lat (WGS 84)")
-        columns["geometry"] = list(shapely.from_wkb(columns["geometry"]))
-    return columns
-
-
-def _is_lonlat(crs: dict[str, Any]) -> bool:
-    found = pyproj.CRS.from_json_dict(crs)
-    return any(found.equals(known, ignore_axis_order=True) for known in (WGS84, "OGC:CRS84"))
-
-
-def _geojson_columns(path: Path) -> dict[str, list[Any]]:
-    features = json.loads(path.read_text(encoding="utf-8"))["features"]
-    rows = [
-        {
-            "id": feature.get("id"),
-            **feature["properties"],
-            "geometry": shapely.geometry.shape(feature["geometry"]),
-        }
-        for feature in features
-    ]
-    names = dict.fromkeys(name for row in rows for name in row)
-    return {name: [row.get(name) for row in rows] for name in names}
-
-
-def _boxes(path: Path, columns: dict[str, list[Any]]) -> Iterable[Sequence[Any]]:
-    """West, south, east and north of each row, in degrees; a point has no extent."""
-    if "geometry" in columns:
-        return [() if shape is None else shape.bounds for shape in columns["geometry"]]
-    if {"lon", "lat"} <= columns.keys():
-        return list(
-            zip(columns["lon"], columns["lat"], columns["lon"], columns["lat"], strict=True)
-        )
-    if set(_BOX) <= columns.keys():
-        return list(zip(*(columns[side] for side in _BOX), strict=True))
-    raise CatalogError(
-        f"{path} has no place columns",
-        "add lon and lat, or west, south, east and north, or geometry",
-    )
-
-
-def _grid(path: Path, identity: str, box: Sequence[Any], size: int, side: int) -> Grid:
-    """The grid with pixels of this side on AEF's lattice round a point, or that covers a box."""
-    where = f"{path}: patch {identity}"
-    usable = len(box) == 4 and all(isinstance(v, (int, float)) and math.isfinite(v) for v in box)
-    if not usable:
-        raise CatalogError(f"{where} has no place", "fill it in")
-    west, south, east, north = box
-    within = _LIMITS[0] <= west <= east <= _LIMITS[2] and _LIMITS[1] <= south <= north <= _LIMITS[3]
-    if not within:
-        raise CatalogError(
-            f"{where} lies at {tuple(box)}, which is not in order or not within UTM's {_LIMITS}",
-            "give degrees of longitude and latitude",
-        )
-    crs = utm_crs((west + east) / 2, (south + north) / 2)
-    lon, lat = np.array([west, west, east, east]), np.array([south, north, south, north])
-    x, y = project(lon, lat, WGS84, crs)
-    x = (x - EASTING) / side
-    y = y / side
-    if (west, south) == (east, north):
-        left, top = round(float(x[0]) - size / 2), round(float(y[0]) + size / 2)
-        height = width = size
+def _labels(
+    rows: Rows, section: Table, notes: list[str]
+) -> tuple[Sequence[str | float], tuple[str, ...]]:
+    """The label of each row, and all names of labels in their order; none for numbers."""
+    if section.target == "number":
+        return numbers(rows, "label"), ()
+    labels, more = texts(rows, "label")
+    notes += more
+    if are_whole_numbers(rows, "label", labels):
+        names = sorted(set(labels), key=lambda label: (int(label), label))
     else:
-        left, top = math.floor(x.min()), math.ceil(y.max())
-        height = max(top - math.floor(y.min()), 1)
-        width = max(math.ceil(x.max()) - left, 1)
-    if max(height, width) > _MAX_SIDE:
-        raise CatalogError(f"{where} is {height} x {width} pixels", f"keep to {_MAX_SIDE} a side")
-    metres = float(side)
-    corner = EASTING + left * metres, top * metres
-    return Grid(crs, (metres, 0.0, corner[0], 0.0, -metres, corner[1]), height, width)
+        names = sorted(set(labels))
+    return labels, tuple(section.labels or names)
+
+
+def _splits(rows: Rows, ids: Sequence[str], scheme: str, notes: list[str]) -> list[str]:
+    found, more = texts(rows, scheme)
+    notes += more
+    splits = ["validation" if split == "val" else split for split in found]
+    for row, split in enumerate(splits):
+        if split not in SPLITS:
+            raise CatalogError(
+                f"{rows.path}: {rows.where(row)}: patch {ids[row]} has the split "
+                f"{printable(split)!r} in {scheme!r}",
+                f"use one of {', '.join(SPLITS)}",
+            )
+    return splits
+
+
+def _places(rows: Rows) -> tuple[Places, tuple[str, ...]]:
+    """The place of each row, and the columns that say where it is."""
+    if rows.shapes is not None:
+        return places_of_shapes(rows.shapes), ()
+    for names in (_POINT, _BOX):
+        if set(names) <= set(rows.names):
+            wrong: dict[int, str] = {}
+            sides = []
+            for name in names:
+                values, faults = coordinates(rows, name)
+                sides.append(values)
+                wrong = {**faults, **wrong}
+            corners = sides if names == _BOX else [*sides, *sides]
+            return places_of_boxes(*corners, wrong=wrong), names
+    raise CatalogError(
+        f"{rows.path} has no place columns",
+        "add lon and lat, or west, south, east and north, or geometry; "
+        f"its columns: {printable(', '.join(rows.names[:20]))}",
+    )
+
+
+def _unreadable(
+    rows: Rows,
+    ids: Sequence[str],
+    labels: Sequence[str | float],
+    found: Sequence[Grid | str],
+    *,
+    skip: bool,
+) -> tuple[Unreadable, ...]:
+    """Rows without a grid, if they are to be skipped."""
+    faults = {row: reason for row, reason in enumerate(found) if isinstance(reason, str)}
+    if faults and not skip:
+        words = [f"{rows.where(row)}: patch {ids[row]} {why}" for row, why in faults.items()]
+        raise CatalogError(
+            f"{rows.path}: {list_faults(words)}",
+            "mend the table, or go on without them: --set patches.skip_bad=true",
+        )
+    return tuple(Unreadable(ids[row], labels[row], why) for row, why in faults.items())

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
-from hfaef.catalog.geotiffs import read_grids, unique_ids
-from hfaef.catalog.patch import Catalog, Patch
+from hfaef.catalog.geotiffs import make_ids, read_patches
+from hfaef.catalog.patch import Catalog
 from hfaef.catalog.splits import read_schemes
 from hfaef.errors import CatalogError, InputError
 from hfaef.recipe.model import TorchGeo
@@ -32,14 +32,13 @@ def read(section: TorchGeo, year: int) -> Catalog:
         ) from error
     random = {"EuroSAT": datasets.EuroSAT, "EuroSAT100": datasets.EuroSAT100}[section.dataset]
     paths: list[Path] = []
-    labels: dict[str, str] = {}
+    labels: dict[Path, str] = {}
     for split in _SPLITS:
         opened = _open(random, section, split)
         for path, number in opened.samples:
             paths.append(Path(path))
-            labels[Path(path).stem] = opened.classes[number]
-    paths.sort()
-    unique_ids(paths)
+            labels[Path(path)] = opened.classes[number]
+    ids, notes = make_ids(sorted(paths))
     lists = {
         scheme: {
             ours: _list(random if scheme == "random" else datasets.EuroSATSpatial, section, theirs)
@@ -47,22 +46,14 @@ def read(section: TorchGeo, year: int) -> Catalog:
         }
         for scheme in section.schemes
     }
-    splits_of, notes = read_schemes(lists, labels.keys())
-    patches = [
-        Patch(
-            id=path.stem,
-            grid=grid,
-            label=labels[path.stem],
-            splits=splits_of[path.stem],
-            year=year,
-        )
-        for path, grid in zip(paths, read_grids(paths), strict=True)
-    ]
+    splits_of, more = read_schemes(lists, {path.stem: ids[path] for path in ids})
+    patches, unreadable = read_patches(ids, labels, splits_of, year, skip_bad=section.skip_bad)
     return Catalog(
-        patches=tuple(patches),
+        patches=patches,
         label_names=tuple(sorted(set(labels.values()))),
         schemes=tuple(section.schemes),
-        notes=notes,
+        notes=(*notes, *more),
+        unreadable=unreadable,
     )
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -51,7 +53,7 @@ class Grid:
     """
 
     crs: str
-    """``EPSG:32632`` where there is such a code, else WKT."""
+    """``EPSG:32632`` where there is such a code, else WKT 1."""
     transform: Affine
     """From (column, row) of a pixel's upper left corner to crs units."""
     height: int
@@ -152,18 +154,42 @@ def outlines(grids: Iterable[Grid]) -> Iterator[Outline]:
             yield Outline(bounds, [(x, y) for x, y in ring], polygon)
 
 
+def misplaced(grids: Sequence[Grid]) -> dict[int, str]:
+    """Why grids, by their numbers, have no bounds; those that have some are left out."""
+    found = {}
+    for first in range(0, len(grids), _OUTLINES):
+        batch = grids[first : first + _OUTLINES]
+        for number, (box, there) in enumerate(_extents(*_edges(batch))):
+            if reason := _out_of_place(batch[number], box, there=there):
+                found[first + number] = reason
+    return found
+
+
 def _boxes(
     grids: Sequence[Grid], lon: Float64, lat: Float64
 ) -> Iterator[tuple[float, float, float, float]]:
     """`Outline.bounds` of grids with these `_edges`; raises as `outlines`."""
+    for grid, (box, there) in zip(grids, _extents(lon, lat), strict=True):
+        if reason := _out_of_place(grid, box, there=there):
+            raise ValueError(reason)
+        yield box
+
+
+def _extents(
+    lon: Float64, lat: Float64
+) -> Iterator[tuple[tuple[float, float, float, float], bool]]:
+    """West, south, east and north of grids with these `_edges`, and whether all are on Earth."""
     there = np.all(np.isfinite(lon) & (np.abs(lat) <= 90), axis=1)
     edges = np.stack([lon.min(axis=1), lat.min(axis=1), lon.max(axis=1), lat.max(axis=1)], axis=1)
-    for number, (west, south, east, north) in enumerate(edges.tolist()):
-        if not there[number]:
-            raise ValueError(f"its corners have no place on Earth in {grids[number].crs[:40]}")
-        if east - west > 180:
-            raise ValueError("it crosses the antimeridian, which is not supported")
-        yield west, south, east, north
+    yield from zip(edges.tolist(), there.tolist(), strict=True)
+
+
+def _out_of_place(grid: Grid, box: tuple[float, float, float, float], *, there: bool) -> str | None:
+    if not there:
+        return f"its corners have no place on Earth in {grid.crs[:40]}"
+    if box[2] - box[0] > 180:
+        return "it crosses the antimeridian, which is not supported"
+    return None
 
 
 def _edges(grids: Sequence[Grid]) -> tuple[Float64, Float64]:
@@ -205,18 +231,60 @@ def _transformer(source: str, target: str) -> pyproj.Transformer:
 
 @lru_cache(maxsize=1024)
 def canonical_crs(text: str) -> str:
-    """``EPSG:n`` of a CRS in any form pyproj reads, or its WKT if it has no such code.
+    """``EPSG:n`` of a CRS in any form pyproj reads, or WKT 1 as GDAL writes it without such a code.
+
+    Those two are what Earth Engine reads, too. Heights are left off; x comes before y whatever
+    the order of the axes.
+
+    Raises:
+        ValueError: if it is not a CRS, one without a relation to lon/lat, or one that WKT 1
+            has no words for.
+    """
+    crs = horizontal_crs(text)
+    # At this confidence a CRS is equivalent to that of the code, whatever its name.
+    code = crs.to_epsg(min_confidence=70)
+    if code is not None and pyproj.CRS.from_epsg(code).equals(crs, ignore_axis_order=True):
+        return f"EPSG:{code}"
+    if crs.equals(pyproj.CRS(WGS84), ignore_axis_order=True):
+        return WGS84
+    with suppress(CRSError, ProjError):
+        written = str(crs.to_wkt("WKT1_GDAL"))
+        if _same_ground(crs, pyproj.CRS.from_wkt(written)):
+            return written
+    raise ValueError(f"the CRS {crs.name[:60]!r} has no EPSG code, and WKT 1 cannot say what it is")
+
+
+def horizontal_crs(value: str | dict[str, Any]) -> pyproj.CRS:
+    """A CRS in any form pyproj reads (a dict is PROJJSON), without heights.
 
     Raises:
         ValueError: if it is not a CRS, or one without a relation to lon/lat.
     """
     try:
-        crs = pyproj.CRS.from_user_input(text)
-        pyproj.Transformer.from_crs(crs, WGS84)
+        crs = pyproj.CRS.from_user_input(value)
+        if crs.is_compound:
+            crs = crs.sub_crs_list[0]
+        if crs.is_geographic or crs.is_projected:
+            pyproj.Transformer.from_crs(crs, WGS84)
+            return crs.to_2d() if len(crs.axis_info) > 2 else crs
     except (CRSError, ProjError) as error:
-        raise ValueError(f"not a usable CRS: {text[:60]}") from error
-    authority = crs.to_authority(min_confidence=90)
-    return ":".join(authority) if authority else str(crs.to_wkt())
+        raise ValueError(f"not a usable CRS: {str(value)[:60]}") from error
+    raise ValueError(f"not a CRS of places on the ground: {str(value)[:60]}")
+
+
+def _same_ground(one: pyproj.CRS, other: pyproj.CRS) -> bool:
+    """Whether two CRSs give the same x and y to places all over the Earth."""
+    if one.equals(other, ignore_axis_order=True):
+        return True
+    lon, lat = np.meshgrid(np.linspace(-170.0, 170.0, 69), np.linspace(-85.0, 85.0, 35))
+    placed = [
+        np.array(pyproj.Transformer.from_crs(WGS84, crs, always_xy=True).transform(lon, lat))
+        for crs in (one, other)
+    ]
+    known = np.isfinite(placed).all(axis=(0, 1))
+    return bool(known.any()) and np.allclose(
+        placed[0][:, known], placed[1][:, known], rtol=1e-10, atol=1e-9
+    )
 
 
 def utm_number(longitude: float) -> int:

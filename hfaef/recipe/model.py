@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+import unicodedata
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -22,6 +24,8 @@ from pydantic import (
     StringConstraints,
     model_validator,
 )
+
+from hfaef.recipe.names import LONGEST, clean, fault_of, printable
 
 FIRST_YEAR = 2017
 """The first year of AEF: https://developers.google.com/earth-engine/datasets/catalog/GOOGLE_SATELLITE_EMBEDDING_V1_ANNUAL"""
@@ -56,6 +60,15 @@ COLUMNS = frozenset(
 )
 """Names that a split scheme cannot have: it names a column, a folder and a config."""
 
+MOST_SHEET_PIXELS = 2 * 89_478_485 // 64
+"""Pixels of a patch, 1,672 a side, whose sheet of 64 bands Pillow still opens:
+https://pillow.readthedocs.io/en/stable/reference/Image.html#PIL.Image.open"""
+
+MOST_SIDE = 4096
+"""Pixels a side of a patch."""
+
+RAW_HINT = 'set `pack.codec = "raw"`, or make the patches smaller'
+
 
 def _split_name(name: object) -> object:
     return "validation" if name == "val" else name
@@ -64,7 +77,21 @@ def _split_name(name: object) -> object:
 def _free_name(name: str) -> str:
     if name in COLUMNS:
         raise ValueError(f"{name!r} is the name of a column; call the scheme something else")
+    if name.startswith("pooled_") or re.search(r"_\d{4}$", name):
+        raise ValueError(
+            f"{name!r} is what a config of pooled vectors, or of a year, is called; "
+            "call the scheme something else"
+        )
     return name
+
+
+def _label(name: str) -> str:
+    cleaned = clean(name)
+    if len(cleaned) != len(unicodedata.normalize("NFC", name)):
+        raise ValueError(f"{name!r} begins or ends with spaces")
+    if fault := fault_of(cleaned):
+        raise ValueError(f"{printable(name)!r} {fault}")
+    return cleaned
 
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$"
@@ -76,7 +103,7 @@ Scheme = Annotated[
 SplitName = Annotated[Literal["train", "validation", "test"], BeforeValidator(_split_name)]
 HostName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.-]+$")]
 HttpAddress = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/@]+$")]
-Label = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Label = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST), AfterValidator(_label)]
 
 
 class Section(BaseModel):
@@ -95,6 +122,8 @@ class Geotiffs(Section):
     """Label names in the order of their numbers; alphabetical by default."""
     splits: dict[Scheme, dict[SplitName, Path]] = {}
     """For each scheme its lists, a patch name a line."""
+    skip_bad: bool = False
+    """Whether to go on without files that cannot be read; the release names them as missing."""
 
     @model_validator(mode="after")
     def _lists_given(self) -> Geotiffs:
@@ -115,15 +144,17 @@ class TorchGeo(Section):
     checksum: bool = True
     """Whether to compare MD5 sums of what is on disk with TorchGeo's."""
     schemes: list[Literal["random", "spatial"]] = Field(["random", "spatial"], min_length=1)
+    skip_bad: bool = False
+    """Whether to go on without files that cannot be read; the release names them as missing."""
 
 
 class Table(Section):
-    """Patches are rows of a table: points, boxes or geometries in lon/lat (WGS 84)."""
+    """Patches are rows of a table: points or boxes in lon/lat (WGS 84), or geometries."""
 
     kind: Literal["table"]
     path: Path
-    """``.parquet``, ``.csv`` or ``.geojson``."""
-    size: int = Field(64, ge=1, le=4096)
+    """``.parquet``, ``.csv``, ``.geojson``, ``.gpkg``, ``.fgb`` or ``.shp``."""
+    size: int = Field(64, ge=1, le=MOST_SIDE)
     """Pixels a side of the patch round a point."""
     resolution: Literal[10, 20, 40, 80, 160, 320] = 10
     """Metres a pixel; above 10, pixels are those of AEF's overviews."""
@@ -133,11 +164,15 @@ class Table(Section):
     """Label names in the order of their numbers; sorted by default."""
     schemes: list[Scheme] | None = None
     """Columns that hold split names; the column ``split``, if there is one, by default."""
+    skip_bad: bool = False
+    """Whether to go on without rows that have no place; the release names them as missing."""
 
     @model_validator(mode="after")
-    def _names_are_of_classes(self) -> Table:
+    def _possible(self) -> Table:
         if self.target == "number" and self.labels is not None:
             raise ValueError("labels: a number to predict has no names")
+        if len(set(self.schemes or ())) != len(self.schemes or ()):
+            raise ValueError("schemes names a column twice")
         return self
 
 
@@ -225,6 +260,13 @@ class Recipe(Section):
     def _distinct(self) -> Recipe:
         if len(set(self.years)) != len(self.years):
             raise ValueError("years names a year twice")
+        if isinstance(self.patches, Table) and self.pack.codec == "png":
+            side = self.patches.size
+            if side**2 > MOST_SHEET_PIXELS:
+                raise ValueError(
+                    f"patches.size: the sheet of {side} x {side} pixels is over what PNG readers "
+                    f"accept; {RAW_HINT}"
+                )
         return self
 
     def portable(self) -> dict[str, Any]:
@@ -233,7 +275,7 @@ class Recipe(Section):
         This is what a release publishes, so two machines publish the same.
         """
         content = self.model_dump(mode="json", exclude={"demo": {"root"}}, exclude_none=True)
-        for key in ("root", "path", "download", "checksum", "splits"):
+        for key in ("root", "path", "download", "checksum", "splits", "skip_bad"):
             content["patches"].pop(key, None)
         if isinstance(self.patches, Geotiffs):
             content["patches"]["splits"] = {

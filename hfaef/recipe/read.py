@@ -46,7 +46,7 @@ def read_recipe(name: str | None, changes: Sequence[str] = ()) -> Recipe:
         path = Path(name or "hfaef.toml")
         origin = str(path)
         try:
-            text = path.read_text(encoding="utf-8")
+            text = path.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "not UTF-8"
             raise RecipeError(

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import gc
-from collections import Counter
+import re
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 
 from hfaef.core.codec import embedding_problem
 from hfaef.errors import HfaefError
+from hfaef.recipe.names import fault_of, same_word
 from hfaef.release.card.additions import ADDITIONS
 from hfaef.release.card.render import (
     CARD,
@@ -37,6 +39,8 @@ from hfaef.release.format.paths import KINDS, MANIFEST, MISSING, PICTURES, STAGI
 from hfaef.release.format.schema import file_schema
 from hfaef.release.format.scores import SCORES, read_evaluation
 from hfaef.release.handle import Release, open_folder
+
+_BYTES = re.compile(r"""b(['"]).*\1""", re.DOTALL)
 
 _DECODED = 8
 """Rows of a shard whose sheets are decoded; of the others the hash of the file is checked."""
@@ -75,6 +79,7 @@ def check_folder(folder: Path) -> list[Finding]:
     if manifest.missing and MISSING not in {file.path for file in manifest.files}:
         findings.append(Finding(MANIFEST, f"names missing patches, but lists no {MISSING}"))
     findings += _configs(manifest)
+    findings += _label_names(manifest)
     findings += check_card(open_folder(folder))
     if SCORES in intact:
         findings += _scores(folder, manifest)
@@ -244,6 +249,24 @@ def _configs(manifest: Manifest) -> Iterator[Finding]:
     labelled = sum(manifest.rows_by_label.values()) if manifest.label_names else rows
     if rows != manifest.rows or labelled != rows:
         yield Finding(MANIFEST, f"says {manifest.rows:,} rows, but its files hold {rows:,}")
+
+
+def _label_names(manifest: Manifest) -> Iterator[Finding]:
+    """Names of classes that no reader should ever see."""
+    groups = defaultdict(list)
+    for name in manifest.label_names:
+        groups[same_word(name)].append(name)
+        if _BYTES.fullmatch(name):
+            yield Finding(MANIFEST, f"has the label {name!r}, which is Python's writing of bytes")
+        elif fault := fault_of(name.strip()):
+            yield Finding(MANIFEST, f"has the label {name!r}, which {fault}")
+    for group in groups.values():
+        if len(group) > 1:
+            names = " and ".join(map(repr, group))
+            yield Finding(
+                MANIFEST,
+                f"has the labels {names}, which differ only in spaces, case or Unicode form",
+            )
 
 
 def check_card(release: Release) -> Iterator[Finding]:

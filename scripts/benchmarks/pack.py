@@ -151,14 +151,14 @@ root = "data/demo/aef"
 
 def print_memory(counts: list[int]) -> None:
     """Peak memory of whole builds, of the process and all its children."""
-    from hfaef.catalog.geotiffs import read_grids
+    from hfaef.catalog.geotiffs import read_grid
     from hfaef.demo import write_world
     from hfaef.recipe.model import Demo
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_world(Demo(root=folder / "data/demo"))
-        grids = read_grids((folder / "data/demo/patches").rglob("*.tif"))
+        grids = [read_grid(path) for path in (folder / "data/demo/patches").rglob("*.tif")]
         random = np.random.default_rng(0)
         print("peak memory of a build")
         for count in counts:

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hfaef.catalog.patch import Catalog, Patch, sort_patches
-from hfaef.catalog.splits import assign, read_list
+from hfaef.catalog.patch import Catalog, Patch, Unreadable, sort_patches
+from hfaef.catalog.splits import assign, read_list, read_schemes
 from hfaef.core.grid import Grid
 from hfaef.errors import CatalogError
 
@@ -46,6 +46,17 @@ def test_labels_listed_twice_are_refused() -> None:
         catalog(patch(), labels=("x", "x"))
 
 
+@pytest.mark.parametrize("label", ["", "a\nb", "a\u200b"])
+def test_a_label_that_nobody_can_read_is_refused(label: str) -> None:
+    with pytest.raises(CatalogError, match="the label"):
+        catalog(patch(label=label), labels=(label,))
+
+
+def test_a_patch_is_readable_or_not() -> None:
+    with pytest.raises(CatalogError, match="patch a occurs twice"):
+        Catalog((patch(),), ("x",), ("random",), unreadable=(Unreadable("a", "x", "is cut off"),))
+
+
 def test_an_empty_catalog_is_refused() -> None:
     with pytest.raises(CatalogError, match="no patch"):
         catalog()
@@ -62,6 +73,31 @@ def test_a_list_names_patches_whatever_their_folder_and_extension(tmp_path) -> N
     path = tmp_path / "train.txt"
     path.write_text("Forest_1.jpg\n\n  Forest/Forest_2.tif\r\nForest_3\nC:\\x\\Forest_4.png\n")
     assert read_list(path) == ["Forest_1", "Forest_2", "Forest_3", "Forest_4"]
+
+
+def test_a_list_names_patches_with_dots_as_their_files_or_their_ids(tmp_path) -> None:
+    path = tmp_path / "train.txt"
+    names = ["plot.1.tif", "x/plot.2.tif", "plot.3", "plot_0x2E_4", "plot.5.jpg", "Wa\u0308ld.tif"]
+    path.write_text("\ufeff" + "\n".join(names))
+    id_of = {f"plot.{number}": f"plot_0x2E_{number}" for number in range(1, 6)}
+    id_of["Wäld"] = "W_0xE4_ld"
+    splits_of, notes = read_schemes({"random": {"train": path}}, id_of)
+    assert splits_of == {identity: {"random": "train"} for identity in id_of.values()}
+    assert notes == []
+
+
+def test_a_list_tells_a_patch_from_one_with_a_longer_name(tmp_path) -> None:
+    path = tmp_path / "train.txt"
+    path.write_text("a\na.b\n")
+    assert read_list(path, {"a", "a.b"}) == ["a", "a.b"]
+    assert read_list(path, {"a"}) == ["a", "a"]
+
+
+def test_a_list_that_is_not_utf8_is_named_with_its_line(tmp_path) -> None:
+    path = tmp_path / "train.txt"
+    path.write_bytes(b"a\nW\xe4ld\n")
+    with pytest.raises(CatalogError, match=r"train\.txt is not UTF-8: line 2"):
+        read_list(path)
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe\x00"])

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +9,11 @@ import pytest
 import rasterio
 
 from hfaef.catalog import geotiffs
+from hfaef.catalog.patch import Unreadable
 from hfaef.core.grid import Grid
 from hfaef.errors import CatalogError
 from hfaef.recipe.model import Geotiffs
+from hfaef.recipe.names import decode_id
 
 
 def write_tiff(path: Path, crs: str | None = "EPSG:32632", **changes: object) -> Path:
@@ -143,6 +147,190 @@ def test_a_file_that_cannot_be_used_is_named(folder: Path, how: str) -> None:
         read(folder)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_all_files_that_cannot_be_used_are_named_at_once(folder: Path) -> None:
+    for number in range(12):
+        broken(folder / "River" / f"bad_{number:02d}.tif", "zero bytes")
+    broken(folder / "River" / "bad_00.tif", "no CRS")
+    with pytest.raises(CatalogError) as caught:
+        read(folder)
+    message = str(caught.value)
+    assert "12 of 15 files cannot be used" in message
+    assert f"{folder}/River/bad_00.tif has no CRS; " in message
+    assert f"{folder}/River/bad_09.tif is no readable GeoTIFF; and 2 more" in message
+    assert "bad_10" not in message
+    assert "patches.skip_bad=true" in message
+
+
+def test_files_that_cannot_be_used_may_be_skipped_and_are_named_as_missing(folder: Path) -> None:
+    broken(folder / "River" / "bad.tif", "cut off")
+    beyond = rasterio.Affine(0.1, 0, 11, 0, -0.1, 95)
+    write_tiff(folder / "River" / "pole.tif", crs="EPSG:4326", transform=beyond)
+    lists = folder.parent / "train.txt"
+    lists.write_text("Forest_1\nForest_2\nRiver_3\nbad.tif\npole")
+    found = read(folder, skip_bad=True, splits={"random": {"train": lists}})
+    assert [patch.id for patch in found.patches] == ["Forest_1", "Forest_2", "River_3"]
+    assert found.unreadable[0] == Unreadable("bad", "River", "is cut off")
+    assert found.unreadable[1].id == "pole"
+    assert "no place on Earth" in found.unreadable[1].reason
+    assert not any(str(folder) in gone.reason for gone in found.unreadable)
+    assert found.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("crs", "affine", "word"),
+    [
+        ("EPSG:32601", (10, 0, 166_000, 0, -10, 40_000), "antimeridian"),
+        ("EPSG:4326", (0.1, 0, 11, 0, -0.1, 95), "no place on Earth"),
+        ("ESRI:53035", (10, 0, 0, 0, -10, 0), "WKT 1 cannot say"),
+    ],
+)
+def test_a_grid_that_nobody_can_fetch_is_refused(
+    folder: Path, crs: str, affine: tuple[float, ...], word: str
+) -> None:
+    path = write_tiff(folder / "River" / "far.tif", crs=crs, transform=rasterio.Affine(*affine))
+    with pytest.raises(CatalogError, match=rf"River/far\.tif .*{word}"):
+        read(folder)
+    assert word in read(folder, skip_bad=True).unreadable[0].reason
+    assert path.is_file()
+
+
+def test_a_crs_of_another_authority_is_wkt_1(folder: Path) -> None:
+    path = write_tiff(folder / "River" / "far.tif", crs="ESRI:54009")
+    assert geotiffs.read_grid(path).crs.startswith('PROJCS["World_Mollweide"')
+
+
+# --- Folders
+
+
+def test_links_to_folders_and_files_are_followed(folder: Path) -> None:
+    outside = folder.parent / "elsewhere"
+    write_tiff(outside / "Water" / "w1.tif")
+    (folder / "Water").symlink_to(outside / "Water")
+    (folder / "Forest" / "w2.tif").symlink_to(outside / "Water" / "w1.tif")
+    labels = {patch.id: patch.label for patch in read(folder).patches}
+    assert labels["w1"] == "Water"
+    assert labels["w2"] == "Forest"
+
+
+@pytest.mark.parametrize("target", ["Forest", ".", "..", "River/other"])
+def test_a_link_to_a_folder_above_it_is_refused(folder: Path, target: str) -> None:
+    (folder / "River" / "other").mkdir()
+    link = folder / "Forest" / "again"
+    link.symlink_to(folder / target)
+    if target == "River/other":
+        (folder / "River" / "other" / "back").symlink_to(folder / "Forest")
+    with pytest.raises(CatalogError, match="links to a folder above it"):
+        read(folder)
+
+
+def test_a_link_to_nothing_is_a_file_that_cannot_be_used(folder: Path) -> None:
+    (folder / "River" / "gone.tif").symlink_to(folder / "nowhere.tif")
+    with pytest.raises(CatalogError, match=r"gone\.tif is no readable GeoTIFF"):
+        read(folder)
+
+
+def test_what_systems_leave_in_folders_is_left_out_and_counted(folder: Path) -> None:
+    for name in (
+        "Forest/.ipynb_checkpoints/Forest_1-checkpoint.tif",
+        ".Trash-1000/files/old.tif",
+        "__MACOSX/Forest/x.tif",
+        ".git/objects/x.tif",
+        "Forest/._Forest_1.tif",
+    ):
+        write_tiff(folder / name)
+    for name in ("Thumbs.db", "Forest/.DS_Store", "Forest/Forest_1.tif.aux.xml", "labels.csv"):
+        (folder / name).write_bytes(b"?")
+    found = read(folder)
+    assert found.label_names == ("Forest", "River")
+    assert len(found.patches) == 3
+    assert found.notes == (
+        "hidden and system files and folders left out: 7",
+        "files left out that are no .tif or .tiff: 2",
+    )
+
+
+@pytest.mark.parametrize("name", ["mosaic.tif", "mosaic.TIFF", "group/mosaic.tif"])
+def test_a_raster_beside_the_folders_of_labels_is_refused(folder: Path, name: str) -> None:
+    write_tiff(folder / "group" / "Water" / "w1.tif")
+    write_tiff(folder / name)
+    with pytest.raises(CatalogError, match=rf"{name} lies beside the folders of labels"):
+        read(folder)
+
+
+def test_rasters_in_no_folder_of_a_label_are_refused(tmp_path: Path) -> None:
+    for number in range(3):
+        write_tiff(tmp_path / f"{number}.tif")
+    with pytest.raises(CatalogError, match=r"0\.tif, and 2 more lies beside the folders"):
+        read(tmp_path)
+
+
+def test_labels_may_lie_at_any_depth(tmp_path: Path) -> None:
+    for name in ("north/Forest/a.tif", "south/Forest/b.tif", "Water/c.tif"):
+        write_tiff(tmp_path / name)
+    assert [patch.label for patch in read(tmp_path).patches] == ["Water", "Forest", "Forest"]
+
+
+@pytest.mark.parametrize("suffix", ["tif", "tiff", "TIF", "TIFF", "Tif"])
+def test_all_extensions_of_tiffs_are_alike(tmp_path: Path, suffix: str) -> None:
+    write_tiff(tmp_path / "x" / f"a.{suffix}")
+    assert [patch.id for patch in read(tmp_path).patches] == ["a"]
+
+
+def test_names_of_files_become_ids_that_give_them_back(tmp_path: Path) -> None:
+    names = ["plot.1", "plot 2", "Wäldchen", "林", "tile_x20_y30", "plot_0x2E_1", "a'b"]
+    for name in names:
+        write_tiff(tmp_path / "x" / f"{name}.tif")
+    found = read(tmp_path)
+    assert {decode_id(patch.id) for patch in found.patches} == set(names)
+    assert {"plot_0x2E_1", "tile_x20_y30"} <= {patch.id for patch in found.patches}
+    (note,) = found.notes
+    assert note.startswith("ids encoded: 6, ")
+
+
+def test_labels_and_names_are_in_one_unicode_form_without_stray_spaces(tmp_path: Path) -> None:
+    write_tiff(tmp_path / "Wa\u0308ld" / "a\u0308.tif")
+    write_tiff(tmp_path / "Wäld " / "b .tif")
+    found = read(tmp_path)
+    assert found.label_names == ("Wäld",)
+    assert {patch.id for patch in found.patches} == {"_0xE4_", "b"}
+    assert found.notes[0].endswith("_ and - (ä is _0xE4_)")
+    assert found.notes[1:] == (
+        "ids whose files' names have stray spaces, or not Unicode's composed form (NFC): 2",
+        "labels whose folders' names have stray spaces, or not Unicode's composed form (NFC): 2",
+    )
+
+
+@pytest.mark.parametrize("names", [("ä", "a\u0308"), ("a", "a "), ("a.tif", "a.TIF")])
+def test_files_whose_names_are_one_are_both_named(tmp_path: Path, names: tuple[str, str]) -> None:
+    for number, name in enumerate(names):
+        write_tiff(tmp_path / str(number) / (name if "." in name else f"{name}.tif"))
+    with pytest.raises(CatalogError, match="two files give the patch id"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("place", "word"),
+    [
+        (b"x/a\nb.tif", r"U\+000A"),
+        (b"x/W\xe4ld.tif", "not UTF-8"),
+        (b"W\xe4ld/a.tif", "not UTF-8"),
+        (b"x\x07/a.tif", r"U\+0007"),
+        (b"x/a" + b"." * 60 + b".tif", "over 200"),
+        (b"x/a\\b.tif", "is a path"),
+    ],
+)
+def test_a_name_that_cannot_be_published_is_refused(
+    tmp_path: Path, place: bytes, word: str
+) -> None:
+    good = write_tiff(tmp_path / "good" / "g.tif")
+    path = tmp_path / os.fsdecode(place)
+    path.parent.mkdir()
+    shutil.copy(good, path)
+    with pytest.raises(CatalogError, match=word) as caught:
+        read(tmp_path)
+    assert str(caught.value).isprintable()
 
 
 def test_two_files_with_one_name_are_both_named(folder: Path) -> None:

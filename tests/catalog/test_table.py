@@ -94,17 +94,6 @@ def test_geometries_are_read_from_geoparquet(tmp_path: Path) -> None:
     assert found.patches[0].grid.width == 64
 
 
-def test_geometries_in_another_crs_are_refused(tmp_path: Path) -> None:
-    import pyproj
-
-    geo = {"columns": {"geometry": {"crs": pyproj.CRS("EPSG:32632").to_json_dict()}}}
-    columns = {"id": ["a"], "label": ["x"], "geometry": [shapely.to_wkb(shapely.Point(5e5, 5e6))]}
-    content = pa.table(columns).replace_schema_metadata({"geo": json.dumps(geo)})
-    pq.write_table(content, tmp_path / "utm.parquet")
-    with pytest.raises(CatalogError, match="not in lon/lat"):
-        read(tmp_path / "utm.parquet")
-
-
 def test_whole_numbers_are_labels_in_their_own_order(tmp_path: Path) -> None:
     columns = {**POINTS, "label": [10, 9, 2]}
     assert read(write(tmp_path / "points.csv", columns)).label_names == ("2", "9", "10")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pyproj
 import pytest
 import rasterio
 import shapely
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from rasterio.warp import transform_bounds
 
 from hfaef.core.aef import on_lattice
-from hfaef.core.grid import WGS84, Grid, canonical_crs, outlines, project, utm_crs
+from hfaef.core.grid import WGS84, Grid, canonical_crs, misplaced, outlines, project, utm_crs
 
 
 def test_centres_are_rasterios(utm_grid: Grid) -> None:
@@ -118,14 +119,80 @@ def test_outlines_end_at_the_first_grid_that_has_none(utm_grid: Grid) -> None:
         next(found)
 
 
+def test_grids_without_bounds_are_told_by_their_numbers(utm_grid: Grid) -> None:
+    off = Grid(WGS84, (1.0, 0.0, 0.0, 0.0, -1.0, 500.0), 4, 4)
+    across = Grid("EPSG:32601", (10.0, 0.0, 166_000.0, 0.0, -10.0, 40_000.0), 64, 64)
+    found = misplaced([utm_grid, off] * 200 + [across])
+    assert sorted(found) == [*range(1, 400, 2), 400]
+    assert "no place on Earth" in found[399]
+    assert "antimeridian" in found[400]
+
+
 def test_one_crs_has_one_name() -> None:
     wkt = rasterio.CRS.from_epsg(32632).to_wkt()
     assert canonical_crs(wkt) == canonical_crs("epsg:32632") == "EPSG:32632"
 
 
-def test_a_crs_without_a_code_keeps_its_wkt() -> None:
-    text = "+proj=laea +lat_0=48 +lon_0=11 +datum=WGS84"
-    assert "Lambert Azimuthal Equal Area" in canonical_crs(text)
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("OGC:CRS84", "EPSG:4326"),
+        ("+proj=longlat +datum=WGS84", "EPSG:4326"),
+        ("+proj=utm +zone=32 +datum=WGS84", "EPSG:32632"),
+        ("ESRI:102100", "EPSG:3857"),
+        ("ESRI:31917", "EPSG:31986"),
+        (rasterio.CRS.from_epsg(2180).to_wkt(), "EPSG:2180"),
+        (pyproj.CRS("EPSG:3035").to_wkt(), "EPSG:3035"),
+    ],
+)
+def test_a_crs_has_the_code_that_is_equal_to_it_by_whatever_name(text: str, code: str) -> None:
+    assert canonical_crs(text) == code
+
+
+@pytest.mark.parametrize(
+    ("text", "code"), [("EPSG:4979", "EPSG:4326"), ("EPSG:25832+7837", "EPSG:25832")]
+)
+def test_heights_are_left_off(text: str, code: str) -> None:
+    assert canonical_crs(text) == code
+
+
+@pytest.mark.parametrize(
+    ("text", "method"),
+    [
+        ("+proj=laea +lat_0=48 +lon_0=11 +datum=WGS84", "Lambert_Azimuthal_Equal_Area"),
+        ("ESRI:54009", "Mollweide"),
+        (pyproj.CRS("ESRI:102014").to_wkt(), "Lambert_Conformal_Conic_2SP"),
+        ("ESRI:54002", "Equirectangular"),
+    ],
+)
+def test_a_crs_without_a_code_is_wkt_1_of_the_same_ground(text: str, method: str) -> None:
+    found = canonical_crs(text)
+    assert found.startswith("PROJCS[")
+    assert f'PROJECTION["{method}"]' in found
+    lon, lat = np.linspace(5, 15, 11), np.linspace(45, 55, 11)
+    for one, other in zip(
+        project(lon, lat, WGS84, found), project(lon, lat, WGS84, text), strict=True
+    ):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "+proj=ob_tran +o_proj=longlat +o_lat_p=30 +o_lon_p=0 +lon_0=10 +datum=WGS84",
+        "ESRI:53035",
+        "ESRI:37245",
+    ],
+)
+def test_a_crs_that_wkt_1_has_no_words_for_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="WKT 1 cannot say"):
+        canonical_crs(text)
+
+
+@pytest.mark.parametrize("text", ["EPSG:4978", "EPSG:5701", 'LOCAL_CS["x",UNIT["metre",1]]'])
+def test_a_crs_that_is_not_of_the_ground_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="places on the ground"):
+        canonical_crs(text)
 
 
 @pytest.mark.parametrize("text", ["", "EPSG:1", "hello"])

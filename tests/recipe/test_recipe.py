@@ -65,6 +65,13 @@ def test_without_a_name_the_working_folders_recipe_is_read(
         ("pack.shard_bytes=1kB", "pack.shard_bytes", "1000000"),
         ("patches.splits.id.train=x", "patches.splits", "name of a column"),
         ("patches.splits.Bad.train=x", "patches.splits", "pattern"),
+        ("patches.splits.default.train=x", "patches.splits", "name of a column"),
+        ("patches.splits.pooled_b.train=x", "patches.splits", "pooled vectors"),
+        ("patches.splits.b_2018.train=x", "patches.splits", "of a year"),
+        ("patches.splits.2018.train=x", "patches.splits", "pattern"),
+        ("patches.labels=['Forest ']", "patches.labels.0", "begins or ends with spaces"),
+        ("patches.labels=[' ']", "patches.labels.0", "spaces"),
+        ('patches.labels=["a\\u0000"]', "patches.labels.0", "control character U+0000"),
         ("patches.splits.random.dev=x", "patches.splits.random", "validation"),
     ],
 )
@@ -77,6 +84,51 @@ def test_what_is_wrong_is_named_with_its_key(
     assert key in caught.value.message
     assert word in caught.value.message
     assert "\n" not in str(caught.value)
+
+
+TABLE = ["patches.kind=table", "patches.path=points.csv"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        (["patches.schemes=['a', 'a']"], "names a column twice"),
+        (["patches.schemes=['pooled_b']"], "pooled vectors"),
+        (["patches.size=1673"], 'patches.size: .* set `pack.codec = "raw"`'),
+        (["patches.size=4097", "pack.codec=raw"], "4096"),
+    ],
+)
+def test_what_no_table_can_give_is_refused_before_it_is_read(
+    recipe_file: Path, changes: list[str], word: str
+) -> None:
+    with pytest.raises(RecipeError, match=word):
+        read_recipe(str(recipe_file), [*TABLE, *changes])
+
+
+@pytest.mark.parametrize(
+    "changes", [["patches.size=1672"], ["patches.size=4096", "pack.codec=raw"]]
+)
+def test_patches_may_be_as_large_as_readers_of_them_allow(
+    recipe_file: Path, changes: list[str]
+) -> None:
+    assert read_recipe(str(recipe_file), [*TABLE, *changes])
+
+
+def test_labels_are_in_one_unicode_form(recipe_file: Path) -> None:
+    recipe = read_recipe(str(recipe_file), ['patches.labels=["Wa\u0308ldchen"]'])
+    assert isinstance(recipe.patches, Geotiffs)
+    assert recipe.patches.labels == ["Wäldchen"]
+
+
+def test_a_byte_order_mark_is_no_part_of_a_recipe(recipe_file: Path) -> None:
+    recipe_file.write_text(MINIMAL, encoding="utf-8-sig")
+    assert read_recipe(str(recipe_file)).name == "trial"
+
+
+def test_bad_files_are_skipped_in_the_same_recipe(recipe_file: Path) -> None:
+    skipping = read_recipe(str(recipe_file), ["patches.skip_bad=true"])
+    assert skipping.patches.skip_bad
+    assert skipping.digest() == read_recipe(str(recipe_file)).digest()
 
 
 @pytest.mark.parametrize("change", ["name", "=x", "a..b=1", "name.x=1"])

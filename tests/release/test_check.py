@@ -225,6 +225,50 @@ def test_a_stale_card_is_found(release: Path) -> None:
     assert "`configs` is not what the manifest says" in problems(release)
 
 
+@pytest.mark.parametrize(
+    "name", ["Before --- after", "ends in ---", "---", "a\n---\nb", f"{'long ' * 19}--- {'x' * 99}"]
+)
+def test_dashes_in_the_cards_own_values_are_no_finding(release: Path, name: str) -> None:
+    content = json.loads((release / "release.json").read_text())
+    content["recipe"]["card"]["pretty_name"] = name
+    (release / "release.json").write_text(json.dumps(content))
+    write_card(release)
+    assert parse_front_matter(release)["pretty_name"] == name
+    assert problems(release) == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "other", "word"),
+    [
+        ("", "x", "the label '', which is empty"),
+        (" ", "x", "the label ' ', which is empty"),
+        ("b'W\\xe4ld'", "x", "which is Python's writing of bytes"),
+        ('b"it\'s"', "x", "which is Python's writing of bytes"),
+        ("a\u200bb", "x", "holds the control character U+200B"),
+        ("Annual Crop", "AnnualCrop", "'Annual Crop' and 'AnnualCrop', which differ only in"),
+        ("Dune ", "Dune", "differ only in spaces, case or Unicode form"),
+        ("dune", "Dune", "differ only in spaces, case or Unicode form"),
+        ("W\u00e4ld", "Wa\u0308ld", "differ only in spaces, case or Unicode form"),
+    ],
+)
+def test_names_of_labels_that_nobody_should_see_are_found(
+    release: Path, name: str, other: str, word: str
+) -> None:
+    content = json.loads((release / "release.json").read_text())
+    content["label_names"][:2] = [name, other]
+    (release / "release.json").write_text(json.dumps(content))
+    assert "release.json: has the label" in problems(release)
+    assert word in problems(release)
+
+
+@pytest.mark.parametrize("name", ["b", "b'", "bush's", "Forest b'x'", "nan", "None", "001"])
+def test_other_names_of_labels_are_no_finding(release: Path, name: str) -> None:
+    content = json.loads((release / "release.json").read_text())
+    content["label_names"][0] = name
+    (release / "release.json").write_text(json.dumps(content))
+    assert "has the label" not in problems(release)
+
+
 def test_text_that_people_add_to_the_card_is_no_finding(release: Path) -> None:
     with (release / "README.md").open("a") as file:
         file.write("\nThanks to all.\n")

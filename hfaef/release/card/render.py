@@ -214,18 +214,20 @@ def write_card(folder: Path) -> Path:
 
 
 def parse_front_matter(text: str) -> dict[str, Any]:
-    """The YAML at the head of a card.
+    """The YAML at a card's head, between two lines that are ``---`` and nothing else.
 
     Raises:
-        ValueError: if there is none, or it is not a mapping.
+        ValueError: if there is none, or it is no YAML.
     """
-    parts = text.split("---\n", 2)
-    try:
-        content = yaml.safe_load(parts[1]) if len(parts) > 2 and not parts[0] else None
-    except yaml.YAMLError as error:
-        raise ValueError(str(error)) from error
+    head, *lines = text.split("\n")
+    content = None
+    if head == "---" and "---" in lines:
+        try:
+            content = yaml.safe_load("\n".join(lines[: lines.index("---")]))
+        except yaml.YAMLError as error:
+            raise ValueError(f"has no YAML at its head: {error}") from error
     if not isinstance(content, dict):
-        raise ValueError("it has no YAML at its head")  # noqa: TRY004 - its value is wrong
+        raise ValueError("has no YAML at its head")  # noqa: TRY004 - of a text, not of an argument
     return content
 
 

@@ -75,9 +75,13 @@ def _grid(given: dict[str, Any]) -> Grid:
     _known(given, {"dimensions", "affineTransform", "crsCode", "crsWkt"})
     if ("crsCode" in given) == ("crsWkt" in given):
         raise Refusal(400, "A grid has either a crsCode or a crsWkt.")
-    code = given.get("crsCode")
-    if code is not None and not code.startswith("EPSG:"):
-        raise Refusal(400, f"The CRS of a map projection could not be parsed: {code[:40]}.")
+    code, text = given.get("crsCode"), given.get("crsWkt", "")
+    # Neither other authorities nor WKT 2, which begins with PROJCRS or GEOGCRS.
+    known = code.startswith("EPSG:") if code else text.startswith(("PROJCS[", "GEOGCS["))
+    if not known:
+        raise Refusal(
+            400, f"The CRS of a map projection could not be parsed: {(code or text)[:40]}."
+        )
     affine, size = given["affineTransform"], given["dimensions"]
     _known(affine, set(_AFFINE))
     _known(size, {"width", "height"})
@@ -88,7 +92,7 @@ def _grid(given: dict[str, Any]) -> Grid:
             400,
             f"Pixel grid dimensions ({width}x{height}) must be less than or equal to {MAX_SIDE}.",
         )
-    crs = code or canonical_crs(given["crsWkt"])
+    crs = code or canonical_crs(text)
     return Grid(crs, (a, b, c, d, e, f), height, width)
 
 

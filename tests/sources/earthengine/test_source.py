@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 from hfaef.build.fetch.read import read_grid
 from hfaef.build.fetch.retry import Policy
-from hfaef.core.grid import Grid, project, utm_zone
+from hfaef.core.grid import Grid, canonical_crs, project, utm_zone
 from hfaef.core.quantize import NODATA
 from hfaef.errors import PermanentError, RecipeError, TooBig
 from hfaef.sources.earthengine.request import MAX_SIDE, fits, max_pixels
@@ -60,7 +61,7 @@ GRIDS = {
     "lon/lat": Grid("EPSG:4326", (1e-4, 0, 5.9990, 0, -1e-4, 50.1), 20, 24),
     "rotated": Grid("EPSG:32632", (8.0, 6.0, 512_345.6, 6.0, -8.0, 5_543_210.9), 24, 20),
     "as WKT": Grid(
-        pyproj.CRS.from_proj4("+proj=laea +lat_0=52.1 +lon_0=10 +datum=WGS84").to_wkt(),
+        canonical_crs("+proj=laea +lat_0=52.1 +lon_0=10 +datum=WGS84"),
         (10.0, 0, -3000.0, 0, -10.0, 4000.0),
         24,
         24,
@@ -93,6 +94,23 @@ def test_the_grids_cross_what_they_should() -> None:
     tiles = tiles_around([BORDER], (YEAR,))
     assert len({tile.west for tile in tiles if tile.zone == "32N"}) == 2
     assert len([tile for tile in tiles_around([CORNER], (YEAR,)) if tile.zone == "32N"]) == 4
+
+
+@pytest.mark.parametrize("crs", ["ESRI:54009", pyproj.CRS("ESRI:54009").to_wkt()])
+def test_a_crs_that_the_server_cannot_read_is_refused_there(service: Service, crs: str) -> None:
+    with source_of(service) as source, pytest.raises(PermanentError, match="could not be parsed"):
+        source.read(replace(GRIDS["as WKT"], crs=crs), YEAR)
+
+
+@pytest.mark.parametrize("name", ["ESRI:54009", "ESRI:102014", "+proj=igh +datum=WGS84"])
+def test_every_canonical_crs_can_be_read_there(service: Service, name: str) -> None:
+    crs = canonical_crs(name)
+    x, y = (float(v) for v in project(np.array(9.15), np.array(50.12), "EPSG:4326", crs))
+    grid = Grid(crs, (10.0, 0, x, 0, -10.0, y), 8, 8)
+    with source_of(service) as source:
+        codes = source.read(grid, YEAR).codes
+    assert (codes == expected(service.world, grid, YEAR)).all()
+    assert (codes != NODATA).any()
 
 
 @pytest.mark.parametrize("name", [name for name in GRIDS if name != "as WKT"])

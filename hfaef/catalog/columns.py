@@ -1,0 +1,166 @@
+"""A table as it lies in its file, and its columns as texts and numbers, as written or refused."""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hfaef.catalog.geometry import Shapes
+from hfaef.errors import CatalogError
+from hfaef.recipe.names import clean, fault_of, printable
+
+_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A table as it lies in its file."""
+
+    path: Path
+    names: tuple[str, ...]
+    """Columns in their order, without that of the geometries."""
+    count: int
+    column: Callable[[str], Sequence[Any]]
+    """The values of a column: texts in a CSV, else as the file types them; None for none."""
+    shapes: Shapes | None = None
+    """A geometry a row, if the table has them."""
+    lines: Sequence[int] = ()
+    """In a CSV, whose values have no types, the line of each row."""
+    notes: tuple[str, ...] = ()
+    """What a user should know of how it was read."""
+
+    def where(self, row: int) -> str:
+        """A row as people find it, counted from 1."""
+        line = f" (line {self.lines[row]})" if len(self.lines) else ""
+        return f"row {row + 1}{line}"
+
+    def fault(self, row: int, what: str, hint: str) -> CatalogError:
+        """The error that a row is."""
+        return CatalogError(f"{self.path}: {self.where(row)} {what}", hint)
+
+
+def texts(rows: Rows, name: str) -> tuple[list[str], list[str]]:
+    """A column of names, a text a row as written but for `clean`, and notes on what that changed.
+
+    Raises:
+        CatalogError: naming the first row with no text, or with something that is none.
+    """
+    found, spaced, composed = [], 0, 0
+    kinds: set[type] = set()
+    for row, value in enumerate(rows.column(name)):
+        _require_text(rows, row, name, value)
+        kinds.add(type(value))
+        if len(kinds) > 1:
+            raise rows.fault(
+                row,
+                f"has the {name} {value!r}, a {_KINDS[type(value)]} among others",
+                "write all of them as texts",
+            )
+        written = str(value)
+        text = clean(written)
+        if fault := fault_of(text):
+            shown = f"the {name} {printable(written)!r}, which {fault}" if text else f"no {name}"
+            raise rows.fault(row, f"has {shown}", "fill it in" if not text else "mend it")
+        spaced += written != written.strip()
+        composed += not unicodedata.is_normalized("NFC", written)
+        found.append(text)
+    notes = []
+    if spaced:
+        notes.append(f"values of `{name}` with stray spaces, taken off: {spaced:,}")
+    if composed:
+        notes.append(f"values of `{name}` brought to Unicode's composed form (NFC): {composed:,}")
+    return found, notes
+
+
+_KINDS = {str: "text", int: "number"}
+
+
+def _require_text(rows: Rows, row: int, name: str, value: object) -> None:
+    if value is None:
+        raise rows.fault(row, f"has no {name}", "fill it in")
+    if isinstance(value, (list, tuple)):
+        raise rows.fault(
+            row, f"has a list as {name} ({printable(str(value))[:60]})", "keep one value a row"
+        )
+    if type(value) not in _KINDS:
+        what = f"the {type(value).__name__} {printable(str(value))[:60]!r}"
+        raise rows.fault(
+            row,
+            f"has {what} as {name}; {name}s must be texts or whole numbers",
+            f"write `{name}` as text"
+            + (', or set `patches.target = "number"` to predict it' if name == "label" else ""),
+        )
+
+
+def are_whole_numbers(rows: Rows, name: str, values: Iterable[str]) -> bool:
+    """Whether names have an order of numbers: typed so, or in a file without types written so."""
+    if len(rows.lines):
+        return all(re.fullmatch("-?[0-9]+", value) for value in values)
+    return all(isinstance(value, int) for value in rows.column(name))
+
+
+def numbers(rows: Rows, name: str) -> list[float]:
+    """A column of numbers to predict.
+
+    Raises:
+        CatalogError: naming the first row without a finite number.
+    """
+    found = []
+    for row, value in enumerate(rows.column(name)):
+        try:
+            number = number_of(value)
+        except ValueError as error:
+            raise rows.fault(row, f"has the {name} {error}", "mend it") from error
+        if number is None:
+            raise rows.fault(row, f"has no {name}", "fill it in")
+        if not math.isfinite(number):
+            raise rows.fault(row, f"has the {name} {number}, which is no finite number", "mend it")
+        found.append(number)
+    return found
+
+
+def coordinates(rows: Rows, name: str) -> tuple[npt.NDArray[np.float64], dict[int, str]]:
+    """A column of degrees, float64, NaN where there is none; by row what is no number."""
+    found = np.full(rows.count, np.nan)
+    wrong = {}
+    for row, value in enumerate(rows.column(name)):
+        try:
+            number = number_of(value)
+        except ValueError as error:
+            wrong[row] = f"has the {name} {error}"
+        else:
+            found[row] = np.nan if number is None else number
+    return found, wrong
+
+
+def number_of(value: object) -> float | None:
+    """A number of any type, or one that is written as a text; None for none.
+
+    Raises:
+        ValueError: saying what it is instead.
+    """
+    if isinstance(value, str):
+        text = value.strip()
+        if not text:
+            return None
+        if re.fullmatch(_NUMBER, text):
+            return float(text)
+        hint = "; write it as 1234.5" if re.fullmatch(r"[-+0-9.,' \u00a0\u202f]+", text) else ""
+        raise ValueError(f"{printable(value)[:60]!r}, which is no number{hint}")
+    if value is None:
+        return None
+    if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
+        try:
+            return float(value)
+        except OverflowError:
+            return math.inf
+    raise ValueError(f"{printable(str(value))[:60]!r}, which is no number")
