@@ -233,7 +233,8 @@ def test_dashes_in_the_cards_own_values_are_no_finding(release: Path, name: str)
     content["recipe"]["card"]["pretty_name"] = name
     (release / "release.json").write_text(json.dumps(content))
     write_card(release)
-    assert parse_front_matter(release)["pretty_name"] == name
+    card = (release / "README.md").read_text(encoding="utf-8")
+    assert parse_front_matter(card)["pretty_name"] == name
     assert problems(release) == ""
 
 
