@@ -6,6 +6,7 @@ there is one limit, one owner of retries and one writer of the ledger, however m
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections import deque
@@ -23,6 +24,8 @@ from hfaef.catalog.patch import Patch
 from hfaef.core.progress import Advance, progress
 from hfaef.core.rate_limiter import RateLimiter
 from hfaef.errors import CredentialsError, HfaefError, SourceError, Throttled, Transient
+
+_LOG = logging.getLogger(__name__)
 
 _OPEN = 4
 """Patches open (begun and not done) by the ceiling; those that wait for a retry are among them."""
@@ -225,7 +228,9 @@ class _Engine:
         throttled = isinstance(error, Throttled)
         tries = state.refusals if throttled else state.attempts - state.refusals - state.hedges
         self._retries += 1
-        self._in_flight.schedule(state, now + self._policy.wait(error, max(tries, 1)))
+        wait = self._policy.wait(error, max(tries, 1))
+        _LOG.info("%s is read again in %.1f s: %s", state.patch.id, wait, error.message)
+        self._in_flight.schedule(state, now + wait)
         self._breaker.record_failure(state, error, now)
         if self._breaker.exhausted(now):
             self._give_up_all(state, now)
@@ -267,6 +272,7 @@ class _Engine:
             if now >= self._deadline(read):
                 self._abandon(read_id, now)
             elif now >= self._decide_at(read):
+                _LOG.info("%s does not answer; it is asked once more", read.state.patch.id)
                 self._in_flight.hedge(read_id, now)
                 self._executor.free_slot(read_id)
                 self._retries += 1
@@ -322,7 +328,9 @@ class _Engine:
             self._executor.abandon(read_id)
             self._in_flight.end(read_id, self._now())
         self._in_flight.close_patch(state)
-        self._missing += read is None
+        if read is None:
+            self._missing += 1
+            _LOG.info("%s is given up: %s", state.patch.id, reason)
         self._store.record(
             Outcome(
                 state.patch.year,

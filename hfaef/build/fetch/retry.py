@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from typing import TypeVar
 from hfaef.errors import Throttled, Transient
 
 Result = TypeVar("Result")
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,8 @@ class Policy:
         for tries in range(1, self.attempts):
             try:
                 return call()
-            except (Throttled, Transient):
-                sleep(self.backoff(tries))
+            except (Throttled, Transient) as error:
+                wait = self.backoff(tries)
+                _LOG.info("a step is tried again in %.1f s: %s", wait, error.message)
+                sleep(wait)
         return call()
