@@ -27,6 +27,8 @@ from hfaef.sources.rate_limiter import RateLimiter
 
 _LOG = logging.getLogger(__name__)
 
+_LOG = logging.getLogger(__name__)
+
 _OPEN = 4
 """Patches open (begun and not done) by the ceiling; those that wait for a retry are among them."""
 
@@ -329,7 +331,9 @@ class _Engine:
             self._executor.abandon(read_id)
             self._in_flight.end(read_id, self._now())
         self._in_flight.close_patch(state)
-        self._missing += read is None
+        if read is None:
+            self._missing += 1
+            _LOG.info("%s is given up: %s", state.patch.id, reason)
         self._store.record(
             Outcome(
                 state.patch.year,

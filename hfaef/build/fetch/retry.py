@@ -74,6 +74,6 @@ class Policy:
                 return call()
             except (Throttled, Transient) as error:
                 wait = self.backoff(tries)
-                _LOG.info("tried again in %.1f s: %s", wait, error.message)
+                _LOG.info("a step is tried again in %.1f s: %s", wait, error.message)
                 sleep(wait)
         return call()
