@@ -131,7 +131,8 @@ def open_published():
 
 def check():
     from hfaef.hub.published import check_published
-    assert not check_published(arguments[1])
+    from hfaef.hub.target import parse_target
+    assert not check_published(parse_target(arguments[1]))
 
 def load():
     import hfaef
