@@ -18,8 +18,8 @@ from rasterio.windows import Window
 from hfaef.core.aef import LATTICE, TILE, TILE_METRES, ZONE_OVERLAP, Tile
 from hfaef.core.grid import WGS84, Grid, project, utm_epsg, utm_meridian, utm_number, utm_origin
 from hfaef.core.quantize import BANDS, NODATA
+from hfaef.demo.bigtiff import CELL, write_tiff
 from hfaef.demo.field import Field
-from hfaef.demo.geotiff import CELL, write_geotiff
 from hfaef.demo.overviews import overviews
 
 IMAGE_TILES = 2
@@ -127,7 +127,14 @@ def _write_tile(path: Path, tile: Tile, windows: list[Window], field: Field, yea
             cells[place][:, top : top + part.height, left : left + part.width] = tile_codes(
                 tile, part, field, year
             )
-    write_geotiff(path, tile, [cells, *overviews(cells)])
+    write_tiff(
+        path,
+        [cells, *overviews(cells)],
+        epsg=int(tile.crs.partition(":")[2]),
+        transform=tile.grid.transform,
+        side=TILE,
+        order="bands",
+    )
 
 
 def tile_codes(tile: Tile, window: Window, field: Field, year: int) -> npt.NDArray[np.int8]:

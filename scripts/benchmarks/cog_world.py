@@ -37,8 +37,8 @@ def real_like(seed: int) -> npt.NDArray[np.int8]:
 def write_world(folder: Path, blocks: int, order: str) -> list[tuple[float, float, int]]:
     """Tiles with so many blocks; gives the west, south and kind of each."""
     from hfaef.core.aef import TILE, Tile
+    from hfaef.demo.bigtiff import write_chunks
     from hfaef.demo.tiles import tile_name, write_index
-    from support.bigtiff import write_chunks
 
     places, entries = [], []
     kinds = []

@@ -16,14 +16,13 @@ from hfaef.core.aef import BLOCK, Tile
 from hfaef.core.aef import TILE as TILE_SIDE
 from hfaef.core.grid import Grid
 from hfaef.core.quantize import NODATA
-from hfaef.demo.geotiff import CELL, Cells
+from hfaef.demo.bigtiff import CELL, Cells, Order, write_tiff
 from hfaef.demo.tiles import write_index
 from hfaef.recipe.model import Cog
 from hfaef.sources import open_source
 from hfaef.sources.cog.index import NAME
 from hfaef.sources.cog.remote.spill import SpillBuffer
 from servers.files import FileServer
-from support.bigtiff import Order, write_tiff
 from support.tile_stores import CLUSTER, remote_source, tiles
 
 pytestmark = pytest.mark.usefixtures("sources")

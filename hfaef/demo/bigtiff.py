@@ -1,14 +1,15 @@
-"""Tiles in exactly the published layout, written byte by byte, for tests of what reads them.
+"""Files in the layout of the published tiles, of which only some blocks are written.
 
 BigTIFF, int8, zstd, planar separate, 1024 x 1024 internal tiles, all directories before all data,
-overviews down to 1 x 1: https://source.coop/tge-labs/aef
+overviews down to 1 x 1: https://source.coop/tge-labs/aef. Written byte by byte, as GDAL takes twice
+as long for a tile that is nearly empty.
 """
 
 from __future__ import annotations
 
 import struct
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
@@ -21,7 +22,12 @@ from hfaef.core.aef import BLOCK
 from hfaef.core.grid import Affine
 from hfaef.core.quantize import BANDS, NODATA
 from hfaef.core.workers import core_count
-from hfaef.demo.geotiff import CELL, Cells
+
+CELL = 64
+"""Pixels a side of the pieces that a level is given in, as most of it is empty."""
+
+Cells = Mapping[tuple[int, int], npt.NDArray[np.int8]]
+"""Pieces of a level by row and column, int8 (64, `CELL`, `CELL`); the rest is nodata."""
 
 Order = Literal["bands", "blocks"]
 """What follows a chunk in the file: the next block of its band, or the next band of its block."""
