@@ -31,7 +31,7 @@ REPO_ID = re.compile(r"(?!.*(?:--|\.\.))(?:[A-Za-z0-9][\w.-]{0,95})/(?:[A-Za-z0-
 """``owner/name``; the Hub has the last word."""
 
 
-_AGAIN = "run the same command again; what was sent, if anything, is kept"
+_AGAIN = "run the same command again, which keeps what was sent"
 _TRANSIENT = frozenset({408, 409, 412, 429, 500, 502, 503, 504})
 """Statuses after which the same request may succeed; 409 and 412 are conflicts of writes."""
 
@@ -295,7 +295,7 @@ def translate_hub_errors(repo_id: str) -> Iterator[None]:
                 raise _translated(repo_id, found) from error
             if isinstance(found, httpx.TransportError):
                 raise TransientHubError(
-                    f"{repo_id}: the connection to the Hub broke ({type(found).__name__})", _AGAIN
+                    f"the connection to the Hub broke at {repo_id} ({type(found).__name__})", _AGAIN
                 ) from error
         raise
 
