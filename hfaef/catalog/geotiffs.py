@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -31,6 +30,9 @@ from hfaef.recipe.names import clean, fault_of, printable
 _SUFFIXES = {".tif", ".tiff"}
 _SYSTEM = {"__MACOSX", "Thumbs.db", "desktop.ini", "@eaDir", "$RECYCLE.BIN", "lost+found"}
 """What systems leave in folders; names with a dot in front are left out, too."""
+
+_HIDDEN = "hidden and system files and folders left out"
+_OTHER = "files left out that are no .tif or .tiff"
 
 _THREADS = 8
 """Enough to hide the latency of a network disk."""
@@ -72,7 +74,7 @@ def find_rasters(root: Path) -> tuple[list[Path], list[str]]:
             a label.
     """
     found: list[Path] = []
-    passed: Counter[str] = Counter()
+    passed: dict[str, list[str]] = {_HIDDEN: [], _OTHER: []}
     try:
         _walk(root, (os.path.realpath(root),), found, passed)
     except OSError as error:
@@ -85,21 +87,20 @@ def find_rasters(root: Path) -> tuple[list[Path], list[str]]:
             f"{_shown(stray[0])}{more} lies beside the folders of labels, in none of them",
             "move it into the folder of its label, or out of `patches.root`",
         )
-    words = {
-        "hidden": "hidden and system files and folders left out",
-        "other": "files left out that are no .tif or .tiff",
-    }
-    return sorted(found), [f"{words[key]}: {passed[key]:,}" for key in words if passed[key]]
+    notes = [f"{what}: {len(names):,} ({names[0]})" for what, names in passed.items() if names]
+    return sorted(found), notes
 
 
-def _walk(folder: Path, trail: tuple[str, ...], found: list[Path], passed: Counter[str]) -> None:
+def _walk(
+    folder: Path, trail: tuple[str, ...], found: list[Path], passed: dict[str, list[str]]
+) -> None:
     """Add to what is found and passed over in a folder; `trail` are it and those above it."""
     with os.scandir(folder) as entries:
         listed = sorted(entries, key=lambda entry: entry.name)
     for entry in listed:
         path = folder / entry.name
         if entry.name.startswith(".") or entry.name in _SYSTEM:
-            passed["hidden"] += 1
+            passed[_HIDDEN].append(printable(entry.name))
         elif entry.is_dir():
             real = os.path.realpath(path) if entry.is_symlink() else f"{trail[-1]}/{entry.name}"
             if real in trail:
@@ -107,8 +108,10 @@ def _walk(folder: Path, trail: tuple[str, ...], found: list[Path], passed: Count
             _walk(path, (*trail, real), found, passed)
         elif path.suffix.lower() in _SUFFIXES:
             found.append(path)
+        elif entry.is_symlink() and not path.exists():
+            raise CatalogError(f"{_shown(path)} links to nothing", "mend or remove the link")
         else:
-            passed["other"] += 1
+            passed[_OTHER].append(printable(entry.name))
 
 
 def _shown(path: Path) -> str:

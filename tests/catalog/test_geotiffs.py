@@ -231,6 +231,12 @@ def test_a_link_to_nothing_is_a_file_that_cannot_be_used(folder: Path) -> None:
         read(folder)
 
 
+def test_a_link_to_no_folder_is_refused_as_it_may_be_a_label(folder: Path) -> None:
+    (folder / "Water").symlink_to(folder / "nowhere")
+    with pytest.raises(CatalogError, match="Water links to nothing"):
+        read(folder)
+
+
 def test_what_systems_leave_in_folders_is_left_out_and_counted(folder: Path) -> None:
     for name in (
         "Forest/.ipynb_checkpoints/Forest_1-checkpoint.tif",
@@ -246,8 +252,8 @@ def test_what_systems_leave_in_folders_is_left_out_and_counted(folder: Path) -> 
     assert found.label_names == ("Forest", "River")
     assert len(found.patches) == 3
     assert found.notes == (
-        "hidden and system files and folders left out: 7",
-        "files left out that are no .tif or .tiff: 2",
+        "hidden and system files and folders left out: 7 (.Trash-1000)",
+        "files left out that are no .tif or .tiff: 2 (Forest_1.tif.aux.xml)",
     )
 
 
