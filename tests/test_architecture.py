@@ -18,7 +18,7 @@ import hfaef
 PACKAGE = Path(hfaef.__file__).parent
 
 ROWS = [
-    {"errors"},
+    {"errors", "hints"},
     {"core"},
     {"recipe"},
     {"catalog", "sources", "demo"},
@@ -119,7 +119,7 @@ def test_consumers_stand_on_what_a_row_is_and_on_nothing_that_makes_one() -> Non
     imports = module_imports()
     for module in CONSUMERS:
         for other in imports[module]:
-            fine = room_of(other) in {"errors", "core", *CONSUMERS}
+            fine = room_of(other) in {"errors", "hints", "core", *CONSUMERS}
             assert fine or other == "release.format.sample", f"{module} -> {other}"
     for opener in ("core", "release", "release.format"):
         assert not imports[opener], f"hfaef.{opener} would open its modules for a consumer"
