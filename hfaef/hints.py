@@ -6,7 +6,6 @@ import json
 import shlex
 from importlib import metadata
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 ON_REGISTRY = False
 """Whether ``pip install hfaef`` finds hfaef; until then it is installed from its repository."""
@@ -37,6 +36,8 @@ def checkout() -> str | None:
     found = json.loads(metadata.distribution("hfaef").read_text("direct_url.json") or "{}")
     if not found.get("dir_info", {}).get("editable"):
         return None
+    from urllib.request import url2pathname  # slow to import
+
     return url2pathname(urlsplit(found["url"]).path)
 
 

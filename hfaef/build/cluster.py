@@ -18,6 +18,7 @@ from hfaef.build.staging.filesystem import StagingStore
 from hfaef.core.files import folder_errors
 from hfaef.core.workers import core_count
 from hfaef.errors import FolderError, InputError
+from hfaef.hints import install_command
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -77,7 +78,7 @@ class Cluster:
             from distributed import Client, LocalCluster
         except ImportError as error:
             raise InputError(
-                "--scheduler needs Dask, which is not installed", "pip install 'hfaef[dask]'"
+                "--scheduler needs Dask, which is not installed", install_command("dask")
             ) from error
         self.address = address
         self._settings = contextlib.ExitStack()

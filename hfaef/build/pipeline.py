@@ -31,6 +31,7 @@ from hfaef.core.grid import outlines
 from hfaef.core.progress import progress
 from hfaef.core.workers import ParallelMap, core_count, ordered_map
 from hfaef.errors import HfaefError, IncompleteError
+from hfaef.hints import command_line
 from hfaef.recipe.model import SPLITS, Cog, EarthEngine, Recipe
 from hfaef.release.card.additions import entry, reusable_additions, with_files
 from hfaef.release.card.figures import FIGURES, LABELS, draw_labels
@@ -180,14 +181,14 @@ def _require_enough(
     if len(missing) == len(catalog.patches):
         raise IncompleteError(
             f"no patch could be had; the first: {missing[0].id}: {missing[0].reason}",
-            f"hfaef status {folder} lists them",
+            f"{command_line('hfaef', 'status', folder)} lists them",
         )
     if missing and not allow_missing:
         raise IncompleteError(
             f"{len(missing):,} of {len(catalog.patches):,} patches are missing; "
             f"the first: {missing[0].id}: {missing[0].reason}",
             "run again to retry them, or build without them: --allow-missing "
-            f"(hfaef status {folder} lists them)",
+            f"({command_line('hfaef', 'status', folder)} lists them)",
         )
 
 

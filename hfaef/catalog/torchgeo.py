@@ -10,6 +10,7 @@ from hfaef.catalog.geotiffs import read_grids, unique_ids
 from hfaef.catalog.patch import Catalog, Patch
 from hfaef.catalog.splits import read_schemes
 from hfaef.errors import CatalogError, InputError
+from hfaef.hints import install_command
 from hfaef.recipe.model import TorchGeo
 
 _SPLITS = {"train": "train", "val": "validation", "test": "test"}
@@ -28,7 +29,7 @@ def read(section: TorchGeo, year: int) -> Catalog:
     except ImportError as error:
         raise InputError(
             f"the recipe takes its patches from TorchGeo, which cannot be imported ({error})",
-            "pip install 'hfaef[torchgeo]'",
+            install_command("torchgeo"),
         ) from error
     random = {"EuroSAT": datasets.EuroSAT, "EuroSAT100": datasets.EuroSAT100}[section.dataset]
     paths: list[Path] = []

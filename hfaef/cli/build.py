@@ -10,6 +10,7 @@ import typer
 from hfaef.cli.options import FolderArgument, LimitOption, RecipeArgument, SetOption
 from hfaef.cli.output import Report
 from hfaef.cli.process import set_up_hub
+from hfaef.hints import command_line
 
 
 def build(
@@ -82,7 +83,7 @@ def build(
                 f"{summary['folder']}{missing}"
             ),
             f"read it:    datasets.load_dataset({str(built.folder)!r})",
-            f"check it:   hfaef check {built.folder}",
+            f"check it:   {command_line('hfaef', 'check', built.folder)}",
         ],
         values=[str(built.folder)],
         notes=built.notes,
@@ -149,7 +150,7 @@ def init(
     from hfaef.recipe.read import write_commented
 
     path = str(write_commented(name))
-    lines = [f"wrote {path}", f"build it:   hfaef build {path}"]
+    lines = [f"wrote {path}", f"build it:   {command_line('hfaef', 'build', path)}"]
     return Report({"path": path}, lines, values=[path])
 
 

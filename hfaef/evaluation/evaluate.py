@@ -26,6 +26,7 @@ from hfaef.evaluation.vectors import (
     read_features,
     read_rows,
 )
+from hfaef.hints import install_command
 from hfaef.hub.open import open_published
 from hfaef.hub.target import HubTarget, parse_target
 from hfaef.release.card.additions import add_files
@@ -117,7 +118,7 @@ def evaluate(
     _require("--on", (on,), ON)
     chosen = cast("On", on)
     if find_spec("sklearn") is None:  # now, rather than after an hour of pooling
-        raise InputError("evaluation needs scikit-learn", "pip install 'hfaef[eval]'")
+        raise InputError("evaluation needs scikit-learn", install_command("eval"))
     opened = open_target(target)
     if not opened.manifest.schemes:
         raise InputError(

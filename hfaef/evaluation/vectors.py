@@ -28,6 +28,7 @@ from hfaef.evaluation.pooling import (
     patch_stats,
     pool_stats,
 )
+from hfaef.hints import command_line
 from hfaef.release.format import rows
 from hfaef.release.format.manifest import Manifest
 
@@ -180,7 +181,7 @@ def pool_release(
                     parts.append(patch_stats(stored, on, paired=paired))
                 except ValueError as error:
                     raise ReleaseError(
-                        f"patch {identity}: {error}", f"hfaef check {folder}"
+                        f"patch {identity}: {error}", command_line("hfaef", "check", folder)
                     ) from error
         return pool_stats(join_stats(parts), names)
 

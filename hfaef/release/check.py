@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from hfaef.core.codec import embedding_problem
 from hfaef.errors import HfaefError
+from hfaef.hints import command_line
 from hfaef.release.card.additions import ADDITIONS
 from hfaef.release.card.render import (
     CARD,
@@ -269,7 +270,10 @@ def _scores(folder: Path, manifest: Manifest) -> Iterator[Finding]:
         yield Finding(SCORES, error.message)
         return
     if evaluation is not None and not evaluation.of(manifest):
-        yield Finding(SCORES, f"was measured on other rows; `hfaef eval {folder}` does it again")
+        yield Finding(
+            SCORES,
+            f"was measured on other rows; `{command_line('hfaef', 'eval', folder)}` does it again",
+        )
 
 
 def _loads(folder: Path, manifest: Manifest) -> Iterator[Finding]:
