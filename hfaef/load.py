@@ -15,8 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
-from hfaef.errors import InputError, ReleaseError
-from hfaef.hints import upgrade_command
+from hfaef.errors import InputError, ReleaseError, upgrade_command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

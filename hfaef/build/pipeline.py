@@ -30,11 +30,10 @@ from hfaef.core.files import folder_errors
 from hfaef.core.grid import outlines
 from hfaef.core.progress import progress
 from hfaef.core.workers import ParallelMap, core_count, ordered_map
-from hfaef.errors import HfaefError, IncompleteError
-from hfaef.hints import command_line
+from hfaef.errors import HfaefError, IncompleteError, command_line
 from hfaef.recipe.model import SPLITS, Cog, EarthEngine, Recipe
 from hfaef.release.card.additions import entry, reusable_additions, with_files
-from hfaef.release.card.figures import FIGURES, LABELS, draw_labels
+from hfaef.release.card.figures import draw_labels
 from hfaef.release.card.render import CARD, render_card
 from hfaef.release.format.manifest import (
     FORMAT,
@@ -44,7 +43,15 @@ from hfaef.release.format.manifest import (
     manifest_bytes,
     package_versions,
 )
-from hfaef.release.format.paths import KINDS, MANIFEST, MISSING, StorageFormat, put_into_release
+from hfaef.release.format.paths import (
+    FIGURES,
+    KINDS,
+    LABELS,
+    MANIFEST,
+    MISSING,
+    StorageFormat,
+    put_into_release,
+)
 from hfaef.release.format.scores import SCORES, read_evaluation
 from hfaef.release.leakage import Leak, audit
 from hfaef.release.locate import RowPlacement

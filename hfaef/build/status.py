@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hfaef.build.staging.ledger import Outcome, read_outcomes
-from hfaef.errors import FolderError
-from hfaef.hints import command_line
+from hfaef.errors import FolderError, command_line
 from hfaef.release.format.manifest import read_manifest
 from hfaef.release.format.paths import MANIFEST, STAGING
 

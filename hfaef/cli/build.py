@@ -10,7 +10,7 @@ import typer
 from hfaef.cli.options import FolderArgument, LimitOption, RecipeArgument, SetOption
 from hfaef.cli.output import Report
 from hfaef.cli.process import set_up_hub
-from hfaef.hints import command_line
+from hfaef.errors import command_line
 
 
 def build(

@@ -14,7 +14,7 @@ from hfaef.cli.exit import exit_at_once
 from hfaef.cli.options import with_output
 from hfaef.cli.output import Mode, Output, Report
 from hfaef.cli.process import set_environment
-from hfaef.errors import HfaefError
+from hfaef.errors import HfaefError, missing_package
 
 app = typer.Typer(
     help="Turn labelled, georeferenced patches into versioned AlphaEarth embedding data sets.\n\n"
@@ -71,6 +71,9 @@ def run(output: Output) -> int:
     except Exception as error:
         if os.environ.get("HFAEF_DEBUG") == "1":
             raise
+        if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("hfaef"):
+            missing = missing_package("this command", error)
+            return output.error(missing.message, missing.hint, missing.exit_code)
         words = " ".join(f"{type(error).__name__}: {error}".split())
         return output.error(words, "this is a fault in hfaef; HFAEF_DEBUG=1 shows where", 1)
 

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from hfaef.core.progress import Advance
 from hfaef.core.quantize import Array
 from hfaef.core.workers import core_count, ordered_map
-from hfaef.errors import InputError, ReleaseError
+from hfaef.errors import InputError, ReleaseError, command_line
 from hfaef.evaluation.pooling import (
     DIMENSIONS,
     PAIRED,
@@ -28,7 +28,6 @@ from hfaef.evaluation.pooling import (
     patch_stats,
     pool_stats,
 )
-from hfaef.hints import command_line
 from hfaef.release.format import rows
 from hfaef.release.format.manifest import Manifest
 

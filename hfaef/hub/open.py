@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from hfaef.errors import HubError, ReleaseError
-from hfaef.hints import command_line, upgrade_command
+from hfaef.errors import HubError, ReleaseError, command_line, upgrade_command
 from hfaef.hub.repo import Repo, Snapshot
 from hfaef.hub.target import HubTarget, parse_target
 from hfaef.release.format.manifest import Manifest, parse_manifest

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from hfaef.core.files import atomic_write, folder_errors, folder_lock
 from hfaef.core.progress import progress
-from hfaef.errors import HubError, InputError, ReleaseError
-from hfaef.hints import command_line
+from hfaef.errors import HubError, InputError, ReleaseError, command_line
 from hfaef.hub.plan import PushPlan, RemoteState, find_published, plan_push, read_remote_state
 from hfaef.hub.repo import LocalFile, Repo
 from hfaef.hub.retry import TransientHubError

@@ -15,9 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hfaef.core.codec import embedding_problem
-from hfaef.errors import HfaefError
-from hfaef.hints import command_line
-from hfaef.release.card.additions import ADDITIONS
+from hfaef.errors import HfaefError, command_line
 from hfaef.release.card.render import (
     CARD,
     CHECKED_KEYS,
@@ -34,7 +32,17 @@ from hfaef.release.format.manifest import (
     missing_table,
     read_manifest,
 )
-from hfaef.release.format.paths import KINDS, MANIFEST, MISSING, PICTURES, STAGING, matches
+from hfaef.release.format.paths import (
+    BALANCE,
+    KINDS,
+    LABELS,
+    MANIFEST,
+    MAP,
+    MISSING,
+    PICTURES,
+    STAGING,
+    matches,
+)
 from hfaef.release.format.schema import file_schema
 from hfaef.release.format.scores import SCORES, read_evaluation
 from hfaef.release.handle import Release, open_folder
@@ -68,7 +76,7 @@ def check_folder(folder: Path) -> list[Finding]:
     for file in manifest.files:
         if file.path == MISSING:
             findings += _missing(folder, manifest)
-        elif file.path in intact and file.path not in ADDITIONS:
+        elif file.path in intact and file.path not in (SCORES, LABELS, MAP, BALANCE):
             findings += _shard(folder, file, manifest, seen)
     for (kind, year, identity), count in seen.items():
         if count > 1:

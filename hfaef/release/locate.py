@@ -15,8 +15,7 @@ from itertools import islice
 from typing import Any
 
 from hfaef.core.preview import PreviewBasis
-from hfaef.errors import ReleaseError
-from hfaef.hints import command_line
+from hfaef.errors import ReleaseError, command_line
 from hfaef.release.format.manifest import File
 from hfaef.release.format.paths import KINDS, ROW_GROUPS
 from hfaef.release.handle import Release

@@ -15,8 +15,7 @@ from build.test_pipeline import demo_recipe
 import hfaef
 from hfaef.build.pipeline import build
 from hfaef.core.codec import decode_row, encode_raw
-from hfaef.errors import InputError, ReleaseError
-from hfaef.hints import upgrade_command
+from hfaef.errors import InputError, ReleaseError, upgrade_command
 from hfaef.release.check import check_folder
 
 FORMS = {"png": (), "raw": ("pack.codec=raw",), "webdataset": ("pack.format=webdataset",)}

@@ -15,7 +15,7 @@ import yaml
 
 from hfaef.core.files import folder_errors
 from hfaef.core.quantize import dequantize
-from hfaef.hints import requirement
+from hfaef.errors import requirement
 from hfaef.recipe.model import SPLITS
 from hfaef.release.card import tables
 from hfaef.release.card.references import References, card_folder, read_references

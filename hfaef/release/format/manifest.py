@@ -14,8 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hfaef.core import codec
 from hfaef.core.preview import PreviewBasis
-from hfaef.errors import ReleaseError
-from hfaef.hints import upgrade_command
+from hfaef.errors import ReleaseError, upgrade_command
 from hfaef.recipe.model import SPLITS
 from hfaef.release.format.paths import (
     KINDS,

@@ -12,8 +12,7 @@ import pyarrow.parquet as pq
 
 from hfaef.core.codec import decode_row
 from hfaef.core.quantize import Array
-from hfaef.errors import ReleaseError
-from hfaef.hints import command_line
+from hfaef.errors import ReleaseError, command_line
 from hfaef.release.format import webdataset
 from hfaef.release.format.manifest import Manifest
 

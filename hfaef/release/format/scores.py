@@ -8,8 +8,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from hfaef.errors import ReleaseError
-from hfaef.hints import command_line
+from hfaef.errors import ReleaseError, command_line
 from hfaef.release.format.manifest import Manifest, Part, content_sha256
 
 SCORES = "evaluation.json"
