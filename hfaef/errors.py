@@ -1,10 +1,11 @@
-"""The errors that hfaef raises on purpose; each carries the next command to type.
+"""The errors that hfaef raises on purpose, and the commands that their hints tell people to type.
 
 HfaefError                exit 1   anything below
 |-- InputError            exit 2   the command line, the recipe or the input is wrong
 |   |-- RecipeError                a key of the recipe
 |   |-- CatalogError               a patch, a label, a split list or a table
-|   `-- FolderError                a folder that holds something else, or cannot hold more
+|   |-- FolderError                a folder that holds something else, or cannot hold more
+|   `-- MissingPackageError        a package of an extra that is not installed
 |-- IncompleteError       exit 3   finished, but some patches are missing
 |-- ReleaseError          exit 1   a release is not what its manifest says
 |-- HubError              exit 1   the Hub refuses, or does not answer
@@ -18,8 +19,12 @@ HfaefError                exit 1   anything below
 
 from __future__ import annotations
 
+import json
+import shlex
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from importlib import metadata
+from urllib.parse import urlsplit
 
 
 class HfaefError(Exception):
@@ -59,6 +64,10 @@ class CatalogError(InputError):
 
 class FolderError(InputError):
     """A folder holds something else, or cannot hold what should be written."""
+
+
+class MissingPackageError(InputError, ImportError):
+    """A package that what was asked for needs is not installed; an ImportError, too."""
 
 
 class IncompleteError(HfaefError):
@@ -123,3 +132,88 @@ class CredentialsError(SourceError):
 
 class PermanentError(SourceError):
     """The source will never give this patch."""
+
+
+ON_REGISTRY = False
+"""Whether ``pip install hfaef`` finds hfaef; until then it is installed from its repository."""
+
+
+EXTRAS = {
+    "sklearn": "eval",
+    "matplotlib": "eval",
+    "torch": "torch",
+    "torchgeo": "torchgeo",
+    "dask": "dask",
+    "distributed": "dask",
+}
+"""Extras by the packages that they bring; `BUILD` brings the others."""
+
+BUILD = "build"
+"""The extra that all but loading a release needs."""
+
+
+def command_line(*words: object) -> str:
+    """A command as it is typed into a shell: words that hold spaces or the like are quoted."""
+    return shlex.join(map(str, words))
+
+
+def repository() -> str:
+    """The address of hfaef's repository, without a slash at its end."""
+    for entry in metadata.metadata("hfaef").get_all("Project-URL") or ():
+        topic, _, url = entry.partition(", ")
+        if topic == "Repository":
+            return str(url).rstrip("/")
+    raise LookupError("hfaef's metadata name no Repository")
+
+
+def requirement(extra: str = "") -> str:
+    """What to give an installer for hfaef, with one of its extras if any is named."""
+    name = f"hfaef[{extra}]" if extra else "hfaef"
+    return name if ON_REGISTRY else f"{name} @ git+{repository()}"
+
+
+def checkout() -> str | None:
+    """The folder of the checkout that runs, as `uv sync` installs it; None for an installed copy."""
+    found = json.loads(metadata.distribution("hfaef").read_text("direct_url.json") or "{}")
+    if not found.get("dir_info", {}).get("editable"):
+        return None
+    from urllib.request import url2pathname  # slow to import
+
+    return url2pathname(urlsplit(found["url"]).path)
+
+
+def install_command(extra: str) -> str:
+    """The command that adds an extra to the hfaef that runs."""
+    folder = checkout()
+    if folder is None:
+        return command_line("pip", "install", requirement(extra))
+    # Inexact: what other extras brought stays.
+    return command_line("uv", "sync", "--inexact", "--extra", extra, "--directory", folder)
+
+
+def upgrade_command() -> str:
+    """The command that brings the newest hfaef."""
+    folder = checkout()
+    if folder is None:
+        return command_line("pip", "install", "-U", requirement())
+    return command_line("git", "-C", folder, "pull")
+
+
+def missing_package(what: str, error: ImportError) -> MissingPackageError:
+    """What to raise where an import fails: the package, and the command that installs it.
+
+    Args:
+        what: needs the package.
+        error: of the import.
+    """
+    package = (error.name or "").partition(".")[0]
+    if not package or not isinstance(error, ModuleNotFoundError):
+        # It is there, and broken: its own words say more than its name.
+        return MissingPackageError(
+            f"{what} needs {package or 'a package'}, which cannot be imported: {error}",
+            "install it again",
+        )
+    return MissingPackageError(
+        f"{what} needs {package}, which is not installed",
+        install_command(EXTRAS.get(package, BUILD)),
+    )

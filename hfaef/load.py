@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
-from hfaef.errors import InputError, ReleaseError
+from hfaef.errors import InputError, ReleaseError, upgrade_command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -153,7 +153,7 @@ def _read_manifest(target: str, downloads: datasets.DownloadManager) -> dict[str
     if found > FORMAT:
         raise ReleaseError(
             f"{target} has format {found}, newer than the {FORMAT} that this hfaef knows",
-            "pip install -U hfaef",
+            upgrade_command(),
         )
     return dict(content)
 

@@ -1,7 +1,7 @@
 """Releases as data sets of PyTorch, of small tensors: uint8 stays uint8.
 
 `datasets` makes int64 of every array of whole numbers for torch, which takes eight times the
-memory; here the arrays of `hfaef.load` are handed over as they are. Needs torch.
+memory; here the arrays of `hfaef.load` are handed over as they are. Needs the extra ``torch``.
 """
 
 from __future__ import annotations
@@ -10,10 +10,14 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch.utils.data import Dataset, IterableDataset, get_worker_info
-
 from hfaef.core.workers import core_count
+from hfaef.errors import missing_package
+
+try:
+    import torch
+    from torch.utils.data import Dataset, IterableDataset, get_worker_info
+except ImportError as error:
+    raise missing_package("hfaef.torch", error) from error
 
 if TYPE_CHECKING:
     import datasets

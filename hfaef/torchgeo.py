@@ -13,11 +13,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torchgeo.datamodules import NonGeoDataModule
-from torchgeo.datasets import NonGeoDataset
-
+from hfaef.errors import missing_package
 from hfaef.load import load
+
+try:
+    import torch
+    from torchgeo.datamodules import NonGeoDataModule
+    from torchgeo.datasets import NonGeoDataset
+except ImportError as error:
+    raise missing_package("hfaef.torchgeo", error) from error
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -17,7 +17,7 @@ from typing import Any, Self, TypeVar
 from hfaef.build.staging.filesystem import StagingStore
 from hfaef.core.files import folder_errors
 from hfaef.core.workers import core_count
-from hfaef.errors import FolderError, InputError
+from hfaef.errors import FolderError, InputError, missing_package
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -76,9 +76,7 @@ class Cluster:
             import dask
             from distributed import Client, LocalCluster
         except ImportError as error:
-            raise InputError(
-                "--scheduler needs Dask, which is not installed", "pip install 'hfaef[dask]'"
-            ) from error
+            raise missing_package("--scheduler", error) from error
         self.address = address
         self._settings = contextlib.ExitStack()
         self._local: LocalCluster | None = None

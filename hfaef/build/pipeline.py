@@ -30,10 +30,10 @@ from hfaef.core.files import folder_errors
 from hfaef.core.grid import outlines
 from hfaef.core.progress import progress
 from hfaef.core.workers import ParallelMap, core_count, ordered_map
-from hfaef.errors import HfaefError, IncompleteError
+from hfaef.errors import HfaefError, IncompleteError, command_line
 from hfaef.recipe.model import SPLITS, Cog, EarthEngine, Recipe
 from hfaef.release.card.additions import entry, reusable_additions, with_files
-from hfaef.release.card.figures import FIGURES, LABELS, draw_labels
+from hfaef.release.card.figures import draw_labels
 from hfaef.release.card.render import CARD, render_card
 from hfaef.release.format.manifest import (
     FORMAT,
@@ -43,7 +43,15 @@ from hfaef.release.format.manifest import (
     manifest_bytes,
     package_versions,
 )
-from hfaef.release.format.paths import KINDS, MANIFEST, MISSING, StorageFormat, put_into_release
+from hfaef.release.format.paths import (
+    FIGURES,
+    KINDS,
+    LABELS,
+    MANIFEST,
+    MISSING,
+    StorageFormat,
+    put_into_release,
+)
 from hfaef.release.format.scores import SCORES, read_evaluation
 from hfaef.release.leakage import Leak, audit
 from hfaef.release.locate import RowPlacement
@@ -180,14 +188,14 @@ def _require_enough(
     if len(missing) == len(catalog.patches):
         raise IncompleteError(
             f"no patch could be had; the first: {missing[0].id}: {missing[0].reason}",
-            f"hfaef status {folder} lists them",
+            f"{command_line('hfaef', 'status', folder)} lists them",
         )
     if missing and not allow_missing:
         raise IncompleteError(
             f"{len(missing):,} of {len(catalog.patches):,} patches are missing; "
             f"the first: {missing[0].id}: {missing[0].reason}",
             "run again to retry them, or build without them: --allow-missing "
-            f"(hfaef status {folder} lists them)",
+            f"({command_line('hfaef', 'status', folder)} lists them)",
         )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hfaef.build.staging.ledger import Outcome, read_outcomes
-from hfaef.errors import FolderError
+from hfaef.errors import FolderError, command_line
 from hfaef.release.format.manifest import read_manifest
 from hfaef.release.format.paths import MANIFEST, STAGING
 
@@ -31,8 +31,8 @@ class Status:
     def next_command(self) -> str:
         """What to type next."""
         if self.released_rows is not None:
-            return f"hfaef push {self.folder} OWNER/NAME"
-        return f"hfaef build RECIPE --out {self.folder}"
+            return command_line("hfaef", "push", self.folder, "OWNER/NAME")
+        return command_line("hfaef", "build", "RECIPE", "--out", self.folder)
 
     def summary(self) -> dict[str, Any]:
         """For ``--json``."""

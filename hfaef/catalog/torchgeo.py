@@ -9,7 +9,7 @@ from urllib.error import URLError
 from hfaef.catalog.geotiffs import make_ids, read_patches
 from hfaef.catalog.patch import Catalog
 from hfaef.catalog.splits import read_schemes
-from hfaef.errors import CatalogError, InputError
+from hfaef.errors import CatalogError, missing_package
 from hfaef.recipe.model import TorchGeo
 
 _SPLITS = {"train": "train", "val": "validation", "test": "test"}
@@ -26,10 +26,7 @@ def read(section: TorchGeo, year: int) -> Catalog:
     try:
         from torchgeo import datasets
     except ImportError as error:
-        raise InputError(
-            f"the recipe takes its patches from TorchGeo, which cannot be imported ({error})",
-            "pip install 'hfaef[torchgeo]'",
-        ) from error
+        raise missing_package('patches.kind = "torchgeo"', error) from error
     random = {"EuroSAT": datasets.EuroSAT, "EuroSAT100": datasets.EuroSAT100}[section.dataset]
     paths: list[Path] = []
     labels: dict[Path, str] = {}

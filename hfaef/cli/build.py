@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hfaef.cli.options import FolderArgument, LimitOption, RecipeArgument, SetOption
+from hfaef.cli.options import (
+    FolderArgument,
+    LimitOption,
+    RecipeArgument,
+    SetOption,
+    SkipBadOption,
+    read_inputs,
+)
 from hfaef.cli.output import Report
 from hfaef.cli.process import set_up_hub
+from hfaef.errors import command_line
 
 
 def build(
@@ -42,6 +51,7 @@ def build(
         bool,
         typer.Option("--allow-missing", help="Release without the patches that cannot be had."),
     ] = False,
+    skip_bad: SkipBadOption = False,
     previous: Annotated[
         str | None,
         typer.Option(
@@ -58,12 +68,11 @@ def build(
     """
     from hfaef.build.pipeline import build as run
     from hfaef.hub.open import read_previous
-    from hfaef.recipe.read import read_recipe
 
     if previous:
         set_up_hub()
     built = run(
-        read_recipe(recipe, changes or ()),
+        read_inputs(recipe, changes, skip_bad=skip_bad),
         out,
         limit=limit,
         threads=workers,
@@ -82,7 +91,7 @@ def build(
                 f"{summary['folder']}{missing}"
             ),
             f"read it:    datasets.load_dataset({str(built.folder)!r})",
-            f"check it:   hfaef check {built.folder}",
+            f"check it:   {command_line('hfaef', 'check', built.folder)}",
         ],
         values=[str(built.folder)],
         notes=built.notes,
@@ -94,12 +103,12 @@ def plan(
     recipe: RecipeArgument = None,
     changes: SetOption = None,
     limit: LimitOption = None,
+    skip_bad: SkipBadOption = False,
 ) -> Report:
     """Show what a build would cost: requests, bytes, time and disk, from either source."""
     from hfaef.build.plan import plan as run
-    from hfaef.recipe.read import read_recipe
 
-    found = run(read_recipe(recipe, changes or ()), limit=limit)
+    found = run(read_inputs(recipe, changes, skip_bad=skip_bad), limit=limit)
     years = ", ".join(map(str, found.years))
     lines = [
         (
@@ -149,8 +158,17 @@ def init(
     from hfaef.recipe.read import write_commented
 
     path = str(write_commented(name))
-    lines = [f"wrote {path}", f"build it:   hfaef build {path}"]
+    lines = [f"wrote {path}", f"build it:   {command_line('hfaef', 'build', path)}"]
     return Report({"path": path}, lines, values=[path])
+
+
+def schema() -> Report:
+    """Print the JSON Schema of recipes: all keys with their types, for editors."""
+    from hfaef.recipe.model import Recipe
+
+    found = Recipe.model_json_schema()
+    text = json.dumps(found, indent=1)
+    return Report(found, [text], values=[text])
 
 
 def doctor(

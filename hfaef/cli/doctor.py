@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 
-from hfaef.errors import HfaefError
+from hfaef.errors import BUILD, HfaefError, install_command
 from hfaef.recipe.model import EarthEngine, Recipe
 
 PACKAGES = (
@@ -66,8 +66,8 @@ def versions() -> Finding:
             missing.append(name)
     message = ", ".join(installed)
     if missing:
-        hint = f"pip install {' '.join(missing)}"
-        return Finding("versions", False, f"{message}; not installed: {', '.join(missing)}", hint)
+        message = f"{message}; not installed: {', '.join(missing)}"
+        return Finding("versions", False, message, install_command(BUILD))
     return Finding("versions", True, message)
 
 

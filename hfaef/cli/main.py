@@ -6,22 +6,25 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from typing import Annotated
 
 import typer
 
+from hfaef import __version__
 from hfaef.cli import build, release
 from hfaef.cli.exit import exit_at_once
-from hfaef.cli.options import with_output
+from hfaef.cli.options import Command, Group, with_output
 from hfaef.cli.output import Mode, Output, Report
 from hfaef.cli.process import set_environment
-from hfaef.errors import HfaefError
+from hfaef.errors import HfaefError, missing_package
 
 app = typer.Typer(
     help="Turn labelled, georeferenced patches into versioned AlphaEarth embedding data sets.\n\n"
     "Start with `hfaef build demo`, which needs no account and no network; then write your own "
     "recipe with `hfaef init NAME`.",
+    cls=Group,
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
@@ -40,7 +43,29 @@ COMMANDS: dict[str, Callable[..., Report]] = {
     "doctor": build.doctor,
 }
 for name, command in COMMANDS.items():
-    app.command(name)(with_output(command))
+    app.command(name, cls=Command)(with_output(command))
+
+recipes = typer.Typer(cls=Group, help="What a recipe may hold.", no_args_is_help=True)
+recipes.command("schema", cls=Command)(with_output(build.schema))
+app.add_typer(recipes, name="recipe")
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"hfaef {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _first(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Options of `hfaef` itself."""
+
 
 _INTERRUPTED = 130
 
@@ -65,14 +90,24 @@ def run(output: Output) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return _interrupted(output)
     except typer.TyperException as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # Typer exports it nowhere
+            typer.echo(error.format_message().rstrip())
+            return 2
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "hfaef"
         return output.error(error.format_message().rstrip("."), f"see `{command} --help`", 2)
     except Exception as error:
         if os.environ.get("HFAEF_DEBUG") == "1":
             raise
-        words = " ".join(f"{type(error).__name__}: {error}".split())
-        return output.error(words, "this is a fault in hfaef; HFAEF_DEBUG=1 shows where", 1)
+        return _unforeseen(output, error)
+
+
+def _unforeseen(output: Output, error: Exception) -> int:
+    if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("hfaef"):
+        missing = missing_package("this command", error)
+        return output.error(missing.message, missing.hint, missing.exit_code)
+    words = " ".join(f"{type(error).__name__}: {error}".split())
+    return output.error(words, "this is a fault in hfaef; HFAEF_DEBUG=1 shows where", 1)
 
 
 def main() -> None:

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from hfaef.cli.output import Mode, Output, Report
 from hfaef.cli.process import hide_progress, show_log
 from hfaef.errors import InputError
+from hfaef.recipe.shipped import built_in
+
+if TYPE_CHECKING:
+    from hfaef.recipe.model import Recipe
 
 RecipeArgument = Annotated[
     str | None,
     typer.Argument(
         metavar="RECIPE",
-        help="A TOML file, or `demo`, `eurosat100`, `eurosat`; `hfaef.toml` by default.",
+        help=f"A TOML file, or one of {', '.join(f'`{name}`' for name in built_in())}; "
+        "`hfaef.toml` by default.",
         show_default=False,
     ),
 ]
@@ -28,11 +34,19 @@ SetOption = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Change a key of the recipe, dotted: `--set source.kind=cog`. Repeat for more.",
+        help="Change a key of the recipe, dotted: `--set source.kind=cog`. Repeat for more. "
+        "Relative paths count from the working folder.",
     ),
 ]
 LimitOption = Annotated[
     int | None, typer.Option(metavar="N", min=1, help="Only N patches a year, for a trial.")
+]
+SkipBadOption = Annotated[
+    bool,
+    typer.Option(
+        "--skip-bad",
+        help="Go on without patches that cannot be read; as `--set patches.skip_bad=true`.",
+    ),
 ]
 JsonOption = Annotated[
     bool,
@@ -55,6 +69,42 @@ VerboseOption = Annotated[
         help="Say what is tried again and why; twice: each request, too.",
     ),
 ]
+
+
+def read_inputs(name: str | None, changes: Sequence[str] | None, *, skip_bad: bool) -> Recipe:
+    """The recipe that a command is given; what it names must be there."""
+    from hfaef.recipe.paths import require_inputs
+    from hfaef.recipe.read import read_recipe
+
+    recipe = read_recipe(name, [*(changes or ()), *["patches.skip_bad=true"] * skip_bad])
+    require_inputs(recipe, name)
+    return recipe
+
+
+class Command(TyperCommand):
+    """A command whose help names the types of no flags and no arguments."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """As help lists them."""
+        return without_types(super().get_params(ctx))
+
+
+class Group(TyperGroup):
+    """Commands, with the same help; in the order in which they are listed."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """As help lists them."""
+        return without_types(super().get_params(ctx))
+
+
+def without_types(parameters: Sequence[Any]) -> list[Any]:
+    """Parameters of which help names no type: metavars say more than `<str>`, flags have none."""
+    for parameter in parameters:
+        if parameter.param_type_name == "argument":
+            parameter.display_type_rich = lambda **_: None
+        elif parameter.metavar is None and (parameter.is_flag or parameter.count):
+            parameter.metavar = ""
+    return list(parameters)
 
 
 def _prepare(

@@ -201,9 +201,10 @@ def show(
 ) -> Report:
     """Draw a release: previews by label, map, balance. Adds them to it and its card."""
     from hfaef.release.card.additions import write_figures
+    from hfaef.release.card.figures import not_drawn
 
     paths = [str(path) for path in write_figures(folder, out)]
-    return Report({"paths": paths}, lines=paths, values=paths)
+    return Report({"paths": paths}, lines=paths, values=paths, notes=not_drawn())
 
 
 def export(

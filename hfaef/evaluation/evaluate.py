@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
+from importlib import import_module
 from itertools import product
 from pathlib import Path
 from typing import Any, cast
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from hfaef.core.files import atomic_write, folder_errors
 from hfaef.core.progress import Advance, progress
-from hfaef.errors import InputError
+from hfaef.errors import InputError, missing_package
 from hfaef.evaluation import probe
 from hfaef.evaluation.pooling import ON, POOLINGS, On
 from hfaef.evaluation.vectors import (
@@ -116,8 +116,10 @@ def evaluate(
     _require("probe", probes, ("knn", "linear"))
     _require("--on", (on,), ON)
     chosen = cast("On", on)
-    if find_spec("sklearn") is None:  # now, rather than after an hour of pooling
-        raise InputError("evaluation needs scikit-learn", "pip install 'hfaef[eval]'")
+    try:
+        import_module("sklearn")  # now, rather than after an hour of pooling
+    except ImportError as error:
+        raise missing_package("`hfaef eval`", error) from error
     opened = open_target(target)
     if not opened.manifest.schemes:
         raise InputError(

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from hfaef.core.progress import Advance
 from hfaef.core.quantize import Array
 from hfaef.core.workers import core_count, ordered_map
-from hfaef.errors import InputError, ReleaseError
+from hfaef.errors import InputError, ReleaseError, command_line
 from hfaef.evaluation.pooling import (
     DIMENSIONS,
     PAIRED,
@@ -180,7 +180,7 @@ def pool_release(
                     parts.append(patch_stats(stored, on, paired=paired))
                 except ValueError as error:
                     raise ReleaseError(
-                        f"patch {identity}: {error}", f"hfaef check {folder}"
+                        f"patch {identity}: {error}", command_line("hfaef", "check", folder)
                     ) from error
         return pool_stats(join_stats(parts), names)
 

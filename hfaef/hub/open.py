@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from hfaef.errors import HubError, ReleaseError
+from hfaef.errors import HubError, ReleaseError, command_line, upgrade_command
 from hfaef.hub.repo import Repo, Snapshot
 from hfaef.hub.target import HubTarget, parse_target
 from hfaef.release.format.manifest import Manifest, parse_manifest
@@ -75,7 +75,7 @@ def _newest_version(repo: Repo) -> Version:
             f"{error.hint}, or name the folder of a release",
         ) from error
     if not versions:
-        raise HubError(f"{repo.id} has no version", f"hfaef push DIR {repo.id}")
+        raise HubError(f"{repo.id} has no version", command_line("hfaef", "push", "DIR", repo.id))
     return versions[0]
 
 
@@ -110,7 +110,7 @@ def read_manifest_at(repo: Repo, snapshot: Snapshot) -> Manifest | None:
     try:
         return parse_manifest(repo.fetch(MANIFEST, snapshot.commit).read_bytes(), name)
     except ReleaseError as error:
-        raise HubError(error.message, "pip install -U hfaef, or choose another REPO_ID") from error
+        raise HubError(error.message, f"{upgrade_command()}, or choose another REPO_ID") from error
 
 
 def read_previous(target: str) -> RowPlacement:

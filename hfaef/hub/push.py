@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from hfaef.core.files import atomic_write, folder_errors, folder_lock
 from hfaef.core.progress import progress
-from hfaef.errors import HubError, InputError, ReleaseError
+from hfaef.errors import HubError, InputError, ReleaseError, command_line
 from hfaef.hub.plan import PushPlan, RemoteState, find_published, plan_push, read_remote_state
 from hfaef.hub.repo import LocalFile, Repo
 from hfaef.hub.retry import TransientHubError
@@ -113,7 +113,7 @@ def _require_no_findings(folder: Path) -> None:
     if findings:
         raise ReleaseError(
             f"{folder} is not fit to publish, findings: {len(findings)}; the first: {findings[0]}",
-            f"hfaef check {folder}",
+            command_line("hfaef", "check", folder),
         )
 
 
@@ -121,7 +121,7 @@ def _publish(
     folder: Path, repo: Repo, plan: PushPlan, remote: RemoteState, *, private: bool
 ) -> PushResult:
     notes = [f"left alone: {path}, which no release brought" for path in plan.diff.foreign]
-    hint = f"look at {repo.url}, then: hfaef push {folder} {repo.id}"
+    hint = f"look at {repo.url}, then: {command_line('hfaef', 'push', folder, repo.id)}"
     parent = plan.parent
     if parent is None:
         repo.create(private=private)

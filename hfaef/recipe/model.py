@@ -1,8 +1,4 @@
-"""The recipe: one TOML file that says which patches, from which source, packed how.
-
-Relative paths count from the working folder, for a recipe file, a built-in one and ``--set``
-alike.
-"""
+"""The recipe: one TOML file that says which patches, from which source, packed how."""
 
 from __future__ import annotations
 

@@ -16,9 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hfaef.core.codec import embedding_problem
-from hfaef.errors import HfaefError
+from hfaef.errors import HfaefError, command_line
 from hfaef.recipe.names import fault_of, same_word
-from hfaef.release.card.additions import ADDITIONS
 from hfaef.release.card.render import (
     CARD,
     CHECKED_KEYS,
@@ -35,7 +34,17 @@ from hfaef.release.format.manifest import (
     missing_table,
     read_manifest,
 )
-from hfaef.release.format.paths import KINDS, MANIFEST, MISSING, PICTURES, STAGING, matches
+from hfaef.release.format.paths import (
+    BALANCE,
+    KINDS,
+    LABELS,
+    MANIFEST,
+    MAP,
+    MISSING,
+    PICTURES,
+    STAGING,
+    matches,
+)
 from hfaef.release.format.schema import file_schema
 from hfaef.release.format.scores import SCORES, read_evaluation
 from hfaef.release.handle import Release, open_folder
@@ -71,7 +80,7 @@ def check_folder(folder: Path) -> list[Finding]:
     for file in manifest.files:
         if file.path == MISSING:
             findings += _missing(folder, manifest)
-        elif file.path in intact and file.path not in ADDITIONS:
+        elif file.path in intact and file.path not in (SCORES, LABELS, MAP, BALANCE):
             findings += _shard(folder, file, manifest, seen)
     for (kind, year, identity), count in seen.items():
         if count > 1:
@@ -292,7 +301,10 @@ def _scores(folder: Path, manifest: Manifest) -> Iterator[Finding]:
         yield Finding(SCORES, error.message)
         return
     if evaluation is not None and not evaluation.of(manifest):
-        yield Finding(SCORES, f"was measured on other rows; `hfaef eval {folder}` does it again")
+        yield Finding(
+            SCORES,
+            f"was measured on other rows; `{command_line('hfaef', 'eval', folder)}` does it again",
+        )
 
 
 def _loads(folder: Path, manifest: Manifest) -> Iterator[Finding]:

@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Any
 
 from hfaef.core.preview import PreviewBasis
-from hfaef.errors import ReleaseError
+from hfaef.errors import ReleaseError, command_line
 from hfaef.release.format.manifest import File
 from hfaef.release.format.paths import KINDS, ROW_GROUPS
 from hfaef.release.handle import Release
@@ -79,7 +79,7 @@ def _locate(
     if [sum(shard) for shard in groups] != [file.rows for file in shards]:
         raise ReleaseError(
             f"{release.name}: {shards[0].path} and its pooled vectors differ in their rows",
-            f"hfaef check {release.name}, or build without --from",
+            f"{command_line('hfaef', 'check', release.name)}, or build without --from",
         )
     left = iter(rows)
     return {
@@ -105,5 +105,6 @@ def _read(
             return json.loads(groups), table.read(columns=columns).to_pylist()
     except (OSError, ValueError, pa.ArrowException) as error:
         raise ReleaseError(
-            f"{release.name}: {file.path} cannot be read: {error}", f"hfaef check {release.name}"
+            f"{release.name}: {file.path} cannot be read: {error}",
+            command_line("hfaef", "check", release.name),
         ) from error

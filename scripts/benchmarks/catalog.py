@@ -1,6 +1,6 @@
 """How long it takes to catalogue as many GeoTIFFs as EuroSAT has: ours, rioxarray, rasterio.
 
-    uv run --all-extras scripts/benchmarks/catalog.py
+    uv run --all-extras --group dev scripts/benchmarks/catalog.py
 
 Needs the real patches that the tests use too (HFAEF_SHARED names their folder).
 """

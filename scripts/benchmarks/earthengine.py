@@ -5,7 +5,7 @@ patch the first image there, quantized, opened with Xee as its documentation sho
 deflate COG, by 32 threads. Both meet the same service, in a process of its own: 300 ms latency,
 40 requests at once. It has computed every answer once before the clock starts.
 
-    uv run python scripts/benchmarks/earthengine.py [--patches 2000] [--plain-patches 64]
+    uv run --all-extras --group dev scripts/benchmarks/earthengine.py [--patches 2000] [--plain-patches 64]
 
 Ideal is the requests of one a patch, 40 at a time: patches x latency / 40. The wall time starts
 before the source is opened.

@@ -1,6 +1,6 @@
 """What faults cost: wall time against an undisturbed run, and refusals after a quota drops.
 
-    uv run python scripts/benchmarks/faults.py [PATCHES]
+    uv run --all-extras --group dev scripts/benchmarks/faults.py [PATCHES]
 
 Real threads and real time; the source is a closed form with a latency of 300 ms and 40 reads at
 once. A fifth of the answers are refusals, 503s, resets, truncated bodies and stalls, evenly; a

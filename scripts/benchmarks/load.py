@@ -1,6 +1,6 @@
 """What a release costs to keep and to read: ours, Array3D and a folder of GeoTIFFs, in one run.
 
-    uv run --all-extras scripts/benchmarks/load.py
+    uv run --all-extras --group dev scripts/benchmarks/load.py
 
 Needs the real AEF raster that the tests use too (HFAEF_SHARED names its folder). Each way is
 written, then read by processes of its own, so that caches and memory are not shared. Memory is

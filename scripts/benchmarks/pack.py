@@ -1,6 +1,6 @@
 """What a patch costs to store and to pack: ours, the peer's, and the limit, in one run.
 
-    uv run --all-extras scripts/benchmarks/pack.py
+    uv run --all-extras --group dev scripts/benchmarks/pack.py
 
 Needs the real AEF rasters that the tests use too (HFAEF_SHARED names their folder).
 """

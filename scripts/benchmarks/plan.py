@@ -1,6 +1,6 @@
 """Planning 10,000, 30,000 and 100,000 patches: seconds, memory, and whether time grows linearly.
 
-uv run python scripts/benchmarks/plan.py
+uv run --all-extras --group dev scripts/benchmarks/plan.py
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a second release costs to send: ours beside `Dataset.push_to_hub`'s files, in one run.
 
-    uv run --all-extras scripts/benchmarks/push.py
+    uv run --all-extras --group dev scripts/benchmarks/push.py
 
 The real hf_xet cuts, compares and compresses; its store is a folder instead of the Hub. Only files
 that differ from all of the first release are given to it, as a push does. Needs the real AEF

@@ -3,9 +3,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from hfaef.errors import RecipeError
-from hfaef.recipe.model import Geotiffs, Recipe, TorchGeo
+from hfaef.recipe.model import Card, Cog, Demo, Geotiffs, Recipe, Table, TorchGeo
+from hfaef.recipe.paths import PATHS, require_inputs
 from hfaef.recipe.read import built_in, read_recipe, write_commented
 
 MINIMAL = """
@@ -165,8 +167,140 @@ def test_a_file_that_is_no_recipe_is_named(tmp_path: Path, text: bytes, word: st
     assert "broken.toml" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("year=2018", "year: unknown key, did you mean `years`? (known here: card, demo, "),
+        ("patches.rooot=x", "patches.rooot: unknown key, did you mean `root`? (known here: "),
+        ("patches.path=x", "patches.path: unknown key (known here: kind, labels, root, "),
+        ("card.licence=mit", "card.licence: unknown key, did you mean `license`? (known here: "),
+        ("demo.sed=1", "demo.sed: unknown key, did you mean `seed`? (known here: patches, "),
+        ("patches.kind=geotiff", "patches.kind: one of geotiffs, torchgeo, table, did you mean"),
+        ("source.kind=EarthEngine", "source.kind: one of cog, earthengine, did you mean `earth"),
+        ("pack.codec=PNG", "pack.codec: one of png, raw, did you mean `png`?"),
+    ],
+)
+def test_the_nearest_right_word_is_named_and_what_is_allowed(
+    recipe_file: Path, change: str, words: str
+) -> None:
+    with pytest.raises(RecipeError) as caught:
+        read_recipe(str(recipe_file), [change])
+    assert f"{recipe_file}: {words}" in caught.value.message
+    assert "`hfaef recipe schema`" in caught.value.hint
+
+
+def test_a_misspelt_key_is_named_before_the_one_that_is_missing_for_it(recipe_file: Path) -> None:
+    recipe_file.write_text(MINIMAL.replace("years =", "year ="))
+    with pytest.raises(RecipeError, match=r"year: unknown key, did you mean `years`.*and 1 more"):
+        read_recipe(str(recipe_file))
+
+
+def test_a_misspelt_built_in_recipe_is_asked_back() -> None:
+    with pytest.raises(RecipeError, match="eurosat10, did you mean `eurosat100`"):
+        read_recipe("eurosat10")
+
+
+def test_a_recipe_with_a_byte_order_mark_is_read(recipe_file: Path) -> None:
+    recipe_file.write_bytes(b"\xef\xbb\xbf" + MINIMAL.encode())
+    assert read_recipe(str(recipe_file)).name == "trial"
+
+
+PLACES = """
+name = "trial"
+years = [2018]
+[patches]
+kind = "{kind}"
+{patches}
+[source]
+kind = "cog"
+root = "{root}"
+index = "{index}"
+[demo]
+root = "demo"
+"""
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A recipe in a folder below the working folder."""
+    (tmp_path / "recipes").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return Path("recipes/one.toml")
+
+
+def test_relative_paths_count_from_the_recipes_own_folder(elsewhere: Path) -> None:
+    splits = '[patches.splits.random]\ntrain = "lists/train.txt"\nval = "/lists/val.txt"'
+    patches = f'root = "patches"\n{splits}'
+    text = PLACES.format(kind="geotiffs", patches=patches, root="aef", index="aef/index.parquet")
+    elsewhere.write_text(text)
+    recipe = read_recipe(str(elsewhere))
+    assert isinstance(recipe.patches, Geotiffs)
+    assert recipe.patches.root == Path("recipes/patches")
+    assert recipe.patches.splits["random"] == {
+        "train": Path("recipes/lists/train.txt"),
+        "validation": Path("/lists/val.txt"),
+    }
+    assert isinstance(recipe.source, Cog)
+    assert (recipe.source.root, recipe.source.index) == ("recipes/aef", "recipes/aef/index.parquet")
+    assert recipe.demo is not None
+    assert recipe.demo.root == Path("recipes/demo")
+
+
+def test_urls_absolute_paths_and_changes_stay_as_they_are_written(elsewhere: Path) -> None:
+    url = "https://host.example/aef"
+    text = PLACES.format(kind="table", patches='path = "/points.csv"', root=url, index="s3://b/i")
+    elsewhere.write_text(text)
+    recipe = read_recipe(str(elsewhere), ["demo.root=there"])
+    assert isinstance(recipe.patches, Table)
+    assert isinstance(recipe.source, Cog)
+    assert recipe.patches.path == Path("/points.csv")
+    assert (recipe.source.root, recipe.source.index) == (url, "s3://b/i")
+    assert recipe.demo is not None
+    assert recipe.demo.root == Path("there")
+
+
+def test_every_key_that_holds_a_path_counts_from_the_recipes_folder() -> None:
+    models: list[tuple[str, type[BaseModel]]] = [
+        ("patches", Geotiffs),
+        ("patches", TorchGeo),
+        ("patches", Table),
+        ("demo", Demo),
+        ("card", Card),
+    ]
+    named = {
+        f"{section}.{key}"
+        for section, model in models
+        for key, field in model.model_fields.items()
+        if "Path" in str(field.annotation)
+    }
+    assert named <= set(PATHS)
+
+
+def test_a_path_that_is_not_there_is_named_with_the_folder_that_it_counts_from(
+    elsewhere: Path, tmp_path: Path
+) -> None:
+    elsewhere.write_text(MINIMAL)
+    with pytest.raises(RecipeError) as caught:
+        require_inputs(read_recipe(str(elsewhere)), str(elsewhere))
+    assert caught.value.message == "patches.root: recipes/patches is not there"
+    assert f"recipes/one.toml count from its folder, {tmp_path / 'recipes'}" in caught.value.hint
+    (tmp_path / "recipes/patches").mkdir()
+    changes = ["patches.splits.random.train=none.txt"]
+    with pytest.raises(RecipeError) as caught:
+        require_inputs(read_recipe(str(elsewhere), changes), str(elsewhere))
+    assert caught.value.message == "patches.splits.random.train: none.txt is not there"
+    assert f"those of --set from {tmp_path}" in caught.value.hint
+    require_inputs(read_recipe(str(elsewhere)), str(elsewhere))
+
+
+@pytest.mark.usefixtures("elsewhere")
+@pytest.mark.parametrize("name", ["demo", "eurosat"])
+def test_what_is_written_or_downloaded_first_is_not_looked_for(name: str) -> None:
+    require_inputs(read_recipe(name), name)
+
+
 def test_a_missing_recipe_says_which_there_are(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="demo, eurosat, eurosat100"):
+    with pytest.raises(RecipeError, match=", ".join(built_in())):
         read_recipe(str(tmp_path / "none.toml"))
 
 
@@ -201,6 +335,17 @@ def test_the_digest_is_the_same_on_two_machines(recipe_file: Path) -> None:
     there = read_recipe(str(recipe_file), ["patches.root=elsewhere", "source.root=/mnt/aef"])
     other = read_recipe(str(recipe_file), ["years=[2019]"])
     assert here.digest() == there.digest() != other.digest()
+
+
+def test_init_puts_the_name_in_the_place_of_names_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = write_commented("mine").read_text(encoding="utf-8")
+    assert 'name = "mine"' in text
+    assert "build/mine" in text
+    assert "ROOT/LABEL/NAME.tif" in text
+    assert "{name}" not in text
 
 
 def test_init_writes_a_recipe_that_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hfaef.core.files import atomic_write, folder_errors
 from hfaef.errors import HfaefError
-from hfaef.release.card.figures import BALANCE, LABELS, MAP, draw, stack
+from hfaef.release.card.figures import draw, stack
 from hfaef.release.card.render import write_card
 from hfaef.release.format.manifest import (
     File,
@@ -17,7 +17,7 @@ from hfaef.release.format.manifest import (
     manifest_bytes,
     read_manifest,
 )
-from hfaef.release.format.paths import MANIFEST, put_into_release
+from hfaef.release.format.paths import BALANCE, LABELS, MANIFEST, MAP, put_into_release
 from hfaef.release.format.scores import SCORES
 
 ADDITIONS = (SCORES, LABELS, MAP, BALANCE)

@@ -18,18 +18,14 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
+from hfaef.errors import install_command
 from hfaef.recipe.model import SPLITS
 from hfaef.release.format.manifest import Manifest
-from hfaef.release.format.paths import shuffled
+from hfaef.release.format.paths import BALANCE, LABELS, MAP, shuffled
 from hfaef.release.format.rows import read_rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-FIGURES = "figures"
-"""Folder of a release that holds them."""
-
-LABELS, MAP, BALANCE = (f"{FIGURES}/{name}.png" for name in ("labels", "map", "balance"))
 
 WIDTH = 760
 """Pixels of every figure."""
@@ -64,10 +60,18 @@ class PatchLocations:
     """By scheme."""
 
 
+def not_drawn() -> tuple[str, ...]:
+    """Notes on the figures that `draw` leaves out here."""
+    if find_spec("matplotlib") is not None:
+        return ()
+    left_out = "left out: the map and the balance of labels, which need matplotlib"
+    return (f"{left_out}; {install_command('eval')}",)
+
+
 def draw(folder: Path, manifest: Manifest) -> dict[str, bytes]:
     """All figures of a release by path; without matplotlib only `LABELS`."""
     figures = {LABELS: draw_labels(folder, manifest)}
-    if find_spec("matplotlib") is not None:
+    if not not_drawn():
         locations = read_locations(folder, manifest)
         figures[MAP] = draw_map(locations)
         if manifest.label_names:

@@ -15,6 +15,7 @@ import yaml
 
 from hfaef.core.files import folder_errors
 from hfaef.core.quantize import dequantize
+from hfaef.errors import requirement
 from hfaef.recipe.model import SPLITS
 from hfaef.release.card import tables
 from hfaef.release.card.references import References, card_folder, read_references
@@ -123,6 +124,7 @@ def render_card(manifest: Manifest, evaluation: Evaluation | None = None) -> str
     tag = f"v{manifest.version}" if repo and manifest.version else None
     body = environment.get_template("card.md.jinja").render(
         manifest=manifest,
+        requirement=requirement(),
         splits=SPLITS,
         pretty_name=settings.get("pretty_name") or manifest.name,
         description=settings.get("description")

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hfaef.core import codec
 from hfaef.core.preview import PreviewBasis
-from hfaef.errors import ReleaseError
+from hfaef.errors import ReleaseError, upgrade_command
 from hfaef.recipe.model import SPLITS
 from hfaef.release.format.paths import (
     KINDS,
@@ -167,7 +167,7 @@ def parse_manifest(text: bytes, name: str) -> Manifest:
     found = content.get("format") if isinstance(content, dict) else None
     if isinstance(found, int) and found > FORMAT:
         raise ReleaseError(
-            f"{name} has format {found}, newer than this hfaef knows", "pip install -U hfaef"
+            f"{name} has format {found}, newer than this hfaef knows", upgrade_command()
         )
     try:
         return Manifest.model_validate(content)

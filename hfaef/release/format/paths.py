@@ -30,6 +30,11 @@ KINDS = ("data", "pooled")
 MISSING = "missing.parquet"
 """A table of the patches that a release lacks; there is one only if it lacks some."""
 
+FIGURES = "figures"
+"""Folder of a release that holds pictures of it."""
+
+LABELS, MAP, BALANCE = (f"{FIGURES}/{name}.png" for name in ("labels", "map", "balance"))
+
 PICTURES = ("embedding", "preview")
 """Columns that are compressed already."""
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from hfaef.core.codec import decode_row
 from hfaef.core.quantize import Array
-from hfaef.errors import ReleaseError
+from hfaef.errors import ReleaseError, command_line
 from hfaef.release.format import webdataset
 from hfaef.release.format.manifest import Manifest
 
@@ -48,7 +48,9 @@ def read_rows(
                     for batch in shard.iter_batches(_BATCH, columns=_with_shape(shard, columns)):
                         yield from batch.to_pylist()
         except (OSError, ValueError, pa.ArrowException, tarfile.TarError) as error:
-            raise ReleaseError(f"cannot read {path}: {error}", f"hfaef check {folder}") from error
+            raise ReleaseError(
+                f"cannot read {path}: {error}", command_line("hfaef", "check", folder)
+            ) from error
 
 
 def _with_shape(shard: pq.ParquetFile, columns: Sequence[str] | None) -> list[str] | None:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from hfaef.errors import ReleaseError
+from hfaef.errors import ReleaseError, command_line
 from hfaef.release.format.manifest import Manifest, Part, content_sha256
 
 SCORES = "evaluation.json"
@@ -144,4 +144,6 @@ def read_evaluation(folder: Path) -> Evaluation | None:
         return None
     except (OSError, ValidationError) as error:
         first = str(error).split("\n", 1)[0]
-        raise ReleaseError(f"cannot read {path}: {first}", f"hfaef eval {folder}") from error
+        raise ReleaseError(
+            f"cannot read {path}: {first}", command_line("hfaef", "eval", folder)
+        ) from error

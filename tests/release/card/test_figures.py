@@ -10,17 +10,15 @@ from hfaef.errors import ReleaseError
 from hfaef.release.card import figures
 from hfaef.release.card.additions import write_figures
 from hfaef.release.card.figures import (
-    BALANCE,
     COLOURS,
     GROUND,
     INK,
-    LABELS,
-    MAP,
     draw,
     read_previews,
 )
 from hfaef.release.check import check_folder
 from hfaef.release.format.manifest import read_manifest
+from hfaef.release.format.paths import BALANCE, LABELS, MAP
 
 
 def luminance(colour):
