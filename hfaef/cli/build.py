@@ -42,6 +42,14 @@ def build(
         bool,
         typer.Option("--allow-missing", help="Release without the patches that cannot be had."),
     ] = False,
+    refetch: Annotated[
+        bool,
+        typer.Option(
+            "--refetch",
+            help="Drop what was staged from another source and fetch it again; ask again for "
+            "patches where the source has nothing.",
+        ),
+    ] = False,
     previous: Annotated[
         str | None,
         typer.Option(
@@ -54,7 +62,8 @@ def build(
 ) -> Report:
     """Make a release: fetch what is missing, pack it, write the card.
 
-    Run it again after an interruption or a failure: it goes on where it stopped.
+    Run it again after an interruption or a failure: it goes on where it stopped. After rows of
+    the catalog were added, moved or dropped, only what is new is fetched.
     """
     from hfaef.build.pipeline import build as run
     from hfaef.hub.open import read_previous
@@ -70,6 +79,7 @@ def build(
         scheduler=scheduler,
         staging=staging,
         allow_missing=allow_missing,
+        refetch=refetch,
         placement=read_previous(previous) if previous else None,
     )
     summary = built.summary()
@@ -126,20 +136,7 @@ def status(folder: FolderArgument) -> Report:
     from hfaef.build.status import read_status
 
     found = read_status(folder)
-    released = found.released_rows
-    return Report(
-        found.summary(),
-        lines=[
-            (
-                f"{folder}: {found.fetched:,} of {found.patches:,} patches fetched, "
-                f"{len(found.missing):,} missing"
-            ),
-            *(f"  {outcome.year} {outcome.id}: {outcome.reason}" for outcome in found.missing),
-            "no release yet" if released is None else f"release: {released:,} rows",
-            f"next: {found.next_command}",
-        ],
-        values=[found.next_command],
-    )
+    return Report(found.summary(), found.lines(), values=[found.next_command])
 
 
 def init(
