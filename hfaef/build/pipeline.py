@@ -19,11 +19,12 @@ from hfaef.build.fetch.engine import fetch
 from hfaef.build.fetch.read import ReadExecutor, read_patch
 from hfaef.build.fetch.retry import Policy
 from hfaef.build.fetch.threads import ThreadExecutor
+from hfaef.build.missing import find_missing, require_enough
 from hfaef.build.pack.rows import Packed, pack, write_missing
 from hfaef.build.plan import sort_by_block
+from hfaef.build.previous import open_previous, take_pixels
 from hfaef.build.staging.filesystem import open_staging
 from hfaef.build.staging.identity import inputs
-from hfaef.build.staging.ledger import Outcome
 from hfaef.build.staging.store import Store, require_ours
 from hfaef.catalog import open_catalog
 from hfaef.catalog.patch import Catalog, Patch
@@ -31,7 +32,7 @@ from hfaef.core.files import folder_errors
 from hfaef.core.grid import outlines
 from hfaef.core.progress import progress
 from hfaef.core.workers import ParallelMap, core_count, ordered_map
-from hfaef.errors import HfaefError, IncompleteError
+from hfaef.errors import HfaefError
 from hfaef.recipe.model import SPLITS, Cog, EarthEngine, Recipe
 from hfaef.release.card.additions import (
     again,
@@ -53,6 +54,7 @@ from hfaef.release.format.manifest import (
 from hfaef.release.format.paths import KINDS, MANIFEST, MISSING, StorageFormat
 from hfaef.release.format.scores import SCORES, read_evaluation
 from hfaef.release.format.swap import NEW, recover, swap_in
+from hfaef.release.handle import Release
 from hfaef.release.leakage import Leak, audit
 from hfaef.release.locate import RowPlacement
 from hfaef.sources import open_source
@@ -95,7 +97,7 @@ def build(
     staging: str | None = None,
     allow_missing: bool = False,
     refetch: bool = False,
-    placement: RowPlacement | None = None,
+    previous: Release | None = None,
 ) -> Built:
     """Make a release, doing only what earlier builds in the folder left undone.
 
@@ -110,7 +112,8 @@ def build(
         allow_missing: whether to make a release without the patches that could not be had.
         refetch: whether to drop what was staged from another source, and to ask again for patches
             of which the source said that it has nothing there.
-        placement: of the release before, whose rows stay in their shards.
+        previous: the release before: its rows stay in their shards, and pixels of those that have
+            not changed are taken from it.
 
     Raises:
         IncompleteError: if patches are missing and that is not allowed.
@@ -120,6 +123,7 @@ def build(
     require_ours(folder)
     if staging is not None:
         open_staging(staging)  # what is wrong with it is said before any work is done
+    before = open_previous(previous, recipe) if previous else None
     if recipe.demo is not None:
         from hfaef.demo import write_world
 
@@ -149,16 +153,21 @@ def build(
             parallel_map = cluster.map
         stack.enter_context(_reporting_hung_reads(executor))
         patches = sort_by_block(catalog.patches)
+        if before:
+            notes += take_pixels(before, patches, store, threads).notes
         if cluster is None and isinstance(source, Prefetching):
             staged = {key for key, outcome in store.outcomes().items() if outcome.fetched}
             source.prefetch([(p.grid, p.year) for p in patches if (p.year, p.id) not in staged])
         rate = _reads_per_minute(recipe.source)
         fetch(patches, executor, store, per_minute=rate, policy=policy)
-        missing = _missing(catalog, store.outcomes())
-        _require_enough(catalog, missing, folder, allow_missing=allow_missing)
+        outcomes = store.outcomes()
+        missing = find_missing(catalog, outcomes)
+        notes += require_enough(
+            catalog, missing, outcomes, source, folder, allow_missing=allow_missing
+        )
         try:
             manifest, more = _write_release(
-                recipe, catalog, store, missing, parallel_map, placement
+                recipe, catalog, store, missing, parallel_map, before.placement if before else None
             )
         except BaseException:
             # Half a release is of no use, and the disk may be full.
@@ -184,35 +193,6 @@ def _reads_per_minute(section: Cog | EarthEngine) -> int | None:
     if not isinstance(section, EarthEngine):
         return None
     return max(1, section.requests_per_minute // REQUESTS_A_READ[section.reader])
-
-
-def _require_enough(
-    catalog: Catalog, missing: tuple[Missing, ...], folder: Path, *, allow_missing: bool
-) -> None:
-    """Raise IncompleteError unless a release may be made without these patches."""
-    if len(missing) == len(catalog.patches):
-        raise IncompleteError(
-            f"no patch could be had; the first: {missing[0].id}: {missing[0].reason}",
-            f"hfaef status {folder} lists them",
-        )
-    if missing and not allow_missing:
-        raise IncompleteError(
-            f"{len(missing):,} of {len(catalog.patches):,} patches are missing; "
-            f"the first: {missing[0].id}: {missing[0].reason}",
-            "run again to retry them, or build without them: --allow-missing "
-            f"(hfaef status {folder} lists them)",
-        )
-
-
-def _missing(catalog: Catalog, outcomes: dict[tuple[int, str], Outcome]) -> tuple[Missing, ...]:
-    missing = []
-    for patch in catalog.patches:
-        outcome = outcomes.get((patch.year, patch.id))
-        if outcome is None or not outcome.fetched:
-            reason = outcome.reason if outcome else "not tried"
-            label = str(patch.label)
-            missing.append(Missing(id=patch.id, year=patch.year, label=label, reason=reason))
-    return tuple(missing)
 
 
 def _write_release(

@@ -3,13 +3,36 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hfaef.cli.options import FolderArgument, LimitOption, RecipeArgument, SetOption
 from hfaef.cli.output import Report
 from hfaef.cli.process import set_up_hub
+
+if TYPE_CHECKING:
+    from hfaef.release.handle import Release
+
+PreviousOption = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="RELEASE",
+        help="The release before, a folder or OWNER/NAME[@VERSION]: pixels of rows that have not "
+        "changed are taken from it, and rows stay in their shards, so that a push sends little "
+        "more than what is new.",
+    ),
+]
+
+
+def _open_previous(target: str | None) -> Release | None:
+    from hfaef.hub.open import open_release
+
+    if target is None:
+        return None
+    set_up_hub()
+    return open_release(target)
 
 
 def build(
@@ -50,15 +73,7 @@ def build(
             "patches where the source has nothing.",
         ),
     ] = False,
-    previous: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            metavar="RELEASE",
-            help="The release before, a folder or OWNER/NAME[@VERSION]: its rows stay in their "
-            "shards, so that a push sends little more than what is new.",
-        ),
-    ] = None,
+    previous: PreviousOption = None,
 ) -> Report:
     """Make a release: fetch what is missing, pack it, write the card.
 
@@ -66,11 +81,8 @@ def build(
     the catalog were added, moved or dropped, only what is new is fetched.
     """
     from hfaef.build.pipeline import build as run
-    from hfaef.hub.open import read_previous
     from hfaef.recipe.read import read_recipe
 
-    if previous:
-        set_up_hub()
     built = run(
         read_recipe(recipe, changes or ()),
         out,
@@ -80,7 +92,7 @@ def build(
         staging=staging,
         allow_missing=allow_missing,
         refetch=refetch,
-        placement=read_previous(previous) if previous else None,
+        previous=_open_previous(previous),
     )
     summary = built.summary()
     missing = f", {summary['missing']:,} patches missing" if summary["missing"] else ""
@@ -104,12 +116,14 @@ def plan(
     recipe: RecipeArgument = None,
     changes: SetOption = None,
     limit: LimitOption = None,
+    previous: PreviousOption = None,
 ) -> Report:
     """Show what a build would cost: requests, bytes, time and disk, from either source."""
     from hfaef.build.plan import plan as run
     from hfaef.recipe.read import read_recipe
 
-    found = run(read_recipe(recipe, changes or ()), limit=limit)
+    wanted = read_recipe(recipe, changes or ())
+    found = run(wanted, limit=limit, previous=_open_previous(previous))
     years = ", ".join(map(str, found.years))
     lines = [
         (
@@ -128,7 +142,7 @@ def plan(
             ),
             f"  {cost.rests_on}",
         ]
-    return Report(found.summary(), lines, values=[str(found.costs[0].requests)])
+    return Report(found.summary(), lines, values=[str(found.costs[0].requests)], notes=found.notes)
 
 
 def status(folder: FolderArgument) -> Report:

@@ -15,9 +15,8 @@ import json
 import shutil
 from pathlib import Path
 
-from hfaef.core.files import atomic_write, folder_errors
+from hfaef.core.files import STAGING, atomic_write, folder_errors
 from hfaef.errors import FolderError
-from hfaef.release.format.paths import STAGING
 
 NEW = f"{STAGING}/release"
 """Where a new release is made, in the folder of the old one."""
