@@ -15,6 +15,7 @@ HfaefError                exit 1   anything below
     |-- TooBig                     more than one request may hold: split, then ask again
     |-- CredentialsError           nobody may read: stop the whole build
     `-- PermanentError             this patch never: write it down, go on with the others
+        `-- NoDataError            nothing is there, so the next build does not ask again
 """
 
 from __future__ import annotations
@@ -132,6 +133,10 @@ class CredentialsError(SourceError):
 
 class PermanentError(SourceError):
     """The source will never give this patch."""
+
+
+class NoDataError(PermanentError):
+    """The source has nothing at this place in this year."""
 
 
 ON_REGISTRY = False

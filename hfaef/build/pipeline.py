@@ -19,20 +19,28 @@ from hfaef.build.fetch.engine import fetch
 from hfaef.build.fetch.read import ReadExecutor, read_patch
 from hfaef.build.fetch.retry import Policy
 from hfaef.build.fetch.threads import ThreadExecutor
+from hfaef.build.missing import find_missing, require_enough
 from hfaef.build.pack.rows import Packed, pack, write_missing
 from hfaef.build.plan import sort_by_block
+from hfaef.build.previous import open_previous, take_pixels
 from hfaef.build.staging.filesystem import open_staging
-from hfaef.build.staging.ledger import Outcome
-from hfaef.build.staging.store import Store, inputs, require_ours
+from hfaef.build.staging.identity import inputs
+from hfaef.build.staging.store import Store, require_ours
 from hfaef.catalog import open_catalog
 from hfaef.catalog.patch import Catalog, Patch
 from hfaef.core.files import folder_errors
 from hfaef.core.grid import outlines
 from hfaef.core.progress import progress
 from hfaef.core.workers import ParallelMap, core_count, ordered_map
-from hfaef.errors import HfaefError, IncompleteError, command_line
+from hfaef.errors import HfaefError
 from hfaef.recipe.model import SPLITS, Cog, EarthEngine, Recipe
-from hfaef.release.card.additions import entry, reusable_additions, with_files
+from hfaef.release.card.additions import (
+    again,
+    carry_additions,
+    entry,
+    remember_stale,
+    with_files,
+)
 from hfaef.release.card.figures import draw_labels
 from hfaef.release.card.render import CARD, render_card
 from hfaef.release.format.manifest import (
@@ -50,17 +58,15 @@ from hfaef.release.format.paths import (
     MANIFEST,
     MISSING,
     StorageFormat,
-    put_into_release,
 )
 from hfaef.release.format.scores import SCORES, read_evaluation
+from hfaef.release.format.swap import NEW, recover, swap_in
+from hfaef.release.handle import Release
 from hfaef.release.leakage import Leak, audit
 from hfaef.release.locate import RowPlacement
 from hfaef.sources import open_source
 from hfaef.sources.base import Prefetching
 from hfaef.sources.earthengine.request import REQUESTS_A_READ
-
-_PACKING = "release"
-"""In the staging: a release until it is whole."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +103,8 @@ def build(
     scheduler: str | None = None,
     staging: str | None = None,
     allow_missing: bool = False,
-    placement: RowPlacement | None = None,
+    refetch: bool = False,
+    previous: Release | None = None,
 ) -> Built:
     """Make a release, doing only what earlier builds in the folder left undone.
 
@@ -110,7 +117,10 @@ def build(
         staging: path or URL below which pixels are staged, for all machines to see; by default
             where they were, or in the release's folder.
         allow_missing: whether to make a release without the patches that could not be had.
-        placement: of the release before, whose rows stay in their shards.
+        refetch: whether to drop what was staged from another source, and to ask again for patches
+            of which the source said that it has nothing there.
+        previous: the release before: its rows stay in their shards, and pixels of those that have
+            not changed are taken from it.
 
     Raises:
         IncompleteError: if patches are missing and that is not allowed.
@@ -120,6 +130,7 @@ def build(
     require_ours(folder)
     if staging is not None:
         open_staging(staging)  # what is wrong with it is said before any work is done
+    before = open_previous(previous, recipe) if previous else None
     if recipe.demo is not None:
         from hfaef.demo import write_world
 
@@ -134,7 +145,8 @@ def build(
         if scheduler is not None:
             cluster = stack.enter_context(Cluster(scheduler, reads))
             cluster.require(package_versions, store.pixels.files)
-        store.claim(inputs(recipe, whole))
+        recover(folder)
+        notes = store.claim(inputs(recipe, whole), refetch=refetch).notes()
         catalog = whole.first(limit)
         policy = Policy()
         executor: ReadExecutor
@@ -148,20 +160,29 @@ def build(
             parallel_map = cluster.map
         stack.enter_context(_reporting_hung_reads(executor))
         patches = sort_by_block(catalog.patches)
+        if before:
+            notes += take_pixels(before, patches, store, threads).notes
         if cluster is None and isinstance(source, Prefetching):
             staged = {key for key, outcome in store.outcomes().items() if outcome.fetched}
             source.prefetch([(p.grid, p.year) for p in patches if (p.year, p.id) not in staged])
         rate = _reads_per_minute(recipe.source)
         fetch(patches, executor, store, per_minute=rate, policy=policy)
-        missing = _missing(catalog, store.outcomes())
-        _require_enough(catalog, missing, folder, allow_missing=allow_missing)
+        outcomes = store.outcomes()
+        missing = find_missing(catalog, outcomes)
+        notes += require_enough(
+            catalog, missing, outcomes, source, folder, allow_missing=allow_missing
+        )
         try:
-            manifest = _write_release(recipe, catalog, store, missing, parallel_map, placement)
+            manifest, more = _write_release(
+                recipe, catalog, store, missing, parallel_map, before.placement if before else None
+            )
         except BaseException:
             # Half a release is of no use, and the disk may be full.
-            shutil.rmtree(store.staging / _PACKING, ignore_errors=True)
+            shutil.rmtree(folder / NEW, ignore_errors=True)
             raise
-    return Built(folder, manifest, catalog.notes, executor.hung)
+        swap_in(folder, (*KINDS, FIGURES, SCORES, MISSING, CARD, MANIFEST))
+        store.drop_gone()
+    return Built(folder, manifest, (*catalog.notes, *notes, *more), executor.hung)
 
 
 @contextlib.contextmanager
@@ -181,35 +202,6 @@ def _reads_per_minute(section: Cog | EarthEngine) -> int | None:
     return max(1, section.requests_per_minute // REQUESTS_A_READ[section.reader])
 
 
-def _require_enough(
-    catalog: Catalog, missing: tuple[Missing, ...], folder: Path, *, allow_missing: bool
-) -> None:
-    """Raise IncompleteError unless a release may be made without these patches."""
-    if len(missing) == len(catalog.patches):
-        raise IncompleteError(
-            f"no patch could be had; the first: {missing[0].id}: {missing[0].reason}",
-            f"{command_line('hfaef', 'status', folder)} lists them",
-        )
-    if missing and not allow_missing:
-        raise IncompleteError(
-            f"{len(missing):,} of {len(catalog.patches):,} patches are missing; "
-            f"the first: {missing[0].id}: {missing[0].reason}",
-            "run again to retry them, or build without them: --allow-missing "
-            f"({command_line('hfaef', 'status', folder)} lists them)",
-        )
-
-
-def _missing(catalog: Catalog, outcomes: dict[tuple[int, str], Outcome]) -> tuple[Missing, ...]:
-    missing = []
-    for patch in catalog.patches:
-        outcome = outcomes.get((patch.year, patch.id))
-        if outcome is None or not outcome.fetched:
-            reason = outcome.reason if outcome else "not tried"
-            label = str(patch.label)
-            missing.append(Missing(id=patch.id, year=patch.year, label=label, reason=reason))
-    return tuple(missing)
-
-
 def _write_release(
     recipe: Recipe,
     catalog: Catalog,
@@ -217,9 +209,9 @@ def _write_release(
     missing: tuple[Missing, ...],
     parallel_map: ParallelMap,
     placement: RowPlacement | None,
-) -> Manifest:
-    """Pack into the staging, then put the release in the place of the one before."""
-    packing = store.staging / _PACKING
+) -> tuple[Manifest, tuple[str, ...]]:
+    """Make a whole release in the staging; gives its manifest, and notes for the user."""
+    packing = store.folder / NEW
     rows = len(catalog.patches) - len(missing)
     with folder_errors(packing):
         shutil.rmtree(packing, ignore_errors=True)
@@ -240,37 +232,20 @@ def _write_release(
         files = (*files, write_missing(packing, missing))
     manifest = _manifest(recipe, catalog, replace(packed, files=files), missing)
     # A second build of the same rows keeps the scores; other rows have other ones.
-    additions = {
-        LABELS: draw_labels(packing, manifest),
-        **reusable_additions(store.folder, manifest),
-    }
+    carried = carry_additions(store.folder, manifest)
+    additions = {**carried.contents, LABELS: draw_labels(packing, manifest)}
     manifest = with_files(manifest, [entry(*item) for item in additions.items()])
     with folder_errors(packing):
         for path, content in additions.items():
             (packing / path).parent.mkdir(exist_ok=True)
             (packing / path).write_bytes(content)
         (packing / CARD).write_text(render_card(manifest, read_evaluation(packing)), "utf-8")
-        _publish(packing, store.folder)
-        put_into_release(store.folder, MANIFEST, manifest_bytes(manifest))
-    return manifest
-
-
-def _publish(packing: Path, folder: Path) -> None:
-    """Move a packed release into its folder.
-
-    The manifest goes first and comes last: a folder with one holds a whole release.
-    """
-    (folder / MANIFEST).unlink(missing_ok=True)
-    for name in (*KINDS, FIGURES):
-        if (folder / name).exists():
-            shutil.rmtree(folder / name)
-        (packing / name).replace(folder / name)
-    for name in (SCORES, MISSING):
-        (folder / name).unlink(missing_ok=True)
-    for name in (SCORES, MISSING, CARD):
-        if (packing / name).exists():
-            (packing / name).replace(folder / name)
-    packing.rmdir()
+        (packing / MANIFEST).write_bytes(manifest_bytes(manifest))
+        remember_stale(store.folder, carried.stale)
+    notes = [again(store.folder, carried.stale)] if carried.stale else []
+    if kept := sorted(carried.contents.keys() - {LABELS}):
+        notes.append(f"{' and '.join(kept)} kept: the rows are the same")
+    return manifest, tuple(notes)
 
 
 def _leakage(kept: list[Patch], schemes: tuple[str, ...], year: int) -> tuple[Leak, ...]:

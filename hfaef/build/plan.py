@@ -8,18 +8,22 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from hfaef.build.fetch.read import in_parts
+from hfaef.build.previous import Taken, find_unchanged, open_previous
 from hfaef.catalog import open_catalog
 from hfaef.catalog.patch import Catalog, Patch
 from hfaef.core.aef import Tile
 from hfaef.core.grid import Grid
 from hfaef.core.quantize import BANDS
 from hfaef.core.workers import core_count
-from hfaef.errors import TooBig
-from hfaef.recipe.model import Cog, EarthEngine, Recipe
+from hfaef.errors import RecipeError, TooBig
+from hfaef.recipe.model import FIRST_YEAR, Cog, EarthEngine, Recipe
+from hfaef.release.handle import Release
+from hfaef.sources.cog.index import TileIndex
 from hfaef.sources.cog.open_index import find_index
 from hfaef.sources.cog.tiling import (
     Block,
@@ -85,6 +89,10 @@ class Plan:
     """Disk for the release, about."""
     costs: tuple[Cost, ...]
     """Of the recipe's own source, then of the other one."""
+    taken: int = 0
+    """Patches that are taken from the release before; the costs are those of the others."""
+    notes: tuple[str, ...] = ()
+    """What the user should know."""
 
     @property
     def disk_bytes(self) -> int:
@@ -101,48 +109,94 @@ class Plan:
             "staged_bytes": self.staged_bytes,
             "release_bytes": self.release_bytes,
             "source": self.costs[0].source,
+            "taken": self.taken,
+            "notes": list(self.notes),
             "sources": {cost.source: asdict(cost) for cost in self.costs},
         }
 
 
-def plan(recipe: Recipe, *, limit: int | None = None) -> Plan:
+def plan(recipe: Recipe, *, limit: int | None = None, previous: Release | None = None) -> Plan:
     """What `hfaef build` would cost.
 
     Args:
         recipe: what would be made.
         limit: patches a year, for a trial.
+        previous: the release before, of which unchanged rows would be taken.
 
     Raises:
-        InputError: if the catalog, or a folder of tiles, cannot be read.
+        InputError: if the catalog, or a folder of tiles, cannot be read, or has none of a year.
+        ReleaseError: if the release before is not what its manifest says.
     """
     if recipe.demo is not None:
         from hfaef.demo import write_world
 
         write_world(recipe.demo)
-    return make_plan(recipe, open_catalog(recipe).first(limit))
+    catalog = open_catalog(recipe).first(limit)
+    taken = Taken()
+    if previous is not None:
+        taken = find_unchanged(open_previous(previous, recipe), catalog.patches)
+    return make_plan(recipe, catalog, taken)
 
 
-def make_plan(recipe: Recipe, catalog: Catalog) -> Plan:
+def make_plan(recipe: Recipe, catalog: Catalog, taken: Taken | None = None) -> Plan:
     """What building a catalog costs, from the recipe's source and from the other one.
 
+    Args:
+        recipe: what would be made.
+        catalog: its patches.
+        taken: what is not fetched.
+
     Raises:
-        InputError: if the recipe's own source is a folder whose index cannot be read.
+        InputError: if the recipe's own source is a folder that cannot be read, or a year is in
+            the future, or the folder has no tile of it.
     """
-    patches = catalog.patches
+    taken = taken or Taken()
+    patches = [patch for patch in catalog.patches if (patch.year, patch.id) not in taken.taken]
     own = recipe.source
+    index = _own_index(own)
+    _require_years(recipe, index)
     engine = own if isinstance(own, EarthEngine) else EarthEngine(kind="earthengine")
-    costs = [earth_engine_cost(patches, engine), cog_cost(patches, own)]
+    costs = [earth_engine_cost(patches, engine), cog_cost(patches, own, index)]
     if isinstance(own, Cog):
         costs.reverse()
-    values = _values(patches)
+    values = _values(catalog.patches)
     return Plan(
         name=recipe.name,
-        patches=len(patches),
+        patches=len(catalog.patches),
         years=tuple(recipe.years),
-        staged_bytes=values + STAGED_HEADER * len(patches),
+        staged_bytes=values + STAGED_HEADER * len(catalog.patches),
         release_bytes=round(values * SHEET_SHARE),
         costs=tuple(costs),
+        taken=len(taken.taken),
+        notes=taken.notes,
     )
+
+
+def _local_root(section: Cog | EarthEngine) -> Path | None:
+    """The folder of tiles on this machine that a source is."""
+    if isinstance(section, Cog) and "://" not in section.root:
+        return Path(section.root)
+    return None
+
+
+def _own_index(section: Cog | EarthEngine) -> TileIndex | None:
+    """The index of a folder of tiles, made from its files where it has none."""
+    root = _local_root(section)
+    return find_index(root, section.index) if root and isinstance(section, Cog) else None
+
+
+def _require_years(recipe: Recipe, index: TileIndex | None) -> None:
+    """Raise RecipeError if a year cannot be had."""
+    if index is not None:
+        there, words = index.years, f"the tiles in {_local_root(recipe.source)} have no"
+    else:
+        # A year's embedding is made when the year is over.
+        last = datetime.now(tz=UTC).year - 1
+        there, words = list(range(FIRST_YEAR, last + 1)), "no embedding can be there of"
+    if lacking := [str(year) for year in sorted(recipe.years) if year not in there]:
+        raise RecipeError(
+            f"years: {words} {', '.join(lacking)}", f"choose among {', '.join(map(str, there))}"
+        )
 
 
 def sort_by_block(patches: Sequence[Patch]) -> list[Patch]:
@@ -169,26 +223,27 @@ def earth_engine_cost(patches: Sequence[Patch], section: EarthEngine) -> Cost:
     )
 
 
-def cog_cost(patches: Sequence[Patch], section: Cog | EarthEngine) -> Cost:
+def cog_cost(
+    patches: Sequence[Patch], section: Cog | EarthEngine, index: TileIndex | None = None
+) -> Cost:
     """What is read of AEF's files for these patches, each internal tile once.
 
     Args:
         patches: in any order.
         section: the recipe's source; for another one than files, the published ones are meant.
+        index: of a folder of tiles, if it is known.
 
     Raises:
         InputError: if a folder's index cannot be read.
     """
-    index = None
-    if isinstance(section, Cog) and "://" not in section.root:
-        root = Path(section.root)
-        index = find_index(root, section.index)
+    index = index or _own_index(section)
+    root = _local_root(section)
     by_year: dict[int, list[Grid]] = defaultdict(list)
     for patch in patches:
         by_year[patch.year].append(patch.grid)
     count = size = 0
     for year, grids in sorted(by_year.items()):
-        if index is None:
+        if index is None or root is None:
             blocks = blocks_of(grids)
             size += round(sum(block.share for block in blocks) * BLOCK_BYTES)
             count += len(blocks)

@@ -10,8 +10,11 @@ from typing import Any
 
 from hfaef.build.staging.ledger import Outcome, read_outcomes
 from hfaef.errors import FolderError, command_line
-from hfaef.release.format.manifest import read_manifest
+from hfaef.release.card.additions import again, stale_additions
+from hfaef.release.format.manifest import Manifest, read_manifest
 from hfaef.release.format.paths import MANIFEST, STAGING
+from hfaef.release.format.scores import SCORES
+from hfaef.release.format.swap import recover
 
 
 @dataclass(frozen=True)
@@ -24,15 +27,51 @@ class Status:
     fetched: int
     missing: tuple[Outcome, ...]
     """Tried, and not had."""
-    released_rows: int | None
-    """Rows of the finished release; None if there is none."""
+    manifest: Manifest | None
+    """Of the finished release; None if there is none."""
+    stale: tuple[str, ...] = ()
+    """Scores and figures of the release before that this one lacks."""
+
+    @property
+    def released_rows(self) -> int | None:
+        """Rows of the finished release."""
+        return self.manifest.rows if self.manifest else None
+
+    @property
+    def published(self) -> str | None:
+        """``OWNER/NAME@VERSION`` that the release is published as; None if it is not."""
+        if self.manifest is None or self.manifest.repo is None or self.manifest.version is None:
+            return None
+        return f"{self.manifest.repo}@{self.manifest.version}"
 
     @property
     def next_command(self) -> str:
         """What to type next."""
-        if self.released_rows is not None:
+        if self.published:
+            return command_line("hfaef", "check", self.published)
+        if SCORES in self.stale:
+            return command_line("hfaef", "eval", self.folder)
+        if self.stale:
+            return command_line("hfaef", "show", self.folder)
+        if self.manifest is not None:
             return command_line("hfaef", "push", self.folder, "OWNER/NAME")
         return command_line("hfaef", "build", "RECIPE", "--out", self.folder)
+
+    def lines(self) -> list[str]:
+        """For people."""
+        fetched = f"{self.fetched:,} of {self.patches:,} patches fetched"
+        lines = [f"{self.folder}: {fetched}, {len(self.missing):,} missing"]
+        for outcome in self.missing:
+            never = " (not asked for again without --refetch)" if outcome.permanent else ""
+            lines.append(f"  {outcome.year} {outcome.id}: {outcome.reason}{never}")
+        lines.append(
+            "no release yet" if self.manifest is None else f"release: {self.manifest.rows:,} rows"
+        )
+        if self.stale:
+            lines.append(again(self.folder, self.stale))
+        if self.published:
+            lines.append(f"published as {self.published}")
+        return [*lines, f"next: {self.next_command}"]
 
     def summary(self) -> dict[str, Any]:
         """For ``--json``."""
@@ -42,6 +81,9 @@ class Status:
             "fetched": self.fetched,
             "missing": [asdict(outcome) for outcome in self.missing],
             "released_rows": self.released_rows,
+            "repo": self.manifest.repo if self.manifest else None,
+            "version": self.manifest.version if self.manifest else None,
+            "stale": list(self.stale),
             "next": self.next_command,
         }
 
@@ -53,11 +95,12 @@ def read_status(folder: Path) -> Status:
         FolderError: if no build was ever started there.
     """
     staging = folder / STAGING
-    released = read_manifest(folder).rows if (folder / MANIFEST).is_file() else None
+    recover(folder)
+    manifest = read_manifest(folder) if (folder / MANIFEST).is_file() else None
     if not (staging / "inputs.json").is_file():
-        if released is None:
+        if manifest is None:
             raise FolderError(f"no build was started in {folder}", "hfaef build RECIPE --out DIR")
-        return Status(folder, released, released, (), released)
+        return Status(folder, manifest.rows, manifest.rows, (), manifest)
     patches = json.loads((staging / "inputs.json").read_text())["patches"]
     ledger = sqlite3.connect(f"file:{staging / 'ledger.sqlite'}?mode=ro", uri=True)
     try:
@@ -65,4 +108,5 @@ def read_status(folder: Path) -> Status:
     finally:
         ledger.close()
     missing = tuple(outcome for _, outcome in sorted(outcomes.items()) if not outcome.fetched)
-    return Status(folder, patches, len(outcomes) - len(missing), missing, released)
+    stale = stale_additions(folder)
+    return Status(folder, patches, len(outcomes) - len(missing), missing, manifest, stale)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +19,29 @@ from hfaef.cli.options import (
 from hfaef.cli.output import Report
 from hfaef.cli.process import set_up_hub
 from hfaef.errors import command_line
+
+if TYPE_CHECKING:
+    from hfaef.release.handle import Release
+
+PreviousOption = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="RELEASE",
+        help="The release before, a folder or OWNER/NAME[@VERSION]: pixels of rows that have not "
+        "changed are taken from it, and rows stay in their shards, so that a push sends little "
+        "more than what is new.",
+    ),
+]
+
+
+def _open_previous(target: str | None) -> Release | None:
+    from hfaef.hub.open import open_release
+
+    if target is None:
+        return None
+    set_up_hub()
+    return open_release(target)
 
 
 def build(
@@ -52,25 +75,23 @@ def build(
         typer.Option("--allow-missing", help="Release without the patches that cannot be had."),
     ] = False,
     skip_bad: SkipBadOption = False,
-    previous: Annotated[
-        str | None,
+    refetch: Annotated[
+        bool,
         typer.Option(
-            "--from",
-            metavar="RELEASE",
-            help="The release before, a folder or OWNER/NAME[@VERSION]: its rows stay in their "
-            "shards, so that a push sends little more than what is new.",
+            "--refetch",
+            help="Drop what was staged from another source and fetch it again; ask again for "
+            "patches where the source has nothing.",
         ),
-    ] = None,
+    ] = False,
+    previous: PreviousOption = None,
 ) -> Report:
     """Make a release: fetch what is missing, pack it, write the card.
 
-    Run it again after an interruption or a failure: it goes on where it stopped.
+    Run it again after an interruption or a failure: it goes on where it stopped. After rows of
+    the catalog were added, moved or dropped, only what is new is fetched.
     """
     from hfaef.build.pipeline import build as run
-    from hfaef.hub.open import read_previous
 
-    if previous:
-        set_up_hub()
     built = run(
         read_inputs(recipe, changes, skip_bad=skip_bad),
         out,
@@ -79,7 +100,8 @@ def build(
         scheduler=scheduler,
         staging=staging,
         allow_missing=allow_missing,
-        placement=read_previous(previous) if previous else None,
+        refetch=refetch,
+        previous=_open_previous(previous),
     )
     summary = built.summary()
     missing = f", {summary['missing']:,} patches missing" if summary["missing"] else ""
@@ -104,11 +126,13 @@ def plan(
     changes: SetOption = None,
     limit: LimitOption = None,
     skip_bad: SkipBadOption = False,
+    previous: PreviousOption = None,
 ) -> Report:
     """Show what a build would cost: requests, bytes, time and disk, from either source."""
     from hfaef.build.plan import plan as run
 
-    found = run(read_inputs(recipe, changes, skip_bad=skip_bad), limit=limit)
+    wanted = read_inputs(recipe, changes, skip_bad=skip_bad)
+    found = run(wanted, limit=limit, previous=_open_previous(previous))
     years = ", ".join(map(str, found.years))
     lines = [
         (
@@ -127,7 +151,7 @@ def plan(
             ),
             f"  {cost.rests_on}",
         ]
-    return Report(found.summary(), lines, values=[str(found.costs[0].requests)])
+    return Report(found.summary(), lines, values=[str(found.costs[0].requests)], notes=found.notes)
 
 
 def status(folder: FolderArgument) -> Report:
@@ -135,20 +159,7 @@ def status(folder: FolderArgument) -> Report:
     from hfaef.build.status import read_status
 
     found = read_status(folder)
-    released = found.released_rows
-    return Report(
-        found.summary(),
-        lines=[
-            (
-                f"{folder}: {found.fetched:,} of {found.patches:,} patches fetched, "
-                f"{len(found.missing):,} missing"
-            ),
-            *(f"  {outcome.year} {outcome.id}: {outcome.reason}" for outcome in found.missing),
-            "no release yet" if released is None else f"release: {released:,} rows",
-            f"next: {found.next_command}",
-        ],
-        values=[found.next_command],
-    )
+    return Report(found.summary(), found.lines(), values=[found.next_command])
 
 
 def init(

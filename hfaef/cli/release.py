@@ -108,6 +108,13 @@ def push(
     message: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Title of the commit.")
     ] = None,
+    without_evaluation: Annotated[
+        bool,
+        typer.Option(
+            "--without-evaluation",
+            help="Publish without the scores and figures that the version before has.",
+        ),
+    ] = False,
 ) -> Report:
     """Publish a release as an immutable version: one commit, checked, then tagged.
 
@@ -117,7 +124,13 @@ def push(
 
     set_up_hub(bars=False)  # ours shows files; two would write over each other
     pushed = run(
-        folder, repo_id, version=version, private=private, dry_run=dry_run, message=message
+        folder,
+        repo_id,
+        version=version,
+        private=private,
+        dry_run=dry_run,
+        message=message,
+        without_evaluation=without_evaluation,
     )
     lines = list(pushed.plan.lines()) if pushed.plan else []
     lines.append(f"{pushed.outcome}: {repo_id} v{pushed.version}, {pushed.url}")

@@ -14,6 +14,9 @@ from typing import BinaryIO
 
 from hfaef.errors import FolderError
 
+STAGING = ".staging"
+"""Folder of unfinished work, in the folder of a release."""
+
 TEMPORARY = ".part"
 """Ends the name of a file or folder that is not whole yet; only a kill leaves one behind."""
 

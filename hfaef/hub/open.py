@@ -11,7 +11,6 @@ from hfaef.hub.target import HubTarget, parse_target
 from hfaef.release.format.manifest import Manifest, parse_manifest
 from hfaef.release.format.paths import MANIFEST
 from hfaef.release.handle import Release, open_folder
-from hfaef.release.locate import RowPlacement, read_placement
 from hfaef.release.version import Version
 
 
@@ -111,14 +110,3 @@ def read_manifest_at(repo: Repo, snapshot: Snapshot) -> Manifest | None:
         return parse_manifest(repo.fetch(MANIFEST, snapshot.commit).read_bytes(), name)
     except ReleaseError as error:
         raise HubError(error.message, f"{upgrade_command()}, or choose another REPO_ID") from error
-
-
-def read_previous(target: str) -> RowPlacement:
-    """Where the rows lie of the release that a folder or ``OWNER/NAME[@VERSION]`` names.
-
-    Raises:
-        InputError: if it is neither.
-        HubError: if the Hub has no such version.
-        ReleaseError: if it holds no release, or one that is not what its manifest says.
-    """
-    return read_placement(open_release(target))

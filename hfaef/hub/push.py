@@ -19,8 +19,9 @@ from hfaef.hub.plan import PushPlan, RemoteState, find_published, plan_push, rea
 from hfaef.hub.repo import LocalFile, Repo
 from hfaef.hub.retry import TransientHubError
 from hfaef.hub.tree import TargetTree, is_empty, mismatches
+from hfaef.release.card.additions import ADDITIONS, again, stale_additions
 from hfaef.release.check import check_folder
-from hfaef.release.format.manifest import read_manifest
+from hfaef.release.format.manifest import Manifest, read_manifest
 from hfaef.release.format.paths import LOCK, STAGING, put_into_release
 from hfaef.release.version import parse_version
 
@@ -67,6 +68,7 @@ def push(
     private: bool = False,
     dry_run: bool = False,
     message: str | None = None,
+    without_evaluation: bool = False,
 ) -> PushResult:
     """Publish a release folder as a version; a repeat of the same changes nothing.
 
@@ -77,11 +79,12 @@ def push(
         private: whether a new repository is private.
         dry_run: only say what would be done.
         message: title of the commit.
+        without_evaluation: whether scores and figures may go that the version before has.
 
     Raises:
         ReleaseError: if the folder is not fit to be published.
         HubError: if the Hub refuses, or somebody else changed the repository meanwhile.
-        InputError: if the version cannot be had.
+        InputError: if the version cannot be had, or scores or figures would go.
     """
     asked = parse_version(version) if version is not None else None
     repo = Repo(repo_id)
@@ -103,9 +106,25 @@ def push(
             found = str(latest.version)
             return PushResult("already published", repo_id, found, repo.url, latest.snapshot.commit)
         plan = plan_push(folder, repo_id, remote, version=asked, message=message)
+        lost = _lost_additions(folder, latest.release.manifest if latest else None)
         if dry_run:
-            return PushResult("planned", repo_id, str(plan.version), repo.url, plan=plan)
+            stale = lost or stale_additions(folder)
+            notes = (again(folder, stale),) if stale else ()
+            planned = str(plan.version)
+            return PushResult("planned", repo_id, planned, repo.url, plan=plan, notes=notes)
+        if lost and not without_evaluation:
+            raise InputError(
+                f"{repo_id} has {' and '.join(lost)}, and {folder} has not; {again(folder, lost)}",
+                "or publish without them: --without-evaluation",
+            )
         return _publish(folder, repo, plan, remote, private=private)
+
+
+def _lost_additions(folder: Path, before: Manifest | None) -> tuple[str, ...]:
+    """Scores and figures that the version before has, and the folder has not."""
+    earlier = {file.path for file in before.files} if before else set[str]()
+    now = {file.path for file in read_manifest(folder).files}
+    return tuple(path for path in ADDITIONS if path in earlier - now)
 
 
 def _require_no_findings(folder: Path) -> None:

@@ -16,7 +16,7 @@ import hfaef
 from hfaef.build.pipeline import Built, build
 from hfaef.catalog import open_catalog
 from hfaef.core.quantize import from_stored
-from hfaef.errors import FolderError, IncompleteError
+from hfaef.errors import IncompleteError
 from hfaef.recipe.model import Recipe
 from hfaef.recipe.read import read_recipe
 from hfaef.release.check import check_folder
@@ -289,27 +289,6 @@ class TestMissing:
         shutil.rmtree(tmp_path / "aef/2018")
         with pytest.raises(IncompleteError, match="no patch could be had"):
             build(recipe, tmp_path / "out", allow_missing=True)
-
-
-def test_a_changed_recipe_refuses_stale_staging(built: Built, demo_root: Path) -> None:
-    before = digests(built.folder)
-    with pytest.raises(FolderError, match="years"):
-        build(demo_recipe(demo_root, "years=[2019]"), built.folder)
-    assert digests(built.folder) == before
-
-
-def test_a_changed_catalog_refuses_stale_staging(
-    built: Built, demo_root: Path, tmp_path: Path
-) -> None:
-    import rasterio
-
-    shutil.copytree(demo_root / "data/demo/patches", tmp_path / "patches")
-    moved = min((tmp_path / "patches").rglob("*.tif"))
-    with rasterio.open(moved, "r+") as dataset:
-        dataset.transform = dataset.transform @ rasterio.Affine.translation(1, 0)
-    recipe = demo_recipe(demo_root, f"patches.root={tmp_path / 'patches'}")
-    with pytest.raises(FolderError, match="places of the patches changed"):
-        build(recipe, built.folder)
 
 
 def test_a_changed_label_needs_no_new_pixels(

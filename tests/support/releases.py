@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hfaef.build.pipeline import build
-from hfaef.hub.open import read_previous
+from hfaef.hub.open import open_release
 from hfaef.recipe.read import read_recipe
 
 
@@ -81,8 +81,8 @@ description = "{description}"
 """
     (folder / "hfaef.toml").write_text(recipe)
     with inside(folder):
-        placement = read_previous(previous) if previous else None
-        build(read_recipe(None), Path("release"), threads=1, placement=placement)
+        release = open_release(previous) if previous else None
+        build(read_recipe(None), Path("release"), threads=1, previous=release)
     return folder / "release"
 
 

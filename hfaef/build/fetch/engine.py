@@ -22,7 +22,14 @@ from hfaef.build.staging.ledger import Outcome
 from hfaef.build.staging.store import Store
 from hfaef.catalog.patch import Patch
 from hfaef.core.progress import Advance, progress
-from hfaef.errors import CredentialsError, HfaefError, SourceError, Throttled, Transient
+from hfaef.errors import (
+    CredentialsError,
+    HfaefError,
+    NoDataError,
+    SourceError,
+    Throttled,
+    Transient,
+)
 from hfaef.sources.rate_limiter import RateLimiter
 
 _LOG = logging.getLogger(__name__)
@@ -62,8 +69,8 @@ def fetch(
     """Stage the pixels of all patches that are not staged yet, and write down what happened.
 
     Args:
-        patches: what the build needs, in the order in which it is best read; those staged before
-            are passed over.
+        patches: what the build needs, in the order in which it is best read; those staged before,
+            and those where the source has nothing, are passed over.
         executor: reads and stages; closed at the end, however that comes.
         store: gets outcomes.
         per_minute: reads that may start in a minute.
@@ -75,9 +82,11 @@ def fetch(
         SourceError: if it seems to be down, or to hang.
         FolderError: if the store cannot be written.
     """
-    tried = {key: outcome.fetched for key, outcome in store.outcomes().items()}
+    tried = store.outcomes()
     untried = [patch for patch in patches if (patch.year, patch.id) not in tried]
-    failed = [patch for patch in patches if tried.get((patch.year, patch.id)) is False]
+    done = {key for key, outcome in tried.items() if outcome.fetched or outcome.permanent}
+    open_still = tried.keys() - done
+    failed = [patch for patch in patches if (patch.year, patch.id) in open_still]
     try:
         if untried or failed:
             with progress("fetch", len(untried) + len(failed)) as advance:
@@ -204,7 +213,8 @@ class _Engine:
             case SourceError() as error:
                 self._concurrency.record_success(full=self._full)
                 self._breaker.record_success(now)
-                self._finish(state, reason=error.message)
+                never = isinstance(error, NoDataError)
+                self._finish(state, reason=error.message, permanent=never)
             case HfaefError() as error:
                 raise error
             case error:
@@ -325,7 +335,14 @@ class _Engine:
         few = max(self._limit() // _CHANCE, 1)
         return not self._breaker.down and self._in_flight.active <= few
 
-    def _finish(self, state: PatchState, read: Read | None = None, reason: str = "") -> None:
+    def _finish(
+        self,
+        state: PatchState,
+        read: Read | None = None,
+        reason: str = "",
+        *,
+        permanent: bool = False,
+    ) -> None:
         """Write down what came of a patch; its other reads are not waited for."""
         for read_id in list(state.reads):
             self._executor.abandon(read_id)
@@ -342,6 +359,7 @@ class _Engine:
                 reason=" ".join(reason.split()),
                 attempts=state.attempts,
                 seconds=state.seconds,
+                permanent=permanent,
                 **(vars(read) if read else {}),
             )
         )

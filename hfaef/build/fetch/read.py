@@ -15,7 +15,7 @@ from hfaef.build.staging.pixels import StagedPixels
 from hfaef.catalog.patch import Patch
 from hfaef.core.grid import Grid
 from hfaef.core.quantize import NODATA
-from hfaef.errors import FolderError, PermanentError, TooBig, Transient
+from hfaef.errors import FolderError, NoDataError, PermanentError, TooBig, Transient
 from hfaef.sources.base import Pixels, Source
 
 Part = TypeVar("Part")
@@ -133,7 +133,7 @@ def read_grid(
 
     pixels = in_parts(grid, read, stitch)
     if (pixels.codes[0] == NODATA).all():
-        raise PermanentError(f"no data there in {year}")
+        raise NoDataError(f"no data there in {year}")
     return pixels
 
 

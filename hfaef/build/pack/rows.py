@@ -117,14 +117,14 @@ def pack(
     storage = storage or StorageFormat()
     placement = placement or RowPlacement()
     outcomes = store.outcomes()
-    years = sorted({patch.year for patch in catalog.patches})
+    fetched = {key for key, outcome in outcomes.items() if outcome.fetched}
+    staged = [patch for patch in catalog.patches if (patch.year, patch.id) in fetched]
+    years = sorted({patch.year for patch in staged})
     partitions: dict[tuple[str, str], list[Patch]] = defaultdict(list)
-    for patch in catalog.patches:
-        outcome = outcomes.get((patch.year, patch.id))
-        if outcome is not None and outcome.fetched:
-            below = partition_folder("", patch.year, patch.splits, years, catalog.schemes)
-            split = patch.splits[catalog.schemes[0]] if catalog.schemes else "train"
-            partitions[below, split].append(patch)
+    for patch in staged:
+        below = partition_folder("", patch.year, patch.splits, years, catalog.schemes)
+        split = patch.splits[catalog.schemes[0]] if catalog.schemes else "train"
+        partitions[below, split].append(patch)
     placed = [(key, place_rows(partitions[key], placement)) for key in sorted(partitions)]
     order = [patch for _, patches in placed for patch in patches.order]
     basis = placement.basis or _sample_basis(order, store, parallel_map)

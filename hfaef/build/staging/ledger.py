@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from hfaef.build.staging.identity import Key
 from hfaef.build.staging.pixels import StagedPixels, recorded_staging
 
 LEDGER = "ledger.sqlite"
@@ -26,6 +28,16 @@ CREATE TABLE IF NOT EXISTS outcomes (
   PRIMARY KEY (year, id)
 )
 """
+
+_ADDED = {
+    "grid": "TEXT NOT NULL DEFAULT ''",
+    "source": "TEXT NOT NULL DEFAULT ''",
+    "taken_from": "TEXT NOT NULL DEFAULT ''",
+    "permanent": "INTEGER NOT NULL DEFAULT 0",
+    "gone": "INTEGER NOT NULL DEFAULT 0",
+}
+"""Columns that ledgers of earlier versions lack. `gone`: the patch left the catalog; its pixels
+are kept until a release is made without it, in case it comes back."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +62,18 @@ class Outcome:
     """`Pixels.origins`."""
     resampled: bool = False
     """`Pixels.resampled`."""
+    grid: str = ""
+    """`identity.grid_digest` of the grid that was asked for."""
+    source: str = ""
+    """`identity.Inputs.source_text` of the source that was asked."""
+    taken_from: str = ""
+    """The release whose row held the pixels; empty if the source gave them."""
+    permanent: bool = False
+    """Whether asking again is of no use: there is nothing at this place."""
 
 
 _COLUMNS = tuple(field.name for field in fields(Outcome))
-"""In the order of the table."""
+_FLAGS = ("fetched", "resampled", "permanent")
 
 
 def open_ledger(staging: Path) -> sqlite3.Connection:
@@ -63,26 +83,69 @@ def open_ledger(staging: Path) -> sqlite3.Connection:
     ledger.execute("PRAGMA journal_mode=WAL")
     ledger.execute("PRAGMA synchronous=NORMAL")
     ledger.execute(_TABLE)
+    for name in _ADDED.keys() - _columns_of(ledger):
+        ledger.execute(f"ALTER TABLE outcomes ADD COLUMN {name} {_ADDED[name]}")
     return ledger
 
 
-def read_outcomes(staging: Path, ledger: sqlite3.Connection) -> dict[tuple[int, str], Outcome]:
-    """The ledger by year and id; a fetched patch whose pixels are gone is left out."""
+def read_outcomes(staging: Path, ledger: sqlite3.Connection) -> dict[Key, Outcome]:
+    """The ledger by year and id, without patches that left the catalog.
+
+    A fetched patch whose pixels are gone is left out.
+    """
     staged = StagedPixels(recorded_staging(staging)).keys()
+    return {
+        key: outcome
+        for key, outcome in read_rows(ledger, gone=False).items()
+        if not outcome.fetched or key in staged
+    }
+
+
+def read_rows(ledger: sqlite3.Connection, *, gone: bool) -> dict[Key, Outcome]:
+    """All rows of patches that left the catalog, or of those that did not."""
+    there = _columns_of(ledger)  # a ledger that is only looked at may be an earlier version's
+    if "gone" not in there and gone:
+        return {}
+    names = [name for name in _COLUMNS if name in there]
+    where = f" WHERE gone = {int(gone)}" if "gone" in there else ""
     found = {}
-    for row in ledger.execute(f"SELECT {', '.join(_COLUMNS)} FROM outcomes"):  # noqa: S608 - ours
-        values = dict(zip(_COLUMNS, row, strict=True))
-        if not values["fetched"] or (values["year"], values["id"]) in staged:
-            values["origins"] = tuple(json.loads(values["origins"]))
-            for name in ("fetched", "resampled"):
-                values[name] = bool(values[name])
-            found[values["year"], values["id"]] = Outcome(**values)
+    for row in ledger.execute(f"SELECT {', '.join(names)} FROM outcomes{where}"):  # noqa: S608 - ours
+        values = dict(zip(names, row, strict=True))
+        values["origins"] = tuple(json.loads(values["origins"]))
+        for name in _FLAGS:
+            values[name] = bool(values.get(name))
+        found[values["year"], values["id"]] = Outcome(**values)
     return found
 
 
 def write_outcome(ledger: sqlite3.Connection, outcome: Outcome) -> None:
     """Set a patch's row, and commit."""
-    values = asdict(outcome) | {"origins": json.dumps(outcome.origins)}
-    row = [values[name] for name in _COLUMNS]
+    write_outcomes(ledger, [outcome])
+
+
+def write_outcomes(ledger: sqlite3.Connection, outcomes: Iterable[Outcome]) -> None:
+    """Set the rows of patches, all or none."""
+    rows = []
+    for outcome in outcomes:
+        values = asdict(outcome) | {"origins": json.dumps(outcome.origins)}
+        rows.append([values[name] for name in _COLUMNS])
+    marks = ", ".join("?" * len(_COLUMNS))
     with ledger:
-        ledger.execute("REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        ledger.executemany(
+            f"REPLACE INTO outcomes ({', '.join(_COLUMNS)}) VALUES ({marks})",  # noqa: S608 - ours
+            rows,
+        )
+
+
+def update_rows(
+    ledger: sqlite3.Connection, *, forget: Iterable[Key], leave: Iterable[Key], back: Iterable[Key]
+) -> None:
+    """Forget rows, and mark others as of patches that left the catalog or came back; all or none."""
+    with ledger:
+        ledger.executemany("DELETE FROM outcomes WHERE year = ? AND id = ?", forget)
+        ledger.executemany("UPDATE outcomes SET gone = 1 WHERE year = ? AND id = ?", leave)
+        ledger.executemany("UPDATE outcomes SET gone = 0 WHERE year = ? AND id = ?", back)
+
+
+def _columns_of(ledger: sqlite3.Connection) -> set[str]:
+    return {row[1] for row in ledger.execute("PRAGMA table_info(outcomes)")}

@@ -65,6 +65,16 @@ class StagedPixels:
                     "run the same command again; it fetches what is gone",
                 ) from error
 
+    def remove(self, key: tuple[int, str]) -> None:
+        """Remove the pixels of a year and id, if they are there.
+
+        Raises:
+            FolderError: if they cannot be removed.
+        """
+        name = "{}/{}.npy".format(*key)
+        with folder_errors(self.files.where(name)):
+            self.files.remove(name)
+
     def read(self, patch: Patch) -> npt.NDArray[np.int8]:
         """The codes of a patch, int8 (64, H, W).
 

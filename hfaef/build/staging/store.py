@@ -2,8 +2,8 @@
 
 All of it lies in ``.staging`` of the output folder::
 
-    .staging/inputs.json          what the staged pixels were made from
-    .staging/ledger.sqlite        one row a patch and year
+    .staging/inputs.json          patches and source of the last build
+    .staging/ledger.sqlite        one row a patch and year: what happened, on which grid, from where
     .staging/pixels/YEAR/ID.npy   codes, int8 (64, H, W)
     .staging/place.json           where the pixels lie instead, with --staging
 
@@ -13,40 +13,32 @@ the process may be killed at any moment.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import uuid
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from hfaef.build.staging.filesystem import StagingStore, open_staging
-from hfaef.build.staging.ledger import LEDGER, Outcome, open_ledger, read_outcomes, write_outcome
+from hfaef.build.staging.identity import Inputs, Key
+from hfaef.build.staging.ledger import (
+    LEDGER,
+    Outcome,
+    open_ledger,
+    read_outcomes,
+    read_rows,
+    update_rows,
+    write_outcome,
+    write_outcomes,
+)
 from hfaef.build.staging.pixels import RECORD, StagedPixels, recorded_staging
-from hfaef.catalog.patch import Catalog
+from hfaef.build.staging.reuse import Reuse, decide, with_identity
 from hfaef.core.files import atomic_write, folder_errors, folder_lock
 from hfaef.errors import FolderError
-from hfaef.recipe.model import Recipe
 from hfaef.release.format.paths import LOCK, MANIFEST, STAGING
-
-
-def inputs(recipe: Recipe, catalog: Catalog) -> dict[str, Any]:
-    """What staged pixels depend on: grids, years and source, but neither labels nor packing."""
-    digest = hashlib.sha256()
-    for patch in catalog.patches:
-        grid = patch.grid
-        text = (patch.id, grid.crs, grid.transform, grid.height, grid.width)
-        digest.update(repr(text).encode())
-    # None of these changes a pixel.
-    speed = {"project", "max_requests", "requests_per_minute", "workload_tag", "reader", "hosts"}
-    return {
-        "years": sorted(recipe.years),
-        "source": recipe.source.model_dump(mode="json", exclude=speed, exclude_none=True),
-        "patches": len(catalog.patches),
-        "places": digest.hexdigest(),
-    }
 
 
 class Store:
@@ -66,6 +58,7 @@ class Store:
     def __init__(self, folder: Path, above: str | None = None) -> None:
         self.folder = folder
         self.staging = folder / STAGING
+        self._claimed: Inputs | None = None
         require_ours(folder)
         with ExitStack() as stack:
             hint = "wait for it, or choose another --out"
@@ -106,40 +99,79 @@ class Store:
             atomic_write(self.staging / RECORD, json.dumps({"pixels": str(files)}).encode())
         return files
 
-    def claim(self, wanted: dict[str, Any]) -> None:
-        """Take the staging for these `inputs`.
+    def claim(self, wanted: Inputs, *, refetch: bool = False) -> Reuse:
+        """Take the staging for a build: what it may use is kept, what it must not is dropped.
+
+        Pixels of patches that left the catalog stay until `drop_gone`.
+
+        Args:
+            wanted: by the build.
+            refetch: whether pixels of another source are dropped, and patches asked for again
+                that will never come.
 
         Raises:
-            FolderError: if what is staged was made from others.
+            FolderError: if pixels were staged from another source, unless `refetch`.
         """
         path = self.staging / "inputs.json"
-        if not path.exists():
+        found = _read_inputs(path)
+        with folder_errors(self.staging):
+            rows = read_rows(self._ledger, gone=False)
+            if told := with_identity(rows, wanted, found):
+                write_outcomes(self._ledger, told.values())
+                rows |= told
+            left = read_rows(self._ledger, gone=True)
+            reuse = decide(
+                wanted, rows | left, left.keys(), self.pixels.keys(), self.folder, refetch=refetch
+            )
+            dropped = reuse.moved | reuse.refetched
+            missing = {key for key, row in rows.items() if not row.fetched}
+            update_rows(
+                self._ledger,
+                forget=dropped | reuse.retried | (missing - wanted.grids.keys()),
+                leave=reuse.gone,
+                back=left.keys() & reuse.kept,
+            )
+            for key in sorted(dropped):
+                self.pixels.remove(key)
+        if found != wanted.summary():
             with folder_errors(path):
-                atomic_write(path, json.dumps(wanted, indent=2).encode())
-            return
-        try:
-            found = json.loads(path.read_text())
-        except ValueError:
-            found = {}
-        if found == wanted:
-            return
-        differs = [key for key in wanted if found.get(key) != wanted[key]]
-        words = {"places": "the places of the patches", "patches": "the number of patches"}
-        raise FolderError(
-            f"{self.staging} was made from another recipe or catalog: "
-            f"{' and '.join(words.get(key, key) for key in differs)} changed",
-            "choose another --out, or remove that folder to fetch all again",
-        )
+                atomic_write(path, json.dumps(wanted.summary(), indent=2).encode())
+        self._claimed = wanted
+        return reuse
 
-    def outcomes(self) -> dict[tuple[int, str], Outcome]:
+    def drop_gone(self) -> None:
+        """Drop pixels of patches that the build which claimed the staging does not need."""
+        wanted = self._claimed.grids.keys() if self._claimed else set[Key]()
+        with folder_errors(self.staging):
+            gone = read_rows(self._ledger, gone=True).keys()
+            update_rows(self._ledger, forget=gone, leave=(), back=())
+            for key in sorted(self.pixels.keys() - wanted):
+                self.pixels.remove(key)
+
+    def outcomes(self) -> dict[Key, Outcome]:
         """The ledger by year and id; a fetched patch whose pixels are gone is left out."""
         with folder_errors(self.staging):
             return read_outcomes(self.staging, self._ledger)
 
     def record(self, outcome: Outcome) -> None:
-        """Write what happened to a patch; from the thread that opened the store."""
+        """Write what happened to a patch, and to which grid of which source.
+
+        From the thread that opened the store.
+        """
+        if self._claimed is not None:
+            grid = self._claimed.grids.get((outcome.year, outcome.id), "")
+            outcome = replace(outcome, grid=grid, source=self._claimed.source_text)
         with folder_errors(self.staging / LEDGER):
             write_outcome(self._ledger, outcome)
+
+
+def _read_inputs(path: Path) -> dict[str, Any]:
+    """What an earlier build wrote down; nothing if there was none, or its file is damaged."""
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def require_ours(folder: Path) -> None:

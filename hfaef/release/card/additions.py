@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from hfaef.core.files import atomic_write, folder_errors
-from hfaef.errors import HfaefError
+from hfaef.errors import HfaefError, command_line
 from hfaef.release.card.figures import draw, stack
 from hfaef.release.card.render import write_card
 from hfaef.release.format.manifest import (
@@ -17,11 +19,13 @@ from hfaef.release.format.manifest import (
     manifest_bytes,
     read_manifest,
 )
-from hfaef.release.format.paths import BALANCE, LABELS, MANIFEST, MAP, put_into_release
-from hfaef.release.format.scores import SCORES
+from hfaef.release.format.paths import BALANCE, LABELS, MANIFEST, MAP, STAGING, put_into_release
+from hfaef.release.format.scores import SCORES, read_evaluation
 
 ADDITIONS = (SCORES, LABELS, MAP, BALANCE)
 """Paths of all that may be added; none of them holds rows."""
+
+_STALE = f"{STAGING}/stale.json"
 
 
 def add_files(folder: Path, contents: Mapping[str, bytes]) -> Manifest:
@@ -66,17 +70,78 @@ def write_figures(folder: Path, out: Path | None = None) -> list[Path]:
     return [out]
 
 
-def reusable_additions(folder: Path, manifest: Manifest) -> dict[str, bytes]:
-    """Additions of an earlier release in the folder that hold for these rows just as well."""
+@dataclass(frozen=True)
+class Carried:
+    """What a new release takes over from the one before in its folder."""
+
+    contents: Mapping[str, bytes]
+    """By path: what holds for the new rows just as well."""
+    stale: tuple[str, ...]
+    """Paths of what was made from other rows, so the new release lacks it."""
+
+
+def carry_additions(folder: Path, manifest: Manifest) -> Carried:
+    """What an earlier release in the folder holds that is true of a new one.
+
+    Args:
+        folder: of the earlier release, if there is one.
+        manifest: of the new one.
+    """
+    contents = {}
+    stale = {path for path in stale_additions(folder) if path != LABELS}
+    for path in ADDITIONS:
+        try:
+            content = (folder / path).read_bytes()
+        except OSError:
+            continue
+        if _holds_for(folder, path, content, manifest):
+            contents[path] = content
+        elif path != LABELS:  # drawn for every release
+            stale.add(path)
+    return Carried(contents, tuple(sorted(stale - contents.keys())))
+
+
+def _holds_for(folder: Path, path: str, content: bytes, manifest: Manifest) -> bool:
+    """Whether an addition in a folder is true of the rows of a manifest."""
     try:
+        if path == SCORES:  # says itself which rows were measured
+            found = read_evaluation(folder)
+            return found is not None and found.of(manifest)
         earlier = read_manifest(folder)
-        if content_sha256(earlier) != content_sha256(manifest):
-            return {}
-        listed = [file for file in earlier.files if file.path in ADDITIONS]
-        contents = {file.path: (folder / file.path).read_bytes() for file in listed}
-        return contents if all(entry(*item) in listed for item in contents.items()) else {}
     except (HfaefError, OSError):
-        return {}
+        return False
+    same = ("name", "label_names", "schemes")
+    return (
+        entry(path, content) in earlier.files
+        and content_sha256(earlier) == content_sha256(manifest)
+        and all(getattr(earlier, name) == getattr(manifest, name) for name in same)
+    )
+
+
+def remember_stale(folder: Path, paths: tuple[str, ...]) -> None:
+    """Write down which additions a new release lacks that the one before had."""
+    atomic_write(folder / _STALE, json.dumps(paths).encode())
+
+
+def stale_additions(folder: Path) -> tuple[str, ...]:
+    """Paths of additions that an earlier release in the folder had, and this one lacks."""
+    try:
+        paths = json.loads((folder / _STALE).read_text())
+        listed = {file.path for file in read_manifest(folder).files}
+    except (HfaefError, OSError, ValueError):
+        return ()
+    return tuple(path for path in ADDITIONS if path in paths and path not in listed)
+
+
+def again(folder: Path, paths: Sequence[str]) -> str:
+    """What to type after the rows of a release with these additions have changed."""
+    commands = [command_line("hfaef", "eval", folder)] if SCORES in paths else []
+    if set(paths) - {SCORES}:
+        commands.append(command_line("hfaef", "show", folder))
+    return (
+        f"{' and '.join(paths)} told of other rows and {'are' if len(paths) > 1 else 'is'} left "
+        f"out: run {' and '.join(f'`{command}`' for command in commands)} again"
+    )
 
 
 def entry(path: str, content: bytes) -> File:

@@ -24,6 +24,7 @@ from hfaef.release.format.paths import (
     matches,
     split_glob,
 )
+from hfaef.release.format.swap import recover
 from hfaef.release.leakage import Leak
 
 FORMAT = codec.FORMAT
@@ -135,11 +136,13 @@ def manifest_bytes(manifest: Manifest) -> bytes:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest of a release folder.
+    """The manifest of a release folder; a release that was being replaced is whole before.
 
     Raises:
+        FolderError: if it cannot be made whole.
         ReleaseError: if there is none, or it is not one, or of a newer format.
     """
+    recover(folder)
     path = folder / MANIFEST
     try:
         content = path.read_bytes()

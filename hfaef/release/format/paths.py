@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from hfaef.core import files
 from hfaef.core.files import atomic_write
 
-STAGING = ".staging"
+STAGING = files.STAGING
 """Folder of a build's unfinished work, in the release's folder."""
 
 LOCK = f"{STAGING}/lock"

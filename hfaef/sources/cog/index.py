@@ -90,6 +90,11 @@ class TileIndex:
     def __len__(self) -> int:
         return len(self._paths)
 
+    @property
+    def years(self) -> list[int]:
+        """Years of which there are tiles."""
+        return sorted(self._years)
+
     def near(self, year: int, bounds: tuple[float, float, float, float]) -> list[Entry]:
         """Tiles whose box meets these bounds in degrees; a box is larger than its tile."""
         if year not in self._years:

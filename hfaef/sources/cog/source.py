@@ -18,7 +18,7 @@ import numpy as np
 from hfaef.core.aef import LATTICE, on_lattice, overview_level
 from hfaef.core.grid import Grid, canonical_crs, project
 from hfaef.core.quantize import BANDS, NODATA
-from hfaef.errors import PermanentError
+from hfaef.errors import NoDataError, PermanentError
 from hfaef.recipe.model import Cog
 from hfaef.sources.base import Pixels
 from hfaef.sources.cog.index import Entry, TileIndex
@@ -53,7 +53,8 @@ class CogSource:
         whose name is last in the alphabet; the first with data there counts.
 
         Raises:
-            PermanentError: if no tile has data there, or a tile is missing or is not AEF's.
+            NoDataError: if no tile has data there.
+            PermanentError: if a tile is missing or is not AEF's.
             SourceError: of another kind, if a server did not give a tile.
         """
         patch = grid, year
@@ -86,7 +87,7 @@ class CogSource:
                 resampled |= crs != grid.crs
         if not origins:
             reason = f"no data there in {year}" if covered else f"outside every tile of {year}"
-            raise PermanentError(reason)
+            raise NoDataError(reason)
         traffic = self._tiles.finish(patch)
         self._candidates.pop(patch, None)
         try:

@@ -19,7 +19,7 @@ from hfaef.core.grid import Grid
 from hfaef.demo.field import Field
 from hfaef.demo.tiles import write_store
 from hfaef.errors import InputError, ReleaseError
-from hfaef.hub.open import read_previous
+from hfaef.hub.open import open_release
 from hfaef.release.check import check_folder
 from hfaef.release.diff import compare
 from hfaef.release.format.manifest import read_manifest
@@ -190,8 +190,8 @@ def test_a_third_release_keeps_to_the_second(first: Path, follow: Make, demo_roo
 def test_several_years_and_schemes_keep_their_rows(demo_root: Path, tmp_path: Path) -> None:
     before = build(demo_recipe(demo_root), tmp_path / "before").folder
     assert len(list(before.glob("data/*/*/00001.parquet"))) > 1
-    kept = read_placement(open_folder(before))
-    again = build(demo_recipe(demo_root), tmp_path / "again", placement=kept).folder
+    kept = open_folder(before)
+    again = build(demo_recipe(demo_root), tmp_path / "again", previous=kept).folder
     assert digests(again) == digests(before)
 
 
@@ -203,7 +203,7 @@ def test_a_second_year_moves_the_files_of_the_first_as_they_are(
     place = f"source.root={tmp_path / 'aef'}"
     one = build(demo_recipe(demo_root, place), tmp_path / "one").folder
     recipe = demo_recipe(demo_root, place, "years=[2018, 2024]")
-    both = build(recipe, tmp_path / "both", placement=read_placement(open_folder(one))).folder
+    both = build(recipe, tmp_path / "both", previous=open_folder(one)).folder
     assert check_folder(both) == []
     before = {file.sha256 for file in read_manifest(one).files if file.path.startswith(KINDS)}
     after = {file.sha256 for file in read_manifest(both).files if "/2018/" in file.path}
@@ -231,7 +231,7 @@ def test_the_release_before_may_be_a_published_version(
 
 def test_a_release_before_that_is_none_is_refused(first: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="neither a folder nor"):
-        read_previous("nothing")
+        open_release("nothing")
     broken = fresh_copy(first, tmp_path / "broken")
     shard = next(broken.glob("pooled/train-*"))
     shard.write_bytes(b"short")

@@ -18,6 +18,7 @@ from hfaef.build.fetch.read import read_patch
 from hfaef.build.fetch.retry import Policy
 from hfaef.build.fetch.threads import ThreadExecutor
 from hfaef.build.staging.filesystem import LocalStaging, StagingStore, open_staging
+from hfaef.build.staging.identity import Inputs, grid_digest
 from hfaef.build.staging.store import Store
 from hfaef.build.status import read_status
 from hfaef.errors import FolderError, InputError, ReleaseError, Transient
@@ -200,7 +201,8 @@ def test_an_object_store_that_takes_nothing_is_named_before_any_read(
 def test_where_pixels_are_staged_is_remembered(base: str, tmp_path: Path) -> None:
     wanted = patches(5)
     with Store(tmp_path / "out", base) as store:
-        store.claim({"years": [2018], "patches": 5})
+        grids = {(patch.year, patch.id): grid_digest(patch.grid) for patch in wanted}
+        store.claim(Inputs((2018,), {"kind": "cog"}, grids))
         executor = ThreadExecutor(partial(read_patch, FieldSource(), store.pixels, Policy()), 2)
         fetch(wanted, executor, store)
         files = store.pixels.files

@@ -1,17 +1,23 @@
 from __future__ import annotations
 
+import json
 import os
 import resource
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from hfaef.build.staging.identity import Inputs, grid_digest
 from hfaef.build.staging.ledger import Outcome
 from hfaef.build.staging.store import Store
+from hfaef.build.status import read_status
 from hfaef.catalog.patch import Patch
 from hfaef.core.grid import Grid
 from hfaef.errors import FolderError, ReleaseError
@@ -22,7 +28,8 @@ GRID = Grid("EPSG:32632", (10.0, 0.0, 500_000.0, 0.0, -10.0, 5_000_000.0), 4, 5)
 PATCH = Patch("Forest_1", GRID, "Forest", {}, 2018)
 PIXELS = Pixels(np.ones((64, 4, 5), np.int8), ("2018/32N/x.tiff",), resampled=True)
 OUTCOME = Outcome(2018, "Forest_1", fetched=True, origins=PIXELS.origins, resampled=True)
-INPUTS = {"years": [2018], "source": {"kind": "cog"}, "patches": 1, "places": "abc"}
+KEY = (2018, "Forest_1")
+INPUTS = Inputs((2018,), {"kind": "cog", "root": "a"}, {KEY: grid_digest(GRID)}, "abc")
 
 
 def test_what_is_staged_comes_back(tmp_path: Path) -> None:
@@ -84,25 +91,124 @@ def test_pixels_of_another_shape_are_damaged(tmp_path: Path) -> None:
             store.pixels.read(PATCH)
 
 
-@pytest.mark.parametrize(
-    ("key", "value", "word"),
-    [
-        ("years", [2019], "years"),
-        ("source", {"kind": "earthengine"}, "source"),
-        ("patches", 2, "number of patches"),
-        ("places", "xyz", "places"),
-    ],
-)
-def test_staging_of_another_recipe_is_refused_and_kept(
-    tmp_path: Path, key: str, value: object, word: str
+def stage(folder: Path, wanted: Inputs = INPUTS) -> None:
+    """One patch, as a build of these inputs leaves it."""
+    with Store(folder) as store:
+        store.claim(wanted)
+        store.pixels.write(PATCH, PIXELS)
+        store.record(OUTCOME)
+
+
+def is_staged(folder: Path) -> bool:
+    return (folder / ".staging/pixels/2018/Forest_1.npy").is_file()
+
+
+def test_the_ledger_says_what_pixels_were_made_from(tmp_path: Path) -> None:
+    stage(tmp_path)
+    with Store(tmp_path) as store:
+        found = store.outcomes()[KEY]
+        assert found.grid == grid_digest(GRID)
+        assert json.loads(found.source) == {"kind": "cog", "root": "a"}
+        reuse = store.claim(INPUTS)
+    assert reuse.kept == {KEY}
+    assert reuse.notes() == ()
+
+
+def test_pixels_of_another_source_are_kept_until_refetch_is_asked_for(tmp_path: Path) -> None:
+    stage(tmp_path)
+    other = replace(INPUTS, source={"kind": "cog", "root": "b"})
+    with Store(tmp_path) as store, pytest.raises(FolderError) as caught:
+        store.claim(other)
+    assert "source.root was 'a' and is 'b'" in caught.value.message
+    assert f"--out {tmp_path} --refetch" in caught.value.hint
+    assert is_staged(tmp_path)
+    with Store(tmp_path) as store:
+        assert store.claim(INPUTS).kept == {KEY}
+        [note] = store.claim(other, refetch=True).notes()
+        assert note.startswith("1 staged patches were made from another source")
+        assert store.outcomes() == {}
+    assert not is_staged(tmp_path)
+
+
+def test_a_folder_of_tiles_is_the_same_however_its_path_is_written(tmp_path: Path) -> None:
+    stage(tmp_path, replace(INPUTS, source={"kind": "cog", "root": "data/aef"}))
+    absolute = str(Path("data/aef").resolve())
+    with Store(tmp_path) as store:
+        reuse = store.claim(replace(INPUTS, source={"kind": "cog", "root": absolute}))
+    assert reuse.kept == {KEY}
+
+
+def test_a_moved_patch_is_dropped_alone(tmp_path: Path) -> None:
+    stage(tmp_path)
+    moved = replace(INPUTS, grids={KEY: "elsewhere", (2018, "Town_1"): "new"}, places="xyz")
+    with Store(tmp_path) as store:
+        reuse = store.claim(moved)
+        assert (reuse.moved, reuse.new) == ({KEY}, {(2018, "Town_1")})
+        assert reuse.notes() == ("kept 0 staged patches, 1 new, 1 moved, 0 gone",)
+        assert store.outcomes() == {}
+    assert not is_staged(tmp_path)
+
+
+def test_a_patch_that_left_the_catalog_comes_back_until_it_is_dropped(tmp_path: Path) -> None:
+    stage(tmp_path)
+    without = replace(INPUTS, years=(2019,), grids={(2019, "Forest_1"): grid_digest(GRID)})
+    with Store(tmp_path) as store:
+        assert store.claim(without).gone == {KEY}
+        assert store.outcomes() == {}
+        assert store.claim(without).notes() == ()
+        assert store.claim(INPUTS).kept == {KEY}
+        assert store.outcomes().keys() == {KEY}
+        store.claim(without)
+        store.drop_gone()
+        assert store.claim(INPUTS).new == {KEY}
+    assert not is_staged(tmp_path)
+
+
+@pytest.mark.parametrize("refetch", [False, True])
+def test_patches_that_will_never_come_are_asked_for_again_on_request(
+    tmp_path: Path, refetch: bool
 ) -> None:
+    never = Outcome(2018, "Forest_1", fetched=False, reason="outside every tile", permanent=True)
     with Store(tmp_path) as store:
         store.claim(INPUTS)
-        store.claim(INPUTS)
-        store.pixels.write(PATCH, PIXELS)
-        with pytest.raises(FolderError, match=word):
-            store.claim({**INPUTS, key: value})
-    assert (tmp_path / ".staging/pixels/2018/Forest_1.npy").is_file()
+        store.record(never)
+        reuse = store.claim(INPUTS, refetch=refetch)
+        assert (KEY in store.outcomes()) is not refetch
+        assert (reuse.retried == {KEY}) is refetch
+        if not refetch:
+            store.claim(replace(INPUTS, source={"kind": "earthengine"}))
+            assert store.outcomes() == {}
+
+
+def earlier_ledger(folder: Path) -> None:
+    """As version 0.1 wrote it: without grid and source."""
+    with closing(sqlite3.connect(folder / ".staging/ledger.sqlite")) as ledger:
+        for name in ("grid", "source", "taken_from", "permanent", "gone"):
+            ledger.execute(f"ALTER TABLE outcomes DROP COLUMN {name}")
+
+
+def test_a_ledger_of_an_earlier_version_goes_on_as_its_inputs_say(tmp_path: Path) -> None:
+    stage(tmp_path)
+    earlier_ledger(tmp_path)
+    assert read_status(tmp_path).fetched == 1
+    with Store(tmp_path) as store:
+        assert store.claim(INPUTS).kept == {KEY}
+        assert store.outcomes()[KEY].grid == grid_digest(GRID)
+    earlier_ledger(tmp_path)
+    other = replace(INPUTS, source={"kind": "earthengine"})
+    with Store(tmp_path) as store, pytest.raises(FolderError, match=r"source\.kind was 'cog'"):
+        store.claim(other)
+
+
+def test_an_earlier_ledger_of_other_places_asks_for_refetch(tmp_path: Path) -> None:
+    stage(tmp_path)
+    earlier_ledger(tmp_path)
+    other = replace(INPUTS, places="xyz")
+    with Store(tmp_path) as store:
+        with pytest.raises(FolderError, match=r"earlier version.*--refetch"):
+            store.claim(other)
+        assert store.claim(other, refetch=True).refetched == {KEY}
+    assert not is_staged(tmp_path)
 
 
 def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:
