@@ -43,9 +43,10 @@ class Rows:
         line = f" (line {self.lines[row]})" if len(self.lines) else ""
         return f"row {row + 1}{line}"
 
-    def fault(self, row: int, what: str, hint: str) -> CatalogError:
-        """The error that a row is."""
-        return CatalogError(f"{self.path}: {self.where(row)} {what}", hint)
+    def fault(self, row: int, what: str, hint: str, identity: str | None = None) -> CatalogError:
+        """The error that a row is; with the id of its patch once that is known."""
+        patch = "" if identity is None else f": patch {identity}"
+        return CatalogError(f"{self.path}: {self.where(row)}{patch} {what}", hint)
 
 
 def texts(rows: Rows, name: str) -> tuple[list[str], list[str]]:
@@ -108,8 +109,8 @@ def are_whole_numbers(rows: Rows, name: str, values: Iterable[str]) -> bool:
     return all(isinstance(value, int) for value in rows.column(name))
 
 
-def numbers(rows: Rows, name: str) -> list[float]:
-    """A column of numbers to predict.
+def numbers(rows: Rows, name: str, ids: Sequence[str]) -> list[float]:
+    """A column of numbers to predict, one for each of the ids.
 
     Raises:
         CatalogError: naming the first row without a finite number.
@@ -119,11 +120,12 @@ def numbers(rows: Rows, name: str) -> list[float]:
         try:
             number = number_of(value)
         except ValueError as error:
-            raise rows.fault(row, f"has the {name} {error}", "mend it") from error
+            raise rows.fault(row, f"has the {name} {error}", "mend it", ids[row]) from error
         if number is None:
-            raise rows.fault(row, f"has no {name}", "fill it in")
+            raise rows.fault(row, f"has no {name}", "fill it in", ids[row])
         if not math.isfinite(number):
-            raise rows.fault(row, f"has the {name} {number}, which is no finite number", "mend it")
+            what = f"has the {name} {number}, which is no finite number"
+            raise rows.fault(row, what, "mend it", ids[row])
         found.append(number)
     return found
 

@@ -51,7 +51,7 @@ def read(section: Table, year: int) -> Catalog:
             raise CatalogError(f"{section.path} has no column {scheme!r}", "mend `patches.schemes`")
     notes = [*rows.notes]
     ids = _ids(rows, notes)
-    labels, names = _labels(rows, section, notes)
+    labels, names = _labels(rows, section, ids, notes)
     splits: list[dict[str, str]] = [{} for _ in ids]
     for scheme in schemes:
         for row, split in enumerate(_splits(rows, ids, scheme, notes)):
@@ -91,11 +91,11 @@ def _ids(rows: Rows, notes: list[str]) -> list[str]:
 
 
 def _labels(
-    rows: Rows, section: Table, notes: list[str]
+    rows: Rows, section: Table, ids: Sequence[str], notes: list[str]
 ) -> tuple[Sequence[str | float], tuple[str, ...]]:
     """The label of each row, and all names of labels in their order; none for numbers."""
     if section.target == "number":
-        return numbers(rows, "label"), ()
+        return numbers(rows, "label", ids), ()
     labels, more = texts(rows, "label")
     notes += more
     if are_whole_numbers(rows, "label", labels):
@@ -111,11 +111,8 @@ def _splits(rows: Rows, ids: Sequence[str], scheme: str, notes: list[str]) -> li
     splits = ["validation" if split == "val" else split for split in found]
     for row, split in enumerate(splits):
         if split not in SPLITS:
-            raise CatalogError(
-                f"{rows.path}: {rows.where(row)}: patch {ids[row]} has the split "
-                f"{printable(split)!r} in {scheme!r}",
-                f"use one of {', '.join(SPLITS)}",
-            )
+            what = f"has the split {printable(split)!r} in {scheme!r}"
+            raise rows.fault(row, what, f"use one of {', '.join(SPLITS)}", ids[row])
     return splits
 
 

@@ -29,6 +29,8 @@ def fault_of(name: str) -> str | None:
     """Why a cleaned text can be no name of a patch, label or split; None if it can."""
     if not name:
         return "is empty"
+    if name.isascii() and name.isprintable():
+        return None
     for letter in name:
         kind = unicodedata.category(letter)
         if kind == "Cs":
