@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from itertools import takewhile
 from logging import ERROR
@@ -151,25 +151,25 @@ class Repo:
         """The commit that a revision is now, and its files."""
         from huggingface_hub.hf_api import RepoFile
 
-        def read() -> Snapshot:
-            commit = str(self._api.dataset_info(self.id, revision=revision).sha)
+        commit = str(self._read(lambda: self._api.dataset_info(self.id, revision=revision).sha))
+
+        def read() -> dict[str, RemoteFile]:
             entries = self._api.list_repo_tree(
                 self.id, recursive=True, revision=commit, repo_type="dataset"
             )
-            return Snapshot(
-                commit,
-                {
-                    one.path: RemoteFile(one.size, one.lfs.sha256 if one.lfs else None, one.blob_id)
-                    for one in entries
-                    if isinstance(one, RepoFile)
-                },
-            )
+            return {
+                one.path: RemoteFile(one.size, one.lfs.sha256 if one.lfs else None, one.blob_id)
+                for one in entries
+                if isinstance(one, RepoFile)
+            }
 
-        return self._read(read)
+        return Snapshot(commit, self._read(read, paged=True))
 
     def commits_since(self, commit: str) -> list[str]:
         """The commits of ``main`` after one, the oldest first."""
-        log = self._read(lambda: self._api.list_repo_commits(self.id, repo_type="dataset"))
+        log = self._read(
+            lambda: self._api.list_repo_commits(self.id, repo_type="dataset"), paged=True
+        )
         newest_first = takewhile(lambda found: found != commit, (one.commit_id for one in log))
         return list(newest_first)[::-1]
 
@@ -256,14 +256,15 @@ class Repo:
                 repo_type="dataset",
             )
 
-    def _read(self, function: Callable[[], Result]) -> Result:
-        """What a function reads, retried."""
+    def _read(self, function: Callable[[], Result], *, paged: bool = False) -> Result:
+        """What a function reads, retried; huggingface_hub retries the pages of a listing itself."""
 
         def attempt() -> Result:
             with translate_hub_errors(self.id):
                 return function()
 
-        return self.retry.call(attempt)
+        policy = replace(self.retry, attempts=1) if paged else self.retry
+        return policy.call(attempt)
 
 
 @contextmanager
