@@ -11,7 +11,7 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from itertools import takewhile
 from pathlib import Path
@@ -151,26 +151,25 @@ class Repo:
         from huggingface_hub.hf_api import RepoFile
 
         _LOG.debug("%s: the files of %s", self.id, revision)
+        commit = str(self._read(lambda: self._api.dataset_info(self.id, revision=revision).sha))
 
-        def read() -> Snapshot:
-            commit = str(self._api.dataset_info(self.id, revision=revision).sha)
+        def read() -> dict[str, RemoteFile]:
             entries = self._api.list_repo_tree(
                 self.id, recursive=True, revision=commit, repo_type="dataset"
             )
-            return Snapshot(
-                commit,
-                {
-                    one.path: RemoteFile(one.size, one.lfs.sha256 if one.lfs else None, one.blob_id)
-                    for one in entries
-                    if isinstance(one, RepoFile)
-                },
-            )
+            return {
+                one.path: RemoteFile(one.size, one.lfs.sha256 if one.lfs else None, one.blob_id)
+                for one in entries
+                if isinstance(one, RepoFile)
+            }
 
-        return self._read(read)
+        return Snapshot(commit, self._read(read, paged=True))
 
     def commits_since(self, commit: str) -> list[str]:
         """The commits of ``main`` after one, the oldest first."""
-        log = self._read(lambda: self._api.list_repo_commits(self.id, repo_type="dataset"))
+        log = self._read(
+            lambda: self._api.list_repo_commits(self.id, repo_type="dataset"), paged=True
+        )
         newest_first = takewhile(lambda found: found != commit, (one.commit_id for one in log))
         return list(newest_first)[::-1]
 
@@ -262,14 +261,15 @@ class Repo:
                 repo_type="dataset",
             )
 
-    def _read(self, function: Callable[[], Result]) -> Result:
-        """What a function reads, retried."""
+    def _read(self, function: Callable[[], Result], *, paged: bool = False) -> Result:
+        """What a function reads, retried; huggingface_hub retries the pages of a listing itself."""
 
         def attempt() -> Result:
             with translate_hub_errors(self.id):
                 return function()
 
-        return self.retry.call(attempt)
+        policy = replace(self.retry, attempts=1) if paged else self.retry
+        return policy.call(attempt)
 
 
 @contextmanager

@@ -35,9 +35,8 @@ class RetryPolicy:
 
     Retried is what ends with a TransientHubError: a broken connection, the statuses 408, 429, 500,
     502, 503 and 504, and the conflicts 409 and 412. Reads are repeated as they are; a commit or a
-    tag only after a look at the repository shows that it was not made. Uploads are
-    left to huggingface_hub, which repeats each part; it also asks for a page of a listing up to six
-    times within an attempt counted here.
+    tag only after a look at the repository shows that it was not made. Uploads and pages of
+    listings are left to huggingface_hub, which asks for each up to six times itself.
 
     Attempts are bounded because a person waits, and the next push goes on where one stopped: the
     last attempt starts 15.5 s after the first failure. The Hub's delays are bounded by the five
