@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import itertools
-import shutil
-import tomllib
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -26,7 +24,6 @@ from hfaef.build.plan import (
     cog_cost,
     earth_engine_cost,
     make_plan,
-    plan,
     request_count,
     sort_by_block,
 )
@@ -36,11 +33,9 @@ from hfaef.catalog.patch import Patch
 from hfaef.core.aef import TILE, Tile, overview_level
 from hfaef.core.grid import WGS84, Grid, project, utm_crs
 from hfaef.demo import tiles
-from hfaef.errors import RecipeError
-from hfaef.recipe.model import Cog, EarthEngine, Recipe
+from hfaef.recipe.model import Cog, EarthEngine
 from hfaef.sources import open_source
 from hfaef.sources.base import Prefetching
-from hfaef.sources.cog.index import NAME
 from hfaef.sources.cog.tiling import Block, block_of, blocks_of
 from servers.earthengine import Service, World, tiles_around
 from servers.earthengine.client import TOKEN, isolate, source_of
@@ -159,33 +154,6 @@ def test_the_plan_of_the_demo_is_what_its_build_then_counts(
     assert plan.staged_bytes == staged
     released = sum(file.bytes for file in built.manifest.files)
     assert plan.disk_bytes == pytest.approx(staged + released, rel=0.1)
-
-
-def test_a_folder_of_tiles_without_an_index_is_planned_from_its_files(
-    demo_root: Path, tmp_path: Path
-) -> None:
-    shutil.copytree(demo_root / "data/demo/aef", tmp_path / "aef")
-    (tmp_path / "aef" / NAME).unlink()
-    without = plan(demo_recipe(demo_root, f"source.root={tmp_path / 'aef'}"))
-    assert without.costs[0] == plan(demo_recipe(demo_root)).costs[0]
-    assert without.costs[0].units > 0
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        (["years=[2018, 2019]"], r"the tiles in .*/aef have no 2019; choose among 2018"),
-        (["years=[2099]", "source={kind='earthengine'}"], "no embedding can be there of 2099"),
-        (["years=[2099]", "source={kind='cog'}"], "no embedding can be there of 2099"),
-    ],
-)
-def test_years_that_cannot_be_had_are_refused(
-    demo_root: Path, changes: list[str], words: str
-) -> None:
-    recipe = demo_recipe(demo_root)
-    content = recipe.model_dump(exclude_none=True) | tomllib.loads("\n".join(changes))
-    with pytest.raises(RecipeError, match=words):
-        plan(Recipe.model_validate(content))
 
 
 @pytest.mark.parametrize("metres", [20, 40, 80, 160])
