@@ -44,6 +44,24 @@ def find_missing(
     return tuple(missing)
 
 
+def unreadable_outcomes(catalog: Catalog, years: Sequence[int]) -> list[Outcome]:
+    """What the ledger says of patches whose file or row the recipe lets us go on without."""
+    return [
+        Outcome(year, bad.id, fetched=False, reason=bad.reason, attempts=0, permanent=True)
+        for year in years
+        for bad in getattr(catalog, "unreadable", ())
+    ]
+
+
+def find_unreadable(catalog: Catalog, years: Sequence[int]) -> tuple[Missing, ...]:
+    """The same patches, as the manifest lists them."""
+    return tuple(
+        Missing(id=bad.id, year=year, label=str(bad.label), reason=bad.reason)
+        for year in years
+        for bad in getattr(catalog, "unreadable", ())
+    )
+
+
 def require_enough(
     catalog: Catalog,
     missing: Sequence[Missing],

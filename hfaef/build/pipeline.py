@@ -19,7 +19,12 @@ from hfaef.build.fetch.engine import fetch
 from hfaef.build.fetch.read import ReadExecutor, read_patch
 from hfaef.build.fetch.retry import Policy
 from hfaef.build.fetch.threads import ThreadExecutor
-from hfaef.build.missing import find_missing, require_enough
+from hfaef.build.missing import (
+    find_missing,
+    find_unreadable,
+    require_enough,
+    unreadable_outcomes,
+)
 from hfaef.build.pack.rows import Packed, pack, write_missing
 from hfaef.build.plan import sort_by_block
 from hfaef.build.previous import open_previous, take_pixels
@@ -145,8 +150,7 @@ def build(
         if scheduler is not None:
             cluster = stack.enter_context(Cluster(scheduler, reads))
             cluster.require(package_versions, store.pixels.files)
-        recover(folder)
-        notes = store.claim(inputs(recipe, whole), refetch=refetch).notes()
+        notes = _claim(store, recipe, whole, refetch=refetch)
         catalog = whole.first(limit)
         policy = Policy()
         executor: ReadExecutor
@@ -173,6 +177,7 @@ def build(
             catalog, missing, outcomes, source, folder, allow_missing=allow_missing
         )
         try:
+            missing += find_unreadable(whole, recipe.years)
             manifest, more = _write_release(
                 recipe, catalog, store, missing, parallel_map, before.placement if before else None
             )
@@ -183,6 +188,15 @@ def build(
         swap_in(folder, (*KINDS, FIGURES, SCORES, MISSING, CARD, MANIFEST))
         store.drop_gone()
     return Built(folder, manifest, (*catalog.notes, *notes, *more), executor.hung)
+
+
+def _claim(store: Store, recipe: Recipe, catalog: Catalog, *, refetch: bool) -> tuple[str, ...]:
+    """Keep what the staging has of a catalog, and drop the rest; notes of how much that is."""
+    recover(store.folder)
+    reuse = store.claim(inputs(recipe, catalog), refetch=refetch)
+    for outcome in unreadable_outcomes(catalog, recipe.years):
+        store.record(outcome)
+    return reuse.notes()
 
 
 @contextlib.contextmanager
@@ -212,7 +226,8 @@ def _write_release(
 ) -> tuple[Manifest, tuple[str, ...]]:
     """Make a whole release in the staging; gives its manifest, and notes for the user."""
     packing = store.folder / NEW
-    rows = len(catalog.patches) - len(missing)
+    gone = {(patch.year, patch.id) for patch in missing}
+    rows = sum((patch.year, patch.id) not in gone for patch in catalog.patches)
     with folder_errors(packing):
         shutil.rmtree(packing, ignore_errors=True)
         packing.mkdir()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,11 @@ from build.test_pipeline import demo_recipe
 from hfaef.build.pipeline import build
 from hfaef.build.status import read_status
 from hfaef.catalog import open_catalog
+from hfaef.catalog.patch import Catalog
 from hfaef.errors import IncompleteError
 from hfaef.recipe.model import Recipe
 from hfaef.recipe.read import read_recipe
+from hfaef.release.check import check_folder
 
 
 def table_recipe(demo_root: Path, folder: Path, *, swapped: int, right: int) -> Recipe:
@@ -81,3 +84,27 @@ def test_places_that_are_nowhere_either_way_are_not_called_exchanged(
     with pytest.raises(IncompleteError, match="no patch could be had") as caught:
         build(recipe, tmp_path / "out")
     assert "exchange" not in str(caught.value)
+
+
+@pytest.mark.skipif(not hasattr(Catalog, "unreadable"), reason="no recipe lets us go on without")
+def test_unreadable_files_are_in_the_ledger_and_in_the_release(
+    demo_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(demo_root / "data/demo/patches", tmp_path / "patches")
+    bad = min((tmp_path / "patches").rglob("*.tif"))
+    content = bad.read_bytes()
+    bad.write_bytes(b"no picture")
+    changes = [f"patches.root={tmp_path / 'patches'}", "patches.skip_bad=true"]
+    recipe = demo_recipe(demo_root, *changes)
+    for _ in range(2):
+        built = build(recipe, tmp_path / "out")
+        [missing] = built.manifest.missing
+        assert (missing.id, built.manifest.rows) == (bad.stem, 39)
+        assert check_folder(built.folder) == []
+        [outcome] = read_status(tmp_path / "out").missing
+        assert (outcome.id, outcome.permanent) == (bad.stem, True)
+        assert outcome.reason == missing.reason
+    capsys.readouterr()
+    bad.write_bytes(content)
+    assert build(recipe, tmp_path / "out").manifest.missing == ()
+    assert "fetch: 1 of 1" in capsys.readouterr().err
