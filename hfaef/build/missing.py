@@ -49,7 +49,7 @@ def unreadable_outcomes(catalog: Catalog, years: Sequence[int]) -> list[Outcome]
     return [
         Outcome(year, bad.id, fetched=False, reason=bad.reason, attempts=0, permanent=True)
         for year in years
-        for bad in getattr(catalog, "unreadable", ())
+        for bad in catalog.unreadable
     ]
 
 
@@ -58,7 +58,7 @@ def find_unreadable(catalog: Catalog, years: Sequence[int]) -> tuple[Missing, ..
     return tuple(
         Missing(id=bad.id, year=year, label=str(bad.label), reason=bad.reason)
         for year in years
-        for bad in getattr(catalog, "unreadable", ())
+        for bad in catalog.unreadable
     )
 
 
