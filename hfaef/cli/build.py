@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,9 +16,12 @@ from hfaef.cli.options import (
     SkipBadOption,
     read_inputs,
 )
-from hfaef.cli.output import Report
+from hfaef.cli.output import Report, Table
 from hfaef.cli.process import set_up_hub
 from hfaef.errors import command_line
+
+if TYPE_CHECKING:
+    from hfaef.build.status import Status
 
 
 def build(
@@ -110,23 +113,26 @@ def plan(
 
     found = run(read_inputs(recipe, changes, skip_bad=skip_bad), limit=limit)
     years = ", ".join(map(str, found.years))
-    lines = [
+    lines: list[str | Table] = [
         (
             f"{found.name}: {found.patches:,} patches ({years}), {found.disk_bytes / 1e9:,.2f} GB of "
             f"disk ({found.staged_bytes / 1e9:,.2f} staged, {found.release_bytes / 1e9:,.2f} released)"
         )
     ]
+    rows = []
     for cost in found.costs:
-        mark = "this recipe" if cost is found.costs[0] else "instead"
         minutes = cost.seconds / 60
-        time = f"{minutes:,.1f} min" if minutes >= 1 else f"{cost.seconds:,.1f} s"
-        lines += [
+        rows.append(
             (
-                f"{cost.source} ({mark}): {cost.units:,} units, {cost.requests:,} requests, "
-                f"{cost.bytes / 1e9:,.2f} GB, {time} or more"
-            ),
-            f"  {cost.rests_on}",
-        ]
+                f"{cost.source} ({'this recipe' if cost is found.costs[0] else 'instead'})",
+                f"{cost.units:,}",
+                f"{cost.requests:,}",
+                f"{cost.bytes / 1e9:,.2f} GB",
+                f"{minutes:,.1f} min" if minutes >= 1 else f"{cost.seconds:,.1f} s",
+            )
+        )
+    lines.append(Table(("source", "units", "requests", "to read", "time, at least"), rows))
+    lines += [f"{cost.source}: {cost.rests_on}" for cost in found.costs]
     return Report(found.summary(), lines, values=[str(found.costs[0].requests)])
 
 
@@ -143,12 +149,18 @@ def status(folder: FolderArgument) -> Report:
                 f"{folder}: {found.fetched:,} of {found.patches:,} patches fetched, "
                 f"{len(found.missing):,} missing"
             ),
-            *(f"  {outcome.year} {outcome.id}: {outcome.reason}" for outcome in found.missing),
+            *([_missing(found)] if found.missing else []),
             "no release yet" if released is None else f"release: {released:,} rows",
             f"next: {found.next_command}",
         ],
         values=[found.next_command],
     )
+
+
+def _missing(found: Status) -> Table:
+    """Missing patches, with reasons."""
+    rows = [(str(outcome.year), outcome.id, outcome.reason) for outcome in found.missing]
+    return Table(("year", "missing", "why"), rows)
 
 
 def init(
