@@ -10,7 +10,7 @@ from typing import Any
 
 from hfaef.build.staging.ledger import Outcome, read_outcomes
 from hfaef.errors import FolderError, command_line
-from hfaef.release.card.additions import again, stale_additions
+from hfaef.release.card.additions import stale_additions
 from hfaef.release.format.manifest import Manifest, read_manifest
 from hfaef.release.format.paths import MANIFEST, STAGING
 from hfaef.release.format.scores import SCORES
@@ -56,22 +56,6 @@ class Status:
         if self.manifest is not None:
             return command_line("hfaef", "push", self.folder, "OWNER/NAME")
         return command_line("hfaef", "build", "RECIPE", "--out", self.folder)
-
-    def lines(self) -> list[str]:
-        """For people."""
-        fetched = f"{self.fetched:,} of {self.patches:,} patches fetched"
-        lines = [f"{self.folder}: {fetched}, {len(self.missing):,} missing"]
-        for outcome in self.missing:
-            never = " (not asked for again without --refetch)" if outcome.permanent else ""
-            lines.append(f"  {outcome.year} {outcome.id}: {outcome.reason}{never}")
-        lines.append(
-            "no release yet" if self.manifest is None else f"release: {self.manifest.rows:,} rows"
-        )
-        if self.stale:
-            lines.append(again(self.folder, self.stale))
-        if self.published:
-            lines.append(f"published as {self.published}")
-        return [*lines, f"next: {self.next_command}"]
 
     def summary(self) -> dict[str, Any]:
         """For ``--json``."""

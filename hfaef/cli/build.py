@@ -16,11 +16,12 @@ from hfaef.cli.options import (
     SkipBadOption,
     read_inputs,
 )
-from hfaef.cli.output import Report
+from hfaef.cli.output import Report, Table
 from hfaef.cli.process import set_up_hub
 from hfaef.errors import command_line
 
 if TYPE_CHECKING:
+    from hfaef.build.status import Status
     from hfaef.release.handle import Release
 
 PreviousOption = Annotated[
@@ -134,32 +135,61 @@ def plan(
     wanted = read_inputs(recipe, changes, skip_bad=skip_bad)
     found = run(wanted, limit=limit, previous=_open_previous(previous))
     years = ", ".join(map(str, found.years))
-    lines = [
+    lines: list[str | Table] = [
         (
             f"{found.name}: {found.patches:,} patches ({years}), {found.disk_bytes / 1e9:,.2f} GB of "
             f"disk ({found.staged_bytes / 1e9:,.2f} staged, {found.release_bytes / 1e9:,.2f} released)"
         )
     ]
+    rows = []
     for cost in found.costs:
-        mark = "this recipe" if cost is found.costs[0] else "instead"
         minutes = cost.seconds / 60
-        time = f"{minutes:,.1f} min" if minutes >= 1 else f"{cost.seconds:,.1f} s"
-        lines += [
+        rows.append(
             (
-                f"{cost.source} ({mark}): {cost.units:,} units, {cost.requests:,} requests, "
-                f"{cost.bytes / 1e9:,.2f} GB, {time} or more"
-            ),
-            f"  {cost.rests_on}",
-        ]
+                f"{cost.source} ({'this recipe' if cost is found.costs[0] else 'instead'})",
+                f"{cost.units:,}",
+                f"{cost.requests:,}",
+                f"{cost.bytes / 1e9:,.2f} GB",
+                f"{minutes:,.1f} min" if minutes >= 1 else f"{cost.seconds:,.1f} s",
+            )
+        )
+    lines.append(Table(("source", "units", "requests", "to read", "time, at least"), rows))
+    lines += [f"{cost.source}: {cost.rests_on}" for cost in found.costs]
     return Report(found.summary(), lines, values=[str(found.costs[0].requests)], notes=found.notes)
 
 
 def status(folder: FolderArgument) -> Report:
     """Show what is done and what is missing, with reasons, and what to type next."""
     from hfaef.build.status import read_status
+    from hfaef.release.card.additions import again
 
     found = read_status(folder)
-    return Report(found.summary(), found.lines(), values=[found.next_command])
+    released = found.released_rows
+    fetched = f"{found.fetched:,} of {found.patches:,} patches fetched"
+    lines: list[str | Table] = [f"{folder}: {fetched}, {len(found.missing):,} missing"]
+    if found.missing:
+        lines.append(_missing(found))
+    lines.append("no release yet" if released is None else f"release: {released:,} rows")
+    if found.stale:
+        lines.append(again(folder, found.stale))
+    if found.published:
+        lines.append(f"published as {found.published}")
+    lines.append(f"next: {found.next_command}")
+    return Report(found.summary(), lines, values=[found.next_command])
+
+
+def _missing(found: Status) -> Table:
+    """Missing patches, with reasons."""
+    rows = [
+        (
+            str(outcome.year),
+            outcome.id,
+            outcome.reason
+            + (" (not asked for again without --refetch)" if outcome.permanent else ""),
+        )
+        for outcome in found.missing
+    ]
+    return Table(("year", "missing", "why"), rows)
 
 
 def init(

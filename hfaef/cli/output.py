@@ -6,6 +6,7 @@ A command returns a `Report`; how it is shown is the user's choice, and not the 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -26,12 +27,43 @@ class Mode(Enum):
 
 
 @dataclass(frozen=True)
+class Table:
+    """Cells in columns, each as wide as its longest cell; a cell of digits lies to the right."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def lines(self) -> list[str]:
+        """Aligned text, for what is no terminal."""
+        from rich.cells import cell_len  # a letter may be two columns wide
+
+        table = [self.columns, *self.rows]
+        widths = [max(map(cell_len, column)) for column in zip(*table, strict=True)]
+        right = self.of_numbers()
+        lines = []
+        for row in table:
+            cells = []
+            for cell, width, flush in zip(row, widths, right, strict=True):
+                gap = " " * (width - cell_len(cell))
+                cells.append(gap + cell if flush else cell + gap)
+            lines.append("  ".join(cells).rstrip())
+        return lines
+
+    def of_numbers(self) -> list[bool]:
+        """For each column whether all of its cells begin with a digit."""
+        return [
+            all(row[number][:1].isdigit() for row in self.rows)
+            for number in range(len(self.columns))
+        ]
+
+
+@dataclass(frozen=True)
 class Report:
     """What a command found."""
 
     summary: Mapping[str, Any]
     """The object that ``--json`` prints."""
-    lines: Sequence[str] = ()
+    lines: Sequence[str | Table] = ()
     """For people."""
     values: Sequence[str] = ()
     """What ``--quiet`` prints: a path, a version, a command."""
@@ -63,7 +95,10 @@ class Output:
                 for note in report.notes:
                     typer.echo(f"note: {note}", err=True)
                 for line in report.lines:
-                    typer.echo(line)
+                    if isinstance(line, str):
+                        typer.echo(line)
+                    else:
+                        self._table(line)
         return report.exit_code
 
     def error(self, message: str, hint: str, exit_code: int) -> int:
@@ -72,6 +107,23 @@ class Output:
             self._json({"error": message, "hint": hint, "exit_code": exit_code})
         typer.echo(f"error: {message}" + (f"; {hint}" if hint else ""), err=True)
         return exit_code
+
+    def _table(self, table: Table) -> None:
+        if not sys.stdout.isatty():
+            for line in table.lines():
+                typer.echo(line)
+            return
+        from rich import box
+        from rich.console import Console
+        from rich.table import Table as RichTable
+        from rich.text import Text
+
+        drawn = RichTable(box=box.SIMPLE_HEAD)
+        for column, flush in zip(table.columns, table.of_numbers(), strict=True):
+            drawn.add_column(column, justify="right" if flush else "left")
+        for row in table.rows:
+            drawn.add_row(*map(Text, row))  # as they are: brackets are no markup
+        Console().print(drawn)
 
     def _json(self, content: Mapping[str, Any]) -> None:
         typer.echo(json.dumps(content, indent=1))

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hfaef.cli.options import FolderArgument, SetOption
-from hfaef.cli.output import Report
+from hfaef.cli.output import Report, Table
 from hfaef.cli.process import set_up_hub
+from hfaef.errors import command_line
+
+if TYPE_CHECKING:
+    from hfaef.release.format.scores import Evaluation
 
 
 def check(
@@ -191,6 +196,8 @@ def evaluate(
     """
     from hfaef.evaluation.evaluate import evaluate as run
     from hfaef.evaluation.evaluate import summary
+    from hfaef.hub.target import parse_target
+    from hfaef.release.format.scores import SCORES
 
     set_up_hub()
     found = run(
@@ -201,8 +208,53 @@ def evaluate(
         probes=probes or ("knn", "linear"),
         out=out,
     )
-    lines = list(summary(found))
-    return Report(found.model_dump(mode="json"), lines, values=lines)
+    folder = parse_target(target)
+    inside = out is None and isinstance(folder, Path)
+    written = Path(target) / SCORES if inside else out or Path(SCORES)
+    lines: list[str | Table] = [
+        score_table(found),
+        f"wrote:      {written}" + (" and its card" if inside else ""),
+    ]
+    if inside:
+        lines += [
+            f"look at it: {command_line('hfaef', 'show', target)}",
+            f"publish it: {command_line('hfaef', 'push', target, 'OWNER/NAME', '--dry-run')}",
+        ]
+    return Report(
+        found.model_dump(mode="json"), lines, values=list(summary(found)), notes=score_notes(found)
+    )
+
+
+def score_table(evaluation: Evaluation) -> Table:
+    """Accuracies: of kNN with the published k, and of the cross-validated linear probe."""
+    from hfaef.evaluation.probe import LEVEL
+    from hfaef.release.card.tables import PUBLISHED_NEIGHBOURS
+
+    rows = []
+    for score in evaluation.scores:
+        if score.cross_validated or score.neighbours == PUBLISHED_NEIGHBOURS:
+            low, value, high = (
+                f"{100 * number:.1f}"
+                for number in (score.accuracy.low, score.accuracy.value, score.accuracy.high)
+            )
+            probe = f"kNN, k = {score.neighbours}" if score.probe == "knn" else "linear"
+            counts = (str(score.year), f"{score.train:,}", f"{score.test:,}")
+            interval = f"{low} to {high}"
+            rows.append((score.features, probe, score.scheme, *counts, value, interval))
+    head = ("vectors", "probe", "scheme", "year", "train", "test")
+    return Table((*head, "accuracy, %", f"{LEVEL} % interval"), rows)
+
+
+def score_notes(evaluation: Evaluation) -> list[str]:
+    """What solvers warned of, and what could not be run."""
+    warned = Counter(warning for score in evaluation.scores for warning in score.warnings)
+    return [
+        *(f"{warning} (probes: {count})" for warning, count in warned.items()),
+        *(
+            f"not run: {one.probe} of {one.features}, {one.scheme} {one.year}: {one.reason}"
+            for one in evaluation.skipped
+        ),
+    ]
 
 
 def show(

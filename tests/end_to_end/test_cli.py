@@ -123,6 +123,19 @@ def test_a_finding_is_all_that_a_quiet_check_prints(workplace: Path, tmp_path: P
     assert done.stdout == "notes.txt: is not in the manifest\n"
 
 
+def test_a_terminal_gets_tables_with_a_rule(workplace: Path) -> None:
+    parent, child = os.openpty()
+    words = [sys.executable, "-W", "ignore", "-m", "hfaef", "plan", "demo"]
+    words += ["--set", "demo.patches=40"]
+    done = subprocess.run(words, cwd=workplace, stdout=child, check=True, timeout=100)
+    os.close(child)
+    shown = os.read(parent, 65536).decode()
+    os.close(parent)
+    assert done.returncode == 0
+    assert "time, at least" in shown
+    assert "\N{BOX DRAWINGS LIGHT HORIZONTAL}" * 5 in shown
+
+
 def test_people_are_told_what_to_type_next(workplace: Path) -> None:
     done = hfaef("build", "demo", "--set", "demo.patches=40", folder=workplace)
     assert "load_dataset('build/AlphaEarth-Demo')" in done.stdout
@@ -295,10 +308,29 @@ def test_eval_scores_a_release_and_show_draws_it(workplace: Path, tmp_path: Path
         "--out",
         str(tmp_path / "s.json"),
     ]
-    told = hfaef(*words, folder=workplace).stdout
-    assert told.startswith("mean: knn random 2018 ")
+    table = hfaef(*words, folder=workplace).stdout.splitlines()
     found = json.loads(hfaef(*words, "--json", folder=workplace).stdout)
     assert found == json.loads((tmp_path / "s.json").read_text())
+    assert table[0].split("  ")[0] == "vectors"
+    assert table[0].endswith("accuracy, %  95 % interval")
+    knn = next(score for score in found["scores"] if score["neighbours"] == 5)
+    low, value, high = (f"{100 * knn['accuracy'][key]:.1f}" for key in ("low", "value", "high"))
+    assert table[1].split() == [
+        *[
+            "mean",
+            "kNN,",
+            "k",
+            "=",
+            "5",
+            knn["scheme"],
+            "2018",
+            str(knn["train"]),
+            str(knn["test"]),
+        ],
+        *[value, low, "to", high],
+    ]
+    assert table[-1] == f"wrote:      {tmp_path / 's.json'}"
+    assert len(table) == 1 + 2 * len({score["scheme"] for score in found["scores"]}) + 1
     picture = tmp_path / "all.png"
     shown = hfaef(
         "show", "build/AlphaEarth-Demo", "--out", str(picture), "--json", folder=workplace
