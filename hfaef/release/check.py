@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hfaef.core.codec import embedding_problem
+from hfaef.core.names import fault_of, require_id, same_word
 from hfaef.errors import HfaefError
-from hfaef.recipe.names import fault_of, same_word
 from hfaef.release.card.additions import ADDITIONS
 from hfaef.release.card.render import (
     CARD,
@@ -200,7 +200,11 @@ def _rows(
             yield Finding(path, f"has rows without {name!r}")
             return
     for row in table.select(["id", "label", "year", *manifest.schemes]).to_pylist():
-        patch = f"patch {row['id']}"
+        try:
+            patch = f"patch {require_id(row['id'])}"
+        except ValueError as error:
+            yield Finding(path, str(error))
+            continue
         if manifest.label_names and not 0 <= row["label"] < len(manifest.label_names):
             yield Finding(path, f"{patch} has the label {row['label']}, which has no name")
         if row["year"] not in manifest.years:
