@@ -79,15 +79,19 @@ def same_word(name: str) -> str:
     return "".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
-def require_id(value: object) -> str:
-    """The id of a patch, if it is one.
+def require_id(value: object, what: str = "patch id") -> str:
+    """The id of a patch, or another name of that form, if it is one.
+
+    Args:
+        value: of any type.
+        what: it is, for the message.
 
     Raises:
         ValueError: if it is not of ASCII letters, digits, ``_`` and ``-``, or too long.
     """
     if not isinstance(value, str) or not _ID.fullmatch(value):
         raise ValueError(
-            f"the id {_shown(value)} is not of 1 to {LONGEST} letters, digits, _ and -"
+            f"the {what} {_shown(value)} is not of 1 to {LONGEST} letters, digits, _ and -"
         )
     return value
 

@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hfaef.core.codec import embedding_problem
-from hfaef.core.names import fault_of, require_id, same_word
+from hfaef.core.files import links_in
+from hfaef.core.names import fault_of, printable, require_id, same_word
 from hfaef.errors import HfaefError
 from hfaef.release.card.additions import ADDITIONS
 from hfaef.release.card.render import (
@@ -35,7 +36,14 @@ from hfaef.release.format.manifest import (
     missing_table,
     read_manifest,
 )
-from hfaef.release.format.paths import KINDS, MANIFEST, MISSING, PICTURES, STAGING, matches
+from hfaef.release.format.paths import (
+    KINDS,
+    MANIFEST,
+    MISSING,
+    PICTURES,
+    STAGING,
+    matches,
+)
 from hfaef.release.format.schema import file_schema
 from hfaef.release.format.scores import SCORES, read_evaluation
 from hfaef.release.handle import Release, open_folder
@@ -64,6 +72,8 @@ def check_folder(folder: Path) -> list[Finding]:
     Raises:
         ReleaseError: if it holds no manifest that can be read.
     """
+    if links := links_in(folder):  # through which nothing is read
+        return [Finding(printable(link), "is a link, which is not published") for link in links]
     manifest = read_manifest(folder)
     findings = list(_files(folder, manifest))
     intact = {file.path for file in manifest.files} - {finding.path for finding in findings}
@@ -94,8 +104,6 @@ def _files(folder: Path, manifest: Manifest) -> Iterator[Finding]:
         path = folder / file.path
         if not path.is_file():
             yield Finding(file.path, "is in the manifest, but not there")
-        elif path.is_symlink():
-            yield Finding(file.path, "is a link, which is not published")
         elif (found := file_entry(folder, path, file.rows)) != file:
             what = "size" if found.bytes != file.bytes else "SHA-256"
             yield Finding(file.path, f"is not what the manifest lists (its {what} differs)")

@@ -57,7 +57,7 @@ def test_an_export_writes_nothing_for_an_id_that_leads_elsewhere(
 ) -> None:
     plant(own_release, identity)
     before = sorted(tmp_path.iterdir())
-    with pytest.raises(ReleaseError, match=r"the id .* is not of 1 to 200 letters"):
+    with pytest.raises(ReleaseError, match=r"the patch id .* is not of 1 to 200 letters"):
         export(own_release, tmp_path / "to/gis")
     assert sorted(path for path in tmp_path.iterdir() if path.name != "to") == before
     assert not list((tmp_path / "to").iterdir())
@@ -74,14 +74,17 @@ READERS: dict[str, Callable[[Path, Path], object]] = {
 @pytest.mark.parametrize("reader", READERS)
 def test_every_reader_refuses_it(own_release: Path, demo_release: Path, reader: str) -> None:
     plant(own_release, "../../outside")
-    with pytest.raises(ReleaseError, match=r"the id .*outside.* is not of 1 to 200 letters"):
+    with pytest.raises(ReleaseError, match=r"the patch id .*outside.* is not of 1 to 200 letters"):
         READERS[reader](own_release, demo_release)
 
 
 def test_check_names_it(own_release: Path) -> None:
     plant(own_release, "../../outside")
     problems = [str(one) for one in check_folder(own_release)]
-    assert sum("the id '../../outside' is not of 1 to 200 letters" in one for one in problems) == 2
+    assert (
+        sum("the patch id '../../outside' is not of 1 to 200 letters" in one for one in problems)
+        == 2
+    )
 
 
 def test_a_sample_of_a_webdataset_with_such_an_id_is_refused(tmp_path: Path) -> None:
@@ -91,7 +94,7 @@ def test_a_sample_of_a_webdataset_with_such_an_id_is_refused(tmp_path: Path) -> 
             member = tarfile.TarInfo(f"a.{name}")
             member.size = len(content)
             tar.addfile(member, io.BytesIO(content))
-    with pytest.raises(ValueError, match=r"sample a: the id '../../outside' is not"):
+    with pytest.raises(ValueError, match=r"sample a: the patch id '../../outside' is not"):
         list(webdataset.read_rows(tmp_path / "00000.tar"))
 
 

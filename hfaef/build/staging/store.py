@@ -29,7 +29,7 @@ from hfaef.catalog.patch import Catalog
 from hfaef.core.files import atomic_write, folder_errors, folder_lock
 from hfaef.errors import FolderError
 from hfaef.recipe.model import Recipe
-from hfaef.release.format.paths import LOCK, MANIFEST, STAGING
+from hfaef.release.format.paths import LOCK, MANIFEST, STAGING, require_no_links
 
 
 def inputs(recipe: Recipe, catalog: Catalog) -> dict[str, Any]:
@@ -143,7 +143,12 @@ class Store:
 
 
 def require_ours(folder: Path) -> None:
-    """Raise FolderError unless a folder is new, empty, or made by a build."""
+    """Raise FolderError unless a folder is new, empty, or made by a build.
+
+    Raises:
+        ReleaseError: if there is a symbolic link in it.
+    """
+    require_no_links(folder)
     if folder.exists() and not folder.is_dir():
         raise FolderError(f"{folder} is a file", "choose another --out")
     if not folder.is_dir() or (folder / STAGING).is_dir() or (folder / MANIFEST).is_file():

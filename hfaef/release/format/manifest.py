@@ -35,7 +35,7 @@ PACKAGES = ("hfaef", "datasets", "numpy", "pillow", "pyarrow", "pyproj", "raster
 """Packages whose version may show in the bytes of a release."""
 
 
-Name = Annotated[str, AfterValidator(require_id)]
+Name = Annotated[str, AfterValidator(partial(require_id, what="name"))]
 """Of a patch, a split scheme or a config."""
 
 
