@@ -129,7 +129,8 @@ def _open(
     entry = configs[config]
     if entry["kind"] == "pooled" and manifest["recipe"]["pack"]["format"] == "webdataset":
         # load_dataset reads one format in a repository, and the table is no WebDataset.
-        files = {part["name"]: f"{base}/{part['glob']}" for part in entry["splits"]}
+        globs = {part["name"]: _require_glob(target, part["glob"]) for part in entry["splits"]}
+        files = {name: f"{base}/{glob}" for name, glob in globs.items()}
         return load_dataset_builder("parquet", data_files=files), manifest
     return load_dataset_builder(target, config, revision=_commit(base) or revision), manifest
 
@@ -192,6 +193,26 @@ def _with_view(dataset: Any, view: _View) -> Any:
     return dataset.with_transform(decoder.batch)
 
 
+def _require_id(identity: object) -> None:
+    from hfaef.core.names import require_id
+
+    try:
+        require_id(identity)
+    except ValueError as error:
+        raise ReleaseError(
+            str(error), "do not use this release: `hfaef check` tells more"
+        ) from error
+
+
+def _require_glob(target: str, glob: str) -> str:
+    from hfaef.core.names import require_path
+
+    try:
+        return require_path(glob, pattern=True)
+    except (TypeError, ValueError) as error:
+        raise ReleaseError(f"{target}: {error}", f"hfaef check {target}") from error
+
+
 def _only_shape(dataset: Any) -> dict[str, int]:
     """Height and width, if all rows have the same."""
     if not set(_SHAPE) <= set(dataset.column_names):
@@ -225,6 +246,8 @@ class _Decoder:
 
     def batch(self, batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
         """Rows, by column."""
+        for identity in batch.get("id", ()):
+            _require_id(identity)
         if "geometry" in batch:
             batch["geometry"] = [
                 bytes.fromhex(value) if isinstance(value, str) else value

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hfaef.catalog.geometry import Shapes
+from hfaef.core.names import clean, fault_of, printable
 from hfaef.errors import CatalogError
-from hfaef.recipe.names import clean, fault_of, printable
 
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 

@@ -22,10 +22,10 @@ from hfaef.catalog.patch import (
 )
 from hfaef.catalog.splits import read_schemes
 from hfaef.core.grid import Grid, canonical_crs
+from hfaef.core.names import clean, fault_of, printable
 from hfaef.core.workers import ordered_map
 from hfaef.errors import CatalogError
 from hfaef.recipe.model import Geotiffs
-from hfaef.recipe.names import clean, fault_of, printable
 
 _SUFFIXES = {".tif", ".tiff"}
 _SYSTEM = {"__MACOSX", "Thumbs.db", "desktop.ini", "@eaDir", "$RECYCLE.BIN", "lost+found"}

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from hfaef.core.grid import Grid
+from hfaef.core.names import LONGEST, encode_id, fault_of, printable, require_id, same_word
 from hfaef.errors import CatalogError
 from hfaef.recipe.model import SPLITS
-from hfaef.recipe.names import LONGEST, encode_id, fault_of, printable, same_word
-
-_ID = re.compile(rf"[A-Za-z0-9_-]{{1,{LONGEST}}}")
 
 _SHOWN = 10
 """Faults of a catalog that a message names."""
@@ -76,11 +73,10 @@ class Catalog:
         gone = {patch.id for patch in self.unreadable}
         seen: set[tuple[int, str]] = set()
         for patch in self.patches:
-            if not _ID.fullmatch(patch.id):
-                raise CatalogError(
-                    f"patch id {patch.id[:80]!r} is not made of letters, digits, _ and -",
-                    "rename the patch",
-                )
+            try:
+                require_id(patch.id)
+            except ValueError as error:
+                raise CatalogError(str(error), "rename the patch") from error
             if (patch.year, patch.id) in seen or patch.id in gone:
                 raise CatalogError(f"patch {patch.id} occurs twice", "give each patch its own id")
             seen.add((patch.year, patch.id))

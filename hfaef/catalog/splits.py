@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
+from hfaef.core.names import clean
 from hfaef.errors import CatalogError
-from hfaef.recipe.names import clean
 
 Scheme = TypeVar("Scheme", bound=str)
 Split = TypeVar("Split", bound=str)

@@ -28,9 +28,9 @@ from hfaef.catalog.patch import (
 )
 from hfaef.catalog.tabular import read_rows
 from hfaef.core.grid import Grid
+from hfaef.core.names import printable
 from hfaef.errors import CatalogError
 from hfaef.recipe.model import SPLITS, Table
-from hfaef.recipe.names import printable
 
 _POINT = ("lon", "lat")
 _BOX = ("west", "south", "east", "north")

@@ -23,8 +23,8 @@ import pyarrow.parquet as pq
 from hfaef.catalog.columns import Rows
 from hfaef.catalog.geometry import crs_of, native_geometry, read_shapes
 from hfaef.core.grid import WGS84
+from hfaef.core.names import clean, printable
 from hfaef.errors import CatalogError
-from hfaef.recipe.names import clean, printable
 
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 

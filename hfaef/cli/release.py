@@ -148,8 +148,12 @@ def push(
 def card(folder: FolderArgument) -> Report:
     """Write README.md again from release.json."""
     from hfaef.release.card.render import write_card
+    from hfaef.release.format.manifest import read_manifest
+    from hfaef.release.format.paths import locked_release
 
-    path = str(write_card(folder))
+    read_manifest(folder)  # before a lock is made in a folder that holds no release
+    with locked_release(folder):
+        path = str(write_card(folder))
     return Report({"path": path}, lines=[path], values=[path])
 
 
@@ -267,7 +271,9 @@ def show(
     """Draw a release: previews by label, map, balance. Adds them to it and its card."""
     from hfaef.release.card.additions import write_figures
     from hfaef.release.card.figures import not_drawn
+    from hfaef.release.format.paths import require_no_links
 
+    require_no_links(folder)
     paths = [str(path) for path in write_figures(folder, out)]
     return Report({"paths": paths}, lines=paths, values=paths, notes=not_drawn())
 
@@ -284,7 +290,9 @@ def export(
 ) -> Report:
     """Write a release for GIS: a cloud-optimised GeoTIFF a patch, pooled vectors as GeoParquet."""
     from hfaef.release.export import export as run
+    from hfaef.release.format.paths import require_no_links
 
+    require_no_links(folder)
     exported = run(folder, to, compression=compression, threads=workers)
     return Report(
         exported.summary(),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import sqlite3
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from hfaef.errors import FolderError
@@ -101,6 +102,35 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
         raise
 
 
+def links_in(folder: Path) -> list[str]:
+    """Paths, from the folder on, of all symbolic links in it; none is followed."""
+    return sorted(
+        (Path(top) / name).relative_to(folder).as_posix()
+        for top, folders, files in os.walk(folder)
+        for name in (*folders, *files)
+        if (Path(top) / name).is_symlink()
+    )
+
+
+def make_real_folders(folder: Path, name: str) -> Path:
+    """Folders below a folder, made as far as they are not there; gives the last one's path.
+
+    Args:
+        folder: which is there, or may be a link.
+        name: from it on, with ``/``; ``.`` for itself.
+
+    Raises:
+        NotADirectoryError: if one of them is a link or a file, which would lead elsewhere.
+    """
+    path = folder
+    for part in PurePosixPath(name).parts:
+        path /= part
+        if path.is_symlink():
+            raise NotADirectoryError(errno.ENOTDIR, "it is a link", str(path))
+        path.mkdir(exist_ok=True)
+    return path
+
+
 @contextmanager
 def folder_lock(folder: Path, name: str, hint: str) -> Iterator[None]:
     """Keep other processes of hfaef out of a folder.
@@ -118,7 +148,10 @@ def folder_lock(folder: Path, name: str, hint: str) -> Iterator[None]:
     path = folder / name
     lock = filelock.FileLock(path)
     with folder_errors(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        make_real_folders(folder, PurePosixPath(name).parent.as_posix())
+        if path.is_symlink():
+            raise FileExistsError(errno.EEXIST, "it is a link", str(path))
         try:
             lock.acquire(timeout=0)
         except filelock.Timeout as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from itertools import product
@@ -32,6 +33,7 @@ from hfaef.release.card.additions import add_files
 from hfaef.release.card.figures import draw
 from hfaef.release.card.tables import PUBLISHED_NEIGHBOURS
 from hfaef.release.format.manifest import Manifest, content_sha256, package_versions, read_manifest
+from hfaef.release.format.paths import locked_release, require_no_links
 from hfaef.release.format.scores import (
     SCORES,
     SCORES_FORMAT,
@@ -82,6 +84,7 @@ def open_target(target: str) -> Target:
         )
         return Target(published.download("data"), manifest, origin)
     manifest = read_manifest(parsed)
+    require_no_links(parsed)
     return Target(parsed, manifest, Origin(content_sha256=content_sha256(manifest)))
 
 
@@ -110,7 +113,8 @@ def evaluate(
     Raises:
         InputError: if something is asked for that is not known.
         HubError: if the Hub has no such version, or does not give it.
-        ReleaseError: if the release is not what its manifest says.
+        ReleaseError: if the release is not what its manifest says, or its folder holds a link.
+        FolderError: if another command is at work in the folder.
     """
     _require("pooling", poolings, POOLINGS)
     _require("probe", probes, ("knn", "linear"))
@@ -131,13 +135,19 @@ def evaluate(
             f"the labels of {target} are numbers to predict, and the probes tell classes apart",
             "probe its pooled vectors with a regression of your own",
         )
-    evaluation = measure(
-        opened, poolings=poolings or tuple(POOLINGS), on=chosen, features=features, probes=probes
-    )
-    content = evaluation_bytes(evaluation)
-    if opened.origin.repo is None and out is None:
-        add_files(opened.folder, {SCORES: content, **draw(opened.folder, opened.manifest)})
-    else:
+    inside = opened.origin.repo is None and out is None
+    with locked_release(opened.folder) if inside else nullcontext():
+        evaluation = measure(
+            opened,
+            poolings=poolings or tuple(POOLINGS),
+            on=chosen,
+            features=features,
+            probes=probes,
+        )
+        content = evaluation_bytes(evaluation)
+        if inside:
+            add_files(opened.folder, {SCORES: content, **draw(opened.folder, opened.manifest)})
+    if not inside:
         out = out or Path(SCORES)
         with folder_errors(out):
             atomic_write(out, content)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from hfaef.core.files import atomic_write, folder_errors, folder_lock
+from hfaef.core.files import atomic_write, folder_errors
 from hfaef.core.progress import progress
 from hfaef.errors import HubError, InputError, ReleaseError, command_line
 from hfaef.hub.plan import PushPlan, RemoteState, find_published, plan_push, read_remote_state
@@ -22,7 +22,7 @@ from hfaef.hub.tree import TargetTree, is_empty, mismatches
 from hfaef.release.card.additions import ADDITIONS, again, stale_additions
 from hfaef.release.check import check_folder
 from hfaef.release.format.manifest import Manifest, read_manifest
-from hfaef.release.format.paths import LOCK, STAGING, put_into_release
+from hfaef.release.format.paths import STAGING, locked_release, put_into_release
 from hfaef.release.version import parse_version
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def push(
     asked = parse_version(version) if version is not None else None
     repo = Repo(repo_id)
     read_manifest(folder)  # before a lock is made in a folder that holds no release
-    with folder_lock(folder, LOCK, "wait for it, then run it again"):
+    with locked_release(folder):
         public = repo.is_public()
         if public and private:
             raise InputError(

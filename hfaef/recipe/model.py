@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from hfaef.recipe.names import LONGEST, clean, fault_of, printable
+from hfaef.core.names import LONGEST, clean, fault_of, printable
 
 FIRST_YEAR = 2017
 """The first year of AEF: https://developers.google.com/earth-engine/datasets/catalog/GOOGLE_SATELLITE_EMBEDDING_V1_ANNUAL"""

@@ -16,8 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hfaef.core.codec import embedding_problem
+from hfaef.core.files import links_in
+from hfaef.core.names import fault_of, printable, require_id, same_word
 from hfaef.errors import HfaefError, command_line
-from hfaef.recipe.names import fault_of, same_word
 from hfaef.release.card.render import (
     CARD,
     CHECKED_KEYS,
@@ -73,6 +74,8 @@ def check_folder(folder: Path) -> list[Finding]:
     Raises:
         ReleaseError: if it holds no manifest that can be read.
     """
+    if links := links_in(folder):  # through which nothing is read
+        return [Finding(printable(link), "is a link, which is not published") for link in links]
     manifest = read_manifest(folder)
     findings = list(_files(folder, manifest))
     intact = {file.path for file in manifest.files} - {finding.path for finding in findings}
@@ -103,8 +106,6 @@ def _files(folder: Path, manifest: Manifest) -> Iterator[Finding]:
         path = folder / file.path
         if not path.is_file():
             yield Finding(file.path, "is in the manifest, but not there")
-        elif path.is_symlink():
-            yield Finding(file.path, "is a link, which is not published")
         elif (found := file_entry(folder, path, file.rows)) != file:
             what = "size" if found.bytes != file.bytes else "SHA-256"
             yield Finding(file.path, f"is not what the manifest lists (its {what} differs)")
@@ -209,7 +210,11 @@ def _rows(
             yield Finding(path, f"has rows without {name!r}")
             return
     for row in table.select(["id", "label", "year", *manifest.schemes]).to_pylist():
-        patch = f"patch {row['id']}"
+        try:
+            patch = f"patch {require_id(row['id'])}"
+        except ValueError as error:
+            yield Finding(path, str(error))
+            continue
         if manifest.label_names and not 0 <= row["label"] < len(manifest.label_names):
             yield Finding(path, f"{patch} has the label {row['label']}, which has no name")
         if row["year"] not in manifest.years:

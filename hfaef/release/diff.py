@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from hfaef.core.names import require_id
+from hfaef.errors import ReleaseError
 from hfaef.release.format.manifest import File, Manifest
 from hfaef.release.handle import Release
 from hfaef.release.version import VersionBump, classify_changes
@@ -162,22 +164,42 @@ class _Row:
 
 
 def _read(release: Release, same: set[str], schemes: Sequence[str]) -> dict[tuple[int, str], _Row]:
-    """The rows of the files whose content is not in `same`, by year and id."""
-    import pyarrow.parquet as pq
+    """The rows of the files whose content is not in `same`, by year and id.
+
+    Raises:
+        ReleaseError: naming a file that is not what a release holds.
+    """
+    import pyarrow as pa
 
     found: dict[tuple[int, str], _Row] = {}
-    columns = ["id", "year", "label", "valid_fraction", "mean", *schemes]
     for file in release.manifest.files:
         if not file.path.startswith("pooled/") or file.sha256 in same:
             continue
-        table = pq.read_table(release.fetch(file.path), columns=columns, partitioning=None)
-        means = table["mean"].combine_chunks().flatten().to_numpy().reshape(table.num_rows, -1)
-        fractions = table["valid_fraction"].to_numpy()
-        plain = table.select(["id", "year", "label", *schemes]).to_pylist()
-        for row, mean, fraction in zip(plain, means, fractions, strict=True):
-            found[row["year"], row["id"]] = _Row(
-                release.manifest.label_of(row["label"]),
-                tuple(row[scheme] for scheme in schemes),
-                mean.tobytes() + fraction.tobytes(),
-            )
+        try:
+            found |= _read_table(release, file, schemes)
+        except (OSError, ValueError, LookupError, TypeError, pa.ArrowException) as error:
+            raise ReleaseError(
+                f"{release.name}: {file.path} cannot be read: {error}",
+                f"hfaef check {release.name}",
+            ) from error
     return found
+
+
+def _read_table(
+    release: Release, file: File, schemes: Sequence[str]
+) -> dict[tuple[int, str], _Row]:
+    import pyarrow.parquet as pq
+
+    columns = ["id", "year", "label", "valid_fraction", "mean", *schemes]
+    table = pq.read_table(release.fetch(file.path), columns=columns, partitioning=None)
+    means = table["mean"].combine_chunks().flatten().to_numpy().reshape(table.num_rows, -1)
+    fractions = table["valid_fraction"].to_numpy()
+    plain = table.select(["id", "year", "label", *schemes]).to_pylist()
+    return {
+        (row["year"], require_id(row["id"])): _Row(
+            release.manifest.label_of(row["label"]),
+            tuple(row[scheme] for scheme in schemes),
+            mean.tobytes() + fraction.tobytes(),
+        )
+        for row, mean, fraction in zip(plain, means, fractions, strict=True)
+    }

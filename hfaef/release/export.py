@@ -8,14 +8,14 @@ The folder can be patches of another recipe: it is what the kind ``geotiffs`` re
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
 from hfaef.core.files import atomic_folder, folder_errors
+from hfaef.core.names import file_name, folder_names
 from hfaef.core.progress import progress
 from hfaef.core.quantize import BAND_NAMES, STORED_NODATA
 from hfaef.core.workers import core_count, ordered_map
@@ -64,7 +64,7 @@ def export(
     manifest = read_manifest(release)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FolderError(f"{folder} holds something already", "choose another --to")
-    folders = _label_folders(manifest)
+    folders = folder_names(manifest.label_names)
     attribution = read_references().attribution.text
     table: list[dict[str, Any]] = []
 
@@ -141,21 +141,8 @@ def _write_table(
     pq.write_table(table, path, compression="zstd")
 
 
-def _path(row: dict[str, Any], manifest: Manifest, folders: dict[int, str]) -> str:
+def _path(row: dict[str, Any], manifest: Manifest, folders: Sequence[str]) -> str:
     """Where a patch lies, from the export's folder on."""
     parts = [str(row["year"])] if len(manifest.years) > 1 else []
-    parts.append(folders[row["label"]] if manifest.label_names else "patches")
-    return "/".join([*parts, f"{row['id']}.tif"])
-
-
-def _label_folders(manifest: Manifest) -> dict[int, str]:
-    """A folder for each label, named after it as far as files can be."""
-    folders: dict[int, str] = {}
-    taken = {""}
-    for number, name in enumerate(manifest.label_names):
-        plain = re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_")[:80]
-        candidates = chain([plain], (f"{plain}_{suffix}" for suffix in count(number)))
-        # Some disks do not tell upper from lower case.
-        folders[number] = next(one for one in candidates if one.lower() not in taken)
-        taken.add(folders[number].lower())
-    return folders
+    parts.append(folders[int(row["label"])] if manifest.label_names else "patches")
+    return "/".join([*parts, f"{file_name(row['id'])}.tif"])

@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from hfaef.core.preview import PreviewBasis
+from hfaef.core.names import require_id
 from hfaef.errors import ReleaseError, command_line
 from hfaef.release.format.manifest import File
 from hfaef.release.format.paths import KINDS, ROW_GROUPS
+from hfaef.release.format.preview import PreviewBasis
 from hfaef.release.handle import Release
 
 _NUMBER = re.compile(r"[-/]\d+(-of-\d+)?\.[a-z]+$")
@@ -102,8 +103,11 @@ def _read(
     try:
         with pq.ParquetFile(release.fetch(file.path)) as table:
             groups = (table.metadata.metadata or {}).get(ROW_GROUPS.encode(), b"[]")
-            return json.loads(groups), table.read(columns=columns).to_pylist()
-    except (OSError, ValueError, pa.ArrowException) as error:
+            rows = table.read(columns=columns).to_pylist()
+            for row in rows:
+                require_id(row["id"])
+            return json.loads(groups), rows
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise ReleaseError(
             f"{release.name}: {file.path} cannot be read: {error}",
             command_line("hfaef", "check", release.name),

@@ -23,7 +23,6 @@ import numpy as np
 
 from hfaef.build.pack.parquet import ParquetShard
 from hfaef.core import sheet
-from hfaef.core.preview import PreviewBasis
 from hfaef.core.quantize import BANDS, to_stored
 from hfaef.core.workers import core_count, ordered_map
 from hfaef.evaluation import probe
@@ -45,6 +44,7 @@ from hfaef.release.format.manifest import (
     package_versions,
     read_manifest,
 )
+from hfaef.release.format.preview import PreviewBasis
 from hfaef.release.format.rows import stored_of
 from hfaef.release.format.schema import file_schema
 

@@ -22,7 +22,7 @@ from hfaef.cli.output import Output
 from hfaef.core.quantize import BAND_NAMES
 from hfaef.errors import FolderError, InputError
 from hfaef.recipe.model import Geotiffs
-from hfaef.release.export import _label_folders, export
+from hfaef.release.export import export
 from hfaef.release.format.manifest import read_manifest
 
 FORMS = {"png": (), "raw": ("pack.codec=raw",), "webdataset": ("pack.format=webdataset",)}
@@ -102,13 +102,6 @@ def test_a_folder_that_holds_something_is_left_alone(release: Path, tmp_path: Pa
     with pytest.raises(FolderError, match="choose another --to"):
         export(release, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
-
-
-def test_every_label_has_a_folder_of_its_own(release: Path) -> None:
-    names = ("x", "x_3", "label_3", "X", "", "??", "a/b", "A b")
-    manifest = read_manifest(release).model_copy(update={"label_names": names})
-    folders = _label_folders(manifest)
-    assert folders == dict(enumerate(["x", "x_3", "label_3", "X_4", "_4", "_5", "a_b", "A_b_7"]))
 
 
 def test_an_unknown_compression_is_refused(release: Path, tmp_path: Path) -> None:

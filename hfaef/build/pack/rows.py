@@ -24,7 +24,6 @@ from hfaef.core import sheet
 from hfaef.core.codec import encode_raw
 from hfaef.core.files import folder_errors
 from hfaef.core.grid import Outline, outlines
-from hfaef.core.preview import PreviewBasis, fit_basis, render
 from hfaef.core.progress import Advance
 from hfaef.core.quantize import BANDS, pool, signed_squares, to_stored, valid_mask
 from hfaef.core.workers import ParallelMap
@@ -40,6 +39,7 @@ from hfaef.release.format.paths import (
     shard_name,
     shuffled,
 )
+from hfaef.release.format.preview import PreviewBasis, fit_basis, render
 from hfaef.release.format.schema import file_schema
 from hfaef.release.format.webdataset import TarShard
 from hfaef.release.locate import RowPlacement

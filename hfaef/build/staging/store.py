@@ -38,7 +38,7 @@ from hfaef.build.staging.pixels import RECORD, StagedPixels, recorded_staging
 from hfaef.build.staging.reuse import Reuse, decide, with_identity
 from hfaef.core.files import atomic_write, folder_errors, folder_lock
 from hfaef.errors import FolderError
-from hfaef.release.format.paths import LOCK, MANIFEST, STAGING
+from hfaef.release.format.paths import LOCK, MANIFEST, STAGING, require_no_links
 
 
 class Store:
@@ -175,7 +175,12 @@ def _read_inputs(path: Path) -> dict[str, Any]:
 
 
 def require_ours(folder: Path) -> None:
-    """Raise FolderError unless a folder is new, empty, or made by a build."""
+    """Raise FolderError unless a folder is new, empty, or made by a build.
+
+    Raises:
+        ReleaseError: if there is a symbolic link in it.
+    """
+    require_no_links(folder)
     if folder.exists() and not folder.is_dir():
         raise FolderError(f"{folder} is a file", "choose another --out")
     if not folder.is_dir() or (folder / STAGING).is_dir() or (folder / MANIFEST).is_file():

@@ -19,7 +19,15 @@ from hfaef.release.format.manifest import (
     manifest_bytes,
     read_manifest,
 )
-from hfaef.release.format.paths import BALANCE, LABELS, MANIFEST, MAP, STAGING, put_into_release
+from hfaef.release.format.paths import (
+    BALANCE,
+    LABELS,
+    MANIFEST,
+    MAP,
+    STAGING,
+    locked_release,
+    put_into_release,
+)
 from hfaef.release.format.scores import SCORES, read_evaluation
 
 ADDITIONS = (SCORES, LABELS, MAP, BALANCE)
@@ -31,7 +39,7 @@ _STALE = f"{STAGING}/stale.json"
 def add_files(folder: Path, contents: Mapping[str, bytes]) -> Manifest:
     """Put files into a release folder, list them in its manifest, and write its card again.
 
-    Killed in between, `hfaef check` says so, and doing the same again mends it.
+    The caller holds `locked_release`. Killed in between, `hfaef check` says so, and doing the same again mends it.
 
     Args:
         folder: of a finished release.
@@ -59,12 +67,16 @@ def write_figures(folder: Path, out: Path | None = None) -> list[Path]:
         out: a PNG of all of them, written instead.
 
     Raises:
-        ReleaseError: if the folder holds no finished release.
+        ReleaseError: if the folder holds no finished release, or a link.
+        FolderError: if another command is at work there.
     """
-    figures = draw(folder, read_manifest(folder))
+    manifest = read_manifest(folder)
     if out is None:
-        add_files(folder, figures)
+        with locked_release(folder):
+            figures = draw(folder, manifest)
+            add_files(folder, figures)
         return [folder / path for path in figures]
+    figures = draw(folder, manifest)
     with folder_errors(out):
         atomic_write(out, stack(list(figures.values())))
     return [out]

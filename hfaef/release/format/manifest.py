@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from hfaef.core import codec
-from hfaef.core.preview import PreviewBasis
+from hfaef.core.names import require_id, require_path
 from hfaef.errors import ReleaseError, upgrade_command
 from hfaef.recipe.model import SPLITS
 from hfaef.release.format.paths import (
@@ -24,6 +25,7 @@ from hfaef.release.format.paths import (
     matches,
     split_glob,
 )
+from hfaef.release.format.preview import PreviewBasis
 from hfaef.release.format.swap import recover
 from hfaef.release.leakage import Leak
 
@@ -32,6 +34,10 @@ FORMAT = codec.FORMAT
 
 PACKAGES = ("hfaef", "datasets", "numpy", "pillow", "pyarrow", "pyproj", "rasterio")
 """Packages whose version may show in the bytes of a release."""
+
+
+Name = Annotated[str, AfterValidator(partial(require_id, what="name"))]
+"""Of a patch, a split scheme or a config."""
 
 
 class Part(BaseModel):
@@ -43,7 +49,7 @@ class Part(BaseModel):
 class File(Part):
     """A file of a release."""
 
-    path: str = Field(pattern=r"^[A-Za-z0-9_=-]+(/[A-Za-z0-9_=-]+)*\.[a-z0-9]+$")
+    path: Annotated[str, AfterValidator(require_path)]
     """From the release's folder on, with ``/``."""
     bytes: int = Field(ge=0)
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
@@ -54,7 +60,7 @@ class SplitPart(Part):
     """One split of a config."""
 
     name: Literal["train", "validation", "test"]
-    glob: str
+    glob: Annotated[str, AfterValidator(partial(require_path, pattern=True))]
     """The files that hold it."""
     rows: int
     bytes: int
@@ -63,18 +69,18 @@ class SplitPart(Part):
 class Config(Part):
     """What `load_dataset` calls by name: some files, in splits."""
 
-    name: str
+    name: Name
     default: bool
     kind: Literal["data", "pooled"]
     year: int
-    scheme: str | None
+    scheme: Name | None
     splits: tuple[SplitPart, ...]
 
 
 class Missing(Part):
     """A patch that is not in the release."""
 
-    id: str
+    id: Name
     year: int
     label: str
     reason: str
@@ -104,7 +110,7 @@ class Manifest(Part):
     recipe_sha256: str
     packages: dict[str, str]
     years: tuple[int, ...]
-    schemes: tuple[str, ...]
+    schemes: tuple[Name, ...]
     label_names: tuple[str, ...]
     rows: int
     rows_by_label: dict[str, int]

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from hfaef.core import files
-from hfaef.core.files import atomic_write
+from hfaef.core.files import atomic_write, folder_lock, links_in, make_real_folders
+from hfaef.core.names import printable
+from hfaef.errors import ReleaseError
 
 STAGING = files.STAGING
 """Folder of a build's unfinished work, in the release's folder."""
@@ -141,9 +144,37 @@ def put_into_release(folder: Path, name: str, content: bytes) -> None:
         folder: the release's.
         name: of the file, from the folder on; folders below it are made.
         content: all of it.
+
+    Raises:
+        OSError: if it cannot be written, or one of these folders is a link.
     """
-    staging = folder / STAGING
-    staging.mkdir(exist_ok=True)
-    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    staging = make_real_folders(folder, STAGING)
+    make_real_folders(folder, PurePosixPath(name).parent.as_posix())
     # Not beside the file: a check would object to what a kill leaves there.
     atomic_write(folder / name, content, staging)
+
+
+def require_no_links(folder: Path) -> None:
+    """Raise ReleaseError if a release's folder holds a symbolic link, through which others' files
+    would be read or written; the folder itself may be one.
+    """
+    if links := links_in(folder):
+        more = f" and {len(links) - 1:,} more" if len(links) > 1 else ""
+        raise ReleaseError(
+            f"{folder} holds a symbolic link, {printable(links[0])}{more}",
+            "remove it, or put what it leads to in its place; pixels are staged elsewhere with "
+            "--staging",
+        )
+
+
+@contextmanager
+def locked_release(folder: Path) -> Iterator[None]:
+    """A release's folder that no other command writes to meanwhile, and that holds no link.
+
+    Raises:
+        FolderError: if another process is at work there, or it cannot be written.
+        ReleaseError: if it holds a link.
+    """
+    require_no_links(folder)
+    with folder_lock(folder, LOCK, "wait for it, then run it again"):
+        yield

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hfaef.core.codec import decode_row
+from hfaef.core.names import require_id
 from hfaef.core.quantize import Array
 from hfaef.errors import ReleaseError, command_line
 from hfaef.release.format import webdataset
@@ -33,7 +34,8 @@ def read_rows(
             width along.
 
     Raises:
-        ReleaseError: naming the file that cannot be read.
+        ReleaseError: naming the file that cannot be read, or holds a row with an id, year or label
+            that no release has.
     """
     for file in manifest.files:
         if not file.path.startswith(f"{kind}/"):
@@ -41,16 +43,31 @@ def read_rows(
         path = folder / file.path
         try:
             if path.suffix == ".tar":
-                yield from webdataset.read_rows(path)
+                for row in webdataset.read_rows(path):
+                    yield _checked(row, manifest)
             else:
                 # Row by row from the file: a row group at once would be 32 MB.
                 with pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as shard:
                     for batch in shard.iter_batches(_BATCH, columns=_with_shape(shard, columns)):
-                        yield from batch.to_pylist()
-        except (OSError, ValueError, pa.ArrowException, tarfile.TarError) as error:
+                        for row in batch.to_pylist():
+                            yield _checked(row, manifest)
+        except (OSError, ValueError, KeyError, pa.ArrowException, tarfile.TarError) as error:
             raise ReleaseError(
                 f"cannot read {path}: {error}", command_line("hfaef", "check", folder)
             ) from error
+
+
+def _checked(row: dict[str, Any], manifest: Manifest) -> dict[str, Any]:
+    """A row whose id, year and label, as far as they are there, are those of the manifest."""
+    identity = require_id(row["id"]) if "id" in row else "of a row"
+    if "year" in row and row["year"] not in manifest.years:
+        raise ValueError(f"patch {identity} is of a year that is none of the release")
+    label = row.get("label", 0)
+    if type(label) not in {int, float}:
+        raise ValueError(f"patch {identity} has a label that is no number")
+    if manifest.label_names and not 0 <= label < len(manifest.label_names):
+        raise ValueError(f"patch {identity} has the label {label}, which has no name")
+    return row
 
 
 def _with_shape(shard: pq.ParquetFile, columns: Sequence[str] | None) -> list[str] | None:

@@ -15,6 +15,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from hfaef.core.names import require_id
+
 MEMBERS = {"png": "embedding", "jpg": "preview", "cls": "label"}
 """Members that hold one column each."""
 
@@ -55,7 +57,7 @@ def row_of(members: Mapping[str, bytes]) -> dict[str, Any]:
     """The row of a sample's members, as in a Parquet shard.
 
     Raises:
-        ValueError: if a member is missing, or is not what its extension says.
+        ValueError: if a member is missing, is not what its extension says, or names no patch.
     """
     missing = {"png", "jpg", REST} - members.keys()
     if missing:
@@ -63,6 +65,7 @@ def row_of(members: Mapping[str, bytes]) -> dict[str, Any]:
     rest = json.loads(members[REST])
     if not isinstance(rest, dict) or not isinstance(rest.get("id"), str):
         raise ValueError("its .json holds no row")  # noqa: TRY004 - the value is wrong, not the call
+    require_id(rest["id"])
     row = {
         "embedding": {"bytes": members["png"], "path": f"{rest['id']}.png"},
         "preview": {"bytes": members["jpg"], "path": f"{rest['id']}.jpg"},

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hfaef.core.preview import MAX_SIDE, fit_basis, render
 from hfaef.core.quantize import NODATA, signed_squares
 from hfaef.demo.field import Field
+from hfaef.release.format.preview import MAX_SIDE, fit_basis, render
 
 
 @pytest.fixture
