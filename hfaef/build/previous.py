@@ -207,7 +207,7 @@ def _rows(
                         if (row["year"], row["id"]) in left:
                             left.discard((row["year"], row["id"]))
                             yield row
-    except (OSError, ValueError, pa.ArrowException, tarfile.TarError) as error:
+    except (OSError, ValueError, LookupError, pa.ArrowException, tarfile.TarError) as error:
         raise ReleaseError(
             f"{release.name}: {path} cannot be read: {error}", f"hfaef check {release.name}"
         ) from error
@@ -224,7 +224,8 @@ def _open(release: Release, path: str, *, whole: bool) -> Any:
 
 
 def _same_place(row: Mapping[str, Any], patch: Patch) -> bool:
-    return (row["crs"], tuple(row["transform"])) == (patch.grid.crs, tuple(patch.grid.transform))
+    grid = patch.grid
+    return (row.get("crs"), tuple(row.get("transform") or ())) == (grid.crs, tuple(grid.transform))
 
 
 def _stage(pixels: StagedPixels, name: str, pair: tuple[Mapping[str, Any], Patch]) -> Outcome:

@@ -17,7 +17,9 @@ from hfaef.build.plan import plan
 from hfaef.build.staging.store import Store
 from hfaef.errors import ReleaseError
 from hfaef.recipe.model import Recipe
+from hfaef.release.card.additions import with_files
 from hfaef.release.check import check_folder
+from hfaef.release.format.manifest import file_entry, read_manifest
 from hfaef.release.handle import Release, open_folder
 
 FORMATS = {
@@ -123,6 +125,28 @@ def test_only_shards_that_hold_wanted_rows_are_read(
     seen: list[str] = []
     build(recipe, tmp_path / "out", limit=1, previous=watched(open_folder(before.folder), seen))
     assert len({path for path in seen if path.startswith("data/")}) == 1
+
+
+@pytest.mark.parametrize("gone", ["embedding", "source", "year"])
+def test_a_shard_without_a_column_is_named(
+    demo_root: Path, demo_release: Path, tmp_path: Path, gone: str
+) -> None:
+    folder = Path(shutil.copytree(demo_release, tmp_path / "forged"))
+    manifest = read_manifest(folder)
+    entries = []
+    for file in manifest.files:
+        if file.path.startswith("data/"):
+            path = folder / file.path
+            pq.write_table(pq.read_table(path, partitioning=None).drop_columns([gone]), path)
+            entries.append(file_entry(folder, path, file.rows))
+    forged = with_files(manifest, entries)
+    release = open_folder(folder)
+    with pytest.raises(ReleaseError, match=r"data/.*hfaef check|is not a patch"):
+        build(
+            demo_recipe(demo_root),
+            tmp_path / "out",
+            previous=Release(release.name, forged, release.fetch, release.open),
+        )
 
 
 def test_what_was_taken_before_an_interruption_stays(

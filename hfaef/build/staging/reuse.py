@@ -93,7 +93,9 @@ def decide(
             what = "refetched" if other else "kept" if same else "moved"
         else:
             other = changes[row.source] or row.grid != wanted.grids[key]
-            again = bool(row.grid and other) or (refetch and row.permanent)
+            # An earlier version noted no grid; what could not be read had none.
+            noted = row.grid or row.permanent
+            again = bool(noted and other) or (refetch and row.permanent)
             what = "retried" if again else ""
         if what:
             sets[what].add(key)
