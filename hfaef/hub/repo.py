@@ -17,6 +17,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
+from hfaef.core.net.endpoints import HUB, require_trusted
 from hfaef.errors import HubError, InputError
 from hfaef.hub.retry import Result, RetryPolicy, TransientHubError
 from hfaef.release.version import Version, version_of_tag
@@ -100,16 +101,19 @@ class Repo:
 
     Raises:
         InputError: if `repo_id` cannot be one.
+        CredentialsError: if there is a token that may not be sent to ``HF_ENDPOINT``.
     """
 
     def __init__(self, repo_id: str, retry: RetryPolicy | None = None) -> None:
-        from huggingface_hub import HfApi
+        from huggingface_hub import HfApi, get_token
 
         if not REPO_ID.fullmatch(repo_id):
             raise InputError(f"{repo_id!r} is no REPO_ID", "give OWNER/NAME")
         self.id = repo_id
         self.retry = retry or RetryPolicy()
         self._api = HfApi(library_name="hfaef")
+        if get_token():
+            require_trusted(self._api.endpoint, HUB, "the token for the Hub (HF_ENDPOINT)")
 
     @property
     def url(self) -> str:
