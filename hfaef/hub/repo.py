@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 from hfaef.core.net.endpoints import HUB, require_trusted
+from hfaef.core.net.text import clean_text
 from hfaef.errors import HubError, InputError
 from hfaef.hub.retry import Result, RetryPolicy, TransientHubError
 from hfaef.release.version import Version, version_of_tag
@@ -292,7 +293,7 @@ def translate_hub_errors(repo_id: str) -> Iterator[None]:
     except OfflineModeIsEnabled as error:
         raise HubError("the Hub is switched off", "unset HF_HUB_OFFLINE") from error
     except ValueError as error:  # a card that is refused, or an answer that is no answer
-        raise HubError(f"the Hub does not take it: {str(error)[:300]}", _AGAIN) from error
+        raise HubError(f"the Hub does not take it: {clean_text(error, 300)}", _AGAIN) from error
     except (HfHubHTTPError, httpx.TransportError, RuntimeError, OSError) as error:
         for found in (error, error.__cause__):  # huggingface_hub wraps what an upload ends with
             if isinstance(found, HfHubHTTPError):
@@ -313,7 +314,7 @@ def _translated(repo_id: str, error: HfHubHTTPError) -> HubError:
     )
 
     answer = error.response
-    reason = str(error.server_message or "").split("\n")[0]
+    reason = clean_text((error.server_message or "").split("\n")[0], 300)
     login = "hf auth login, or set HF_TOKEN"
     match error, answer.status_code:
         case RevisionNotFoundError(), _:

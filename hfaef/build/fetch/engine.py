@@ -21,7 +21,7 @@ from hfaef.build.fetch.window import ConcurrencyLimit
 from hfaef.build.staging.ledger import Outcome
 from hfaef.build.staging.store import Store
 from hfaef.catalog.patch import Patch
-from hfaef.core.net.text import shorten
+from hfaef.core.net.text import clean_text
 from hfaef.core.progress import Advance, progress
 from hfaef.errors import (
     CredentialsError,
@@ -225,7 +225,7 @@ class _Engine:
                 # One patch that trips over a mistake of ours or a library's must not end the run.
                 self._concurrency.record_failure()
                 if state.idle:
-                    self._give_up(state, f"{type(error).__name__}: {error}")
+                    self._give_up(state, f"{type(error).__name__}: {clean_text(error, 500)}")
 
     def _retry_or_give_up(self, state: PatchState, error: Transient, now: float) -> None:
         """Count a failure against its patch, unless the source is down, and act on it."""
@@ -372,5 +372,5 @@ class _Engine:
             if count:
                 words.append(f"{count:,} {what}")
         if self._last_words:
-            words.append(f"last answer: {shorten(self._last_words, _SHOWN)}")
+            words.append(f"last answer: {clean_text(self._last_words, _SHOWN)}")
         return ", ".join(words)

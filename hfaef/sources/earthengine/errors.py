@@ -19,6 +19,7 @@ from hfaef.errors import (
     Throttled,
     TooBig,
     Transient,
+    one_line,
     retry_after,
 )
 
@@ -69,7 +70,7 @@ def classify_error(error: BaseException) -> SourceError:
 
 def scrub(text: str) -> str:
     """A text in one line, without anything that looks like a secret."""
-    return " ".join(_SECRETS.sub("[hidden]", text).split())
+    return one_line(_SECRETS.sub("[hidden]", text))
 
 
 def _classify_credentials(error: BaseException, message: str) -> SourceError:

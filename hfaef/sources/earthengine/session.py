@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from hfaef.core.net.endpoints import EARTH_ENGINE, host_of, require_trusted, same_origin
+from hfaef.core.net.text import clean_text
 from hfaef.errors import CredentialsError, RecipeError, SourceError, Throttled, Transient
 from hfaef.recipe.model import FIRST_YEAR
 from hfaef.recipe.model import EarthEngine as Section
@@ -278,4 +279,4 @@ def _read_years(section: Section, credentials: Credentials) -> dict[int, Year]:
 
 
 def _text(values: list[object]) -> str:
-    return str(values[0]) if values else ""
+    return clean_text(values[0]) if values else ""
