@@ -14,6 +14,7 @@ HfaefError                exit 1   anything below
     |-- Transient                  5xx, reset, truncated, timed out: ask again
     |-- TooBig                     more than one request may hold: split, then ask again
     |-- CredentialsError           nobody may read: stop the whole build
+    |-- QuotaExhausted             nothing more for days: stop the whole build
     `-- PermanentError             this patch never: write it down, go on with the others
         `-- NoDataError            nothing is there, so the next build does not ask again
 """
@@ -22,10 +23,26 @@ from __future__ import annotations
 
 import json
 import shlex
+import unicodedata
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from importlib import metadata
 from urllib.parse import urlsplit
+
+
+def one_line(text: str) -> str:
+    """A text in one line, without characters that would steer a terminal or hide others."""
+    shown = "".join(letter if _is_shown(letter) else " " for letter in text)
+    return " ".join(shown.split())
+
+
+def _is_shown(letter: str) -> bool:
+    """Whether a letter is more than control: what words are joined with is shown."""
+    return unicodedata.category(letter) not in _CONTROL or letter in "\u200c\u200d"
+
+
+_CONTROL = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+"""Control and format characters, surrogates, and numbers without a character."""
 
 
 class HfaefError(Exception):
@@ -42,8 +59,8 @@ class HfaefError(Exception):
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
-        self.message = " ".join(message.split())
-        self.hint = " ".join(hint.split())
+        self.message = one_line(message)
+        self.hint = one_line(hint)
 
     def __str__(self) -> str:
         return f"{self.message}; {self.hint}" if self.hint else self.message
@@ -129,6 +146,10 @@ class TooBig(SourceError):
 
 class CredentialsError(SourceError):
     """The source does not let us in; no other patch will fare better."""
+
+
+class QuotaExhausted(SourceError):
+    """A quota of a day or a month is used up; no waiting within a build mends that."""
 
 
 class PermanentError(SourceError):

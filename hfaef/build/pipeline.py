@@ -35,6 +35,7 @@ from hfaef.catalog import open_catalog
 from hfaef.catalog.patch import Catalog, Patch
 from hfaef.core.files import folder_errors
 from hfaef.core.grid import outlines
+from hfaef.core.net.endpoints import trusted_hosts
 from hfaef.core.progress import progress
 from hfaef.core.workers import ParallelMap, core_count, ordered_map
 from hfaef.errors import HfaefError
@@ -159,7 +160,7 @@ def build(
             executor = ThreadExecutor(partial(read_patch, source, store.pixels, policy), reads)
             parallel_map = partial(ordered_map, threads=threads or core_count())
         else:
-            open_again = partial(open_source, recipe.source)
+            open_again = partial(open_source, recipe.source, trusted=trusted_hosts())
             executor = DaskExecutor(cluster, open_again, store.pixels, policy, reads)
             parallel_map = cluster.map
         stack.enter_context(_reporting_hung_reads(executor))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 
+from hfaef.core.net.endpoints import HUB, require_trusted
 from hfaef.errors import BUILD, HfaefError, install_command
 from hfaef.recipe.model import EarthEngine, Recipe
 
@@ -76,6 +77,10 @@ def hub() -> Finding:
     from huggingface_hub import constants, get_token
 
     if get_token():
+        try:
+            require_trusted(constants.ENDPOINT, HUB, "the token for the Hub (HF_ENDPOINT)")
+        except HfaefError as error:
+            return Finding("hub", False, error.message, error.hint)
         return Finding("hub", True, f"a token for {constants.ENDPOINT} is there")
     return Finding(
         "hub",

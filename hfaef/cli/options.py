@@ -13,6 +13,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from hfaef.cli.output import Mode, Output, Report
 from hfaef.cli.process import hide_progress, show_log
+from hfaef.core.net.endpoints import trusting
 from hfaef.errors import InputError
 from hfaef.recipe.shipped import built_in
 
@@ -67,6 +68,17 @@ VerboseOption = Annotated[
         metavar="",
         show_default=False,
         help="Say what is tried again and why; twice: each request, too.",
+    ),
+]
+
+
+TrustOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--trust-endpoint",
+        metavar="HOST",
+        help="Send credentials to this host, too: by default Google's go to Google, the Hub's to "
+        "huggingface.co, and both to this machine. Repeat for more.",
     ),
 ]
 
@@ -128,18 +140,22 @@ def _prepare(
 def with_output(command: Callable[..., Report]) -> Callable[..., int]:
     """A command that takes the options that all have, and shows its report accordingly."""
     shared = inspect.signature(_prepare, eval_str=True).parameters
+    trust = inspect.Parameter(
+        "trust_endpoint", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=TrustOption
+    )
 
     @wraps(command)
     def run(**arguments: Any) -> int:
         output = _prepare(**{name: arguments.pop(name) for name in shared})
-        return output.report(command(**arguments))
+        with trusting(arguments.pop(trust.name) or ()):
+            return output.report(command(**arguments))
 
     # Typer reads options off the signature: the command's own first, then those that all have.
     own = inspect.signature(command, eval_str=True).parameters
     vars(run)["__signature__"] = inspect.Signature(
         [
             parameter.replace(kind=parameter.KEYWORD_ONLY)
-            for parameter in (*own.values(), *shared.values())
+            for parameter in (*own.values(), *shared.values(), trust)
         ]
     )
     return run

@@ -68,7 +68,7 @@ def _bar(console: Console, title: str, total: int) -> Iterator[Advance]:
         MofNCompleteColumn(),
         _Rate(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=console) as bar:
         task = bar.add_task(title, total=total, note="")

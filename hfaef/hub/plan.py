@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hfaef.core.net.text import clean_text
 from hfaef.errors import InputError
 from hfaef.hub.open import PublishedRelease, read_manifest_at, read_version
 from hfaef.hub.repo import Repo, Snapshot
@@ -48,7 +49,7 @@ class PushPlan:
             f"commit:     {self.title}",
             f"files:      {counts}; {diff.bytes_to_send / 1e6:,.1f} MB to send at the most",
             *(f"deleted:    {path}" for path in diff.deletes),
-            *(f"left alone: {path}" for path in diff.foreign),
+            *(f"left alone: {clean_text(path)}" for path in diff.foreign),
         )
 
     def summary(self) -> dict[str, Any]:

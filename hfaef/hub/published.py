@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Any
 
 from hfaef.core.codec import embedding_problem
+from hfaef.core.net.text import clean_text
 from hfaef.hub.open import open_published
 from hfaef.hub.repo import Snapshot
 from hfaef.hub.target import HubTarget
@@ -78,7 +79,7 @@ def _config(repo_id: str, commit: str, config: Config, manifest: Manifest) -> It
             if config.kind == "data":
                 yield from _sheets(f"{where}, {split.name}", part)
     except Exception as error:  # noqa: BLE001 - whatever it raises is the finding
-        yield Finding(where, f"load_dataset fails: {type(error).__name__}: {str(error)[:200]}")
+        yield Finding(where, f"load_dataset fails: {type(error).__name__}: {clean_text(error)}")
 
 
 def _sheets(where: str, part: Any) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from hfaef.core.files import atomic_write, folder_errors
+from hfaef.core.net.text import clean_text
 from hfaef.core.progress import progress
 from hfaef.errors import HubError, InputError, ReleaseError, command_line
 from hfaef.hub.plan import PushPlan, RemoteState, find_published, plan_push, read_remote_state
@@ -139,7 +140,9 @@ def _require_no_findings(folder: Path) -> None:
 def _publish(
     folder: Path, repo: Repo, plan: PushPlan, remote: RemoteState, *, private: bool
 ) -> PushResult:
-    notes = [f"left alone: {path}, which no release brought" for path in plan.diff.foreign]
+    notes = [
+        f"left alone: {clean_text(path)}, which no release brought" for path in plan.diff.foreign
+    ]
     hint = f"look at {repo.url}, then: {command_line('hfaef', 'push', folder, repo.id)}"
     parent = plan.parent
     if parent is None:

@@ -17,6 +17,8 @@ from itertools import takewhile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
+from hfaef.core.net.endpoints import HUB, require_trusted
+from hfaef.core.net.text import clean_text
 from hfaef.errors import HubError, InputError
 from hfaef.hub.retry import Result, RetryPolicy, TransientHubError
 from hfaef.release.version import Version, version_of_tag
@@ -100,16 +102,19 @@ class Repo:
 
     Raises:
         InputError: if `repo_id` cannot be one.
+        CredentialsError: if there is a token that may not be sent to ``HF_ENDPOINT``.
     """
 
     def __init__(self, repo_id: str, retry: RetryPolicy | None = None) -> None:
-        from huggingface_hub import HfApi
+        from huggingface_hub import HfApi, get_token
 
         if not REPO_ID.fullmatch(repo_id):
             raise InputError(f"{repo_id!r} is no REPO_ID", "give OWNER/NAME")
         self.id = repo_id
         self.retry = retry or RetryPolicy()
         self._api = HfApi(library_name="hfaef")
+        if get_token():
+            require_trusted(self._api.endpoint, HUB, "the token for the Hub (HF_ENDPOINT)")
 
     @property
     def url(self) -> str:
@@ -288,7 +293,7 @@ def translate_hub_errors(repo_id: str) -> Iterator[None]:
     except OfflineModeIsEnabled as error:
         raise HubError("the Hub is switched off", "unset HF_HUB_OFFLINE") from error
     except ValueError as error:  # a card that is refused, or an answer that is no answer
-        raise HubError(f"the Hub does not take it: {str(error)[:300]}", _AGAIN) from error
+        raise HubError(f"the Hub does not take it: {clean_text(error, 300)}", _AGAIN) from error
     except (HfHubHTTPError, httpx.TransportError, RuntimeError, OSError) as error:
         for found in (error, error.__cause__):  # huggingface_hub wraps what an upload ends with
             if isinstance(found, HfHubHTTPError):
@@ -309,7 +314,7 @@ def _translated(repo_id: str, error: HfHubHTTPError) -> HubError:
     )
 
     answer = error.response
-    reason = str(error.server_message or "").split("\n")[0]
+    reason = clean_text((error.server_message or "").split("\n")[0], 300)
     login = "hf auth login, or set HF_TOKEN"
     match error, answer.status_code:
         case RevisionNotFoundError(), _:

@@ -90,6 +90,15 @@ def _label(name: str) -> str:
     return cleaned
 
 
+def _plain(location: str) -> str:
+    """A path, or an address that holds no secret."""
+    if "://" in location:
+        parts = urlsplit(location)
+        if "@" in parts.netloc or parts.query or parts.fragment:
+            raise ValueError("an address without user, password and what follows `?` or `#`")
+    return location
+
+
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$"
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
@@ -98,7 +107,8 @@ Scheme = Annotated[
 ]
 SplitName = Annotated[Literal["train", "validation", "test"], BeforeValidator(_split_name)]
 HostName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.-]+$")]
-HttpAddress = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/@]+$")]
+Location = Annotated[str, AfterValidator(_plain)]
+HttpAddress = Annotated[Location, StringConstraints(pattern=r"^https?://[^\s/@?#\\]+$")]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST), AfterValidator(_label)]
 
 
@@ -176,11 +186,11 @@ class Cog(Section):
     """AEF's cloud-optimised GeoTIFFs, in a folder or behind an address."""
 
     kind: Literal["cog"]
-    root: str = "s3://us-west-2.opendata.source.coop/tge-labs/aef/v1/annual"
+    root: Location = "s3://us-west-2.opendata.source.coop/tge-labs/aef/v1/annual"
     """The folder, or the ``s3://``, ``gs://`` or ``https://`` address, that holds
     ``aef_index.parquet`` and the year folders; the published one by default:
     https://source.coop/tge-labs/aef"""
-    index: str | None = None
+    index: Location | None = None
     """Path or URL of the index; below the root by default."""
     hosts: list[HostName] = []
     """Other hosts that the root's may send us to."""

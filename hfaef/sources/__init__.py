@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from hfaef.core.net.endpoints import trusting
 from hfaef.recipe.model import Cog, EarthEngine
 from hfaef.sources.base import Source
 
 
-def open_source(section: Cog | EarthEngine, years: Sequence[int] = ()) -> Source:
+def open_source(
+    section: Cog | EarthEngine, years: Sequence[int] = (), trusted: Iterable[str] = ()
+) -> Source:
     """The source that a recipe names.
 
     Args:
         section: the recipe's.
         years: checked to be there, by a source that knows its years.
+        trusted: hosts that credentials may be sent to, beside those that they are for.
 
     Raises:
         InputError: if it cannot be opened as the recipe says.
@@ -27,4 +31,5 @@ def open_source(section: Cog | EarthEngine, years: Sequence[int] = ()) -> Source
         case EarthEngine():
             from hfaef.sources.earthengine import source as earthengine
 
-            return earthengine.open(section, years)
+            with trusting(trusted):
+                return earthengine.open(section, years)

@@ -27,6 +27,8 @@ class CircuitBreaker:
         self._ever_succeeded = False
         self._failing: set[Hashable] = set()
         """Patches that failed since the last good answer."""
+        self._failing_since: float | None = None
+        """When the first of them failed."""
         self._failed_probes = 0
         """Reads that failed since it is clear that the source is down."""
         self._next_probe = -math.inf
@@ -42,12 +44,15 @@ class CircuitBreaker:
         """Count a good answer: the source is not down."""
         self._last_success, self._ever_succeeded = now, True
         self._failing.clear()
+        self._failing_since = None
         self.given_up = self._failed_probes = 0
         self._next_probe = -math.inf
 
     def record_failure(self, patch: Hashable, error: Throttled | Transient, now: float) -> None:
         """Count a patch that failed and will be tried again."""
         self._failing.add(patch)
+        if self._failing_since is None:
+            self._failing_since = now
         if self.down:
             self._failed_probes += 1
             self._next_probe = now + self._policy.wait(error, self._failed_probes)
@@ -65,8 +70,19 @@ class CircuitBreaker:
         """Seconds since the last good answer."""
         return now - self._last_success
 
-    def exhausted(self, now: float) -> bool:
-        """Whether a source has been down for so long that it is to be given up."""
+    def exhausted(self, error: Throttled | Transient, now: float) -> bool:
+        """Whether a source is to be given up, as it has been down for too long.
+
+        Few patches never show that it is down. What fails is then given up patch by patch; but
+        refusals count against no patch, so for them the time alone decides.
+
+        Args:
+            error: what the last read failed with.
+            now: the time.
+        """
         policy = self._policy
         longest = policy.outage_seconds if self._ever_succeeded else policy.first_outage_seconds
-        return self.down and self.silence(now) >= longest
+        if self.down:
+            return self.silence(now) >= longest
+        since = self._failing_since
+        return isinstance(error, Throttled) and since is not None and now - since >= longest

@@ -21,18 +21,18 @@ from hfaef.build.fetch.window import ConcurrencyLimit
 from hfaef.build.staging.ledger import Outcome
 from hfaef.build.staging.store import Store
 from hfaef.catalog.patch import Patch
+from hfaef.core.net.text import clean_text
 from hfaef.core.progress import Advance, progress
 from hfaef.errors import (
     CredentialsError,
     HfaefError,
     NoDataError,
+    QuotaExhausted,
     SourceError,
     Throttled,
     Transient,
 )
 from hfaef.sources.rate_limiter import RateLimiter
-
-_LOG = logging.getLogger(__name__)
 
 _LOG = logging.getLogger(__name__)
 
@@ -53,6 +53,9 @@ _CHANCE = 4
 
 _SUSPENDED = 5.0
 """Seconds: a wait that took this much longer than asked for was a sleep of the machine."""
+
+_SHOWN = 60
+"""Characters of the source's last words that those who watch see."""
 
 _HINT = "run the same command again later; what is staged is kept"
 
@@ -79,6 +82,7 @@ def fetch(
 
     Raises:
         CredentialsError: if the source lets nobody in.
+        QuotaExhausted: if it gives nothing more for days.
         SourceError: if it seems to be down, or to hang.
         FolderError: if the store cannot be written.
     """
@@ -133,6 +137,8 @@ class _Engine:
         """Reads abandoned at their deadline since the last answer."""
         self._refusals = self._retries = self._missing = 0
         """In the whole run; for those who watch."""
+        self._last_words = ""
+        """What the source refused with, or failed with, since the last good answer."""
 
     def run(self, untried: Sequence[Patch], failed: Sequence[Patch]) -> None:
         """Read patches that were never tried, then those that failed in an earlier build."""
@@ -198,6 +204,7 @@ class _Engine:
             case Read() as result:
                 self._concurrency.record_success(full=self._full)
                 self._breaker.record_success(now)
+                self._last_words = ""
                 self._latency.record(now - read.started, state.pixels)
                 self._finish(state, result)
             case Throttled() as error:
@@ -208,11 +215,12 @@ class _Engine:
             case Transient() as error:
                 self._concurrency.record_failure()
                 self._retry_or_give_up(state, error, now)
-            case CredentialsError() as error:
+            case CredentialsError() | QuotaExhausted() as error:
                 raise error
             case SourceError() as error:
                 self._concurrency.record_success(full=self._full)
                 self._breaker.record_success(now)
+                self._last_words = ""
                 never = isinstance(error, NoDataError)
                 self._finish(state, reason=error.message, permanent=never)
             case HfaefError() as error:
@@ -221,7 +229,7 @@ class _Engine:
                 # One patch that trips over a mistake of ours or a library's must not end the run.
                 self._concurrency.record_failure()
                 if state.idle:
-                    self._give_up(state, f"{type(error).__name__}: {error}")
+                    self._give_up(state, f"{type(error).__name__}: {clean_text(error, 500)}")
 
     def _retry_or_give_up(self, state: PatchState, error: Transient, now: float) -> None:
         """Count a failure against its patch, unless the source is down, and act on it."""
@@ -234,7 +242,7 @@ class _Engine:
 
     def _retry(self, state: PatchState, error: Throttled | Transient, now: float) -> None:
         """Try a patch again later, unless the source has been down for too long."""
-        state.reason = error.message
+        state.reason = self._last_words = error.message
         if state.has_primary:
             return  # it was started once more already, when this read was hedged
         throttled = isinstance(error, Throttled)
@@ -244,7 +252,7 @@ class _Engine:
         _LOG.info("%s is read again in %.1f s: %s", state.patch.id, wait, error.message)
         self._in_flight.schedule(state, now + wait)
         self._breaker.record_failure(state, error, now)
-        if self._breaker.exhausted(now):
+        if self._breaker.exhausted(error, now):
             self._give_up_all(state, now)
 
     def _give_up(self, state: PatchState, reason: str) -> None:
@@ -375,4 +383,6 @@ class _Engine:
         ):
             if count:
                 words.append(f"{count:,} {what}")
+        if self._last_words:
+            words.append(f"last answer: {clean_text(self._last_words, _SHOWN)}")
         return ", ".join(words)

@@ -6,6 +6,7 @@ declared, retries nothing (`build.fetch` does), and raises errors by what is to 
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import re
@@ -20,6 +21,7 @@ from urllib.request import getproxies, proxy_bypass
 import urllib3
 from urllib3.exceptions import HTTPError
 
+from hfaef.core.net.text import LONGEST, clean_text
 from hfaef.errors import (
     CredentialsError,
     HfaefError,
@@ -247,9 +249,10 @@ class Remote:
         if (before.scheme, parts.scheme) == ("https", "http"):
             raise PermanentError(f"{path}: {before.hostname} sends us from https to plain http")
         if parts.hostname not in self._hosts:
+            elsewhere = clean_text(parts.hostname or "")
             raise PermanentError(
-                f"{path}: {before.hostname} sends us to {parts.scheme}://{parts.hostname}, which "
-                "is not declared",
+                f"{path}: {before.hostname} sends us to {parts.scheme}://{elsewhere}, which is "
+                "not declared",
                 "name that host in `source.hosts` if you trust it",
             )
         return target
@@ -348,17 +351,23 @@ def _code(response: urllib3.BaseHTTPResponse) -> str:
 
 
 def _version(response: urllib3.BaseHTTPResponse) -> str:
-    return response.headers.get("ETag") or response.headers.get("Last-Modified") or ""
+    """ETag or date, as it may be written; a tag that is not as it came is a weak one."""
+    sent = response.headers.get("ETag") or response.headers.get("Last-Modified") or ""
+    version = clean_text(sent)
+    if len(sent) > LONGEST:
+        digest = hashlib.sha256(sent.encode("utf-8", "surrogateescape")).hexdigest()
+        version = f"{clean_text(sent, LONGEST // 2)}{digest[:32]}"
+    return version if version == sent or not version.startswith('"') else f"W/{version}"
 
 
 def _without_secrets(address: str) -> str:
     """An address without user, password and query, which may be a signature."""
     parts = urlsplit(address)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    return clean_text(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}", 1000)
 
 
 def _reason(error: BaseException) -> str:
     """What went wrong with a connection, without addresses of objects."""
     name = type(error).__name__.removesuffix("Error")
     text = str(error).partition(": ")[2] if "object at 0x" in str(error) else str(error)
-    return f"{name}: {text[:160]}"
+    return f"{name}: {clean_text(text)}"

@@ -16,11 +16,12 @@ import pyarrow.parquet as pq
 import shapely
 
 from hfaef.core.grid import Grid, canonical_crs
+from hfaef.core.net.text import clean_text
 from hfaef.errors import InputError
 
 NAME = "aef_index.parquet"
 
-TILE_PATH = r"(?:^|/)(?P<path>\d{4}/\d{1,2}[NS]/[A-Za-z0-9_-]+\.tiff?)$"
+TILE_PATH = r"(?:^|/)(?P<path>\d{4}/\d{1,2}[NS]/[A-Za-z0-9_-]{1,200}\.tiff?)$"
 
 _COLUMNS = {
     "path": r"path|location|href|assets\.(.+\.)?href",
@@ -152,7 +153,9 @@ def read_index(path: Path) -> TileIndex:
             f"`source.root` must hold {NAME}, or name it in `source.index`",
         ) from error
     except (OSError, pa.ArrowException) as error:
-        raise InputError(f"cannot read the index {path}: {error}", "get it anew") from error
+        raise InputError(
+            f"cannot read the index {path}: {clean_text(error)}", "get it anew"
+        ) from error
     columns = {wanted: table[name].combine_chunks() for wanted, name in names.items()}
     texts = columns["path"].cast(pa.string())
     paths = pc.struct_field(pc.extract_regex(texts, TILE_PATH), "path")
@@ -172,7 +175,9 @@ def read_index(path: Path) -> TileIndex:
         crs_names = [_crs_name(value) for value in encoded.dictionary.to_pylist()]
         crs = [crs_names[number] for number in encoded.indices.to_pylist()]
     except (ValueError, TypeError, pa.ArrowException) as error:
-        raise InputError(f"cannot read the index {path}: {error}", "get it anew") from error
+        raise InputError(
+            f"cannot read the index {path}: {clean_text(error)}", "get it anew"
+        ) from error
     if len(boxes) < len(paths) or not np.isfinite(boxes).all():
         raise InputError(f"the index {path} has a tile without bounds", "get it anew")
     return TileIndex(paths, years, crs, boxes)
@@ -200,7 +205,7 @@ def _whole_years(column: pa.Array) -> list[int]:
 
 
 def _crs_name(value: Any) -> str:
-    text = str(value)
+    text = clean_text(value, 2000)
     return f"EPSG:{text}" if text.isdigit() else text
 
 
@@ -217,7 +222,9 @@ def index_of_headers(root: Path, tiles: list[Path]) -> TileIndex:
                 grid = Grid(crs, tuple(tile.transform)[:6], tile.height, tile.width)
             grids.append((path.relative_to(root).as_posix(), grid, grid.bounds()))
         except (RasterioError, ValueError) as error:
-            raise InputError(f"cannot index the tile {path}: {error}", "remove it") from error
+            raise InputError(
+                f"cannot index the tile {path}: {clean_text(error)}", "remove it"
+            ) from error
     return TileIndex(
         pa.array([path for path, _, _ in grids], pa.string()),
         [int(path[:4]) for path, _, _ in grids],

@@ -17,6 +17,7 @@ from rasterio.windows import Window
 
 from hfaef.core.aef import BLOCK, LATTICE
 from hfaef.core.grid import Affine
+from hfaef.core.net.text import clean_text
 from hfaef.core.quantize import BANDS, NODATA
 from hfaef.core.workers import core_count
 from hfaef.errors import PermanentError
@@ -59,7 +60,9 @@ class LocalTileStore:
                 crs, transform = tile.crs.to_wkt(), tuple(tile.transform)[:6]
                 yield LocalTile(self, entry.path, tile, crs, transform, tile.width, tile.height)
         except RasterioError as error:
-            raise PermanentError(f"cannot read the tile {entry.path}: {error}") from error
+            raise PermanentError(
+                f"cannot read the tile {entry.path}: {clean_text(error)}"
+            ) from error
 
     def finish(self, patch: PatchKey) -> Traffic:
         """What was read for a patch, of blocks that no other had brought."""

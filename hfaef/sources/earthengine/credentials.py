@@ -186,6 +186,6 @@ def _refresh(google: GoogleCredentials) -> None:
         request = Request(session)
 
         def timed(*arguments: object, **options: object) -> Response:
-            return request(*arguments, **{**options, "timeout": TIMEOUT})
+            return request(*arguments, **{**options, "timeout": TIMEOUT, "allow_redirects": False})
 
         google.refresh(timed)

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 from hfaef.errors import (
     CredentialsError,
     PermanentError,
+    QuotaExhausted,
     SourceError,
     Throttled,
     TooBig,
     Transient,
+    one_line,
     retry_after,
 )
 
@@ -38,7 +40,11 @@ _TOO_BIG = re.compile(
 _QUOTA = re.compile(
     r"quota exceeded|too many concurrent|rate limit|resource_exhausted", re.IGNORECASE
 )
+_LONG_QUOTA = re.compile(r"per[ _]?(?:month|day)|monthly|daily|\b1/(?:mo|d)\b", re.IGNORECASE)
+"""Of quotas that no waiting within a build mends, such as "EECU-seconds per month":
+https://developers.google.com/earth-engine/guides/usage"""
 _RETRY_INFO = re.compile(rb'"retryDelay":\s*"([0-9.]+)s"')
+_LIMIT = re.compile(rb'"quota_(?:limit|unit|metric)":\s*"([^"]{1,200})"')
 _REGISTER = re.compile(r"not registered|not signed up|has not been used in project", re.IGNORECASE)
 
 
@@ -64,7 +70,7 @@ def classify_error(error: BaseException) -> SourceError:
 
 def scrub(text: str) -> str:
     """A text in one line, without anything that looks like a secret."""
-    return " ".join(_SECRETS.sub("[hidden]", text).split())
+    return one_line(_SECRETS.sub("[hidden]", text))
 
 
 def _classify_credentials(error: BaseException, message: str) -> SourceError:
@@ -78,7 +84,8 @@ def _classify_response(error: HttpError, message: str) -> SourceError:
     text = f"Earth Engine answered {status}: {message[:300]}"
     over_quota = status < _SERVER_FAULT and _QUOTA.search(message)
     if status == HTTPStatus.TOO_MANY_REQUESTS or over_quota:
-        return Throttled(text, delay=_delay(error))
+        lasts = _LONG_QUOTA.search(f"{message} {_limits(error)}")
+        return QuotaExhausted(text, _LATER) if lasts else Throttled(text, delay=_delay(error))
     if status == HTTPStatus.UNAUTHORIZED:
         return CredentialsError(text, SIGN_IN)
     if status == HTTPStatus.FORBIDDEN:
@@ -88,6 +95,22 @@ def _classify_response(error: HttpError, message: str) -> SourceError:
     if _TOO_BIG.search(message):
         return TooBig(text)
     return PermanentError(text)
+
+
+_LATER = (
+    "it is renewed with the next month, or day; run again then (what is staged is kept), set "
+    "another `source.project`, ask for more at https://console.cloud.google.com/iam-admin/quotas, "
+    "or read the public files: `--set source.kind=cog`"
+)
+
+
+def _limits(error: HttpError) -> str:
+    """Names and units of limits in Google's error details.
+
+    https://cloud.google.com/apis/design/errors#error_details
+    """
+    found = _LIMIT.findall(bytes(error.content))
+    return " ".join(name.decode("ascii", "replace") for name in found)
 
 
 def _hint_403(message: str) -> str:

@@ -12,7 +12,9 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from hfaef.errors import RecipeError, SourceError, Throttled, Transient
+from hfaef.core.net.endpoints import EARTH_ENGINE, host_of, require_trusted, same_origin
+from hfaef.core.net.text import clean_text
+from hfaef.errors import CredentialsError, RecipeError, SourceError, Throttled, Transient
 from hfaef.recipe.model import FIRST_YEAR
 from hfaef.recipe.model import EarthEngine as Section
 from hfaef.sources.earthengine.credentials import Credentials, Tokens, find_credentials
@@ -43,7 +45,7 @@ class Transport:
 
     Args:
         url: the endpoint.
-        tokens: for the ``Authorization`` header.
+        tokens: for the ``Authorization`` header; they go to the endpoint alone.
         limit: entered by each request.
         connections: kept open at once.
         timeout: seconds to connect, and without a byte.
@@ -60,6 +62,7 @@ class Transport:
         import requests
         from requests.adapters import HTTPAdapter
 
+        self._url = url
         self._tokens = tokens
         self._limit = limit
         self._timeout = timeout
@@ -88,8 +91,14 @@ class Transport:
         Raises:
             ConnectionError: if the connection cannot be made, breaks, or ends too early.
             TimeoutError: if nothing comes for too long.
-            CredentialsError: if there is no token.
+            CredentialsError: if there is no token, or the request is for another server.
         """
+        # The client takes addresses from what the server describes itself with.
+        if not same_origin(uri, self._url):
+            raise CredentialsError(
+                f"{self._url} sends us to {host_of(uri)}, which credentials do not follow to",
+                "check `source.url`",
+            )
         token = self._tokens.current()
         response, content = self._send(uri, method, body, headers, token)
         if response.status == HTTPStatus.UNAUTHORIZED:
@@ -177,9 +186,11 @@ def connect(
 
     Raises:
         RecipeError: without a project, or if the collection cannot be read.
-        CredentialsError: if there are none, or neither they nor the project are accepted.
+        CredentialsError: if there are none, neither they nor the project are accepted, or they
+            may not be sent to the endpoint.
         SourceError: if the endpoint does not answer as Earth Engine does.
     """
+    require_trusted(section.url, EARTH_ENGINE, "credentials for Earth Engine")
     credentials = find_credentials()
     project = section.project or credentials.project
     if not project:
@@ -268,4 +279,4 @@ def _read_years(section: Section, credentials: Credentials) -> dict[int, Year]:
 
 
 def _text(values: list[object]) -> str:
-    return str(values[0]) if values else ""
+    return clean_text(values[0]) if values else ""

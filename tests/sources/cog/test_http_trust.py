@@ -163,3 +163,33 @@ def test_the_environment_says_which_store_a_bucket_is_in(
     for name, value in env.items():
         monkeypatch.setenv(name, value)
     assert address_of(root) == address
+
+
+@pytest.mark.parametrize(
+    ("tag", "version"),
+    [
+        ('"a\x1b[31mb\x9bc"', "a [31mb c"),
+        ('W/"a\x07b"', "a b"),
+        ('"a\tb"', "a b"),
+    ],
+)
+def test_a_version_is_written_without_control_characters(
+    server: FileServer, tag: str, version: str
+) -> None:
+    server.fail = lambda _: Fault(headers={"ETag": tag})
+    source = remote_source(server)
+    (origin,) = source.read(ON_LATTICE, YEAR).origins
+    assert origin.partition("@")[2] == version
+    # The tag is not the server's own any more, so it makes no condition.
+    assert not any("if-match" in request.headers for request in server.requests)
+    assert source.read(GRIDS["in degrees"], YEAR).origins
+
+
+def test_a_long_version_is_bounded_and_still_tells_changes(server: FileServer) -> None:
+    server.fail = lambda _: Fault(headers={"ETag": f'"{"x" * 9000}1"'})
+    source = remote_source(server)
+    (origin,) = source.read(ON_LATTICE, YEAR).origins
+    assert len(origin) < 300
+    server.fail = lambda _: Fault(headers={"ETag": f'"{"x" * 9000}2"'})
+    with pytest.raises(PermanentError, match="was changed on the server"):
+        source.read(GRIDS["in degrees"], YEAR)

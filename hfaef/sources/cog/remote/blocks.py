@@ -3,13 +3,14 @@
 A block is an internal tile of all 64 bands, some 45 MB for the 256 KiB that a patch takes from it.
 So the parts of all announced patches are cut from each chunk (one band of a block) as it arrives,
 and the chunk is dropped. Parts wait in a buffer until their patch is read. What was decoded before
-something failed is kept, and only the rest is fetched again.
+something failed is kept, and only the rest is fetched again; a block with a chunk that is damaged
+in the file itself is given up.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from hfaef.core.quantize import BANDS, NODATA
-from hfaef.errors import HfaefError, SourceError, Throttled, Transient
+from hfaef.errors import HfaefError, PermanentError, SourceError, Throttled, Transient
 from hfaef.sources.cog.http import ObjectMeta, Remote, VersionChanged
 from hfaef.sources.cog.remote.spill import SpillBuffer
 from hfaef.sources.cog.remote.tiff import ZSTD, Header
@@ -39,6 +40,9 @@ chunks of neighbours lie side by side."""
 
 _RECENT_BYTES = 256 << 20
 """Decoded blocks that are kept if no patch was announced."""
+
+_DAMAGED_TRIES = 3
+"""Times that a chunk of a file that has not changed may come damaged: then it lies there so."""
 
 BlockIndex = tuple[int, int, int]
 """Level, block row and block column."""
@@ -141,6 +145,10 @@ class SharedBlockReader:
         self._buffer = buffer
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="hfaef-range")
         self._lock = threading.Lock()
+        self._damaged: Counter[tuple[str, Chunk]] = Counter()
+        """How often a chunk of a file came damaged."""
+        self._hopeless: dict[tuple[str, BlockIndex], PermanentError] = {}
+        """Blocks that are given up."""
         self._fetches: dict[tuple[str, BlockIndex], BlockFetch] = {}
         self._recent: OrderedDict[tuple[str, BlockIndex], dict[int, Codes]] = OrderedDict()
 
@@ -153,6 +161,7 @@ class SharedBlockReader:
 
         Raises:
             VersionChanged: if the file is another version than the one that was opened.
+            PermanentError: if a chunk is damaged in the file.
             SourceError: of the first failure; the next call goes on from there.
         """
         traffic = Traffic()
@@ -162,9 +171,17 @@ class SharedBlockReader:
                 missing = [block for block, part in parts.items() if part is None]
                 if not missing:
                     return [part for part in parts.values() if part is not None], traffic
+                for block in missing:
+                    if (tile.path, block) in self._hopeless:
+                        raise _copy(self._hopeless[tile.path, block])
                 mine, others = self._claim(tile, missing, request)
             if mine:
                 traffic += self._fetch_blocks(tile, mine)
+                for fetch in mine:
+                    # Blocks that only others need may be damaged.
+                    own = fetch.block in request.blocks
+                    if fetch.error and (own or not isinstance(fetch.error, PermanentError)):
+                        raise fetch.error
             for fetch, ended in others:
                 ended.wait()
                 if fetch.error is not None:
@@ -191,6 +208,8 @@ class SharedBlockReader:
             if fetch is not None and fetch.ended is not None:
                 if block in missing:
                     others.append((fetch, fetch.ended))
+                continue
+            if (tile.path, block) in self._hopeless:
                 continue
             if fetch is None or (block in missing and request.patch not in fetch.spans):
                 fetch = self._fetches[tile.path, block] = self._new(block, request)
@@ -221,9 +240,6 @@ class SharedBlockReader:
             done = [run for run, future in zip(runs, futures, strict=True) if _succeeded(future)]
         finally:
             self._end(tile, fetches, error)
-        for fetch in fetches:
-            if fetch.error is not None:
-                raise fetch.error
         return Traffic(sum(len(run.chunks) for run in done), sum(run.count for run in done))
 
     def _fetch_run(
@@ -233,9 +249,10 @@ class SharedBlockReader:
         fetches: Mapping[BlockIndex, BlockFetch],
         stop: threading.Event,
     ) -> None:
-        """Fetch a run and cut its chunks as they arrive."""
+        """Fetch a run and cut its chunks as they arrive; those after a damaged one, too."""
         if stop.is_set():
             return
+        damaged: Transient | None = None
         try:
             with self._remote.stream_range(tile.path, run.start, run.count, tile.meta) as body:
                 position = run.start
@@ -243,18 +260,37 @@ class SharedBlockReader:
                     body.read_exactly(chunk.start - position)
                     content = body.read_exactly(chunk.count)
                     position = chunk.start + chunk.count
-                    _cut(fetches[chunk.block], chunk.band, _decode(tile, chunk, content))
+                    try:
+                        _cut(fetches[chunk.block], chunk.band, _decode(tile, chunk, content))
+                    except Transient as error:
+                        damaged = error
+                        self._count_damaged(tile, chunk)
         except (Throttled, VersionChanged):
             # More requests would make it worse, or are in vain.
             stop.set()
             raise
+        if damaged is not None:
+            raise damaged
+
+    def _count_damaged(self, tile: TileFile, chunk: Chunk) -> None:
+        """Give a block up whose chunk came damaged too often."""
+        with self._lock:
+            self._damaged[tile.path, chunk] += 1
+            if self._damaged[tile.path, chunk] >= _DAMAGED_TRIES:
+                self._hopeless[tile.path, chunk.block] = PermanentError(
+                    f"{tile.path}: band {chunk.band} at byte {chunk.start:,} is damaged: it came "
+                    f"so {_DAMAGED_TRIES} times in the version {tile.meta.version or 'without a name'}",
+                )
 
     def _end(self, tile: TileFile, fetches: list[BlockFetch], error: Exception | None) -> None:
         """Hand over what is complete, and wake those who wait for it."""
         with self._lock:
             for fetch in fetches:
                 try:
-                    if fetch.missing:
+                    if hopeless := self._hopeless.get((tile.path, fetch.block)):
+                        del self._fetches[tile.path, fetch.block]
+                        fetch.error = hopeless
+                    elif fetch.missing:
                         fetch.error = error or Transient(f"{tile.path}: was not read to the end")
                     else:
                         del self._fetches[tile.path, fetch.block]

@@ -83,6 +83,8 @@ class RemoteTileStore:
         self._lock = threading.Lock()
         self._opening: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._open_tiles: OrderedDict[str, _OpenTile] = OrderedDict()
+        self._refused: dict[str, str] = {}
+        """Files whose header was read, and why they are no tiles of AEF's."""
         self._versions: dict[str, ObjectMeta] = {}
         """Of files that blocks were read from: they must not change during a build."""
         self._announced: Counter[PatchKey] = Counter()
@@ -170,6 +172,8 @@ class RemoteTileStore:
         return parts
 
     def _fetch_header(self, path: str) -> TileFile:
+        if path in self._refused:
+            raise PermanentError(self._refused[path])
         first, meta = self._remote.read_range(path, 0, FIRST_BYTES)
 
         def read(start: int, count: int) -> bytes:
@@ -181,7 +185,8 @@ class RemoteTileStore:
         try:
             return TileFile(path, meta, read_header(read, meta.size))
         except ValueError as error:
-            raise PermanentError(f"the tile {path} {error}") from error
+            self._refused[path] = f"the tile {path} {error}"
+            raise PermanentError(self._refused[path]) from error
         except VersionChanged:
             raise _changed(path, meta) from None
 

@@ -1,0 +1,1 @@
+"""What is sent to servers, and what comes from them."""
