@@ -240,7 +240,7 @@ def _write_release(
             shard_bytes=int(recipe.pack.shard_bytes),
             parallel_map=parallel_map,
             advance=advance,
-            storage=StorageFormat(recipe.pack.format, recipe.pack.codec),
+            storage=StorageFormat(recipe.pack.format, recipe.pack.codec, recipe.pack.label_name),
             placement=placement,
         )
     files = packed.files

@@ -35,6 +35,7 @@ COLUMNS = frozenset(
         "preview",
         "id",
         "label",
+        "label_name",
         "year",
         "crs",
         "transform",
@@ -221,6 +222,8 @@ class Pack(Section):
     format: Literal["parquet", "webdataset"] = "parquet"
     codec: Literal["png", "raw"] = "png"
     """Less than half of the bytes, or ten times faster to read."""
+    label_name: bool = True
+    """Whether the name of a class stands beside its number, for those who read Parquet alone."""
     shard_bytes: ByteSize = Field(ByteSize(256_000_000), ge=1_000_000, le=2_000_000_000)
 
     @model_validator(mode="after")

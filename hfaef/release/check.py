@@ -209,7 +209,8 @@ def _rows(
         if table[name].null_count:
             yield Finding(path, f"has rows without {name!r}")
             return
-    for row in table.select(["id", "label", "year", *manifest.schemes]).to_pylist():
+    named = [name for name in ("label_name",) if name in table.column_names]
+    for row in table.select(["id", "label", *named, "year", *manifest.schemes]).to_pylist():
         try:
             patch = f"patch {require_id(row['id'])}"
         except ValueError as error:
@@ -217,6 +218,8 @@ def _rows(
             continue
         if manifest.label_names and not 0 <= row["label"] < len(manifest.label_names):
             yield Finding(path, f"{patch} has the label {row['label']}, which has no name")
+        elif named and row["label_name"] != manifest.label_of(row["label"]):
+            yield Finding(path, f"{patch} has a `label_name` that is not the name of its label")
         if row["year"] not in manifest.years:
             yield Finding(path, f"{patch} is of {row['year']}, which is no year of the release")
         for config in manifest.configs:

@@ -92,6 +92,8 @@ def _breaking(before: Manifest, after: Manifest) -> list[str]:
         old, new = (manifest.recipe.get("pack", {}).get(key) for manifest in (before, after))
         if old != new:
             found.append(f"the {key} of the embeddings is {new} instead of {old}")
+    if before.storage.label_name and not after.storage.label_name:
+        found.append("the column label_name is gone")
     if after.label_names[: len(before.label_names)] != before.label_names:
         found.append("label numbers mean other labels")
     found += [
@@ -104,6 +106,8 @@ def _breaking(before: Manifest, after: Manifest) -> list[str]:
 
 def _data(before: Manifest, after: Manifest) -> list[str]:
     found = []
+    if after.storage.label_name and not before.storage.label_name:
+        found.append("the column label_name is new")
     if before.rows != after.rows:
         found.append(f"{after.rows:,} rows instead of {before.rows:,}")
     for word, old, new in (

@@ -75,6 +75,11 @@ def test_the_next_version_resets_what_is_below() -> None:
             "other names",
         ),
         ({"packages": {"numpy": "3.0"}}, "patch", "described anew"),
+        (
+            {"recipe": {"pack": {"codec": "png", "format": "parquet", "label_name": True}}},
+            "minor",
+            "column label_name is new",
+        ),
         ({"notes": ("a note",)}, "patch", "described anew"),
         ({}, "patch", "described anew"),
     ],

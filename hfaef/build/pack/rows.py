@@ -173,6 +173,10 @@ class _Encoder:
     basis: PreviewBasis
     storage: StorageFormat
 
+    @property
+    def _named(self) -> bool:
+        return self.storage.label_name and bool(self.label_names)
+
     def __call__(self, staged: Staged) -> Row:
         patch = staged.patch
         codes = self.pixels.read(patch)
@@ -182,6 +186,7 @@ class _Encoder:
         common = {
             "id": patch.id,
             "label": label_number(patch.label, self.label_names),
+            **({"label_name": str(patch.label)} if self._named else {}),
             "year": patch.year,
             **patch.splits,
             # As Parquet's float32 holds it, so that all formats hold the same number.

@@ -129,7 +129,8 @@ class Manifest(Part):
     def storage(self) -> StorageFormat:
         """How its rows lie in files."""
         packing = self.recipe.get("pack", {})
-        return StorageFormat(packing.get("format", "parquet"), packing.get("codec", "png"))
+        form, codec = packing.get("format", "parquet"), packing.get("codec", "png")
+        return StorageFormat(form, codec, packing.get("label_name", False))
 
     def label_of(self, number: float) -> str | float:
         """A row's label: a class name, or the number itself if it is to be predicted."""

@@ -55,6 +55,8 @@ class StorageFormat:
 
     format: Literal["parquet", "webdataset"] = "parquet"
     codec: Literal["png", "raw"] = "png"
+    label_name: bool = False
+    """Whether the name of a class stands beside its number; not in releases of hfaef 0.1."""
 
     def suffix(self, kind: str) -> str:
         """Of the shards of a kind; pooled vectors are Parquet in every format."""

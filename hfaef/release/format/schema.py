@@ -28,7 +28,9 @@ def features(
     """
     from datasets import ClassLabel, Features, Image, List, Value
 
-    label = ClassLabel(names=list(label_names)) if label_names else Value("float64")
+    labels = {"label": ClassLabel(names=list(label_names)) if label_names else Value("float64")}
+    if label_names and storage is not None and storage.label_name:
+        labels["label_name"] = Value("string")
     if kind == "pooled":
         # By how seldom they change: storage that finds the head of a file finds the rest.
         vectors: dict[str, Any] = {
@@ -37,7 +39,7 @@ def features(
             "id": Value("string"),
             "year": Value("int32"),
             **{scheme: Value("string") for scheme in schemes},
-            "label": label,
+            **labels,
         }
         return Features(vectors)
     raw = storage is not None and storage.codec == "raw"
@@ -46,7 +48,7 @@ def features(
         {
             "embedding": Value("binary") if raw else Image(),
             "id": Value("string"),
-            "label": label,
+            **labels,
             "year": Value("int32"),
             **{scheme: Value("string") for scheme in schemes},
             **shape,
@@ -102,10 +104,11 @@ def file_schema(
 ) -> pa.Schema:
     """Arrow schema of a shard, with what `datasets` and GeoParquet readers look for."""
     schema: pa.Schema = features(kind, label_names, schemes, storage).arrow_schema
-    for scheme in schemes:
-        # What pyarrow makes of a folder's name; plain strings would make it refuse the folder.
-        kind_of_folder = pa.dictionary(pa.int32(), pa.string())
-        schema = schema.set(schema.get_field_index(scheme), pa.field(scheme, kind_of_folder))
+    # What pyarrow makes of a folder's name; plain strings would make it refuse the folder.
+    few_values = pa.dictionary(pa.int32(), pa.string())
+    for name in ("label_name", *schemes):
+        if name in schema.names:
+            schema = schema.set(schema.get_field_index(name), pa.field(name, few_values))
     return with_geometry(schema) if kind == "data" else schema
 
 
