@@ -284,6 +284,20 @@ def export(
     compression: Annotated[
         str, typer.Option(metavar="NAME", help="`deflate`, which everything reads, or `zstd`.")
     ] = "deflate",
+    values: Annotated[
+        bool,
+        typer.Option(
+            "--values",
+            help="float32 values, NaN for no data, for statistics and sums; the codes by default, "
+            "a quarter of the size, exact, but of no use to a calculator.",
+        ),
+    ] = False,
+    mosaic: Annotated[
+        bool,
+        typer.Option(
+            "--mosaic", help="A VRT over all patches of a year and CRS, too: one layer in QGIS."
+        ),
+    ] = False,
     workers: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Encoders at work at once.")
     ] = None,
@@ -293,7 +307,9 @@ def export(
     from hfaef.release.format.paths import require_no_links
 
     require_no_links(folder)
-    exported = run(folder, to, compression=compression, threads=workers)
+    exported = run(
+        folder, to, compression=compression, values=values, mosaic=mosaic, threads=workers
+    )
     return Report(
         exported.summary(),
         lines=[

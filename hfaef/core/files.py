@@ -85,21 +85,38 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
     """A folder to fill, which becomes `folder` when the block ends without an error.
 
     Args:
-        folder: new or empty; its parents are made.
+        folder: new or empty; its parents are made. The folder that we are in stays itself, as its
+            shell would be nowhere otherwise: what was made is moved into it, files last.
 
     Raises:
         OSError: if it cannot be made, or `folder` is not empty; what was written is removed.
     """
-    temporary = _temporary(folder.parent, folder.name)
+    folder = folder.resolve()
+    here = folder == Path.cwd()
+    temporary = _temporary(folder if here else folder.parent, folder.name)
     temporary.mkdir(parents=True)
     try:
         yield temporary
-        with contextlib.suppress(FileNotFoundError):
-            folder.rmdir()
-        temporary.replace(folder)
+        _require_empty(folder, but=temporary)
+        if here:
+            for path in sorted(temporary.iterdir(), key=lambda path: (path.is_file(), path.name)):
+                path.rename(folder / path.name)
+            temporary.rmdir()
+        else:
+            if os.name == "nt":
+                with contextlib.suppress(FileNotFoundError):
+                    folder.rmdir()
+            temporary.replace(folder)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def _require_empty(folder: Path, but: Path) -> None:
+    """Raise FileExistsError if a folder is there and holds anything but a path."""
+    if folder.exists() and any(path != but for path in folder.iterdir()):
+        reason = "something else was written into it meanwhile"
+        raise FileExistsError(errno.ENOTEMPTY, reason, str(folder))
 
 
 def links_in(folder: Path) -> list[str]:

@@ -1,13 +1,15 @@
 """An export for GIS: a cloud-optimised GeoTIFF a patch, and a table of vectors.
 
-    FOLDER/[YEAR/]LABEL/ID.tif    uint8, 64 bands A00..A63, nodata 255
+    FOLDER/[YEAR/]LABEL/ID.tif    64 bands A00..A63: uint8, nodata 255; with `values` float32, NaN
     FOLDER/pooled.parquet         GeoParquet: outline, label, splits, mean vector A00..A63, path
+    FOLDER/mosaic[-YEAR][-CRS].vrt    with `mosaic`: all patches of a year and CRS as one picture
 
 The folder can be patches of another recipe: it is what the kind ``geotiffs`` reads.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,17 +17,21 @@ from pathlib import Path
 from typing import Any
 
 from hfaef.core.files import atomic_folder, folder_errors
-from hfaef.core.names import file_name, folder_names
+from hfaef.core.names import file_name, folder_names, printable
 from hfaef.core.progress import progress
-from hfaef.core.quantize import BAND_NAMES, STORED_NODATA
+from hfaef.core.quantize import BAND_NAMES, STORED_NODATA, dequantize
 from hfaef.core.workers import core_count, ordered_map
-from hfaef.errors import FolderError, InputError
+from hfaef.errors import FolderError, InputError, ReleaseError
 from hfaef.release.card.references import read_references
 from hfaef.release.format.manifest import Manifest, read_manifest
 from hfaef.release.format.rows import read_rows, stored_of
 from hfaef.release.format.schema import with_geometry
+from hfaef.release.mosaic import Tile, write_mosaics
 
 TABLE = "pooled.parquet"
+
+_CODES = "q = value - 127; x = sign(q) * (q / 127.5) ** 2; 255 is nodata"
+_VALUES = "dequantized values x between -1 and 1; NaN is nodata"
 
 _BLOCK = 512
 """Pixels a side of an internal tile; larger pictures get overviews."""
@@ -45,7 +51,13 @@ class Exported:
 
 
 def export(
-    release: Path, folder: Path, *, compression: str = "deflate", threads: int | None = None
+    release: Path,
+    folder: Path,
+    *,
+    compression: str = "deflate",
+    values: bool = False,
+    mosaic: bool = False,
+    threads: int | None = None,
 ) -> Exported:
     """Write a release's patches as GeoTIFFs and its pooled vectors as GeoParquet.
 
@@ -53,6 +65,9 @@ def export(
         release: the folder of a release.
         folder: where to write; it must be new or empty.
         compression: ``deflate``, which everything reads, or ``zstd``.
+        values: float32 values, NaN where there is no data, instead of the codes they are stored
+            as: statistics of codes mislead, as a square root lies between the two.
+        mosaic: a VRT over all patches of a year and CRS, too; some 20 kB a patch.
         threads: encoders at work.
 
     Raises:
@@ -62,8 +77,12 @@ def export(
     if compression not in ("deflate", "zstd"):
         raise InputError(f"compression {compression!r} is neither deflate nor zstd")
     manifest = read_manifest(release)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise FolderError(f"{folder} holds something already", "choose another --to")
+    if folder.exists() and not folder.is_dir():
+        raise FolderError(f"{folder} is a file", "choose another --to")
+    if folder.exists() and (held := sorted(path.name for path in folder.iterdir())):
+        raise FolderError(
+            f"{folder} holds something already ({printable(held[0])})", "choose another --to"
+        )
     folders = folder_names(manifest.label_names)
     attribution = read_references().attribution.text
     table: list[dict[str, Any]] = []
@@ -76,14 +95,15 @@ def export(
             "label": str(label),
             "year": str(row["year"]),
             **{scheme: row[scheme] for scheme in manifest.schemes},
-            "meaning": "q = value - 127; x = sign(q) * (q / 127.5) ** 2; 255 is nodata",
+            "meaning": _VALUES if values else _CODES,
             "attribution": attribution,
         }
         with folder_errors(made / path):
             (made / path).parent.mkdir(parents=True, exist_ok=True)
-            write_cog(made / path, row, tags, compression)
+            height, width = write_cog(made / path, row, tags, compression, values=values)
         plain = {name: row[name] for name in ("id", "year", *manifest.schemes, "geometry")}
-        return {**plain, "label": label, "path": path}
+        tile = Tile(path, row["year"], row["crs"], tuple(row["transform"]), height, width)
+        return {**plain, "label": label, "path": path, "tile": tile}
 
     with folder_errors(folder), atomic_folder(folder) as made:
         with progress("export", manifest.rows) as advance:
@@ -92,33 +112,43 @@ def export(
                 table.append(entry)
                 advance("")
         _write_table(made / TABLE, table, release, manifest)
+        if mosaic:
+            write_mosaics(made, [entry["tile"] for entry in table], values=values)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     return Exported(folder, len(table), size)
 
 
-def write_cog(path: Path, row: dict[str, Any], tags: dict[str, str], compression: str) -> None:
-    """Write the patch of a row as a cloud-optimised GeoTIFF: uint8 (64, H, W), 255 nodata."""
+def write_cog(
+    path: Path, row: dict[str, Any], tags: dict[str, str], compression: str, *, values: bool
+) -> tuple[int, int]:
+    """Write the patch of a row as a cloud-optimised GeoTIFF; gives its height and width.
+
+    It is (64, H, W), uint8 with 255 as nodata, or with `values` float32 with NaN.
+    """
     import rasterio
     import rioxarray  # noqa: F401 - gives arrays their `rio`
     import xarray
 
     stored = stored_of(row)
-    array = xarray.DataArray(stored, dims=("band", "y", "x"), attrs={"long_name": BAND_NAMES})
+    height, width = stored.shape[1:]
+    pixels = dequantize(stored) if values else stored
+    array = xarray.DataArray(pixels, dims=("band", "y", "x"), attrs={"long_name": BAND_NAMES})
     array = array.rio.write_crs(row["crs"])
     array = array.rio.write_transform(rasterio.Affine(*row["transform"]))
-    array = array.rio.write_nodata(STORED_NODATA)
-    side = max(stored.shape[1:])
+    array = array.rio.write_nodata(math.nan if values else STORED_NODATA)
+    side = max(height, width)
     array.rio.to_raster(
         path,
         driver="COG",
         compress=compression,
-        predictor=2,
+        predictor=3 if values else 2,
         blocksize=min(-(-side // 16) * 16, _BLOCK),
         overviews="AUTO" if side > _BLOCK else "NONE",
         # Codes of different places must not be averaged.
         overview_resampling="NEAREST",
         tags=tags,
     )
+    return height, width
 
 
 def _write_table(
@@ -129,7 +159,12 @@ def _write_table(
     import pyarrow.parquet as pq
 
     pooled = {(row["year"], row["id"]): row for row in read_rows(release, manifest, "pooled")}
-    found = [pooled[entry["year"], entry["id"]] for entry in entries]
+    try:
+        found = [pooled[entry["year"], entry["id"]] for entry in entries]
+    except KeyError as error:
+        raise ReleaseError(
+            f"{release}: patch {error.args[0][1]} has no pooled vector", f"hfaef check {release}"
+        ) from error
     names = ("id", "label", "year", *manifest.schemes, "path", "geometry")
     columns: dict[str, Any] = {name: [entry[name] for entry in entries] for name in names}
     columns["valid_fraction"] = pa.array([row["valid_fraction"] for row in found], pa.float32())

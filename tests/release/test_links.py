@@ -167,7 +167,6 @@ def test_what_only_reads_needs_no_lock_and_writes_nothing(
         for arguments in (
             ["check", str(own_release)],
             ["diff", str(own_release), str(own_release)],
-            ["status", str(own_release)],
             ["export", str(own_release), "--to", str(tmp_path / "gis")],
             ["show", str(own_release), "--out", str(tmp_path / "all.png")],
             [

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from hfaef.errors import install_command
 from hfaef.recipe.model import SPLITS
+from hfaef.release.card.lettering import font_for, labels_as_drawn
 from hfaef.release.format.manifest import Manifest
 from hfaef.release.format.paths import BALANCE, LABELS, MAP, shuffled
 from hfaef.release.format.rows import read_rows
@@ -81,10 +82,14 @@ def draw(folder: Path, manifest: Manifest) -> dict[str, bytes]:
 
 def draw_labels(folder: Path, manifest: Manifest) -> bytes:
     """PNG of some previews of every label, a row a label."""
-    names = manifest.label_names[:_MOST_LABELS] or ("patches",)
-    font = ImageFont.load_default(16)
-    texts = [_shortened(name, _TEXT - 5 * _GAP, font.getlength) for name in names]
-    start = round(max(font.getlength(text) for text in texts)) + 5 * _GAP
+    names = labels_as_drawn(manifest.label_names[:_MOST_LABELS]) or ["patches"]
+    fonts = [font_for(name) for name in names]
+    texts = [
+        _shortened(name, _TEXT - 5 * _GAP, font.getlength)
+        for name, font in zip(names, fonts, strict=True)
+    ]
+    lengths = [font.getlength(text) for text, font in zip(texts, fonts, strict=True)]
+    start = round(max(lengths)) + 5 * _GAP
     columns = min((WIDTH - start) // (_TILE + _GAP), max(_MOST_TILES // len(names), 1))
     start = WIDTH - columns * (_TILE + _GAP)
     previews = read_previews(folder, manifest, columns)
@@ -93,7 +98,7 @@ def draw_labels(folder: Path, manifest: Manifest) -> bytes:
     pen = ImageDraw.Draw(picture)
     for row, text in enumerate(texts):
         top = _GAP + row * (_TILE + _GAP)
-        pen.text((2 * _GAP, top + _TILE // 2), text, fill=INK, font=font, anchor="lm")
+        pen.text((2 * _GAP, top + _TILE // 2), text, fill=INK, font=fonts[row], anchor="lm")
         for column, preview in enumerate(previews.get(row, ())):
             with Image.open(io.BytesIO(preview)) as image:
                 tile = _tile(image.convert("RGB"))
@@ -183,7 +188,7 @@ def draw_map(locations: PatchLocations) -> bytes:
 
 def draw_balance(locations: PatchLocations, names: Sequence[str]) -> bytes:
     """PNG of the patches of each label by split, one panel a split scheme."""
-    shown = list(names[:_MOST_LABELS])
+    shown = labels_as_drawn(names[:_MOST_LABELS])
     across = min(len(locations.splits), 3)
 
     def plot(figure: Figure) -> None:
@@ -237,6 +242,7 @@ def _plotted(plot: Callable[[Figure], None], height: float) -> bytes:
 
     style = {
         "font.size": 9,
+        "text.parse_math": False,  # a label may hold any signs, `$` too
         "text.color": INK,
         "axes.labelcolor": INK,
         "axes.edgecolor": INK,

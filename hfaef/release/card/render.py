@@ -18,6 +18,7 @@ from hfaef.core.quantize import dequantize
 from hfaef.errors import requirement
 from hfaef.recipe.model import SPLITS
 from hfaef.release.card import tables
+from hfaef.release.card.lettering import labels_as_drawn
 from hfaef.release.card.references import References, card_folder, read_references
 from hfaef.release.format.manifest import Config, Manifest, content_sha256, read_manifest
 from hfaef.release.format.paths import KINDS, MANIFEST, put_into_release
@@ -135,6 +136,7 @@ def render_card(manifest: Manifest, evaluation: Evaluation | None = None) -> str
         files=f"hf://datasets/{repo}{f'@{tag}' if tag else ''}" if repo else manifest.name,
         paths={file.path for file in manifest.files},
         megabytes=f"{sum(file.bytes for file in manifest.files) / 1e6:,.1f}",
+        numbered=_numbered(manifest),
         golden=_golden(),
         columns=_columns(manifest),
         recipe=json.dumps(manifest.recipe, indent=1, sort_keys=True),
@@ -176,6 +178,13 @@ def _scores(
             "warnings": list(tables.warnings(evaluation)),
         }
     return found
+
+
+def _numbered(manifest: Manifest) -> list[tuple[int, str]]:
+    """Number and name of the labels that the figures cannot write out."""
+    names = manifest.label_names
+    drawn = zip(names, labels_as_drawn(names), strict=True)
+    return [(number, name) for number, (name, text) in enumerate(drawn) if name != text]
 
 
 def _golden() -> dict[str, list[float]]:
