@@ -33,8 +33,9 @@ from hfaef.core.workers import ParallelMap, core_count, ordered_map
 from hfaef.errors import HfaefError, IncompleteError
 from hfaef.recipe.model import SPLITS, Cog, EarthEngine, Recipe
 from hfaef.release.card.additions import entry, reusable_additions, with_files
+from hfaef.release.card.edits import fill_notes, remember_card
 from hfaef.release.card.figures import FIGURES, LABELS, draw_labels
-from hfaef.release.card.render import CARD, render_card
+from hfaef.release.card.render import CARD, kept_notes, render_card
 from hfaef.release.format.manifest import (
     FORMAT,
     Manifest,
@@ -90,6 +91,7 @@ def build(
     staging: str | None = None,
     allow_missing: bool = False,
     placement: RowPlacement | None = None,
+    replace_card: bool = False,
 ) -> Built:
     """Make a release, doing only what earlier builds in the folder left undone.
 
@@ -103,6 +105,7 @@ def build(
             where they were, or in the release's folder.
         allow_missing: whether to make a release without the patches that could not be had.
         placement: of the release before, whose rows stay in their shards.
+        replace_card: whether edits of the folder's card outside its notes may go.
 
     Raises:
         IncompleteError: if patches are missing and that is not allowed.
@@ -127,6 +130,7 @@ def build(
             cluster = stack.enter_context(Cluster(scheduler, reads))
             cluster.require(package_versions, store.pixels.files)
         store.claim(inputs(recipe, whole))
+        fill_notes(folder, kept_notes(folder, replace=replace_card), recipe.card.notes)
         catalog = whole.first(limit)
         policy = Policy()
         executor: ReadExecutor
@@ -148,7 +152,15 @@ def build(
         missing = _missing(catalog, store.outcomes())
         _require_enough(catalog, missing, folder, allow_missing=allow_missing)
         try:
-            manifest = _write_release(recipe, catalog, store, missing, parallel_map, placement)
+            manifest = _write_release(
+                recipe,
+                catalog,
+                store,
+                missing,
+                parallel_map,
+                placement,
+                replace_card=replace_card,
+            )
         except BaseException:
             # Half a release is of no use, and the disk may be full.
             shutil.rmtree(store.staging / _PACKING, ignore_errors=True)
@@ -209,6 +221,8 @@ def _write_release(
     missing: tuple[Missing, ...],
     parallel_map: ParallelMap,
     placement: RowPlacement | None,
+    *,
+    replace_card: bool,
 ) -> Manifest:
     """Pack into the staging, then put the release in the place of the one before."""
     packing = store.staging / _PACKING
@@ -241,7 +255,12 @@ def _write_release(
         for path, content in additions.items():
             (packing / path).parent.mkdir(exist_ok=True)
             (packing / path).write_bytes(content)
-        (packing / CARD).write_text(render_card(manifest, read_evaluation(packing)), "utf-8")
+        # Read again, as people may have written while the build was at work.
+        kept = kept_notes(store.folder, replace=replace_card)
+        notes = fill_notes(store.folder, kept, recipe.card.notes)
+        card = render_card(manifest, read_evaluation(packing), notes)
+        (packing / CARD).write_text(card, "utf-8")
+        remember_card(store.folder, card, said=notes if recipe.card.notes else None)
         _publish(packing, store.folder)
         put_into_release(store.folder, MANIFEST, manifest_bytes(manifest))
     return manifest

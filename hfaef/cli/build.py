@@ -7,7 +7,13 @@ from typing import Annotated
 
 import typer
 
-from hfaef.cli.options import FolderArgument, LimitOption, RecipeArgument, SetOption
+from hfaef.cli.options import (
+    FolderArgument,
+    LimitOption,
+    RecipeArgument,
+    ReplaceCardOption,
+    SetOption,
+)
 from hfaef.cli.output import Report
 from hfaef.cli.process import set_up_hub
 
@@ -51,6 +57,7 @@ def build(
             "shards, so that a push sends little more than what is new.",
         ),
     ] = None,
+    replace_card: ReplaceCardOption = False,
 ) -> Report:
     """Make a release: fetch what is missing, pack it, write the card.
 
@@ -71,6 +78,7 @@ def build(
         staging=staging,
         allow_missing=allow_missing,
         placement=read_previous(previous) if previous else None,
+        replace_card=replace_card,
     )
     summary = built.summary()
     missing = f", {summary['missing']:,} patches missing" if summary["missing"] else ""

@@ -34,6 +34,13 @@ SetOption = Annotated[
 LimitOption = Annotated[
     int | None, typer.Option(metavar="N", min=1, help="Only N patches a year, for a trial.")
 ]
+ReplaceCardOption = Annotated[
+    bool,
+    typer.Option(
+        "--replace-card",
+        help="Write the card anew though somebody edited it outside its notes.",
+    ),
+]
 JsonOption = Annotated[
     bool,
     typer.Option("--json", help="Print one JSON object, and nothing else, on standard output."),

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hfaef.cli.options import FolderArgument, SetOption
+from hfaef.cli.options import FolderArgument, ReplaceCardOption, SetOption
 from hfaef.cli.output import Report
 from hfaef.cli.process import set_up_hub
 
@@ -108,6 +108,7 @@ def push(
     message: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Title of the commit.")
     ] = None,
+    replace_card: ReplaceCardOption = False,
 ) -> Report:
     """Publish a release as an immutable version: one commit, checked, then tagged.
 
@@ -117,7 +118,13 @@ def push(
 
     set_up_hub(bars=False)  # ours shows files; two would write over each other
     pushed = run(
-        folder, repo_id, version=version, private=private, dry_run=dry_run, message=message
+        folder,
+        repo_id,
+        version=version,
+        private=private,
+        dry_run=dry_run,
+        message=message,
+        replace_card=replace_card,
     )
     lines = list(pushed.plan.lines()) if pushed.plan else []
     lines.append(f"{pushed.outcome}: {repo_id} v{pushed.version}, {pushed.url}")
@@ -127,11 +134,11 @@ def push(
     return Report(pushed.summary(), lines, values=[pushed.version], notes=pushed.notes)
 
 
-def card(folder: FolderArgument) -> Report:
-    """Write README.md again from release.json."""
+def card(folder: FolderArgument, replace_card: ReplaceCardOption = False) -> Report:
+    """Write README.md again from release.json; the notes in it stay."""
     from hfaef.release.card.render import write_card
 
-    path = str(write_card(folder))
+    path = str(write_card(folder, replace=replace_card))
     return Report({"path": path}, lines=[path], values=[path])
 
 
@@ -171,25 +178,33 @@ def evaluate(
             show_default="evaluation.json, for a release on the Hub",
         ),
     ] = None,
+    replace_card: ReplaceCardOption = False,
 ) -> Report:
     """Score a release: neighbours and a linear probe in every split scheme.
 
-    Writes evaluation.json and the figures into the release, and its card again.
+    Writes evaluation.json and the figures into the release, and its card again; scores that are
+    there already and are not measured again stay.
     """
-    from hfaef.evaluation.evaluate import evaluate as run
-    from hfaef.evaluation.evaluate import summary
+    from hfaef.evaluation.evaluate import summary, write_evaluation
 
     set_up_hub()
-    found = run(
+    written = write_evaluation(
         target,
         poolings=poolings or (),
         on=on,
         features=features or (),
         probes=probes or ("knn", "linear"),
         out=out,
+        replace_card=replace_card,
     )
+    found, path = written.evaluation, str(written.path)
     lines = list(summary(found))
-    return Report(found.model_dump(mode="json"), lines, values=lines)
+    return Report(
+        {**found.model_dump(mode="json"), "path": path, "notes": list(written.notes)},
+        [*lines, f"written to: {path}"],
+        values=lines,
+        notes=written.notes,
+    )
 
 
 def show(
@@ -198,11 +213,12 @@ def show(
         Path | None,
         typer.Option(metavar="FILE", help="One PNG of all; the release stays as it is."),
     ] = None,
+    replace_card: ReplaceCardOption = False,
 ) -> Report:
     """Draw a release: previews by label, map, balance. Adds them to it and its card."""
     from hfaef.release.card.additions import write_figures
 
-    paths = [str(path) for path in write_figures(folder, out)]
+    paths = [str(path) for path in write_figures(folder, out, replace_card=replace_card)]
     return Report({"paths": paths}, lines=paths, values=paths)
 
 

@@ -8,17 +8,20 @@ Whatever breaks in between, the next push reads what is there and goes on from i
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from hfaef.core.files import atomic_write, folder_errors, folder_lock
 from hfaef.core.progress import progress
 from hfaef.errors import HubError, InputError, ReleaseError
+from hfaef.hub.card import read_edits
 from hfaef.hub.plan import PushPlan, RemoteState, find_published, plan_push, read_remote_state
 from hfaef.hub.repo import LocalFile, Repo
 from hfaef.hub.retry import TransientHubError
 from hfaef.hub.tree import TargetTree, is_empty, mismatches
+from hfaef.release.card.edits import put_card
+from hfaef.release.card.render import CARD, kept_notes, write_card
 from hfaef.release.check import check_folder
 from hfaef.release.format.manifest import read_manifest
 from hfaef.release.format.paths import LOCK, STAGING, put_into_release
@@ -67,6 +70,7 @@ def push(
     private: bool = False,
     dry_run: bool = False,
     message: str | None = None,
+    replace_card: bool = False,
 ) -> PushResult:
     """Publish a release folder as a version; a repeat of the same changes nothing.
 
@@ -77,10 +81,14 @@ def push(
         private: whether a new repository is private.
         dry_run: only say what would be done.
         message: title of the commit.
+        replace_card: whether edits of the card outside its notes, in the folder and on the Hub,
+            may go.
 
     Raises:
-        ReleaseError: if the folder is not fit to be published.
-        HubError: if the Hub refuses, or somebody else changed the repository meanwhile.
+        ReleaseError: if the folder is not fit to be published, or its card was edited outside its
+            notes.
+        HubError: if the Hub refuses, somebody else changed the repository meanwhile, or its card
+            or manifest was edited since the newest version.
         InputError: if the version cannot be had.
     """
     asked = parse_version(version) if version is not None else None
@@ -94,18 +102,35 @@ def push(
             )
         if public is not None and not dry_run:
             repo.require_write_access()
+        notes = kept_notes(folder, replace=replace_card)
+        if replace_card and not dry_run:
+            write_card(folder, replace=True)
         _require_no_findings(folder)  # last, as it reads every file
         remote = RemoteState() if public is None else read_remote_state(repo)
-        latest = remote.latest
-        if latest and (tree := find_published(folder, repo_id, latest, asked)):
+        edits = read_edits(repo, remote, notes, replace=replace_card)
+        remote, latest = edits.remote, edits.remote.latest
+        tree = None
+        if latest and not edits.replaces:
+            tree = find_published(folder, repo_id, latest, asked, edits.notes)
+        if latest and tree:
             if not dry_run:
                 _write_back(folder, tree)
-            found = str(latest.version)
-            return PushResult("already published", repo_id, found, repo.url, latest.snapshot.commit)
-        plan = plan_push(folder, repo_id, remote, version=asked, message=message)
+            return PushResult(
+                "already published",
+                repo_id,
+                str(latest.version),
+                repo.url,
+                latest.snapshot.commit,
+                notes=(*edits.said, *(f"{problem}; it stays" for problem in edits.problems)),
+            )
+        plan = plan_push(folder, repo_id, remote, version=asked, message=message, notes=edits.notes)
+        edits.require_none(folder, repo)
         if dry_run:
-            return PushResult("planned", repo_id, str(plan.version), repo.url, plan=plan)
-        return _publish(folder, repo, plan, remote, private=private)
+            return PushResult(
+                "planned", repo_id, str(plan.version), repo.url, plan=plan, notes=edits.said
+            )
+        pushed = _publish(folder, repo, plan, remote, private=private)
+        return replace(pushed, notes=(*edits.said, *pushed.notes))
 
 
 def _require_no_findings(folder: Path) -> None:
@@ -276,5 +301,9 @@ def _write_back(folder: Path, tree: TargetTree) -> None:
         if isinstance(file.content, bytes):
             path = folder / file.path
             with folder_errors(path):
-                if path.read_bytes() != file.content:
+                if path.exists() and path.read_bytes() == file.content:
+                    continue
+                if file.path == CARD:
+                    put_card(path, file.content.decode())
+                else:
                     put_into_release(folder, file.path, file.content)

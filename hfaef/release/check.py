@@ -280,7 +280,8 @@ def check_card(release: Release) -> Iterator[Finding]:
     for key in CHECKED_KEYS:
         if found.get(key) != expected[key]:
             yield Finding(
-                CARD, f"its `{key}` is not what the manifest says; `hfaef card` writes it"
+                CARD,
+                f"its `{key}` is not what the manifest says; `hfaef card --replace-card` writes it",
             )
 
 
