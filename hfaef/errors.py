@@ -56,6 +56,8 @@ class HfaefError(Exception):
     exit_code = 1
     hung_reads = 0
     """Reads that hang in threads of this process, which may keep it from ending by itself."""
+    details: tuple[str, ...] = ()
+    """Lines that show more than the message says, such as the difference of two texts."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)

@@ -47,8 +47,9 @@ from hfaef.release.card.additions import (
     remember_stale,
     with_files,
 )
+from hfaef.release.card.edits import fill_notes, remember_card
 from hfaef.release.card.figures import draw_labels
-from hfaef.release.card.render import CARD, render_card
+from hfaef.release.card.render import CARD, kept_notes, render_card
 from hfaef.release.format.manifest import (
     FORMAT,
     Manifest,
@@ -111,6 +112,7 @@ def build(
     allow_missing: bool = False,
     refetch: bool = False,
     previous: Release | None = None,
+    replace_card: bool = False,
 ) -> Built:
     """Make a release, doing only what earlier builds in the folder left undone.
 
@@ -127,6 +129,7 @@ def build(
             of which the source said that it has nothing there.
         previous: the release before: its rows stay in their shards, and pixels of those that have
             not changed are taken from it.
+        replace_card: whether edits of the folder's card outside its notes may go.
 
     Raises:
         IncompleteError: if patches are missing and that is not allowed.
@@ -152,6 +155,7 @@ def build(
             cluster = stack.enter_context(Cluster(scheduler, reads))
             cluster.require(package_versions, store.pixels.files)
         notes = _claim(store, recipe, whole, refetch=refetch)
+        fill_notes(folder, kept_notes(folder, replace=replace_card), recipe.card.notes)
         catalog = whole.first(limit)
         policy = Policy()
         executor: ReadExecutor
@@ -170,8 +174,13 @@ def build(
         if cluster is None and isinstance(source, Prefetching):
             staged = {key for key, outcome in store.outcomes().items() if outcome.fetched}
             source.prefetch([(p.grid, p.year) for p in patches if (p.year, p.id) not in staged])
-        rate = _reads_per_minute(recipe.source)
-        fetch(patches, executor, store, per_minute=rate, policy=policy)
+        fetch(
+            patches,
+            executor,
+            store,
+            per_minute=_reads_per_minute(recipe.source),
+            policy=policy,
+        )
         outcomes = store.outcomes()
         missing = find_missing(catalog, outcomes)
         notes += require_enough(
@@ -180,7 +189,13 @@ def build(
         try:
             missing += find_unreadable(whole, recipe.years)
             manifest, more = _write_release(
-                recipe, catalog, store, missing, parallel_map, before.placement if before else None
+                recipe,
+                catalog,
+                store,
+                missing,
+                parallel_map,
+                before.placement if before else None,
+                replace_card=replace_card,
             )
         except BaseException:
             # Half a release is of no use, and the disk may be full.
@@ -224,6 +239,8 @@ def _write_release(
     missing: tuple[Missing, ...],
     parallel_map: ParallelMap,
     placement: RowPlacement | None,
+    *,
+    replace_card: bool,
 ) -> tuple[Manifest, tuple[str, ...]]:
     """Make a whole release in the staging; gives its manifest, and notes for the user."""
     packing = store.folder / NEW
@@ -255,8 +272,13 @@ def _write_release(
         for path, content in additions.items():
             (packing / path).parent.mkdir(exist_ok=True)
             (packing / path).write_bytes(content)
-        (packing / CARD).write_text(render_card(manifest, read_evaluation(packing)), "utf-8")
+        # Read again, as people may have written while the build was at work.
+        kept_words = kept_notes(store.folder, replace=replace_card)
+        words = fill_notes(store.folder, kept_words, recipe.card.notes)
+        card = render_card(manifest, read_evaluation(packing), words)
+        (packing / CARD).write_text(card, "utf-8")
         (packing / MANIFEST).write_bytes(manifest_bytes(manifest))
+        remember_card(store.folder, card, said=words if recipe.card.notes else None)
         remember_stale(store.folder, carried.stale)
     notes = [again(store.folder, carried.stale)] if carried.stale else []
     if kept := sorted(carried.contents.keys() - {LABELS}):

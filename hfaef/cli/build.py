@@ -12,6 +12,7 @@ from hfaef.cli.options import (
     FolderArgument,
     LimitOption,
     RecipeArgument,
+    ReplaceCardOption,
     SetOption,
     SkipBadOption,
     read_inputs,
@@ -85,6 +86,7 @@ def build(
         ),
     ] = False,
     previous: PreviousOption = None,
+    replace_card: ReplaceCardOption = False,
 ) -> Report:
     """Make a release: fetch what is missing, pack it, write the card.
 
@@ -103,6 +105,7 @@ def build(
         allow_missing=allow_missing,
         refetch=refetch,
         previous=_open_previous(previous),
+        replace_card=replace_card,
     )
     summary = built.summary()
     missing = f", {summary['missing']:,} patches missing" if summary["missing"] else ""

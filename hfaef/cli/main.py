@@ -86,7 +86,7 @@ def run(output: Output) -> int:
         if os.environ.get("HFAEF_DEBUG") == "1":
             traceback.print_exc()
         output.hung_reads = error.hung_reads
-        return output.error(error.message, error.hint, error.exit_code)
+        return output.error(error.message, error.hint, error.exit_code, error.details)
     except (KeyboardInterrupt, typer.Abort):
         return _interrupted(output)
     except typer.TyperException as error:

@@ -49,6 +49,13 @@ SkipBadOption = Annotated[
         help="Go on without patches that cannot be read; as `--set patches.skip_bad=true`.",
     ),
 ]
+ReplaceCardOption = Annotated[
+    bool,
+    typer.Option(
+        "--replace-card",
+        help="Write the card anew though somebody edited it outside its notes.",
+    ),
+]
 JsonOption = Annotated[
     bool,
     typer.Option("--json", help="Print one JSON object, and nothing else, on standard output."),

@@ -101,10 +101,16 @@ class Output:
                         self._table(line)
         return report.exit_code
 
-    def error(self, message: str, hint: str, exit_code: int) -> int:
-        """Say what is wrong in one line, on standard error whatever the mode; gives the code."""
+    def error(self, message: str, hint: str, exit_code: int, details: Sequence[str] = ()) -> int:
+        """Say what is wrong in one line, on standard error whatever the mode; gives the code.
+
+        Details, if there are some, stand in lines of their own before it.
+        """
         if self.mode is Mode.JSON:
-            self._json({"error": message, "hint": hint, "exit_code": exit_code})
+            more = {"details": list(details)} if details else {}
+            self._json({"error": message, "hint": hint, "exit_code": exit_code, **more})
+        for line in details:
+            typer.echo(line, err=True)
         typer.echo(f"error: {message}" + (f"; {hint}" if hint else ""), err=True)
         return exit_code
 

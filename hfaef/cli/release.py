@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hfaef.cli.options import FolderArgument, SetOption
+from hfaef.cli.options import FolderArgument, ReplaceCardOption, SetOption
 from hfaef.cli.output import Report, Table
 from hfaef.cli.process import set_up_hub
 from hfaef.errors import command_line
@@ -120,6 +120,7 @@ def push(
             help="Publish without the scores and figures that the version before has.",
         ),
     ] = False,
+    replace_card: ReplaceCardOption = False,
 ) -> Report:
     """Publish a release as an immutable version: one commit, checked, then tagged.
 
@@ -136,6 +137,7 @@ def push(
         dry_run=dry_run,
         message=message,
         without_evaluation=without_evaluation,
+        replace_card=replace_card,
     )
     lines = list(pushed.plan.lines()) if pushed.plan else []
     lines.append(f"{pushed.outcome}: {repo_id} v{pushed.version}, {pushed.url}")
@@ -145,15 +147,15 @@ def push(
     return Report(pushed.summary(), lines, values=[pushed.version], notes=pushed.notes)
 
 
-def card(folder: FolderArgument) -> Report:
-    """Write README.md again from release.json."""
+def card(folder: FolderArgument, replace_card: ReplaceCardOption = False) -> Report:
+    """Write README.md again from release.json; the notes in it stay."""
     from hfaef.release.card.render import write_card
     from hfaef.release.format.manifest import read_manifest
     from hfaef.release.format.paths import locked_release
 
     read_manifest(folder)  # before a lock is made in a folder that holds no release
     with locked_release(folder):
-        path = str(write_card(folder))
+        path = str(write_card(folder, replace=replace_card))
     return Report({"path": path}, lines=[path], values=[path])
 
 
@@ -193,40 +195,40 @@ def evaluate(
             show_default="evaluation.json, for a release on the Hub",
         ),
     ] = None,
+    replace_card: ReplaceCardOption = False,
 ) -> Report:
     """Score a release: neighbours and a linear probe in every split scheme.
 
-    Writes evaluation.json and the figures into the release, and its card again.
+    Writes evaluation.json and the figures into the release, and its card again; scores that are
+    there already and are not measured again stay.
     """
-    from hfaef.evaluation.evaluate import evaluate as run
-    from hfaef.evaluation.evaluate import summary
+    from hfaef.evaluation.evaluate import summary, write_evaluation
     from hfaef.hub.target import parse_target
-    from hfaef.release.format.scores import SCORES
 
     set_up_hub()
-    found = run(
+    written = write_evaluation(
         target,
         poolings=poolings or (),
         on=on,
         features=features or (),
         probes=probes or ("knn", "linear"),
         out=out,
+        replace_card=replace_card,
     )
-    folder = parse_target(target)
-    inside = out is None and isinstance(folder, Path)
-    written = Path(target) / SCORES if inside else out or Path(SCORES)
+    found = written.evaluation
+    inside = out is None and isinstance(parse_target(target), Path)
     lines: list[str | Table] = [
         score_table(found),
-        f"wrote:      {written}" + (" and its card" if inside else ""),
+        f"wrote:      {written.path}" + (" and its card" if inside else ""),
     ]
     if inside:
         lines += [
             f"look at it: {command_line('hfaef', 'show', target)}",
             f"publish it: {command_line('hfaef', 'push', target, 'OWNER/NAME', '--dry-run')}",
         ]
-    return Report(
-        found.model_dump(mode="json"), lines, values=list(summary(found)), notes=score_notes(found)
-    )
+    notes = (*written.notes, *score_notes(found))
+    content = {**found.model_dump(mode="json"), "path": str(written.path), "notes": notes}
+    return Report(content, lines, values=list(summary(found)), notes=notes)
 
 
 def score_table(evaluation: Evaluation) -> Table:
@@ -267,6 +269,7 @@ def show(
         Path | None,
         typer.Option(metavar="FILE", help="One PNG of all; the release stays as it is."),
     ] = None,
+    replace_card: ReplaceCardOption = False,
 ) -> Report:
     """Draw a release: previews by label, map, balance. Adds them to it and its card."""
     from hfaef.release.card.additions import write_figures
@@ -274,7 +277,7 @@ def show(
     from hfaef.release.format.paths import require_no_links
 
     require_no_links(folder)
-    paths = [str(path) for path in write_figures(folder, out)]
+    paths = [str(path) for path in write_figures(folder, out, replace_card=replace_card)]
     return Report({"paths": paths}, lines=paths, values=paths, notes=not_drawn())
 
 

@@ -18,6 +18,7 @@ from hfaef.core.files import atomic_write, folder_errors
 from hfaef.core.progress import Advance, progress
 from hfaef.errors import InputError, missing_package
 from hfaef.evaluation import probe
+from hfaef.evaluation.merge import merge, read_scores, require_mergeable
 from hfaef.evaluation.pooling import ON, POOLINGS, On
 from hfaef.evaluation.vectors import (
     ChosenVectors,
@@ -31,6 +32,7 @@ from hfaef.hub.open import open_published
 from hfaef.hub.target import HubTarget, parse_target
 from hfaef.release.card.additions import add_files
 from hfaef.release.card.figures import draw
+from hfaef.release.card.render import kept_notes
 from hfaef.release.card.tables import PUBLISHED_NEIGHBOURS
 from hfaef.release.format.manifest import Manifest, content_sha256, package_versions, read_manifest
 from hfaef.release.format.paths import locked_release, require_no_links
@@ -88,6 +90,18 @@ def open_target(target: str) -> Target:
     return Target(parsed, manifest, Origin(content_sha256=content_sha256(manifest)))
 
 
+@dataclass(frozen=True)
+class Evaluated:
+    """What an evaluation wrote."""
+
+    evaluation: Evaluation
+    """All of the file, with scores that were there before."""
+    path: Path
+    """The file."""
+    notes: tuple[str, ...]
+    """What was replaced."""
+
+
 def evaluate(
     target: str,
     *,
@@ -96,11 +110,35 @@ def evaluate(
     features: Sequence[str] = (),
     probes: Sequence[str] = ("knn", "linear"),
     out: Path | None = None,
+    replace_card: bool = False,
 ) -> Evaluation:
+    """Probe a release and write ``evaluation.json``, as `write_evaluation`; gives its content."""
+    return write_evaluation(
+        target,
+        poolings=poolings,
+        on=on,
+        features=features,
+        probes=probes,
+        out=out,
+        replace_card=replace_card,
+    ).evaluation
+
+
+def write_evaluation(
+    target: str,
+    *,
+    poolings: Sequence[str] = (),
+    on: str = "values",
+    features: Sequence[str] = (),
+    probes: Sequence[str] = ("knn", "linear"),
+    out: Path | None = None,
+    replace_card: bool = False,
+) -> Evaluated:
     """Probe a release, and write ``evaluation.json``.
 
     It is added to the release folder, whose figures and card are written again; that of a
-    published version, or one with an `out`, is written by itself.
+    published version, or one with an `out`, is written by itself. Scores of the same rows that
+    are in the file already and are not measured again stay there.
 
     Args:
         target: a release folder, or ``OWNER/NAME[@VERSION]``.
@@ -109,11 +147,14 @@ def evaluate(
         features: ``NAME=PATH`` of tables that `read_features` reads.
         probes: ``knn``, ``linear``.
         out: the file to write; ``evaluation.json`` here by default for a published version.
+        replace_card: whether edits of the folder's card outside its notes may go.
 
     Raises:
-        InputError: if something is asked for that is not known.
+        InputError: if something is asked for that is not known, or the file holds something
+            else, or scores that were measured otherwise and would stay.
         HubError: if the Hub has no such version, or does not give it.
-        ReleaseError: if the release is not what its manifest says, or its folder holds a link.
+        ReleaseError: if the release is not what its manifest says, its folder holds a link, or its
+            card was edited outside its notes.
         FolderError: if another command is at work in the folder.
     """
     _require("pooling", poolings, POOLINGS)
@@ -135,23 +176,32 @@ def evaluate(
             f"the labels of {target} are numbers to predict, and the probes tell classes apart",
             "probe its pooled vectors with a regression of your own",
         )
+    poolings = poolings or tuple(POOLINGS)
     inside = opened.origin.repo is None and out is None
+    path = opened.folder / SCORES if inside else out or Path(SCORES)
     with locked_release(opened.folder) if inside else nullcontext():
-        evaluation = measure(
-            opened,
-            poolings=poolings or tuple(POOLINGS),
-            on=chosen,
-            features=features,
-            probes=probes,
-        )
+        damaged: tuple[str, ...] = ()
+        try:
+            before = read_scores(path)
+        except InputError:
+            if not inside:  # a release's own file can be nothing else
+                raise
+            before, damaged = None, (f"{path} could not be read, and is replaced",)
+        names = [*poolings, *(argument.partition("=")[0] for argument in features)]
+        asked = product(names, probes)
+        require_mergeable(before, opened.origin.content_sha256, protocol(chosen), asked, path)
+        if inside:
+            kept_notes(opened.folder, replace=replace_card)  # said before the work, not after it
+        measured = measure(opened, poolings=poolings, on=chosen, features=features, probes=probes)
+        evaluation, notes = merge(before, measured)
         content = evaluation_bytes(evaluation)
         if inside:
-            add_files(opened.folder, {SCORES: content, **draw(opened.folder, opened.manifest)})
-    if not inside:
-        out = out or Path(SCORES)
-        with folder_errors(out):
-            atomic_write(out, content)
-    return evaluation
+            contents = {SCORES: content, **draw(opened.folder, opened.manifest)}
+            add_files(opened.folder, contents, replace_card=replace_card)
+        else:
+            with folder_errors(path):
+                atomic_write(path, content)
+    return Evaluated(evaluation, path, (*damaged, *notes))
 
 
 def summary(evaluation: Evaluation) -> Iterator[str]:

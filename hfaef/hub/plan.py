@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hfaef.core.net.text import clean_text
-from hfaef.errors import InputError
+from hfaef.errors import HubError, InputError
 from hfaef.hub.open import PublishedRelease, read_manifest_at, read_version
 from hfaef.hub.repo import Repo, Snapshot
 from hfaef.hub.tree import TargetTree, TreeDiff, diff_trees, make_target_tree
@@ -96,21 +96,27 @@ def read_remote_state(repo: Repo) -> RemoteState:
     latest = next(
         (one for one in tagged if one and one.release.manifest.version == str(one.version)), None
     )
-    untagged = read_manifest_at(repo, head)
+    try:
+        untagged = read_manifest_at(repo, head)
+    except HubError:
+        if latest is None:
+            raise
+        untagged = None  # somebody edited it since the newest version
     if untagged and (untagged.version is None or parse_version(untagged.version) in versions):
         untagged = None
     return RemoteState(head, versions, latest, untagged)
 
 
 def find_published(
-    folder: Path, repo_id: str, latest: PublishedRelease, version: Version | None
+    folder: Path, repo_id: str, latest: PublishedRelease, version: Version | None, notes: str = ""
 ) -> TargetTree | None:
     """The files of the newest version, if the folder is that version; None if it is not.
 
     Raises:
         InputError: if the folder is the newest version, but another one is asked for.
     """
-    tree = make_target_tree(folder, repo_id, latest.version, latest.release.manifest.history)
+    history = latest.release.manifest.history
+    tree = make_target_tree(folder, repo_id, latest.version, history, notes)
     if latest.snapshot.missing_or_changed(tree.files):
         return None
     if version not in (None, latest.version):
@@ -128,6 +134,7 @@ def plan_push(
     *,
     version: Version | None = None,
     message: str | None = None,
+    notes: str = "",
 ) -> PushPlan:
     """What a push of the folder would do.
 
@@ -137,6 +144,7 @@ def plan_push(
         remote: what the repository holds.
         version: that the user asks for.
         message: title of the commit, if the user gives one.
+        notes: people's words in the card.
 
     Raises:
         InputError: if the version cannot be had.
@@ -148,7 +156,7 @@ def plan_push(
     def tree_of(chosen: Version) -> TargetTree:
         change = Change(version=str(chosen), lines=reasons)
         history = latest.manifest.history if latest else ()
-        return make_target_tree(folder, repo_id, chosen, (change, *history))
+        return make_target_tree(folder, repo_id, chosen, (change, *history), notes)
 
     chosen = remote.untagged_version
     # A push may have been cut off after its commit: the same content keeps its version.

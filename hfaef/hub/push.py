@@ -8,7 +8,7 @@ Whatever breaks in between, the next push reads what is there and goes on from i
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,11 +16,14 @@ from hfaef.core.files import atomic_write, folder_errors
 from hfaef.core.net.text import clean_text
 from hfaef.core.progress import progress
 from hfaef.errors import HubError, InputError, ReleaseError, command_line
+from hfaef.hub.card import read_edits
 from hfaef.hub.plan import PushPlan, RemoteState, find_published, plan_push, read_remote_state
 from hfaef.hub.repo import LocalFile, Repo
 from hfaef.hub.retry import TransientHubError
 from hfaef.hub.tree import TargetTree, is_empty, mismatches
 from hfaef.release.card.additions import ADDITIONS, again, stale_additions
+from hfaef.release.card.edits import put_card
+from hfaef.release.card.render import CARD, kept_notes, write_card
 from hfaef.release.check import check_folder
 from hfaef.release.format.manifest import Manifest, read_manifest
 from hfaef.release.format.paths import STAGING, locked_release, put_into_release
@@ -70,6 +73,7 @@ def push(
     dry_run: bool = False,
     message: str | None = None,
     without_evaluation: bool = False,
+    replace_card: bool = False,
 ) -> PushResult:
     """Publish a release folder as a version; a repeat of the same changes nothing.
 
@@ -81,10 +85,14 @@ def push(
         dry_run: only say what would be done.
         message: title of the commit.
         without_evaluation: whether scores and figures may go that the version before has.
+        replace_card: whether edits of the card outside its notes, in the folder and on the Hub,
+            may go.
 
     Raises:
-        ReleaseError: if the folder is not fit to be published.
-        HubError: if the Hub refuses, or somebody else changed the repository meanwhile.
+        ReleaseError: if the folder is not fit to be published, or its card was edited outside its
+            notes.
+        HubError: if the Hub refuses, somebody else changed the repository meanwhile, or its card
+            or manifest was edited since the newest version.
         InputError: if the version cannot be had, or scores or figures would go.
     """
     asked = parse_version(version) if version is not None else None
@@ -98,27 +106,42 @@ def push(
             )
         if public is not None and not dry_run:
             repo.require_write_access()
+        notes = kept_notes(folder, replace=replace_card)
+        if replace_card and not dry_run:
+            write_card(folder, replace=True)
         _require_no_findings(folder)  # last, as it reads every file
         remote = RemoteState() if public is None else read_remote_state(repo)
-        latest = remote.latest
-        if latest and (tree := find_published(folder, repo_id, latest, asked)):
+        edits = read_edits(repo, remote, notes, replace=replace_card)
+        remote, latest = edits.remote, edits.remote.latest
+        tree = None
+        if latest and not edits.replaces:
+            tree = find_published(folder, repo_id, latest, asked, edits.notes)
+        if latest and tree:
             if not dry_run:
                 _write_back(folder, tree)
-            found = str(latest.version)
-            return PushResult("already published", repo_id, found, repo.url, latest.snapshot.commit)
-        plan = plan_push(folder, repo_id, remote, version=asked, message=message)
+            return PushResult(
+                "already published",
+                repo_id,
+                str(latest.version),
+                repo.url,
+                latest.snapshot.commit,
+                notes=(*edits.said, *(f"{problem}; it stays" for problem in edits.problems)),
+            )
+        plan = plan_push(folder, repo_id, remote, version=asked, message=message, notes=edits.notes)
+        edits.require_none(folder, repo)
         lost = _lost_additions(folder, latest.release.manifest if latest else None)
         if dry_run:
             stale = lost or stale_additions(folder)
-            notes = (again(folder, stale),) if stale else ()
+            said = (*edits.said, again(folder, stale)) if stale else edits.said
             planned = str(plan.version)
-            return PushResult("planned", repo_id, planned, repo.url, plan=plan, notes=notes)
+            return PushResult("planned", repo_id, planned, repo.url, plan=plan, notes=said)
         if lost and not without_evaluation:
             raise InputError(
                 f"{repo_id} has {' and '.join(lost)}, and {folder} has not; {again(folder, lost)}",
                 "or publish without them: --without-evaluation",
             )
-        return _publish(folder, repo, plan, remote, private=private)
+        pushed = _publish(folder, repo, plan, remote, private=private)
+        return replace(pushed, notes=(*edits.said, *pushed.notes))
 
 
 def _lost_additions(folder: Path, before: Manifest | None) -> tuple[str, ...]:
@@ -298,5 +321,9 @@ def _write_back(folder: Path, tree: TargetTree) -> None:
         if isinstance(file.content, bytes):
             path = folder / file.path
             with folder_errors(path):
-                if path.read_bytes() != file.content:
+                if path.exists() and path.read_bytes() == file.content:
+                    continue
+                if file.path == CARD:
+                    put_card(path, file.content.decode())
+                else:
                     put_into_release(folder, file.path, file.content)

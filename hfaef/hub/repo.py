@@ -36,6 +36,12 @@ REPO_ID = re.compile(r"(?!.*(?:--|\.\.))(?:[A-Za-z0-9][\w.-]{0,95})/(?:[A-Za-z0-
 _AGAIN = "run the same command again, which keeps what was sent"
 _TRANSIENT = frozenset({408, 409, 412, 429, 500, 502, 503, 504})
 """Statuses after which the same request may succeed; 409 and 412 are conflicts of writes."""
+_PERHAPS_THERE = frozenset({401, 402, 403, 409})
+"""Statuses by which the Hub refuses to make a repository that may be there already."""
+
+_STATUS = re.compile(r"\((?P<status>[1-5]\d\d)(?P<words>[\w -]{0,60})\)")
+"""How the client of the storage (Xet) tells the status of an answer."""
+_ADDRESS = re.compile(r"(?:, domain: )?\bhttps?://\S+")
 
 
 @dataclass(frozen=True)
@@ -147,9 +153,21 @@ class Repo:
             # A Hub without this route tells when the first file is sent.
 
     def create(self, *, private: bool) -> None:
-        """Make it, unless it is there."""
+        """Make it, unless it is there.
+
+        Raises:
+            HubError: if the Hub does not make it.
+        """
+        from huggingface_hub.errors import HfHubHTTPError
+
         with translate_hub_errors(self.id):
-            self._api.create_repo(self.id, repo_type="dataset", private=private, exist_ok=True)
+            try:
+                # Not `exist_ok`, which takes every conflict for a repository that is there.
+                self._api.create_repo(self.id, repo_type="dataset", private=private)
+            except HfHubHTTPError as error:
+                refused = error.response.status_code in _PERHAPS_THERE
+                if not refused or not self._api.repo_exists(self.id, repo_type="dataset"):
+                    raise
 
     def snapshot(self, revision: str = "main") -> Snapshot:
         """The commit that a revision is now, and its files."""
@@ -302,7 +320,33 @@ def translate_hub_errors(repo_id: str) -> Iterator[None]:
                 raise TransientHubError(
                     f"the connection to the Hub broke at {repo_id} ({type(found).__name__})", _AGAIN
                 ) from error
-        raise
+        raise _untyped(repo_id, error) from error
+
+
+def _untyped(repo_id: str, error: Exception) -> HubError:
+    """The error behind one of Python's own: of the storage's client, or of a file here."""
+    name = getattr(error, "filename", None)
+    if isinstance(error, OSError) and name is not None:
+        return HubError(
+            f"cannot read or write {name}: {error.strerror}",
+            "mend that, then run the same command again",
+        )
+    while error.__cause__ is not None and isinstance(error.__cause__, (OSError, RuntimeError)):
+        error = error.__cause__
+    words = _ADDRESS.sub("", str(error))[:200] or type(error).__name__
+    found = _STATUS.search(words)
+    if found is None:
+        kind = TransientHubError if isinstance(error, (ConnectionError, TimeoutError)) else HubError
+        return kind(f"{repo_id}: the Hub's storage failed ({words})", _AGAIN)
+    status = int(found["status"])
+    message = f"{repo_id}: the Hub's storage answers {status}{found['words']}"
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return HubError(
+            message,
+            f"see that your token may write to {repo_id} (hf auth login), then run the same "
+            "command again",
+        )
+    return (TransientHubError if status in _TRANSIENT else HubError)(message, _AGAIN)
 
 
 def _translated(repo_id: str, error: HfHubHTTPError) -> HubError:

@@ -42,7 +42,7 @@ class TargetTree:
 
 
 def make_target_tree(
-    folder: Path, repo_id: str, version: Version, history: Sequence[Change]
+    folder: Path, repo_id: str, version: Version, history: Sequence[Change], notes: str = ""
 ) -> TargetTree:
     """The files of a release folder as a version; the same bytes each time.
 
@@ -51,12 +51,13 @@ def make_target_tree(
         repo_id: ``owner/name``.
         version: of the tree.
         history: changes of all versions, this one first.
+        notes: people's words in its card.
     """
     manifest = read_manifest(folder).model_copy(
         update={"version": str(version), "repo": repo_id, "history": tuple(history)}
     )
     made = {
-        CARD: render_card(manifest, read_evaluation(folder)).encode(),
+        CARD: render_card(manifest, read_evaluation(folder), notes).encode(),
         MANIFEST: manifest_bytes(manifest),
     }
     return TargetTree(

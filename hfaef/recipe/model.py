@@ -242,6 +242,8 @@ class Card(Section):
     homepage: str | None = None
     description: str | None = None
     tags: list[str] = []
+    notes: Path | None = None
+    """A text file in UTF-8 that fills the card's notes."""
 
 
 class Demo(Section):
@@ -290,6 +292,7 @@ class Recipe(Section):
             content["patches"]["splits"] = {
                 scheme: sorted(lists) for scheme, lists in self.patches.splits.items()
             }
+        content["card"].pop("notes", None)  # they stand in the card
         source = content["source"]
         if isinstance(self.source, EarthEngine):
             source.pop("url")  # every endpoint gives the same pixels

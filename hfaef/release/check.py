@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -216,19 +217,25 @@ def _rows(
         except ValueError as error:
             yield Finding(path, str(error))
             continue
-        if manifest.label_names and not 0 <= row["label"] < len(manifest.label_names):
-            yield Finding(path, f"{patch} has the label {row['label']}, which has no name")
-        elif named and row["label_name"] != manifest.label_of(row["label"]):
-            yield Finding(path, f"{patch} has a `label_name` that is not the name of its label")
-        if row["year"] not in manifest.years:
-            yield Finding(path, f"{patch} is of {row['year']}, which is no year of the release")
-        for config in manifest.configs:
-            if config.scheme is None or (config.year, config.kind) != (row["year"], kind):
-                continue
-            split = row[config.scheme]
-            glob = {one.name: one.glob for one in config.splits}.get(split)
-            if glob is None or not matches(path, glob):
-                yield Finding(path, f"{patch} is in {config.scheme}={split}, but lies elsewhere")
+        for problem in _contradictions(path, kind, row, manifest):
+            yield Finding(path, f"{patch} {problem}")
+
+
+def _contradictions(path: str, kind: str, row: dict[str, Any], manifest: Manifest) -> Iterator[str]:
+    """What a row says that its manifest or its folder does not."""
+    if manifest.label_names and not 0 <= row["label"] < len(manifest.label_names):
+        yield f"has the label {row['label']}, which has no name"
+    elif row.get("label_name", name := manifest.label_of(row["label"])) != name:
+        yield "has a `label_name` that is not the name of its label"
+    if row["year"] not in manifest.years:
+        yield f"is of {row['year']}, which is no year of the release"
+    for config in manifest.configs:
+        if config.scheme is None or (config.year, config.kind) != (row["year"], kind):
+            continue
+        split = row[config.scheme]
+        glob = {one.name: one.glob for one in config.splits}.get(split)
+        if glob is None or not matches(path, glob):
+            yield f"is in {config.scheme}={split}, but lies elsewhere"
 
 
 def _sheets(path: str, shard: pq.ParquetFile) -> Iterator[Finding]:
@@ -297,7 +304,8 @@ def check_card(release: Release) -> Iterator[Finding]:
     for key in CHECKED_KEYS:
         if found.get(key) != expected[key]:
             yield Finding(
-                CARD, f"its `{key}` is not what the manifest says; `hfaef card` writes it"
+                CARD,
+                f"its `{key}` is not what the manifest says; `hfaef card --replace-card` writes it",
             )
 
 

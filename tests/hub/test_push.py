@@ -227,7 +227,7 @@ def test_a_repository_made_by_hand_is_filled(hub: Hub, client: Client, release: 
     hub.put(NAME, {"README.md": b"# Soon\n", "banner.png": b"picture"})
     hub.repo(NAME).tag("v0.9.0", "main", "", "ada")
     hub.repo(NAME).tag("draft", "main", "", "ada")
-    result = push(client, release)
+    result = push(client, release, "--replace-card")
     assert result["version"] == "1.0.0"
     assert result["files"]["changed"] == ["README.md"]
     assert result["files"]["left_alone"] == ["banner.png"]

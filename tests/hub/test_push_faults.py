@@ -72,6 +72,18 @@ def test_a_repository_whose_making_went_unanswered_is_filled_by_the_next_run(
     is_whole(hub, release, "1.0.0")
 
 
+def test_a_repository_that_is_not_made_for_a_conflict_is_told(
+    hub: Hub, client: Client, release: Path
+) -> None:
+    hub.fail(Fault("create", "status", status=409))
+    result = push(client, release)
+    assert result["exit"] == 1
+    assert "the Hub answers 409" in result["error"]
+    assert "run the same command again" in result["hint"]
+    assert push(client, release)["exit"] == 0
+    is_whole(hub, release, "1.0.0")
+
+
 def test_a_hub_that_stays_down_leaves_no_version(hub: Hub, client: Client, release: Path) -> None:
     hub.fail(Fault("commit", "status", status=503, times=1000))
     result = push(client, release)

@@ -214,7 +214,7 @@ def test_a_shard_that_is_no_parquet_is_found(release: Path) -> None:
 def test_a_card_without_yaml_is_found(release: Path, text: str) -> None:
     (release / "README.md").write_text(text)
     assert "README.md" in problems(release)
-    write_card(release)
+    write_card(release, replace=True)
     assert problems(release) == ""
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from hfaef.core.files import atomic_write, folder_errors
 from hfaef.errors import HfaefError, command_line
+from hfaef.release.card.edits import put_card
 from hfaef.release.card.figures import draw, stack
-from hfaef.release.card.render import write_card
+from hfaef.release.card.render import CARD, kept_notes, render_card
 from hfaef.release.format.manifest import (
     File,
     Manifest,
@@ -36,7 +37,9 @@ ADDITIONS = (SCORES, LABELS, MAP, BALANCE)
 _STALE = f"{STAGING}/stale.json"
 
 
-def add_files(folder: Path, contents: Mapping[str, bytes]) -> Manifest:
+def add_files(
+    folder: Path, contents: Mapping[str, bytes], *, replace_card: bool = False
+) -> Manifest:
     """Put files into a release folder, list them in its manifest, and write its card again.
 
     The caller holds `locked_release`. Killed in between, `hfaef check` says so, and doing the same again mends it.
@@ -44,37 +47,45 @@ def add_files(folder: Path, contents: Mapping[str, bytes]) -> Manifest:
     Args:
         folder: of a finished release.
         contents: by path, from the folder on.
+        replace_card: whether edits of the card outside its notes may go.
 
     Raises:
-        ReleaseError: if the folder holds no finished release.
+        ReleaseError: if the folder holds no finished release, or its card was edited outside its
+            notes.
     """
     manifest = read_manifest(folder)
+    notes = kept_notes(folder, replace=replace_card)  # before anything is written
     for path, content in contents.items():
         with folder_errors(folder / path):
             put_into_release(folder, path, content)
     manifest = with_files(manifest, [entry(*item) for item in contents.items()])
     with folder_errors(folder / MANIFEST):
         put_into_release(folder, MANIFEST, manifest_bytes(manifest))
-    write_card(folder)
+    put_card(folder / CARD, render_card(manifest, read_evaluation(folder), notes))
     return manifest
 
 
-def write_figures(folder: Path, out: Path | None = None) -> list[Path]:
+def write_figures(
+    folder: Path, out: Path | None = None, *, replace_card: bool = False
+) -> list[Path]:
     """Draw a release; gives the paths of the pictures.
 
     Args:
         folder: of the release, which they are added to.
         out: a PNG of all of them, written instead.
+        replace_card: whether edits of the card outside its notes may go.
 
     Raises:
-        ReleaseError: if the folder holds no finished release, or a link.
+        ReleaseError: if the folder holds no finished release, or a link, or its card was edited
+            outside its notes.
         FolderError: if another command is at work there.
     """
     manifest = read_manifest(folder)
     if out is None:
         with locked_release(folder):
+            kept_notes(folder, replace=replace_card)  # said before the work, not after it
             figures = draw(folder, manifest)
-            add_files(folder, figures)
+            add_files(folder, figures, replace_card=replace_card)
         return [folder / path for path in figures]
     figures = draw(folder, manifest)
     with folder_errors(out):

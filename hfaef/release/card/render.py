@@ -13,15 +13,16 @@ from typing import Any
 import numpy as np
 import yaml
 
-from hfaef.core.files import folder_errors
 from hfaef.core.quantize import dequantize
 from hfaef.errors import requirement
 from hfaef.recipe.model import SPLITS
 from hfaef.release.card import tables
+from hfaef.release.card.edits import keep_notes, put_card
 from hfaef.release.card.lettering import labels_as_drawn
+from hfaef.release.card.notes import BEGIN, END
 from hfaef.release.card.references import References, card_folder, read_references
 from hfaef.release.format.manifest import Config, Manifest, content_sha256, read_manifest
-from hfaef.release.format.paths import KINDS, MANIFEST, put_into_release
+from hfaef.release.format.paths import KINDS, MANIFEST
 from hfaef.release.format.schema import features, loaded_features
 from hfaef.release.format.scores import Evaluation, read_evaluation
 
@@ -99,12 +100,15 @@ def _dataset_info(config: Config, manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def render_card(manifest: Manifest, evaluation: Evaluation | None = None) -> str:
+def render_card(
+    manifest: Manifest, evaluation: Evaluation | None = None, notes: str | None = ""
+) -> str:
     """The whole card, the same for the same arguments.
 
     Args:
         manifest: of the release; its code reads the Hub if this names a repository.
         evaluation: of the release; left out of the card if it is of other rows.
+        notes: people's own words; None leaves out the section for them, which cards had not always.
     """
     import jinja2
 
@@ -141,6 +145,8 @@ def render_card(manifest: Manifest, evaluation: Evaluation | None = None) -> str
         columns=_columns(manifest),
         recipe=json.dumps(manifest.recipe, indent=1, sort_keys=True),
         references=references,
+        notes=notes,
+        marks=(BEGIN, END),
         **_scores(
             manifest, references, evaluation if evaluation and evaluation.of(manifest) else None
         ),
@@ -211,17 +217,34 @@ def _columns(manifest: Manifest) -> dict[str, str]:
     return types
 
 
-def write_card(folder: Path) -> Path:
-    """Write the card of a release folder again; gives its path.
+def write_card(folder: Path, *, replace: bool = False) -> Path:
+    """Write the card of a release folder again, with the notes it has; gives its path.
+
+    Args:
+        folder: of the release.
+        replace: whether edits outside the notes may go.
 
     Raises:
-        ReleaseError: if the folder holds no finished release.
+        ReleaseError: if the folder holds no finished release, or the card was edited outside its
+            notes.
     """
     path = folder / CARD
-    content = render_card(read_manifest(folder), read_evaluation(folder)).encode()
-    with folder_errors(path):
-        put_into_release(folder, CARD, content)
+    notes = kept_notes(folder, replace=replace)
+    put_card(path, render_card(read_manifest(folder), read_evaluation(folder), notes))
     return path
+
+
+def kept_notes(folder: Path, *, replace: bool = False) -> str:
+    """The notes of a folder's card; empty if there is no card.
+
+    Raises:
+        ReleaseError: if it was edited outside its notes, unless these edits may go.
+    """
+
+    def again(notes: str | None) -> str:
+        return render_card(read_manifest(folder), read_evaluation(folder), notes)
+
+    return keep_notes(folder / CARD, again, replace=replace)
 
 
 def parse_front_matter(text: str) -> dict[str, Any]:

@@ -1,0 +1,129 @@
+"""Scores added to those that are there: what a new measurement replaces, and what it keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from hfaef.errors import InputError
+from hfaef.release.format.scores import Evaluation, Protocol, Score, Skipped
+
+Unit = tuple[str, str, int, str]
+"""Vectors, scheme, year and probe: what one fit of a probe gives, whatever its settings."""
+
+_NAMED = 8
+"""Rows that a note names."""
+
+
+def read_scores(path: Path) -> Evaluation | None:
+    """The evaluation in a file; None if there is no file.
+
+    Raises:
+        InputError: if the file is none.
+    """
+    try:
+        return Evaluation.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValidationError) as error:
+        first = str(error).split("\n", 1)[0]
+        raise InputError(
+            f"{path} is there and is no evaluation: {first}",
+            "name another file with --out, or remove this one",
+        ) from error
+
+
+def require_mergeable(
+    before: Evaluation | None,
+    content_sha256: str,
+    protocol: Protocol,
+    asked: Iterable[tuple[str, str]],
+    path: Path,
+) -> None:
+    """Refuse, before the work, scores that are measured otherwise than some that would stay.
+
+    Args:
+        before: what is there.
+        content_sha256: of the rows to measure.
+        protocol: to measure by.
+        asked: names of vectors and probes to measure.
+        path: of what is there.
+
+    Raises:
+        InputError: naming both.
+    """
+    if before is None or before.measured_on.content_sha256 != content_sha256:
+        return
+    stays = sorted({(one.features, one.probe) for one in _all(before)} - set(asked))
+    if stays and before.protocol != protocol:
+        name, probe = stays[0]
+        raise InputError(
+            f"{path} holds scores that were measured otherwise (on {before.protocol.on}, not "
+            f"{protocol.on}, or by another version), and {len(stays):,} of them would stay, such "
+            f"as {name}, {probe}",
+            "write these elsewhere with --out FILE, or measure all again",
+        )
+
+
+def merge(before: Evaluation | None, new: Evaluation) -> tuple[Evaluation, tuple[str, ...]]:
+    """New scores with those that were there and were not measured again.
+
+    Args:
+        before: what was there.
+        new: what was measured, by the same protocol unless it replaces all.
+
+    Returns:
+        Both together, `new` itself if nothing stays; and what was replaced, a sentence each.
+    """
+    if before is None:
+        return new, ()
+    old = _all(before)
+    if before.measured_on.content_sha256 != new.measured_on.content_sha256:
+        return new, (f"{len(old):,} scores of other rows are replaced as a whole",)
+    units = {_unit(one) for one in _all(new)}
+    known = {one.name: one for one in before.features}
+    # Vectors of another length or origin are other vectors, though they bear the same name.
+    others = {one.name for one in new.features if known.get(one.name, one) != one}
+    gone = [one for one in old if _unit(one) in units or one.features in others]
+    notes = _replaced(gone)
+    stays = [one for one in old if one not in gone]
+    if not stays:
+        return new, notes
+    if before.packages != new.packages:
+        changed = [name for name in new.packages if before.packages.get(name) != new.packages[name]]
+        notes = (
+            *notes,
+            f"{len(stays):,} scores that stay were measured with another {', '.join(changed)}",
+        )
+    features = {one.name: one for one in (*before.features, *new.features)}
+    rank = {name: number for number, name in enumerate(features)}
+    together = sorted([*stays, *_all(new)], key=lambda one: rank[one.features])
+    merged = new.model_copy(
+        update={
+            "features": tuple(
+                one for one in features.values() if any(s.features == one.name for s in together)
+            ),
+            "scores": tuple(one for one in together if isinstance(one, Score)),
+            "skipped": tuple(one for one in together if isinstance(one, Skipped)),
+        }
+    )
+    return merged, notes
+
+
+def _all(evaluation: Evaluation) -> list[Score | Skipped]:
+    return [*evaluation.scores, *evaluation.skipped]
+
+
+def _unit(one: Score | Skipped) -> Unit:
+    return one.features, one.scheme, one.year, one.probe
+
+
+def _replaced(gone: Sequence[Score | Skipped]) -> tuple[str, ...]:
+    units = list(dict.fromkeys(map(_unit, gone)))
+    if not units:
+        return ()
+    named = "; ".join(", ".join(map(str, unit)) for unit in units[:_NAMED])
+    more = f"; and {len(units) - _NAMED:,} more" if len(units) > _NAMED else ""
+    return (f"measured again and replaced: {named}{more}",)

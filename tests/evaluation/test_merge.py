@@ -1,0 +1,145 @@
+"""A measurement adds to the scores that are there, and names what it replaces."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hfaef.errors import InputError
+from hfaef.evaluation.evaluate import evaluate, protocol, write_evaluation
+from hfaef.evaluation.merge import merge, read_scores, require_mergeable
+from hfaef.release.check import check_folder
+from hfaef.release.format.scores import (
+    SCORES_FORMAT,
+    Evaluation,
+    FeatureSet,
+    Interval,
+    Origin,
+    Score,
+    Skipped,
+    evaluation_bytes,
+    read_evaluation,
+)
+
+
+def scored(
+    *rows: tuple[str, str], rows_of: str = "a" * 64, value: float = 0.5, dimensions: int = 64
+) -> Evaluation:
+    """An evaluation of these vectors and probes."""
+    interval = Interval(value=value, low=0.4, high=0.6)
+    names = list(dict.fromkeys(name for name, _ in rows))
+    return Evaluation(
+        format=SCORES_FORMAT,
+        measured_on=Origin(content_sha256=rows_of),
+        packages={"hfaef": "1"},
+        protocol=protocol("values"),
+        label_names=("a", "b"),
+        features=tuple(
+            FeatureSet(name=name, kind="pooling", dimensions=dimensions) for name in names
+        ),
+        scores=tuple(
+            Score(
+                features=name,
+                scheme="random",
+                year=2018,
+                probe=probe,
+                neighbours=5 if probe == "knn" else None,
+                cross_validated=probe == "linear",
+                train=2,
+                test=2,
+                accuracy=interval,
+                balanced_accuracy=interval,
+                macro_f1=interval,
+                confusion=((1, 0), (0, 1)),
+            )
+            for name, probe in rows
+        ),
+    )
+
+
+ALL = [(name, probe) for name in ("mean", "stats", "gem") for probe in ("knn", "linear")]
+
+
+def test_one_score_leaves_all_others() -> None:
+    before, new = scored(*ALL), scored(("stats", "knn"), value=0.9)
+    merged, notes = merge(before, new)
+    assert len(merged.scores) == len(ALL)
+    changed = [one for one in merged.scores if one.accuracy.value == 0.9]
+    assert [(one.features, one.probe) for one in changed] == [("stats", "knn")]
+    assert merged.features == before.features
+    assert notes == ("measured again and replaced: stats, random, 2018, knn",)
+
+
+def test_other_vectors_are_added_after_those_that_were_there() -> None:
+    merged, notes = merge(scored(*ALL), scored(("mine", "knn")))
+    assert [one.name for one in merged.features] == ["mean", "stats", "gem", "mine"]
+    assert len(merged.scores) == len(ALL) + 1
+    assert notes == ()
+
+
+def test_all_measured_again_is_what_was_measured() -> None:
+    new = scored(*reversed(ALL), value=0.9)
+    merged, notes = merge(scored(*ALL), new)
+    assert evaluation_bytes(merged) == evaluation_bytes(new)
+    assert "and replaced: " in notes[0]
+
+
+def test_scores_of_other_rows_are_replaced_as_a_whole_and_said() -> None:
+    new = scored(("mean", "knn"))
+    assert merge(scored(*ALL, rows_of="b" * 64), new) == (
+        new,
+        ("6 scores of other rows are replaced as a whole",),
+    )
+
+
+def test_vectors_of_another_length_are_other_vectors() -> None:
+    merged, notes = merge(scored(*ALL), scored(("mean", "knn"), dimensions=10))
+    assert ("mean", "linear") not in [(one.features, one.probe) for one in merged.scores]
+    assert "mean, random, 2018, linear" in notes[0]
+
+
+def test_a_probe_that_could_be_run_now_is_no_longer_skipped() -> None:
+    skipped = Skipped(features="mean", scheme="random", year=2018, probe="knn", reason="few")
+    before = scored(*ALL[1:]).model_copy(update={"skipped": (skipped,)})
+    merged, _ = merge(before, scored(("mean", "knn")))
+    assert merged.skipped == ()
+    assert len(merged.scores) == len(ALL)
+
+
+def test_other_packages_are_said() -> None:
+    before = scored(*ALL).model_copy(update={"packages": {"hfaef": "0"}})
+    _, notes = merge(before, scored(("mean", "knn")))
+    assert "5 scores that stay were measured with another hfaef" in notes
+
+
+def test_scores_by_another_protocol_are_refused_if_others_would_stay(tmp_path: Path) -> None:
+    before, codes = scored(*ALL), protocol("codes")
+    with pytest.raises(InputError, match="measured otherwise") as caught:
+        require_mergeable(before, "a" * 64, codes, [("mean", "knn")], tmp_path / "x.json")
+    assert "x.json" in caught.value.message
+    assert "--out" in caught.value.hint
+    require_mergeable(before, "a" * 64, codes, ALL, tmp_path)
+    require_mergeable(before, "b" * 64, codes, [("mean", "knn")], tmp_path)
+
+
+def test_a_file_that_is_no_evaluation_is_not_written_over(tmp_path: Path) -> None:
+    path = tmp_path / "thesis.json"
+    path.write_text("{}")
+    with pytest.raises(InputError, match="is no evaluation"):
+        read_scores(path)
+    assert read_scores(tmp_path / "none.json") is None
+
+
+def test_a_second_measurement_adds_to_a_release(own_release: Path) -> None:
+    pytest.importorskip("sklearn")
+    first = evaluate(str(own_release), poolings=["mean"], probes=["knn"])
+    second = write_evaluation(str(own_release), poolings=["max"], probes=["knn"])
+    assert second.path == own_release / "evaluation.json"
+    assert second.notes == ()
+    found = read_evaluation(own_release)
+    assert found == second.evaluation
+    assert found.scores[: len(first.scores)] == first.scores
+    assert len(found.scores) == 2 * len(first.scores)
+    assert "| `max` |" in (own_release / "README.md").read_text()
+    assert check_folder(own_release) == []
