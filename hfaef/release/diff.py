@@ -8,9 +8,9 @@ from typing import Any
 
 from hfaef.core.names import require_id
 from hfaef.errors import ReleaseError
+from hfaef.release.bump import VersionBump, classify_changes
 from hfaef.release.format.manifest import File, Manifest
 from hfaef.release.handle import Release
-from hfaef.release.version import VersionBump, classify_changes
 
 _SHOWN = 5
 """Patches named in a line."""

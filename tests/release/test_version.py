@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from hfaef.errors import InputError
+from hfaef.release.bump import classify_changes
 from hfaef.release.format.manifest import Manifest
-from hfaef.release.version import FIRST, Version, classify_changes, parse_version, version_of_tag
+from hfaef.release.version import FIRST, Version, parse_version, version_of_tag
 
 
 def manifest(**changes: Any) -> Manifest:

@@ -1,0 +1,73 @@
+"""What a change of a release means for those who use it: a major, minor or patch version."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hfaef.release.format.manifest import Manifest
+from hfaef.release.version import Level
+
+
+@dataclass(frozen=True)
+class VersionBump:
+    """What differs between two manifests, in the words of a changelog, and how much it matters."""
+
+    level: Level
+    reasons: tuple[str, ...]
+    """What matters most first."""
+
+
+def classify_changes(before: Manifest, after: Manifest) -> VersionBump:
+    """How much a new release differs from the one before.
+
+    Major is what makes code read wrong values: the columns, or what codes and label numbers mean.
+    Minor is other data: rows, labels, splits, years. Patch is what is said about the same data.
+    """
+    if major := tuple(_breaking(before, after)):
+        return VersionBump("major", major + tuple(_data(before, after)))
+    if minor := tuple(_data(before, after)):
+        return VersionBump("minor", minor)
+    return VersionBump("patch", ("the same data, described anew",))
+
+
+def _breaking(before: Manifest, after: Manifest) -> list[str]:
+    found = []
+    if before.format != after.format:
+        found.append(f"the rows have format {after.format} instead of {before.format}")
+    for key in ("codec", "format"):
+        old, new = (manifest.recipe.get("pack", {}).get(key) for manifest in (before, after))
+        if old != new:
+            found.append(f"the {key} of the embeddings is {new} instead of {old}")
+    if before.storage.label_name and not after.storage.label_name:
+        found.append("the column label_name is gone")
+    if after.label_names[: len(before.label_names)] != before.label_names:
+        found.append("label numbers mean other labels")
+    found += [
+        f"the split scheme {scheme} is gone"
+        for scheme in before.schemes
+        if scheme not in after.schemes
+    ]
+    return found
+
+
+def _data(before: Manifest, after: Manifest) -> list[str]:
+    found = []
+    if after.storage.label_name and not before.storage.label_name:
+        found.append("the column label_name is new")
+    if before.rows != after.rows:
+        found.append(f"{after.rows:,} rows instead of {before.rows:,}")
+    for word, old, new in (
+        ("year", before.years, after.years),
+        ("split scheme", before.schemes, after.schemes),
+        ("label", before.label_names, after.label_names),
+    ):
+        found += [f"the {word} {item} is new" for item in new if item not in old]
+        if word == "year":
+            found += [f"the {word} {item} is gone" for item in old if item not in new]
+    if not found and {file.sha256 for file in before.files} != {
+        file.sha256 for file in after.files
+    }:
+        found.append("other data in as many rows")
+    elif not found and {file.path for file in before.files} != {file.path for file in after.files}:
+        found.append("the same files under other names")
+    return found
