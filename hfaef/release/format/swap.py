@@ -35,13 +35,15 @@ def swap_in(folder: Path, replaced: tuple[str, ...]) -> None:
 
     Args:
         folder: of the release.
-        replaced: names in the folder that are part of a release; those that the new one lacks go.
+        replaced: names in the folder that are part of a release, the manifest last, as it is moved
+            last; those that the new one lacks go.
 
     Raises:
         FolderError: if something cannot be moved; doing the same again, or reading, goes on.
     """
     with folder_errors(folder):
-        new = sorted(path.name for path in (folder / NEW).iterdir())
+        there = {path.name for path in (folder / NEW).iterdir()}
+        new = [*sorted(there - {*replaced}), *(name for name in replaced if name in there)]
         _clear(folder / _OLD)
         (folder / _OLD).mkdir()
         words = {"new": new, "gone": sorted({*replaced} - {*new})}
