@@ -67,11 +67,12 @@ def test_the_schema_of_recipes_is_printed_for_editors(tmp_path: Path) -> None:
         assert schema["additionalProperties"] is False
 
 
-@pytest.mark.parametrize("command", ["build", "plan"])
-def test_skipping_bad_patches_is_a_key_of_the_recipe(tmp_path: Path, command: str) -> None:
-    done = typed(command, "eurosat100", "--skip-bad", folder=tmp_path)
-    assert done.returncode == 2
-    assert "patches.skip_bad: unknown key" in done.stderr  # TorchGeo's patches have no such key
+@pytest.mark.parametrize("flag", [[], ["--skip-bad"]])
+def test_skipping_bad_patches_sets_the_recipes_key(tmp_path: Path, flag: list[str]) -> None:
+    changes = ["--set", "demo.patches=20", "--set", "patches.skip_bad=maybe"]
+    done = typed("plan", "demo", *changes, *flag, folder=tmp_path)
+    assert done.returncode == (0 if flag else 2)
+    assert ("patches.skip_bad" in done.stderr) == (not flag)
 
 
 @pytest.mark.parametrize("command", ["build", "plan"])
