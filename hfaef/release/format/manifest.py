@@ -32,6 +32,9 @@ from hfaef.release.leakage import Leak
 FORMAT = codec.FORMAT
 """Version of the rows' schema and of the meaning of their values."""
 
+LARGEST = 256 << 20
+"""Bytes of a manifest or of scores that are read: some 500,000 files, or missing patches."""
+
 PACKAGES = ("hfaef", "datasets", "numpy", "pillow", "pyarrow", "pyproj", "rasterio")
 """Packages whose version may show in the bytes of a release."""
 
@@ -43,7 +46,7 @@ Name = Annotated[str, AfterValidator(partial(require_id, what="name"))]
 class Part(BaseModel):
     """A part of the manifest; it comes from outside, so it is checked."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class File(Part):
@@ -152,12 +155,28 @@ def read_manifest(folder: Path) -> Manifest:
     recover(folder)
     path = folder / MANIFEST
     try:
-        content = path.read_bytes()
-    except OSError as error:
+        content = read_bounded(path)
+    except FileNotFoundError as error:
         raise ReleaseError(
             f"{folder} holds no finished release (no {MANIFEST})", "hfaef build RECIPE --out DIR"
         ) from error
+    except (OSError, ValueError) as error:
+        raise ReleaseError(f"cannot read {path}: {error}", "build the release again") from error
     return parse_manifest(content, str(path))
+
+
+def read_bounded(path: Path) -> bytes:
+    """The content of a file of JSON.
+
+    Raises:
+        OSError: if it cannot be read.
+        ValueError: if it is larger than `LARGEST`.
+    """
+    with path.open("rb") as file:
+        content = file.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise ValueError(f"is larger than {LARGEST >> 20} MB")
+    return content
 
 
 def parse_manifest(text: bytes, name: str) -> Manifest:
@@ -172,15 +191,17 @@ def parse_manifest(text: bytes, name: str) -> Manifest:
     """
     try:
         content = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ReleaseError(f"{name} is not JSON: {error}", "build the release again") from error
     found = content.get("format") if isinstance(content, dict) else None
-    if isinstance(found, int) and found > FORMAT:
+    if type(found) is int and found > FORMAT:
         raise ReleaseError(
             f"{name} has format {found}, newer than this hfaef knows", upgrade_command()
         )
     try:
         return Manifest.model_validate(content)
+    except RecursionError as error:
+        raise ReleaseError(f"{name} is no manifest: it is too deep", "build it again") from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from hfaef.errors import ReleaseError, command_line
-from hfaef.release.format.manifest import Manifest, Part, content_sha256
+from hfaef.release.format.manifest import Manifest, Part, content_sha256, read_bounded
 
 SCORES = "evaluation.json"
 
@@ -131,6 +131,13 @@ def evaluation_bytes(evaluation: Evaluation) -> bytes:
     return (",\n".join(parts) + "\n}\n").encode()
 
 
+def _first_line(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        found = error.errors(include_url=False)[0]
+        return f"{'.'.join(map(str, found['loc']))}: {found['msg']}"
+    return str(error).split("\n", 1)[0]
+
+
 def read_evaluation(folder: Path) -> Evaluation | None:
     """The evaluation of a release folder; None if there is none.
 
@@ -139,11 +146,10 @@ def read_evaluation(folder: Path) -> Evaluation | None:
     """
     path = folder / SCORES
     try:
-        return Evaluation.model_validate_json(path.read_bytes())
+        return Evaluation.model_validate_json(read_bounded(path))
     except FileNotFoundError:
         return None
-    except (OSError, ValidationError) as error:
-        first = str(error).split("\n", 1)[0]
+    except (OSError, ValueError, RecursionError) as error:
         raise ReleaseError(
-            f"cannot read {path}: {first}", command_line("hfaef", "eval", folder)
+            f"cannot read {path}: {_first_line(error)}", command_line("hfaef", "eval", folder)
         ) from error
