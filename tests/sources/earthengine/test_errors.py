@@ -277,3 +277,12 @@ def test_no_secret_in_messages_tracebacks_and_logs(
     assert TOKEN not in caplog.text
     if fault.kind != "status":
         assert TOKEN not in "".join(traceback.format_exception(caught.value))
+
+
+def test_what_the_service_says_is_shown_without_control_characters(service: Service) -> None:
+    with source_of(service) as source:
+        service.conduct.plan([refused(400, "no band \x1b[2J\x9b\u202eA00\r\n " + "x" * 9000)])
+        with pytest.raises(PermanentError) as caught:
+            source.read(GRID, YEAR)
+    assert caught.value.message.startswith("Earth Engine answered 400: no band [2J A00 xxx")
+    assert len(caught.value.message) < 400

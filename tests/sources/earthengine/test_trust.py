@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from hfaef.cli import doctor
 from hfaef.cli.main import run
 from hfaef.cli.output import Mode, Output
-from hfaef.errors import CredentialsError
+from hfaef.errors import CredentialsError, SourceError
 from hfaef.recipe.model import Cog, EarthEngine
 from hfaef.sources import open_source
 from hfaef.sources.earthengine.credentials import find_credentials
@@ -92,6 +92,12 @@ def test_credentials_do_not_follow_to_a_server_that_an_answer_names() -> None:
         with pytest.raises(CredentialsError, match="do not follow"):
             transport.request(f"http://127.0.0.1:{other.getsockname()[1]}/v1")
         transport.close()
+
+
+def test_what_is_for_this_machine_goes_through_no_proxy(listener: list[str]) -> None:
+    with pytest.raises(SourceError, match="connection refused"):
+        open_source(section("http://127.0.0.1:9"))
+    assert not listener
 
 
 def test_doctor_sends_nothing_to_such_a_host_and_says_so(listener: list[str]) -> None:
