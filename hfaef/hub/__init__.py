@@ -1,7 +1,7 @@
 """A release becomes an immutable version on the Hub, and is read from there.
 
 target      what a user typed: a folder, or ``OWNER/NAME[@VERSION]``
-open        the release that a target names
+open        what a repository holds, and the release that a target names
 published   findings over a published version, as `release.check` over a folder
 push        a release folder -> one commit -> its tag; `_commit` is what makes the commit
 plan        which version a push makes, and why

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hfaef.errors import HubError
-from hfaef.hub.plan import RemoteState
+from hfaef.hub.open import RemoteState
 from hfaef.hub.repo import Repo, Snapshot
 from hfaef.release.card.edits import REPLACE, difference
 from hfaef.release.card.notes import BEGIN, END, read_notes, without_notes

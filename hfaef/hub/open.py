@@ -1,4 +1,4 @@
-"""A release opened from what the user typed: a folder, or a version on the Hub."""
+"""What a repository holds, and a release opened from what the user typed: a folder or a version."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hfaef.hub.target import HubTarget, parse_target
 from hfaef.release.format.manifest import Manifest, parse_manifest
 from hfaef.release.format.paths import MANIFEST
 from hfaef.release.handle import Release, open_folder
-from hfaef.release.version import Version
+from hfaef.release.version import Version, parse_version
 
 
 @dataclass(frozen=True)
@@ -110,3 +110,46 @@ def read_manifest_at(repo: Repo, snapshot: Snapshot) -> Manifest | None:
         return parse_manifest(repo.fetch(MANIFEST, snapshot.commit).read_bytes(), name)
     except ReleaseError as error:
         raise HubError(error.message, f"{upgrade_command()}, or choose another REPO_ID") from error
+
+
+@dataclass(frozen=True)
+class RemoteState:
+    """What a repository holds before a push."""
+
+    head: Snapshot | None = None
+    """The newest commit; None if there is no repository."""
+    versions: tuple[Version, ...] = ()
+    """Those with a tag, the newest first."""
+    latest: PublishedRelease | None = None
+    """The newest version that hfaef published."""
+    untagged: Manifest | None = None
+    """Of a release at the head without a tag, as a push leaves it that was cut off."""
+
+    @property
+    def untagged_version(self) -> Version | None:
+        """The version that is committed, but has no tag."""
+        return parse_version(str(self.untagged.version)) if self.untagged else None
+
+
+def read_remote_state(repo: Repo) -> RemoteState:
+    """What a repository holds.
+
+    Raises:
+        HubError: if it holds a manifest that this hfaef cannot read.
+    """
+    versions = tuple(repo.versions())
+    head = repo.snapshot()
+    tagged = (read_version(repo, version) for version in versions)
+    # A tag that somebody else set may be on a commit without a manifest, or of another version.
+    latest = next(
+        (one for one in tagged if one and one.release.manifest.version == str(one.version)), None
+    )
+    try:
+        untagged = read_manifest_at(repo, head)
+    except HubError:
+        if latest is None:
+            raise
+        untagged = None  # somebody edited it since the newest version
+    if untagged and (untagged.version is None or parse_version(untagged.version) in versions):
+        untagged = None
+    return RemoteState(head, versions, latest, untagged)

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from hfaef.core.net.text import clean_text
-from hfaef.errors import HubError, InputError
-from hfaef.hub.open import PublishedRelease, read_manifest_at, read_version
-from hfaef.hub.repo import Repo, Snapshot
+from hfaef.errors import InputError
+from hfaef.hub.open import PublishedRelease, RemoteState
 from hfaef.hub.tree import TargetTree, TreeDiff, diff_trees, make_target_tree
 from hfaef.release.diff import compare
-from hfaef.release.format.manifest import Change, Manifest, read_manifest
+from hfaef.release.format.manifest import Change, read_manifest
 from hfaef.release.handle import Release, open_folder
-from hfaef.release.version import FIRST, Level, Version, parse_version
+from hfaef.release.version import FIRST, Level, Version
 
 
 @dataclass(frozen=True)
@@ -62,49 +61,6 @@ class PushPlan:
             "message": self.title,
             "files": self.diff.summary(),
         }
-
-
-@dataclass(frozen=True)
-class RemoteState:
-    """What a repository holds before a push."""
-
-    head: Snapshot | None = None
-    """The newest commit; None if there is no repository."""
-    versions: tuple[Version, ...] = ()
-    """Those with a tag, the newest first."""
-    latest: PublishedRelease | None = None
-    """The newest version that hfaef published."""
-    untagged: Manifest | None = None
-    """Of a release at the head without a tag, as a push leaves it that was cut off."""
-
-    @property
-    def untagged_version(self) -> Version | None:
-        """The version that is committed, but has no tag."""
-        return parse_version(str(self.untagged.version)) if self.untagged else None
-
-
-def read_remote_state(repo: Repo) -> RemoteState:
-    """What a repository holds.
-
-    Raises:
-        HubError: if it holds a manifest that this hfaef cannot read.
-    """
-    versions = tuple(repo.versions())
-    head = repo.snapshot()
-    tagged = (read_version(repo, version) for version in versions)
-    # A tag that somebody else set may be on a commit without a manifest, or of another version.
-    latest = next(
-        (one for one in tagged if one and one.release.manifest.version == str(one.version)), None
-    )
-    try:
-        untagged = read_manifest_at(repo, head)
-    except HubError:
-        if latest is None:
-            raise
-        untagged = None  # somebody edited it since the newest version
-    if untagged and (untagged.version is None or parse_version(untagged.version) in versions):
-        untagged = None
-    return RemoteState(head, versions, latest, untagged)
 
 
 def find_published(

@@ -17,7 +17,8 @@ from hfaef.core.net.text import clean_text
 from hfaef.core.progress import progress
 from hfaef.errors import HubError, InputError, ReleaseError, command_line
 from hfaef.hub.card import read_edits
-from hfaef.hub.plan import PushPlan, RemoteState, find_published, plan_push, read_remote_state
+from hfaef.hub.open import RemoteState, read_remote_state
+from hfaef.hub.plan import PushPlan, find_published, plan_push
 from hfaef.hub.repo import LocalFile, Repo
 from hfaef.hub.retry import TransientHubError
 from hfaef.hub.tree import TargetTree, is_empty, mismatches
