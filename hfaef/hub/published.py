@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from hfaef.core.codec import embedding_problem
 from hfaef.core.net.text import clean_text
-from hfaef.hub.open import open_published
-from hfaef.hub.repo import Snapshot
+from hfaef.hub.open import PublishedRelease, open_published
 from hfaef.hub.target import HubTarget
 from hfaef.hub.tree import conflicting_paths
 from hfaef.release.card.render import loadable_configs
@@ -33,7 +34,7 @@ def check_published(target: HubTarget) -> list[Finding]:
     """
     found = open_published(target)
     manifest = found.release.manifest
-    findings = list(_files(found.snapshot, manifest))
+    findings = list(_files(found))
     findings += check_card(found.release)
     if target.version and manifest.version != str(target.version):
         findings.append(Finding(MANIFEST, f"says that it is version {manifest.version}"))
@@ -43,18 +44,25 @@ def check_published(target: HubTarget) -> list[Finding]:
     return findings
 
 
-def _files(snapshot: Snapshot, manifest: Manifest) -> Iterator[Finding]:
+def _files(found: PublishedRelease) -> Iterator[Finding]:
+    snapshot, manifest = found.snapshot, found.release.manifest
     for file in manifest.files:
         remote = snapshot.files.get(file.path)
         if remote is None:
             yield Finding(file.path, "is in the manifest, but not there")
         elif remote.size != file.bytes:
             yield Finding(file.path, f"has {remote.size:,} bytes, not {file.bytes:,}")
-        elif remote.sha256 != file.sha256:
+        elif (remote.sha256 or _sha256(found.release.fetch(file.path))) != file.sha256:
             yield Finding(file.path, "has another SHA-256 than the manifest lists")
     listed = {file.path for file in manifest.files}
     for path in conflicting_paths(manifest, sorted(snapshot.files.keys() - listed)):
         yield Finding(path, "is not in the manifest, but load_dataset would read it")
+
+
+def _sha256(path: Path) -> str:
+    """Of a file that the Hub keeps in git, of which its listing tells no SHA-256."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _config(repo_id: str, commit: str, config: Config, manifest: Manifest) -> Iterator[Finding]:
