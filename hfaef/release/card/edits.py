@@ -17,7 +17,7 @@ from pathlib import Path
 from hfaef.core.files import folder_errors
 from hfaef.errors import FolderError, ReleaseError
 from hfaef.recipe.names import printable
-from hfaef.release.card.notes import BEGIN, END, read_notes, read_notes_file, without_notes
+from hfaef.release.card.notes import BEGIN, END, README, read_notes, read_notes_file, without_notes
 from hfaef.release.format.paths import STAGING, put_into_release
 
 RECORD = f"{STAGING}/card.json"
@@ -104,7 +104,7 @@ def fill_notes(folder: Path, notes: str, file: Path | None) -> str:
     said = read_notes_file(file)
     if notes not in ("", said) and _digest(notes) != _read_record(folder).notes:
         raise FolderError(
-            f"the notes in {folder / 'README.md'} were edited, and card.notes of the recipe names "
+            f"the notes in {folder / README} were edited, and card.notes of the recipe names "
             f"{file}, which says otherwise",
             "put the words you want into that file and take them out of the card, or take "
             "card.notes out of the recipe",

@@ -6,6 +6,9 @@ from pathlib import Path
 
 from hfaef.errors import RecipeError
 
+README = "README.md"
+"""The card of a release."""
+
 BEGIN = "<!-- notes:begin -->"
 END = "<!-- notes:end -->"
 

@@ -17,14 +17,14 @@ from hfaef.core.quantize import dequantize
 from hfaef.recipe.model import SPLITS
 from hfaef.release.card import tables
 from hfaef.release.card.edits import keep_notes, put_card
-from hfaef.release.card.notes import BEGIN, END
+from hfaef.release.card.notes import BEGIN, END, README
 from hfaef.release.card.references import References, card_folder, read_references
 from hfaef.release.format.manifest import Config, Manifest, content_sha256, read_manifest
 from hfaef.release.format.paths import KINDS, MANIFEST
 from hfaef.release.format.schema import features, loaded_features
 from hfaef.release.format.scores import Evaluation, read_evaluation
 
-CARD = "README.md"
+CARD = README
 
 UNLISTED = (CARD, MANIFEST)
 """Files of a release that its manifest does not list: itself, and the card that is made from it."""
