@@ -17,7 +17,15 @@ from pathlib import Path
 from hfaef.core.files import folder_errors
 from hfaef.errors import FolderError, ReleaseError
 from hfaef.recipe.names import printable
-from hfaef.release.card.notes import BEGIN, END, README, read_notes, read_notes_file, without_notes
+from hfaef.release.card.notes import (
+    BEGIN,
+    END,
+    README,
+    is_sealed,
+    read_notes,
+    read_notes_file,
+    without_notes,
+)
 from hfaef.release.format.paths import STAGING, put_into_release
 
 RECORD = f"{STAGING}/card.json"
@@ -65,7 +73,8 @@ def keep_notes(card: Path, again: Callable[[str | None], str], *, replace: bool 
     if not text.strip():
         return ""
     expected: str | None = None
-    if not replace and _digest(without_notes(text)) not in _read_record(card.parent).cards:
+    ours = is_sealed(text) or _digest(without_notes(text)) in _read_record(card.parent).cards
+    if not replace and not ours:
         try:
             expected = again("")
             ours = text == again(None) or without_notes(text) == without_notes(expected)

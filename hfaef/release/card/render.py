@@ -17,7 +17,7 @@ from hfaef.core.quantize import dequantize
 from hfaef.recipe.model import SPLITS
 from hfaef.release.card import tables
 from hfaef.release.card.edits import keep_notes, put_card
-from hfaef.release.card.notes import BEGIN, END, README
+from hfaef.release.card.notes import BEGIN, END, README, sealed
 from hfaef.release.card.references import References, card_folder, read_references
 from hfaef.release.format.manifest import Config, Manifest, content_sha256, read_manifest
 from hfaef.release.format.paths import KINDS, MANIFEST
@@ -148,7 +148,8 @@ def render_card(
         ),
     )
     header = yaml.safe_dump(front_matter(manifest), sort_keys=False, allow_unicode=True, width=100)
-    return f"---\n{header}---\n\n{body}"
+    text = f"---\n{header}---\n\n{body}"
+    return text if notes is None else sealed(text)
 
 
 def _scores(
