@@ -306,8 +306,8 @@ def export(
     ] = None,
 ) -> Report:
     """Write a release for GIS: a cloud-optimised GeoTIFF a patch, pooled vectors as GeoParquet."""
-    from hfaef.release.export import export as run
     from hfaef.release.format.paths import require_no_links
+    from hfaef.release.gis.export import export as run
 
     require_no_links(folder)
     exported = run(

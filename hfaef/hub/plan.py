@@ -107,7 +107,7 @@ def plan_push(
         HubError: if a foreign file is in the way.
     """
     latest = remote.latest.release if remote.latest else None
-    level, reasons = _changes(folder, latest)
+    level, reasons = _changes(folder, latest, notes)
 
     def tree_of(chosen: Version) -> TargetTree:
         change = Change(version=str(chosen), lines=reasons)
@@ -122,7 +122,7 @@ def plan_push(
         or remote.head.missing_or_changed(tree_of(chosen).files)
         or version not in (None, chosen)
     ):
-        chosen = _next_version(version, remote, level)
+        chosen = _next_version(version, remote, level, reasons[0])
     target = tree_of(chosen)
     earlier = [one for one in (latest and latest.manifest, remote.untagged) if one]
     return PushPlan(
@@ -137,21 +137,26 @@ def plan_push(
     )
 
 
-def _changes(folder: Path, latest: Release | None) -> tuple[Level | None, tuple[str, ...]]:
+def _changes(
+    folder: Path, latest: Release | None, notes: str
+) -> tuple[Level | None, tuple[str, ...]]:
     """What changed since the newest version: how much, and the lines of the changelog."""
     if latest is None:
         manifest = read_manifest(folder)
         labels = len(manifest.label_names)
         return None, (f"first release: {manifest.rows:,} rows, {labels} labels",)
-    difference = compare(latest, open_folder(folder))
+    difference = compare(latest, open_folder(folder), notes=notes)
     return difference.bump.level, difference.lines()
 
 
-def _next_version(asked: Version | None, remote: RemoteState, level: Level | None) -> Version:
+def _next_version(
+    asked: Version | None, remote: RemoteState, level: Level | None, reason: str
+) -> Version:
     """The version to publish as.
 
     Raises:
-        InputError: if the one asked for is taken, or older than another.
+        InputError: if the one asked for is taken, older than another, or says less than what
+            changed.
     """
     newest = max(remote.versions, default=None)
     if asked is None:
@@ -165,4 +170,12 @@ def _next_version(asked: Version | None, remote: RemoteState, level: Level | Non
         )
     if newest is not None and asked < newest:
         raise InputError(f"{asked} is older than {newest}", "give a newer --version")
+    if remote.latest is not None and level is not None:
+        needed = remote.latest.version.next(level)
+        if asked < needed:
+            raise InputError(
+                f"{asked} after {remote.latest.version} says less than what changed, which is "
+                f"{level}: {reason}",
+                f"--version {needed}, or leave --version out",
+            )
     return asked

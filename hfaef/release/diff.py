@@ -11,6 +11,7 @@ from hfaef.errors import ReleaseError
 from hfaef.release.bump import VersionBump, classify_changes
 from hfaef.release.format.manifest import File, Manifest
 from hfaef.release.handle import Release
+from hfaef.release.metadata_diff import describe_files, describe_manifests, describe_notes
 
 _SHOWN = 5
 """Patches named in a line."""
@@ -66,6 +67,8 @@ class ReleaseDiff:
     bump: VersionBump
     rows: RowDiff
     files: FileDiff
+    others: tuple[str, ...] = ()
+    """What else differs: the recipe, columns such as `source`, the card's notes."""
 
     @property
     def same(self) -> bool:
@@ -77,7 +80,7 @@ class ReleaseDiff:
         """For a changelog: what matters first."""
         counted = () if self.same else self.rows.lines()
         reasons = [reason for reason in self.bump.reasons if not (counted and " row" in reason)]
-        return (*reasons, *counted)
+        return (*reasons, *counted, *self.others)
 
     def summary(self) -> dict[str, Any]:
         """For ``--json``."""
@@ -88,6 +91,7 @@ class ReleaseDiff:
             "same": self.same,
             "level": self.bump.level,
             "reasons": list(self.bump.reasons),
+            "others": list(self.others),
             "rows": {name: list(ids) for name, ids in asdict(self.rows).items()},
             "files": {
                 "added": [file.path for file in files.added],
@@ -99,14 +103,29 @@ class ReleaseDiff:
         }
 
 
-def compare(before: Release, after: Release) -> ReleaseDiff:
-    """What differs; reads no more than the vectors of files that differ."""
+def compare(before: Release, after: Release, *, notes: str | None = None) -> ReleaseDiff:
+    """What differs; reads no more than the vectors of files that differ.
+
+    Where these do not tell what differs, the shards' other columns are read, too.
+
+    Args:
+        before: the release before.
+        after: the release after.
+        notes: that its card will have, if not those that it has.
+    """
+    rows = compare_rows(before, after)
+    others = [
+        *(() if rows.lines() else describe_files(before, after)),
+        *describe_manifests(before.manifest, after.manifest),
+        *describe_notes(before, after, notes),
+    ]
     return ReleaseDiff(
         before.name,
         after.name,
         classify_changes(before.manifest, after.manifest),
-        compare_rows(before, after),
+        rows,
         compare_files(before.manifest, after.manifest),
+        tuple(others),
     )
 
 

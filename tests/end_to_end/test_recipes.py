@@ -67,7 +67,7 @@ def test_a_target_becomes_a_float_tensor(target: Path) -> None:
 
 
 def test_a_target_is_exported(target: Path, tmp_path: Path) -> None:
-    from hfaef.release.export import export
+    from hfaef.release.gis.export import export
 
     export(target, tmp_path / "out")
     table = pq.read_table(tmp_path / "out/pooled.parquet")

@@ -143,6 +143,6 @@ def test_a_manifest_that_was_edited_there_stops_a_push(
     result = push(client, other)
     assert result["exit"] == 1
     assert f"the release.json of {NAME} was edited since 1.0.0" in result["error"]
-    assert f"+ {change}" in result["details"]
+    assert f"+ {change}," in result["details"]
     assert list(hub.repo(NAME).tags) == ["v1.0.0"]
     assert push(client, other, "--replace-card")["version"] == "1.0.1"

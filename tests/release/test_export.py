@@ -25,9 +25,9 @@ from hfaef.core.files import atomic_folder, folder_errors
 from hfaef.core.quantize import BAND_NAMES
 from hfaef.errors import FolderError, InputError
 from hfaef.recipe.model import Geotiffs
-from hfaef.release.export import export
 from hfaef.release.format.manifest import read_manifest
-from hfaef.release.mosaic import Tile, write_mosaics
+from hfaef.release.gis.export import export
+from hfaef.release.gis.mosaic import Tile, write_mosaics
 
 FORMS = {"png": (), "raw": ("pack.codec=raw",), "webdataset": ("pack.format=webdataset",)}
 

@@ -18,7 +18,6 @@ from PIL import Image
 
 from hfaef.errors import HfaefError, ReleaseError
 from hfaef.release.check import check_folder
-from hfaef.release.export import export
 from hfaef.release.format.manifest import (
     LARGEST,
     file_entry,
@@ -27,6 +26,7 @@ from hfaef.release.format.manifest import (
     read_manifest,
 )
 from hfaef.release.format.scores import read_evaluation
+from hfaef.release.gis.export import export
 
 
 def judged(folder: Path) -> list[str]:

@@ -19,7 +19,6 @@ from hfaef.hub.open import read_previous
 from hfaef.release.card.render import write_card
 from hfaef.release.check import check_folder
 from hfaef.release.diff import compare
-from hfaef.release.export import export
 from hfaef.release.format import webdataset
 from hfaef.release.format.manifest import (
     file_entry,
@@ -27,6 +26,7 @@ from hfaef.release.format.manifest import (
     parse_manifest,
     read_manifest,
 )
+from hfaef.release.gis.export import export
 from hfaef.release.handle import open_folder
 
 IDS = ["../../outside", "/outside", "a/b", "..", ".a", "a\\b", "C:a", "a\0b", "", "x" * 300]

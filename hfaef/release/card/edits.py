@@ -17,7 +17,15 @@ from pathlib import Path
 from hfaef.core.files import folder_errors
 from hfaef.core.names import printable
 from hfaef.errors import FolderError, ReleaseError
-from hfaef.release.card.notes import BEGIN, END, read_notes, read_notes_file, without_notes
+from hfaef.release.card.notes import (
+    BEGIN,
+    END,
+    README,
+    is_sealed,
+    read_notes,
+    read_notes_file,
+    without_notes,
+)
 from hfaef.release.format.paths import STAGING, put_into_release
 
 RECORD = f"{STAGING}/card.json"
@@ -65,7 +73,8 @@ def keep_notes(card: Path, again: Callable[[str | None], str], *, replace: bool 
     if not text.strip():
         return ""
     expected: str | None = None
-    if not replace and _digest(without_notes(text)) not in _read_record(card.parent).cards:
+    ours = is_sealed(text) or _digest(without_notes(text)) in _read_record(card.parent).cards
+    if not replace and not ours:
         try:
             expected = again("")
             ours = text == again(None) or without_notes(text) == without_notes(expected)
@@ -104,7 +113,7 @@ def fill_notes(folder: Path, notes: str, file: Path | None) -> str:
     said = read_notes_file(file)
     if notes not in ("", said) and _digest(notes) != _read_record(folder).notes:
         raise FolderError(
-            f"the notes in {folder / 'README.md'} were edited, and card.notes of the recipe names "
+            f"the notes in {folder / README} were edited, and card.notes of the recipe names "
             f"{file}, which says otherwise",
             "put the words you want into that file and take them out of the card, or take "
             "card.notes out of the recipe",

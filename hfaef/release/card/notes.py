@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from hfaef.errors import RecipeError
 
+README = "README.md"
+"""The card of a release."""
+
 BEGIN = "<!-- notes:begin -->"
 END = "<!-- notes:end -->"
+
+_SEAL = "\n<!-- hfaef:sha256 "
 
 
 def _parts(text: str) -> tuple[str, str, str] | None:
@@ -48,6 +54,21 @@ def without_notes(card: str) -> str:
     except ValueError:
         return card
     return f"{parts[0].rstrip()}\n{parts[2].lstrip()}" if parts else card
+
+
+def sealed(card: str) -> str:
+    """The card with a last line that holds the SHA-256 of all above it but its notes."""
+    return f"{card}{_seal(card)}"
+
+
+def is_sealed(card: str) -> bool:
+    """Whether nothing but its notes changed since a card was sealed."""
+    above, mark, end = card.rpartition(_SEAL)
+    return bool(mark) and _seal(above) == mark + end
+
+
+def _seal(card: str) -> str:
+    return f"{_SEAL}{hashlib.sha256(without_notes(card).encode()).hexdigest()} -->\n"
 
 
 def read_notes_file(path: Path) -> str:

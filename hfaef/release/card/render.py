@@ -19,14 +19,14 @@ from hfaef.recipe.model import SPLITS
 from hfaef.release.card import tables
 from hfaef.release.card.edits import keep_notes, put_card
 from hfaef.release.card.lettering import labels_as_drawn
-from hfaef.release.card.notes import BEGIN, END
+from hfaef.release.card.notes import BEGIN, END, README, sealed
 from hfaef.release.card.references import References, card_folder, read_references
 from hfaef.release.format.manifest import Config, Manifest, content_sha256, read_manifest
 from hfaef.release.format.paths import KINDS, MANIFEST
 from hfaef.release.format.schema import features, loaded_features
 from hfaef.release.format.scores import Evaluation, read_evaluation
 
-CARD = "README.md"
+CARD = README
 
 UNLISTED = (CARD, MANIFEST)
 """Files of a release that its manifest does not list: itself, and the card that is made from it."""
@@ -152,7 +152,8 @@ def render_card(
         ),
     )
     header = yaml.safe_dump(front_matter(manifest), sort_keys=False, allow_unicode=True, width=100)
-    return f"---\n{header}---\n\n{body}"
+    text = f"---\n{header}---\n\n{body}"
+    return text if notes is None else sealed(text)
 
 
 def _scores(

@@ -26,7 +26,7 @@ from hfaef.release.card.references import read_references
 from hfaef.release.format.manifest import Manifest, read_manifest
 from hfaef.release.format.rows import read_rows, stored_of
 from hfaef.release.format.schema import with_geometry
-from hfaef.release.mosaic import Tile, write_mosaics
+from hfaef.release.gis.mosaic import Tile, write_mosaics
 
 TABLE = "pooled.parquet"
 

@@ -1,0 +1,1 @@
+"""A release for GIS programs: cloud-optimised GeoTIFFs, a table, and a mosaic over them."""
