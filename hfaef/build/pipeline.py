@@ -73,7 +73,7 @@ from hfaef.release.leakage import Leak, audit
 from hfaef.release.locate import RowPlacement
 from hfaef.sources import open_source
 from hfaef.sources.base import Prefetching
-from hfaef.sources.earthengine.request import REQUESTS_A_READ
+from hfaef.sources.earthengine.limits import REQUESTS_A_READ
 
 
 @dataclass(frozen=True)

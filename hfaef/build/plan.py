@@ -33,7 +33,7 @@ from hfaef.sources.cog.tiling import (
     blocks_of,
     tiles_of,
 )
-from hfaef.sources.earthengine.request import BYTES_A_CODE, REQUESTS_A_READ, Reader, fits
+from hfaef.sources.earthengine.limits import BYTES_A_CODE, REQUESTS_A_READ, Reader, fits
 
 BLOCK_BYTES = 33_000_000
 """Compressed bytes of a block's 64 chunks in the published tiles, about."""

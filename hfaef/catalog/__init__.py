@@ -1,4 +1,8 @@
-"""Which patches a recipe names: one module a kind, behind the contract in `patch`."""
+"""Which patches a recipe names; `patch` holds the contract, and `open_catalog` opens a kind.
+
+The kinds are `geotiffs`, `table` and `torchgeo`. A table is read by `tabular` (files), `columns`
+(values) and `geometry` (places); `splits` reads lists of patches.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """A patch's embedding as bytes in a row: a PNG sheet, or raw bands.
 
-`png` takes less than half of the bytes, and everything reads it; `raw` is read ten times faster,
-and needs the patch's height and width beside it.
+`png` takes half of the bytes that `raw` takes, and everything reads it; `raw` is read many times
+faster, and needs the patch's height and width beside it.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ open        what a repository holds, and the release that a target names
 published   findings over a published version, as `release.check` over a folder
 push        a release folder -> one commit -> its tag; `_commit` is what makes the commit
 plan        which version a push makes, and why
-card        what people wrote into a repository's card and manifest since its last version
+edits       what people wrote into a repository's card and manifest since its last version
 tree        the files of that version, and how they differ from those of the repository
 repo        the Hub client: every request, and its errors as `HubError`
 retry       which of these errors are asked about again, and for how long

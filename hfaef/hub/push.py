@@ -16,7 +16,7 @@ from hfaef.core.files import atomic_write, folder_errors
 from hfaef.core.net.text import clean_text
 from hfaef.core.progress import progress
 from hfaef.errors import HubError, InputError, ReleaseError, command_line
-from hfaef.hub.card import read_edits
+from hfaef.hub.edits import read_edits
 from hfaef.hub.open import RemoteState, read_remote_state
 from hfaef.hub.plan import PushPlan, find_published, plan_push
 from hfaef.hub.repo import LocalFile, Repo

@@ -1,6 +1,6 @@
 """The Hub client: what a data set repository holds, and the requests that change it.
 
-All that hfaef asks of the Hub and writes to it goes through here. Reads are retried here; a
+All that hfaef asks of the Hub goes through here, but for rows, which `datasets` reads. Reads are retried here; a
 commit or a tag is tried once, as only `push` can see whether it was made after all.
 """
 

@@ -1,1 +1,8 @@
-"""What the user asks for: the recipe, its reading, and the built-in ones."""
+"""What the user asks for: one TOML file.
+
+model    its keys, types and defaults
+read     reading it, with changes from the command line
+paths    which keys hold paths, and which folder these count from
+explain  what is wrong with it, in one line
+shipped  the recipes that come with hfaef, in ``builtin``
+"""

@@ -221,7 +221,7 @@ class Pack(Section):
 
     format: Literal["parquet", "webdataset"] = "parquet"
     codec: Literal["png", "raw"] = "png"
-    """Less than half of the bytes, or ten times faster to read."""
+    """Half of the bytes, or read many times faster."""
     label_name: bool = True
     """Whether the name of a class stands beside its number, for those who read Parquet alone."""
     shard_bytes: ByteSize = Field(ByteSize(256_000_000), ge=1_000_000, le=2_000_000_000)

@@ -1,7 +1,8 @@
 """From a source into staging: what is read when, how much at once, what is tried again.
 
-One thread decides all of it; an executor (threads here, or a cluster) does nothing but read. So
-there is one limit, one owner of retries and one writer of the ledger, however many machines read.
+One thread decides all of it; an executor (threads here, or a cluster) reads, and itself retries
+only the parts of a patch that is too big and the writing of its pixels. So there is one limit, one
+place that decides whether a patch is read again, and one writer of the ledger.
 """
 
 from __future__ import annotations
@@ -257,7 +258,6 @@ class _Engine:
 
     def _give_up(self, state: PatchState, reason: str) -> None:
         """Give up a patch without a plain no of the source; many of them mean more."""
-        _LOG.info("%s is given up: %s", state.patch.id, reason)
         self._finish(state, reason=reason)
         self._breaker.record_given_up(state)
         if self._breaker.given_up >= self._policy.outage_patches and self._untried():

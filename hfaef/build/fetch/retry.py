@@ -1,4 +1,4 @@
-"""How patient a build is with its source, and when what failed is tried again."""
+"""How patient a build is with its source: how many tries, and how long it waits before each."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Policy:
-    """Limits on retries, hedged requests and outages; the one owner of waits."""
+    """Limits on retries, hedged requests and outages, and how long is waited."""
 
     attempts: int = 8
     """Reads of one patch that may fail for reasons that pass; being throttled does not count."""
@@ -68,12 +68,15 @@ class Policy:
     def retry(
         self, call: Callable[[], Result], sleep: Callable[[float], None] = time.sleep
     ) -> Result:
-        """What a call gives, tried again in place; for steps within the read of one patch."""
+        """What a call gives, tried again in place; for steps within the read of one patch.
+
+        Being throttled counts as a try here, as nobody else sees it.
+        """
         for tries in range(1, self.attempts):
             try:
                 return call()
             except (Throttled, Transient) as error:
-                wait = self.backoff(tries)
+                wait = self.wait(error, tries)
                 _LOG.info("a step is tried again in %.1f s: %s", wait, error.message)
                 sleep(wait)
         return call()

@@ -16,8 +16,7 @@ from hfaef.recipe.model import EarthEngine as Section
 from hfaef.sources.base import Pixels
 from hfaef.sources.earthengine.errors import classify_error
 from hfaef.sources.earthengine.expression import DIMENSION, VARIABLE, band_images, codes_image
-from hfaef.sources.earthengine.npy import codes_of
-from hfaef.sources.earthengine.request import (
+from hfaef.sources.earthengine.limits import (
     BYTES_A_CODE,
     MAX_SIDE,
     REQUESTS_A_READ,
@@ -25,6 +24,7 @@ from hfaef.sources.earthengine.request import (
     max_pixels,
     pixel_grid,
 )
+from hfaef.sources.earthengine.npy import codes_of
 from hfaef.sources.earthengine.session import READ_TIMEOUT, Session, connect
 
 _LOG = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from hfaef.build.fetch.retry import Policy
 from hfaef.core.grid import Grid, canonical_crs, project, utm_zone
 from hfaef.core.quantize import NODATA
 from hfaef.errors import PermanentError, RecipeError, TooBig
-from hfaef.sources.earthengine.request import MAX_SIDE, fits, max_pixels
+from hfaef.sources.earthengine.limits import MAX_SIDE, fits, max_pixels
 from servers.earthengine import Conduct, Service, Tile, World, tiles_around
 from servers.earthengine.client import PROJECT, TOKEN, expected, isolate, source_of
 
