@@ -82,8 +82,8 @@ def write_figures(
     """
     manifest = read_manifest(folder)
     if out is None:
+        kept_notes(folder, replace=replace_card)  # said before anything is done, not after it
         with locked_release(folder):
-            kept_notes(folder, replace=replace_card)  # said before the work, not after it
             figures = draw(folder, manifest)
             add_files(folder, figures, replace_card=replace_card)
         return [folder / path for path in figures]
