@@ -13,6 +13,8 @@ from hfaef.build.pipeline import build
 from hfaef.build.status import read_status
 from hfaef.catalog import open_catalog
 from hfaef.catalog.patch import Catalog
+from hfaef.cli.build import status as show_status
+from hfaef.cli.output import Table
 from hfaef.errors import IncompleteError
 from hfaef.recipe.model import Recipe
 from hfaef.recipe.read import read_recipe
@@ -58,8 +60,8 @@ def test_patches_outside_every_tile_are_not_read_again(
     with pytest.raises(IncompleteError, match="1 of 6 patches are missing"):
         build(recipe, tmp_path / "out")
     assert "fetch" not in capsys.readouterr().err
-    status = read_status(tmp_path / "out")
-    assert "(not asked for again without --refetch)" in status.lines()[1]
+    [table] = [line for line in show_status(tmp_path / "out").lines if isinstance(line, Table)]
+    assert "(not asked for again without --refetch)" in table.rows[0][2]
     released = build(recipe, tmp_path / "out", allow_missing=True, refetch=True)
     assert "fetch: 1 of 1" in capsys.readouterr().err
     assert "1 missing patches are asked for again" in released.notes
