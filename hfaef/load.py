@@ -92,6 +92,8 @@ def load(
         raise InputError("version and revision both say which commit", "give one of them")
     target = str(path_or_repo)
     local = Path(target).is_dir()
+    if local:
+        target = str(Path(target).resolve())  # datasets names a data set after it; `.` has no name
     if version is not None and not local:
         revision = f"v{version.removeprefix('v')}"
     builder, manifest = _open(target, config, revision)

@@ -154,7 +154,7 @@ def build(
         if scheduler is not None:
             cluster = stack.enter_context(Cluster(scheduler, reads))
             cluster.require(package_versions, store.pixels.files)
-        notes = _claim(store, recipe, whole, refetch=refetch)
+        notes = _claim(store, recipe, whole, limit, refetch=refetch)
         fill_notes(folder, kept_notes(folder, replace=replace_card), recipe.card.notes)
         catalog = whole.first(limit)
         policy = Policy()
@@ -206,13 +206,17 @@ def build(
     return Built(folder, manifest, (*catalog.notes, *notes, *more), executor.hung)
 
 
-def _claim(store: Store, recipe: Recipe, catalog: Catalog, *, refetch: bool) -> tuple[str, ...]:
+def _claim(
+    store: Store, recipe: Recipe, catalog: Catalog, limit: int | None, *, refetch: bool
+) -> tuple[str, ...]:
     """Keep what the staging has of a catalog, and drop the rest; notes of how much that is."""
     recover(store.folder)
     reuse = store.claim(inputs(recipe, catalog), refetch=refetch)
     for outcome in unreadable_outcomes(catalog, recipe.years):
         store.record(outcome)
-    return reuse.notes()
+    few, all_ = len(catalog.first(limit).patches), len(catalog.patches)
+    trial = (f"a trial: {few:,} of {all_:,} patches (--limit)",) if few < all_ else ()
+    return (*reuse.notes(), *trial)
 
 
 @contextlib.contextmanager

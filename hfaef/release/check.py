@@ -327,10 +327,12 @@ def _loads(folder: Path, manifest: Manifest) -> Iterator[Finding]:
     """Configs that `datasets` itself cannot read; the slowest check, so the last."""
     from datasets import load_dataset
 
+    name = str(folder.resolve())  # it names the data set after the folder, and `.` has no name
+
     for config in loadable_configs(manifest):
         for split in config.splits:
             try:
-                rows = load_dataset(str(folder), config.name, split=split.name, streaming=True)
+                rows = load_dataset(name, config.name, split=split.name, streaming=True)
                 next(iter(rows))
                 del rows
             except Exception as error:  # noqa: BLE001 - whatever it raises is the finding

@@ -309,6 +309,7 @@ def test_a_changed_label_needs_no_new_pixels(
 
 def test_an_older_release_is_replaced_whole(demo_root: Path, tmp_path: Path) -> None:
     first = build(demo_recipe(demo_root), tmp_path / "out", limit=5)
+    assert "a trial: 5 of 40 patches (--limit)" in first.notes
     (tmp_path / "out/data/random=train").joinpath("old.parquet").write_text("left behind")
     second = build(demo_recipe(demo_root), tmp_path / "out")
     assert first.manifest.rows == 5

@@ -310,6 +310,8 @@ def test_eval_scores_a_release_and_show_draws_it(workplace: Path, tmp_path: Path
     ]
     table = hfaef(*words, folder=workplace).stdout.splitlines()
     found = json.loads(hfaef(*words, "--json", folder=workplace).stdout)
+    assert found.pop("path") == str(tmp_path / "s.json")
+    assert len(found.pop("notes")) == 1  # the scores of the run before are replaced
     assert found == json.loads((tmp_path / "s.json").read_text())
     assert table[0].split("  ")[0] == "vectors"
     assert table[0].endswith("accuracy, %  95 % interval")

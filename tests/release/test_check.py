@@ -13,6 +13,7 @@ import pytest
 import yaml
 from build.test_pipeline import demo_recipe
 
+import hfaef
 from hfaef.build.pipeline import build
 from hfaef.errors import ReleaseError
 from hfaef.release.card.render import front_matter, parse_front_matter, write_card
@@ -303,3 +304,11 @@ def test_a_label_that_is_markup_does_not_break_the_card(release: Path) -> None:
     card = write_card(release).read_text()
     assert "a \\| b &lt;script>" in card
     assert yaml.safe_load(card.split("---\n")[1])
+
+
+def test_a_release_is_checked_from_inside_its_folder(
+    release: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(release)
+    assert check_folder(Path()) == []
+    assert hfaef.load(".", "test").num_rows

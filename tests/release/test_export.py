@@ -25,6 +25,7 @@ from hfaef.core.files import atomic_folder, folder_errors
 from hfaef.core.quantize import BAND_NAMES
 from hfaef.errors import FolderError, InputError
 from hfaef.recipe.model import Geotiffs
+from hfaef.release.check import check_folder
 from hfaef.release.format.manifest import read_manifest
 from hfaef.release.gis.export import export
 from hfaef.release.gis.mosaic import Tile, write_mosaics
@@ -264,3 +265,9 @@ def test_of_two_exports_into_one_folder_one_is_told_and_nothing_is_mixed(
     assert (folder / "pooled.parquet").is_file()
     assert not (folder / "mine").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["gis", "gis.part"]
+
+
+def test_an_export_into_the_release_itself_is_refused(own_release: Path) -> None:
+    with pytest.raises(FolderError, match="lies in the release itself"):
+        export(own_release, own_release / "gis")
+    assert check_folder(own_release) == []

@@ -77,6 +77,11 @@ def export(
     if compression not in ("deflate", "zstd"):
         raise InputError(f"compression {compression!r} is neither deflate nor zstd")
     manifest = read_manifest(release)
+    if folder.resolve().is_relative_to(release.resolve()):
+        raise FolderError(
+            f"{folder} lies in the release itself, which would no longer be what its manifest says",
+            "choose another --to",
+        )
     if folder.exists() and not folder.is_dir():
         raise FolderError(f"{folder} is a file", "choose another --to")
     if folder.exists() and (held := sorted(path.name for path in folder.iterdir())):
