@@ -15,7 +15,6 @@ import pytest
 import hfaef
 from hfaef.errors import ReleaseError
 from hfaef.evaluation.evaluate import evaluate
-from hfaef.hub.open import read_previous
 from hfaef.release.card.render import write_card
 from hfaef.release.check import check_folder
 from hfaef.release.diff import compare
@@ -28,6 +27,7 @@ from hfaef.release.format.manifest import (
 )
 from hfaef.release.gis.export import export
 from hfaef.release.handle import open_folder
+from hfaef.release.locate import read_placement
 
 IDS = ["../../outside", "/outside", "a/b", "..", ".a", "a\\b", "C:a", "a\0b", "", "x" * 300]
 
@@ -66,7 +66,7 @@ def test_an_export_writes_nothing_for_an_id_that_leads_elsewhere(
 READERS: dict[str, Callable[[Path, Path], object]] = {
     "eval": lambda folder, _: evaluate(str(folder), poolings=("mean",), probes=("knn",)),
     "diff": lambda folder, sound: compare(open_folder(folder), open_folder(sound)),
-    "--from": lambda folder, _: read_previous(str(folder)),
+    "--from": lambda folder, _: read_placement(open_folder(folder)),
     "load": lambda folder, _: [row for part in hfaef.load(folder).values() for row in part],
 }
 

@@ -20,7 +20,7 @@ from hfaef.build.staging.store import Store
 from hfaef.catalog.patch import Patch
 from hfaef.core.aef import BLOCK
 from hfaef.core.grid import Grid
-from hfaef.demo.geotiff import CELL
+from hfaef.demo.bigtiff import CELL
 from hfaef.errors import PermanentError, Transient
 from hfaef.sources.cog.remote.tiff import Header, read_header
 from servers.files import Fault, FileServer, Request
