@@ -116,7 +116,7 @@ def compare(before: Release, after: Release, *, notes: str | None = None) -> Rel
     rows = compare_rows(before, after)
     others = [
         *(() if rows.lines() else describe_files(before, after)),
-        *describe_manifests(before.manifest, after.manifest),
+        *describe_manifests(before.manifest, after.manifest, same_rows=not rows.lines()),
         *describe_notes(before, after, notes),
     ]
     return ReleaseDiff(

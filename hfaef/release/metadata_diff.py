@@ -18,17 +18,20 @@ _NAMED = frozenset({"pack.codec", "pack.format"})
 """Keys of the recipe that `version.classify_changes` names."""
 
 
-def describe_manifests(before: Manifest, after: Manifest) -> Iterator[str]:
-    """What the recipes, packages, notes and missing patches of two releases differ in."""
+def describe_manifests(before: Manifest, after: Manifest, *, same_rows: bool) -> Iterator[str]:
+    """What the recipes, packages, notes and missing patches of two releases differ in.
+
+    Notes tell of rows, so where rows differ they say nothing more.
+    """
     if before.name != after.name:
         yield f"the name is {after.name} instead of {before.name}"
     yield from _keys("recipe: ", _flat(before.recipe), _flat(after.recipe), _NAMED)
     yield from _keys("package ", before.packages, after.packages)
-    for word, old, new in (
-        ("notes of the build", before.notes, after.notes),
-        ("missing patches", before.missing, after.missing),
+    for word, old, new, shown in (
+        ("notes of the build", before.notes, after.notes, same_rows),
+        ("missing patches", before.missing, after.missing, True),
     ):
-        if old != new:
+        if shown and old != new:
             yield f"other {word}: {len(new):,} instead of {len(old):,}"
 
 
