@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hfaef.errors import HubError
-from hfaef.hub.open import RemoteState
+from hfaef.hub.open import RemoteState, read_manifest_at
 from hfaef.hub.repo import Repo, Snapshot
 from hfaef.release.card.edits import REPLACE, difference
 from hfaef.release.card.notes import BEGIN, END, read_notes, without_notes
@@ -74,15 +74,15 @@ def read_edits(repo: Repo, remote: RemoteState, notes: str, *, replace: bool) ->
     since = f"was edited since {latest.version}" if latest else "was brought by no release"
     text = _read(repo, head, CARD)
     before = _read(repo, latest.snapshot, CARD) if latest else ""
-    unfinished = remote.untagged if _is_unfinished_push(repo, remote, text) else None
-    if _differs(head, latest.snapshot if latest else None, MANIFEST) and unfinished is None:
+    unfinished = _is_unfinished_push(repo, remote, text)
+    if _differs(head, latest.snapshot if latest else None, MANIFEST) and not unfinished:
         problems.append(f"the {MANIFEST} of {repo.id} {since}")
         old = _read(repo, latest.snapshot, MANIFEST) if latest else ""
         details += difference(old, _read(repo, head, MANIFEST))
         remote = dataclasses.replace(remote, untagged=None)
     if (
         text.strip()
-        and unfinished is None
+        and not unfinished
         and without_notes(text) not in (before, without_notes(before))
     ):
         problems.append(f"the {CARD} of {repo.id} {since}")
@@ -121,9 +121,15 @@ def _differs(head: Snapshot, before: Snapshot | None, path: str) -> bool:
 
 
 def _is_unfinished_push(repo: Repo, remote: RemoteState, card: str) -> bool:
-    """Whether the head is the whole commit of a push that was cut off before its tag."""
-    manifest, head = remote.untagged, remote.head
-    if manifest is None or head is None:
+    """Whether the head is the whole commit of a push that set no tag: cut off, or it was taken."""
+    head = remote.head
+    if head is None:
+        return False
+    try:
+        manifest = remote.untagged or read_manifest_at(repo, head)
+    except HubError:
+        return False  # what stands there is no manifest, so no push wrote it
+    if manifest is None:
         return False
     first = manifest.history[0].version if manifest.history else None
     if manifest.version != first or manifest.repo != repo.id:
