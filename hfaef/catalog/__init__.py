@@ -1,46 +1,54 @@
 """Which patches a recipe names; `patch` holds the contract, and `open_catalog` opens a kind.
 
-The kinds are `geotiffs`, `table` and `torchgeo`. A table is read by `tabular` (files), `columns`
-(values) and `geometry` (places); `splits` reads lists of patches.
+The kinds are `geotiffs`, `table` and `torchgeo`; `tables` reads tables, `splits` lists of patches.
+`make_splits` and `years` give patches what their table does not say.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from hfaef.catalog.patch import Catalog, Patch, Unreadable, list_faults, sort_patches
+from hfaef.catalog.years import choose_years
 from hfaef.errors import CatalogError
-from hfaef.recipe.model import (
-    MOST_SHEET_PIXELS,
-    MOST_SIDE,
-    RAW_HINT,
-    EarthEngine,
-    Geotiffs,
-    Recipe,
-    Table,
-    TorchGeo,
-)
+from hfaef.recipe.model import FIRST_YEAR, MOST_SHEET_PIXELS, RAW_HINT, EarthEngine, Recipe
+from hfaef.recipe.patches import MOST_SIDE, Described, Geotiffs, Table, TorchGeo
 
 
-def open_catalog(recipe: Recipe) -> Catalog:
-    """The catalog that a recipe names; reads headers and lists only.
+def open_catalog(recipe: Recipe, available: Collection[int] | None = None) -> Catalog:
+    """The catalog that a recipe names; reads headers, tables and lists only.
+
+    Args:
+        recipe: names the patches.
+        available: years that the source has, from which patches with years of their own get
+            theirs; all years by default.
 
     Raises:
         CatalogError: naming the file, list or patch that cannot be used.
     """
+    year = recipe.years[0] if recipe.years else FIRST_YEAR
     match recipe.patches:
         case Geotiffs() as section:
             from hfaef.catalog import geotiffs
 
-            catalog = geotiffs.read(section, recipe.years[0])
+            catalog = geotiffs.read(section, year)
         case TorchGeo() as section:
             from hfaef.catalog import torchgeo
 
-            catalog = torchgeo.read(section, recipe.years[0])
+            catalog = torchgeo.read(section, year)
         case Table() as section:
             from hfaef.catalog import table
 
-            catalog = table.read(section, recipe.years[0])
+            catalog = table.read(section, year)
+    if catalog.own_years:
+        if recipe.years:
+            words = "`years` of the recipe is not used: each patch has its own"
+            catalog = replace(catalog, notes=(*catalog.notes, words))
+        if available is not None:
+            nearest = isinstance(recipe.patches, Described) and recipe.patches.nearest_year
+            catalog = choose_years(catalog, available, nearest=nearest)
+        return _within_limits(replace(catalog, patches=sort_patches(catalog.patches)), recipe)
     catalog = _within_limits(catalog, recipe)
     others = [replace(p, year=year) for year in recipe.years[1:] for p in catalog.patches]
     return replace(catalog, patches=sort_patches([*catalog.patches, *others]))

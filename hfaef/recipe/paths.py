@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from hfaef.errors import RecipeError
-from hfaef.recipe.model import Recipe, TorchGeo
+from hfaef.recipe.model import Recipe
+from hfaef.recipe.patches import TorchGeo
 from hfaef.recipe.shipped import built_in
 
 PATHS = (

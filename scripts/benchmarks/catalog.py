@@ -18,7 +18,7 @@ import rasterio
 import rioxarray
 
 from hfaef.catalog.geotiffs import read
-from hfaef.recipe.model import Geotiffs
+from hfaef.recipe.patches import Geotiffs
 
 SHARED = Path(os.environ.get("HFAEF_SHARED", Path(__file__).parents[3] / "shared")) / "data"
 

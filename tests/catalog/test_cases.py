@@ -10,7 +10,7 @@ import pytest
 from hfaef.catalog import geotiffs, table
 from hfaef.catalog.patch import Catalog
 from hfaef.errors import CatalogError
-from hfaef.recipe.model import Geotiffs, Table
+from hfaef.recipe.patches import Geotiffs, Table
 
 
 @pytest.fixture

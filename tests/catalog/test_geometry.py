@@ -19,11 +19,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hfaef.catalog import table
-from hfaef.catalog.geometry import make_grids, places_of_shapes, read_shapes
 from hfaef.catalog.patch import Catalog
+from hfaef.catalog.tables.geometry import make_grids, places_of_shapes, read_shapes
 from hfaef.core.grid import WGS84, Grid, project
 from hfaef.errors import CatalogError
-from hfaef.recipe.model import Table
+from hfaef.recipe.patches import Table
 
 POINT = shapely.Point(11.5, 48.1)
 

@@ -13,7 +13,7 @@ from hfaef.catalog.patch import Unreadable
 from hfaef.core.grid import Grid
 from hfaef.core.names import decode_id
 from hfaef.errors import CatalogError
-from hfaef.recipe.model import Geotiffs
+from hfaef.recipe.patches import Geotiffs
 
 
 def write_tiff(path: Path, crs: str | None = "EPSG:32632", **changes: object) -> Path:

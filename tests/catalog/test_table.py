@@ -13,7 +13,7 @@ from hfaef.catalog import table
 from hfaef.catalog.patch import Catalog
 from hfaef.core.aef import on_lattice
 from hfaef.errors import CatalogError
-from hfaef.recipe.model import Table
+from hfaef.recipe.patches import Table
 
 POINTS = {
     "id": ["a", "b", "c"],

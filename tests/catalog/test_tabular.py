@@ -19,7 +19,7 @@ from hfaef.catalog import table
 from hfaef.catalog.patch import Catalog
 from hfaef.core.names import clean, decode_id, fault_of
 from hfaef.errors import CatalogError
-from hfaef.recipe.model import Table
+from hfaef.recipe.patches import Table
 
 HEAD = "id,label,lon,lat\n"
 

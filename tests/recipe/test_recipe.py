@@ -6,7 +6,8 @@ import pytest
 from pydantic import BaseModel
 
 from hfaef.errors import RecipeError
-from hfaef.recipe.model import Card, Cog, Demo, Geotiffs, Recipe, Table, TorchGeo
+from hfaef.recipe.model import Card, Cog, Demo, Recipe
+from hfaef.recipe.patches import Geotiffs, Table, TorchGeo
 from hfaef.recipe.paths import PATHS, require_inputs
 from hfaef.recipe.read import built_in, read_recipe, write_commented
 

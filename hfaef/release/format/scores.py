@@ -63,7 +63,8 @@ class Score(Part):
 
     features: str
     scheme: str
-    year: int
+    year: int | None
+    """None for rows of all years, where each has its own."""
     probe: Probe
     neighbours: int | None = None
     """k of a kNN."""
@@ -87,7 +88,8 @@ class Skipped(Part):
 
     features: str
     scheme: str
-    year: int
+    year: int | None
+    """None for rows of all years, where each has its own."""
     probe: Probe
     reason: str
 
@@ -109,7 +111,7 @@ class Evaluation(Part):
         return self.measured_on.content_sha256 == content_sha256(manifest)
 
     def score(
-        self, features: str, scheme: str, year: int, *, neighbours: int | None = None
+        self, features: str, scheme: str, year: int | None, *, neighbours: int | None = None
     ) -> Score | None:
         """The kNN with these neighbours; without, the cross-validated linear probe."""
         wanted = (features, scheme, year, neighbours, neighbours is None)

@@ -20,8 +20,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hfaef.catalog.columns import Rows
-from hfaef.catalog.geometry import crs_of, native_geometry, read_shapes
+from hfaef.catalog.tables.columns import Rows
+from hfaef.catalog.tables.geometry import crs_of, native_geometry, read_shapes
 from hfaef.core.grid import WGS84
 from hfaef.core.names import clean, printable
 from hfaef.errors import CatalogError
@@ -238,7 +238,8 @@ def _named_crs(collection: dict[str, Any]) -> str:
 
 def _read_parquet(path: Path) -> Rows:
     with pq.ParquetFile(path) as file:
-        names = file.schema_arrow.names
+        schema = file.schema_arrow
+        names = schema.names
         count = file.metadata.num_rows
         _require_once(path, names)
         geometry = _geometry_column(file)
@@ -256,7 +257,8 @@ def _read_parquet(path: Path) -> Rows:
         if encoding not in ("wkb", "wkt"):
             values = [native_geometry(encoding, value) for value in values]
         shapes = read_shapes(values, crs)
-    return Rows(path, tuple(names), count, column, shapes)
+    types = {field.name: field.type for field in schema}
+    return Rows(path, tuple(names), count, column, shapes, types=types)
 
 
 def _values(path: Path, name: str, column: pa.ChunkedArray) -> list[Any]:
@@ -371,7 +373,8 @@ def _read_vector_file(path: Path, driver: str, magic: bytes) -> Rows:
 
     shapes = read_shapes(_values(path, geometry, table.column(geometry)), crs_of(about["crs"]))
     notes = tuple(f"GDAL says: {printable(word)}" for word in words)
-    return Rows(path, tuple(names), len(table), column, shapes, notes=notes)
+    types = {field.name: field.type for field in table.schema}
+    return Rows(path, tuple(names), len(table), column, shapes, notes=notes, types=types)
 
 
 @contextmanager
