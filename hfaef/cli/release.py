@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -188,6 +188,24 @@ def evaluate(
         list[str] | None,
         typer.Option("--probe", metavar="NAME", help="`knn` or `linear`; both by default."),
     ] = None,
+    fuse: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="A+B", help="Two sets of vectors side by side, standardized. Repeat for more."
+        ),
+    ] = None,
+    protocol: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="`default`: k and C chosen on the validation split; `published`: as in published "
+            "studies, every k, and C by cross-validation.",
+        ),
+    ] = "default",
+    quick: Annotated[
+        bool,
+        typer.Option("--quick", help="Only the mean vector, without curves: under a minute."),
+    ] = False,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -198,21 +216,26 @@ def evaluate(
     ] = None,
     replace_card: ReplaceCardOption = False,
 ) -> Report:
-    """Score a release: neighbours and a linear probe in every split scheme.
+    """Score a release: neighbours and a linear probe in every split scheme, and what differs.
 
     Writes evaluation.json and the figures into the release, and its card again; scores that are
     there already and are not measured again stay.
     """
-    from hfaef.evaluation.evaluate import summary, write_evaluation
+    from hfaef.evaluation.evaluate import Settings, summary, write_evaluation
     from hfaef.hub.target import parse_target
 
     set_up_hub()
     written = write_evaluation(
         target,
-        poolings=poolings or (),
-        on=on,
-        features=features or (),
-        probes=probes or ("knn", "linear"),
+        Settings(
+            poolings=poolings or (),
+            on=cast("On", on),
+            features=features or (),
+            fuse=fuse or (),
+            probes=cast("list[Probe]", probes or ["knn", "linear"]),
+            protocol=cast("Literal['default', 'published']", protocol),
+            quick=quick,
+        ),
         out=out,
         replace_card=replace_card,
     )
@@ -233,23 +256,25 @@ def evaluate(
 
 
 def score_table(evaluation: Evaluation) -> Table:
-    """Accuracies: of kNN with the published k, and of the cross-validated linear probe."""
-    from hfaef.evaluation.probe import LEVEL
-    from hfaef.release.card.tables import PUBLISHED_NEIGHBOURS
+    """The primary metric of each probe that is shown, with its interval."""
+    from hfaef.evaluation.probe.metrics import LEVEL
+    from hfaef.release.card.tables import METRICS, shown
 
+    metric = evaluation.primary
     rows = []
     for score in evaluation.scores:
-        if score.cross_validated or score.neighbours == PUBLISHED_NEIGHBOURS:
-            low, value, high = (
-                f"{100 * number:.1f}"
-                for number in (score.accuracy.low, score.accuracy.value, score.accuracy.high)
-            )
-            probe = f"kNN, k = {score.neighbours}" if score.probe == "knn" else "linear"
-            counts = (str(score.year), f"{score.train:,}", f"{score.test:,}")
-            interval = f"{low} to {high}"
-            rows.append((score.features, probe, score.scheme, *counts, value, interval))
-    head = ("vectors", "probe", "scheme", "year", "train", "test")
-    return Table((*head, "accuracy, %", f"{LEVEL} % interval"), rows)
+        if not score.shown:
+            continue
+        found = score.metrics[metric]
+        low, value, high = (shown(one, metric) for one in (found.low, found.value, found.high))
+        probe = f"kNN, k = {score.neighbours}" if score.probe == "knn" else "linear"
+        counts = (str(score.year or "all"), f"{score.train:,}", f"{score.test:,}")
+        rows.append(
+            (score.features, probe, score.scheme, score.fit, *counts, value, f"{low} to {high}")
+        )
+    head = ("vectors", "probe", "scheme", "fit to", "year", "train", "test")
+    unit = METRICS[metric] + ("" if evaluation.target == "number" else ", %")
+    return Table((*head, unit, f"{LEVEL} % interval"), rows)
 
 
 def score_notes(evaluation: Evaluation) -> list[str]:

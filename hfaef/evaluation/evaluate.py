@@ -5,55 +5,43 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from itertools import product
 from pathlib import Path
-from typing import Any, cast
-
-import numpy as np
-import numpy.typing as npt
+from typing import Literal
 
 from hfaef.core.files import atomic_write, folder_errors
-from hfaef.core.progress import Advance, progress
+from hfaef.core.progress import progress
 from hfaef.errors import InputError, missing_package
-from hfaef.evaluation import probe
 from hfaef.evaluation.features import read_features
+from hfaef.evaluation.measure import VectorSet, measure_all
 from hfaef.evaluation.merge import merge, read_scores, require_mergeable
 from hfaef.evaluation.pooling import ON, POOLINGS, On
-from hfaef.evaluation.vectors import (
-    ChosenVectors,
-    Rows,
-    Vectors,
-    pool_release,
-    read_rows,
-)
+from hfaef.evaluation.probe import linear, metrics, neighbours
+from hfaef.evaluation.vectors import Fused, Vectors, pool_release, read_rows
 from hfaef.hub.open import open_published
 from hfaef.hub.target import HubTarget, parse_target
 from hfaef.release.card.additions import add_files
 from hfaef.release.card.figures import draw
 from hfaef.release.card.render import kept_notes
-from hfaef.release.card.tables import PUBLISHED_NEIGHBOURS
 from hfaef.release.format.manifest import Manifest, content_sha256, package_versions, read_manifest
 from hfaef.release.format.paths import locked_release, require_no_links
 from hfaef.release.format.scores import (
+    PRIMARY,
     SCORES,
     SCORES_FORMAT,
     Evaluation,
     FeatureSet,
-    Interval,
     Origin,
+    Probe,
     Protocol,
-    Score,
-    Skipped,
     evaluation_bytes,
 )
 
-TRAIN, TEST = "train", "test"
+PROTOCOLS = ("default", "published")
 
 _PACKAGES = ("hfaef", "numpy", "scikit-learn", "scipy")
-
-Result = Score | Skipped
 
 
 @dataclass(frozen=True)
@@ -102,35 +90,55 @@ class Evaluated:
     """What of tables was used, and what was replaced."""
 
 
-def evaluate(
-    target: str,
-    *,
-    poolings: Sequence[str] = (),
-    on: str = "values",
-    features: Sequence[str] = (),
-    probes: Sequence[str] = ("knn", "linear"),
-    out: Path | None = None,
-    replace_card: bool = False,
-) -> Evaluation:
-    """Probe a release and write ``evaluation.json``, as `write_evaluation`; gives its content."""
-    return write_evaluation(
-        target,
-        poolings=poolings,
-        on=on,
-        features=features,
-        probes=probes,
-        out=out,
-        replace_card=replace_card,
-    ).evaluation
+@dataclass(frozen=True)
+class Settings:
+    """What to measure, and how."""
+
+    poolings: Sequence[str] = ()
+    """Of `POOLINGS`; all of them for none."""
+    on: On = "values"
+    """What is pooled: dequantized values, or stored codes as they are."""
+    features: Sequence[str] = ()
+    """``NAME=PLACE`` of vectors from elsewhere, as `read_features` reads them."""
+    fuse: Sequence[str] = ()
+    """``A+B``: sets to put side by side."""
+    probes: Sequence[Probe] = ("knn", "linear")
+    protocol: Literal["default", "published"] = "default"
+    quick: bool = False
+    """Whether only one pooling is probed, without curves and years."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all sets of vectors."""
+        given = (argument.partition("=")[0] for argument in self.features)
+        return (*self.poolings, *given, *self.fuse)
+
+
+def _complete(settings: Settings) -> Settings:
+    """The same settings, checked, with all poolings by name.
+
+    Raises:
+        InputError: if something is asked for that is not known.
+    """
+    _require("pooling", settings.poolings, tuple(POOLINGS))
+    _require("probe", settings.probes, ("knn", "linear"))
+    _require("--on", (settings.on,), ON)
+    _require("--protocol", (settings.protocol,), PROTOCOLS)
+    poolings = tuple(settings.poolings) or (("mean",) if settings.quick else tuple(POOLINGS))
+    settings = replace(settings, poolings=poolings)
+    known = settings.names[: len(settings.names) - len(settings.fuse)]
+    for fused in settings.fuse:
+        parts = fused.split("+")
+        if len(parts) < 2 or len({*parts}) < len(parts):
+            raise InputError(f"--fuse {fused}: not A+B of two sets", "as in `--fuse mean+tessera`")
+        _require(f"--fuse {fused}:", parts, known)
+    return settings
 
 
 def write_evaluation(
     target: str,
+    settings: Settings | None = None,
     *,
-    poolings: Sequence[str] = (),
-    on: str = "values",
-    features: Sequence[str] = (),
-    probes: Sequence[str] = ("knn", "linear"),
     out: Path | None = None,
     replace_card: bool = False,
 ) -> Evaluated:
@@ -142,10 +150,7 @@ def write_evaluation(
 
     Args:
         target: a release folder, or ``OWNER/NAME[@VERSION]``.
-        poolings: of `POOLINGS`; all by default.
-        on: ``values`` or ``codes``: what is pooled.
-        features: ``NAME=PATH`` of tables that `read_features` reads.
-        probes: ``knn``, ``linear``.
+        settings: what to measure, and how.
         out: the file to write; ``evaluation.json`` here by default for a published version.
         replace_card: whether edits of the folder's card outside its notes may go.
 
@@ -157,26 +162,17 @@ def write_evaluation(
             card was edited outside its notes.
         FolderError: if another command is at work in the folder.
     """
-    _require("pooling", poolings, POOLINGS)
-    _require("probe", probes, ("knn", "linear"))
-    _require("--on", (on,), ON)
-    chosen = cast("On", on)
+    settings = _complete(settings or Settings())
     try:
         import_module("sklearn")  # now, rather than after an hour of pooling
     except ImportError as error:
         raise missing_package("`hfaef eval`", error) from error
     opened = open_target(target)
-    if not opened.manifest.schemes:
+    if not (opened.manifest.schemes or opened.manifest.folds):
         raise InputError(
             f"{target} has no split scheme, so nothing to train and test on",
-            "name one in the recipe's `patches`",
+            "name one in the recipe's `patches`, or let it be made: `patches.make_splits`",
         )
-    if not opened.manifest.label_names:
-        raise InputError(
-            f"the labels of {target} are numbers to predict, and the probes tell classes apart",
-            "probe its pooled vectors with a regression of your own",
-        )
-    poolings = poolings or tuple(POOLINGS)
     inside = opened.origin.repo is None and out is None
     path = opened.folder / SCORES if inside else out or Path(SCORES)
     with locked_release(opened.folder) if inside else nullcontext():
@@ -187,14 +183,12 @@ def write_evaluation(
             if not inside:  # a release's own file can be nothing else
                 raise
             before, damaged = None, (f"{path} could not be read, and is replaced",)
-        names = [*poolings, *(argument.partition("=")[0] for argument in features)]
-        asked = product(names, probes)
-        require_mergeable(before, opened.origin.content_sha256, protocol(chosen), asked, path)
+        asked = product(settings.names, settings.probes)
+        told = protocol(settings, opened.manifest)
+        require_mergeable(before, opened.origin.content_sha256, told, asked, path)
         if inside:
             kept_notes(opened.folder, replace=replace_card)  # said before the work, not after it
-        measured, used = measure(
-            opened, poolings=poolings, on=chosen, features=features, probes=probes
-        )
+        measured, used = measure(opened, settings)
         evaluation, notes = merge(before, measured)
         content = evaluation_bytes(evaluation)
         if inside:
@@ -207,162 +201,117 @@ def write_evaluation(
 
 
 def summary(evaluation: Evaluation) -> Iterator[str]:
-    """Accuracies in per cent, a line a feature set; kNN with k = 5 and cross-validated linear."""
+    """The primary metric of the probes that are shown, a line a feature set."""
+    scale = 1 if evaluation.target == "number" else 100
     for features in evaluation.features:
-        parts = []
-        for score in evaluation.scores:
-            shown = score.cross_validated or score.neighbours == PUBLISHED_NEIGHBOURS
-            if score.features == features.name and shown:
-                value = 100 * score.accuracy.value
-                parts.append(f"{score.probe} {score.scheme} {score.year} {value:.1f}")
+        parts = [
+            f"{score.probe} {score.scheme} {score.year or 'all'} "
+            f"{scale * score.metrics[evaluation.primary].value:.{1 if scale > 1 else 3}f}"
+            for score in evaluation.scores
+            if score.features == features.name and score.shown and score.fit != "train+validation"
+        ]
         yield f"{features.name}: {', '.join(parts) or 'nothing to tell'}"
     warned = sum(len(score.warnings) for score in evaluation.scores)
     if warned or evaluation.skipped:
         yield f"warnings: {warned}, probes not run: {len(evaluation.skipped)}"
 
 
-def _require(what: str, given: Sequence[str], known: Sequence[str] | dict[str, Any]) -> None:
+def _require(what: str, given: Sequence[str], known: Sequence[str]) -> None:
     for name in given:
         if name not in known:
             raise InputError(f"{what} {name!r} is not known", f"one of {', '.join(known)}")
 
 
-def measure(
-    target: Target,
-    *,
-    poolings: Sequence[str],
-    on: On,
-    features: Sequence[str],
-    probes: Sequence[str],
-) -> tuple[Evaluation, tuple[str, ...]]:
-    """The evaluation of a release, in memory, and notes of what was used of tables."""
+def measure(target: Target, settings: Settings) -> tuple[Evaluation, tuple[str, ...]]:
+    """The evaluation of a release, in memory, and notes of what was used of other vectors."""
     manifest = target.manifest
     rows = read_rows(target.folder, manifest)
-    read = [read_features(argument, rows) for argument in features]
-    tables = {one.name: one for one in read}
-    if len(tables) < len(features):
+    tables = {one.name: one for one in (read_features(text, rows) for text in settings.features)}
+    if len(tables) < len(settings.features):
         raise InputError("two --features have one name", "give each its own")
     with tempfile.TemporaryDirectory(prefix="hfaef-") as scratch:
         with progress("pool", len(rows.ids)) as advance:
-            pooled = pool_release(target.folder, manifest, poolings, on, Path(scratch), advance)
-        sets: dict[str, Vectors] = {**pooled, **{one.name: one.vectors for one in read}}
-        works = len(sets) * len(manifest.schemes) * len(manifest.years) * len(probes)
-        with progress("probe", works) as advance:
-            results = list(_results(sets, rows, manifest, probes, advance))
+            pooled = pool_release(
+                target.folder, manifest, settings.poolings, settings.on, Path(scratch), advance
+            )
+        sets = {name: VectorSet(vectors, "pooling") for name, vectors in pooled.items()}
+        sets |= {name: VectorSet(one.vectors, "table", one.lacking) for name, one in tables.items()}
+        sets |= {text: _fused(text, sets) for text in settings.fuse}
+        splits = len(manifest.config_years) * len((*manifest.schemes, *manifest.folds))
+        with progress("probe", len(sets) * splits * len(settings.probes)) as advance:
+            results = measure_all(
+                sets,
+                rows,
+                manifest,
+                settings.probes,
+                advance,
+                published=settings.protocol == "published",
+                quick=settings.quick,
+            )
     evaluation = Evaluation(
         format=SCORES_FORMAT,
         measured_on=target.origin,
         packages=package_versions(_PACKAGES),
-        protocol=protocol(on),
+        protocol=protocol(settings, manifest),
         label_names=manifest.label_names,
+        target=manifest.labelling,
         features=tuple(
             FeatureSet(
                 name=name,
-                kind="pooling" if name in pooled else "table",
-                dimensions=vectors.dimensions,
+                kind=one.kind,
+                dimensions=one.vectors.dimensions,
                 columns=tables[name].columns if name in tables else (),
             )
-            for name, vectors in sets.items()
+            for name, one in sets.items()
         ),
-        scores=tuple(result for result in results if isinstance(result, Score)),
-        skipped=tuple(result for result in results if isinstance(result, Skipped)),
+        **{name: tuple(found) for name, found in vars(results).items()},
     )
-    return evaluation, tuple(note for one in read for note in one.notes)
+    return evaluation, tuple(note for one in tables.values() for note in one.notes)
 
 
-def protocol(on: On) -> Protocol:
+def _fused(text: str, sets: dict[str, VectorSet]) -> VectorSet:
+    parts: dict[str, Vectors] = {}
+    lacking: frozenset[int] = frozenset()
+    for name in text.split("+"):
+        one = sets[name]
+        if not isinstance(one.vectors, Fused):
+            parts[name] = one.vectors
+            lacking |= one.lacking
+    return VectorSet(Fused(parts), "fused", lacking)
+
+
+def protocol(settings: Settings, manifest: Manifest) -> Protocol:
     """How everything is measured, for ``evaluation.json``."""
+    target = manifest.labelling
+    metric = PRIMARY[target].replace("_", " ")
+    published = settings.protocol == "published"
+    counts = ", ".join(map(str, neighbours.NEIGHBOURS))
+    penalties = ", ".join(f"{c:g}" for c in linear.PENALTIES)
+    votes = {
+        "class": "equal votes, ties to the lower label number",
+        "classes": "labels that more than half of the neighbours bear",
+        "number": "the mean of the neighbours",
+    }[target]
+    model = {
+        "class": "logistic regression, lbfgs",
+        "classes": "a logistic regression a label, lbfgs",
+        "number": "ridge regression, alpha = 1 / C",
+    }[target]
+    chosen = f"the one with the best {metric} on validation patches, without them"
+    chosen += f" in {linear.FOLDS}-fold cross-validation of the training patches"
     return Protocol(
-        on=on,
-        knn=f"k in {', '.join(map(str, probe.NEIGHBOURS))}; cosine distance, brute force, "
-        "equal votes, ties to the lower label number",
-        linear="StandardScaler fit on train; logistic regression, lbfgs, at most "
-        f"{probe.MAX_ITERATIONS} iterations; C = 1, and C of "
-        f"{', '.join(f'{c:g}' for c in probe.PENALTIES)} by {probe.FOLDS}-fold cross-validation",
-        interval=f"{probe.LEVEL} % percentile bootstrap over test samples, "
-        f"{probe.RESAMPLES:,} resamples",
-        seed=probe.SEED,
-    )
-
-
-def _results(
-    sets: dict[str, Vectors],
-    rows: Rows,
-    manifest: Manifest,
-    probes: Sequence[str],
-    advance: Advance,
-) -> Iterator[Result]:
-    for (name, vectors), year, scheme in product(sets.items(), manifest.years, manifest.schemes):
-        train, test = (rows.of_split(scheme, year, split) for split in (TRAIN, TEST))
-        about = {"features": name, "scheme": scheme, "year": year}
-        for kind in probes:
-            if len(train) and len(test):
-                # Test vectors are in memory: asked for in small parts, and a third of the others.
-                data = (
-                    ChosenVectors(vectors, train),
-                    rows.labels[train],
-                    vectors.take(test),
-                    rows.labels[test],
-                )
-                run = _knn if kind == "knn" else _linear
-                yield from run(about, data, len(manifest.label_names))
-            else:
-                reason = f"no patch for {TRAIN if not len(train) else TEST}"
-                yield Skipped(**about, probe=kind, reason=reason)
-            advance(f"{name}, {scheme}, {kind}")
-
-
-Data = tuple[ChosenVectors, npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.int64]]
-"""Training vectors and labels, test vectors and labels."""
-
-
-def _knn(about: dict[str, Any], data: Data, classes: int) -> Iterator[Result]:
-    train, labels, test, _ = data
-    for k, prediction in probe.knn(train, labels, test, classes).items():
-        yield _score(about, data, prediction, classes, probe="knn", neighbours=k)
-    for k in probe.NEIGHBOURS:
-        if k > len(labels):
-            yield Skipped(**about, probe="knn", reason=f"fewer than {k} training patches")
-
-
-def _linear(about: dict[str, Any], data: Data, classes: int) -> Iterator[Result]:
-    chosen, labels, test, _ = data
-    train = chosen[:]
-    for penalty in (None, 1.0):
-        try:
-            prediction = probe.linear(train, labels, test, penalty)
-        except ValueError as error:
-            yield Skipped(**about, probe="linear", reason=str(error))
-        else:
-            yield _score(
-                about,
-                data,
-                prediction,
-                classes,
-                probe="linear",
-                penalty=prediction.penalty,
-                cross_validated=penalty is None,
-                warnings=prediction.warnings,
-            )
-
-
-def _score(
-    about: dict[str, Any],
-    data: Data,
-    prediction: probe.Prediction,
-    classes: int,
-    **how: Any,
-) -> Score:
-    counts = probe.confusion(data[3], prediction.labels, classes)
-    metrics = {
-        name: Interval(**{edge: round(value, 6) for edge, value in measured})
-        for name, measured in probe.measure(counts).items()
-    }
-    return Score(
-        **about,
-        **how,
-        **metrics,
-        train=len(data[1]),
-        test=len(data[3]),
-        confusion=tuple(tuple(row) for row in counts.tolist()),
+        name=settings.protocol,
+        on=settings.on,
+        knn=f"k in {counts}"
+        + ("" if published else f", {chosen}")
+        + f"; cosine distance, brute force, {votes}",
+        linear=f"StandardScaler fit on train; {model}, at most {linear.MAX_ITERATIONS} iterations; "
+        + (
+            f"C = 1, and C of {penalties} by {linear.FOLDS}-fold cross-validation"
+            if published
+            else f"C of {penalties}, {chosen}"
+        ),
+        interval=f"{metrics.LEVEL} % percentile bootstrap over test samples, "
+        f"{metrics.RESAMPLES:,} resamples",
+        seed=metrics.SEED,
     )

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from hfaef.core.names import printable
 from hfaef.errors import InputError
 from hfaef.evaluation.pooling import POOLINGS
-from hfaef.evaluation.vectors import ArrayVectors, Float32, Int64, Rows
+from hfaef.evaluation.vectors import ArrayVectors, Float32, Rows
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,60}")
 
@@ -55,6 +55,8 @@ class Features:
     """That the vectors are made of, in their order: one of lists, or one a dimension."""
     notes: tuple[str, ...]
     """Which those are, and what of the table is not used; a sentence each."""
+    lacking: frozenset[int] = frozenset()
+    """Numbers of the release's rows that it has no vector for."""
 
 
 def read_features(argument: str, rows: Rows) -> Features:
@@ -81,22 +83,28 @@ def read_features(argument: str, rows: Rows) -> Features:
         (identity, year) if "year" in keys else identity
         for identity, year in zip(rows.ids, rows.years.tolist(), strict=True)
     ]
-    if lacking := [key for key in dict.fromkeys(wanted) if key not in found]:
+    lacking = [row for row, key in enumerate(wanted) if key not in found]
+    if len(lacking) == len(wanted):
         raise InputError(
-            f"{source} lacks {len(lacking):,} of {len(set(wanted)):,} patches, the first: "
-            f"{lacking[0]}",
-            "all feature sets are compared on the same patches: add their vectors",
+            f"{source} has none of the {len(wanted):,} patches, such as {wanted[0]}",
+            "its `id` must hold the ids of the release",
         )
-    array = array[[found[key] for key in wanted]]
+    array = array[[found.get(key, 0) for key in wanted]]
     if len(columns) > 1 and (telling := _telling(array, rows.labels)):
         _refuse({columns[number]: "one value for all of a label" for number in telling}, source)
-    others = len(found) - len(set(wanted))
+    array[lacking] = np.nan
+    others = len(found.keys() - {*wanted})
     notes = [
         f"{name}: {_listed(columns)} of {source}, {array.shape[1]:,} numbers a patch",
         *([f"{name}: not used of {source}: {_listed(unused)}"] if unused else []),
         *([f"{name}: {others:,} rows of other patches are not used"] if others else []),
     ]
-    return Features(name, ArrayVectors(array), tuple(columns), tuple(notes))
+    if lacking:
+        notes.append(
+            f"{name} lacks {len(lacking):,} of {len(wanted):,} patches, the first: "
+            f"{wanted[lacking[0]]}; it is scored on the others, and compared on what both have"
+        )
+    return Features(name, ArrayVectors(array), tuple(columns), tuple(notes), frozenset(lacking))
 
 
 def _keys(names: Sequence[str], source: str) -> list[str]:
@@ -167,9 +175,12 @@ def _is_list(kind: pa.DataType) -> bool:
     return any(check(kind) for check in checks)
 
 
-def _telling(array: Float32, labels: Int64) -> list[int]:
+def _telling(array: Float32, labels: npt.NDArray[Any]) -> list[int]:
     """Numbers of the columns that have one value for all patches of a label, and not for all."""
-    names, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    if labels.dtype.kind == "f":  # numbers to predict
+        return np.flatnonzero((array == labels[:, None].astype(np.float32)).all(axis=0)).tolist()
+    names, first, inverse = np.unique(labels, axis=0, return_index=True, return_inverse=True)
+    inverse = inverse.reshape(-1)
     if len(labels) < 2 * len(names):
         return []  # too few to tell chance from a label
     constant = (array == array[first][inverse]).all(axis=0)

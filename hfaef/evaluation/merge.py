@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -100,8 +101,27 @@ def merge(before: Evaluation | None, new: Evaluation) -> tuple[Evaluation, tuple
     features = {one.name: one for one in (*before.features, *new.features)}
     rank = {name: number for number, name in enumerate(features)}
     together = sorted([*stays, *_all(new)], key=lambda one: rank[one.features])
+    measured = {name for name, _ in ((one.features, one.probe) for one in _all(new))}
+    kept = {one.features for one in stays}
     merged = new.model_copy(
         update={
+            **{
+                name: (
+                    *(one for one in getattr(before, name) if _kept(one, kept - measured)),
+                    *getattr(new, name),
+                )
+                for name in ("curves", "shrunk", "transfers", "stability")
+            },
+            "differences": (
+                *(
+                    one
+                    for one in before.differences
+                    if {one.a, one.b} <= kept
+                    and not {one.a, one.b} <= measured
+                    and not {one.a, one.b} & others
+                ),
+                *new.differences,
+            ),
             "features": tuple(
                 one for one in features.values() if any(s.features == one.name for s in together)
             ),
@@ -118,6 +138,10 @@ def _all(evaluation: Evaluation) -> list[Score | Skipped]:
 
 def _unit(one: Score | Skipped) -> Unit:
     return one.features, one.scheme, one.year, one.probe
+
+
+def _kept(one: Any, names: set[str]) -> bool:
+    return one.features in names
 
 
 def _replaced(gone: Sequence[Score | Skipped]) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -58,10 +58,12 @@ class Rows:
     """Ids, labels, years and splits of a release's rows, in the order of its files."""
 
     ids: tuple[str, ...]
-    labels: Int64
+    labels: npt.NDArray[Any]
+    """int64 (rows,), the number of a class; bool (rows, classes), for several labels a patch; or
+    float64 (rows,), numbers to predict."""
     years: Int64
     splits: dict[str, tuple[str, ...]]
-    """By scheme."""
+    """By scheme and by scheme of folds."""
 
     def of_split(self, scheme: str, year: int | None, split: str) -> Int64:
         """Numbers of the rows of a split, sorted by id; of all years for None."""
@@ -113,17 +115,29 @@ class ArrayVectors:
 
 
 @dataclass(frozen=True)
-class ChosenVectors:
-    """The vectors of some rows, read a slice at a time."""
+class Fused:
+    """Several sets side by side, each standardized: by the rows that a probe is fit to."""
 
-    vectors: Vectors
-    rows: Int64
+    parts: Mapping[str, Vectors]
 
-    def __len__(self) -> int:
-        return len(self.rows)
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the sets."""
+        return tuple(self.parts)
 
-    def __getitem__(self, part: slice) -> Float32:
-        return self.vectors.take(self.rows[part])
+    @property
+    def dimensions(self) -> int:
+        """Length of a vector."""
+        return sum(part.dimensions for part in self.parts.values())
+
+    def take(self, rows: Int64, fit: int) -> Float32:
+        """The vectors of some rows, of which the first `fit` give means and deviations."""
+        scaled = []
+        for part in self.parts.values():
+            array = part.take(rows).astype(np.float64)
+            mean, std = array[:fit].mean(axis=0), array[:fit].std(axis=0)
+            scaled.append((array - mean) / np.where(std > 0, std, 1))
+        return np.concatenate(scaled, axis=1).astype(np.float32)
 
 
 def read_rows(folder: Path, manifest: Manifest) -> Rows:
@@ -132,14 +146,24 @@ def read_rows(folder: Path, manifest: Manifest) -> Rows:
     Raises:
         ReleaseError: naming the file that cannot be read.
     """
-    columns = ["id", "label", "year", *manifest.schemes]
+    schemes = (*manifest.schemes, *manifest.folds)
+    columns = ["id", "label", "year", *schemes]
     found = list(rows.read_rows(folder, manifest, columns=columns))
     return Rows(
         ids=tuple(row["id"] for row in found),
-        labels=np.array([row["label"] for row in found], np.int64),
+        labels=_labels([row["label"] for row in found], manifest),
         years=np.array([row["year"] for row in found], np.int64),
-        splits={scheme: tuple(row[scheme] for row in found) for scheme in manifest.schemes},
+        splits={scheme: tuple(row[scheme] for row in found) for scheme in schemes},
     )
+
+
+def _labels(values: Sequence[Any], manifest: Manifest) -> npt.NDArray[Any]:
+    if manifest.labelling == "classes":
+        several = np.zeros((len(values), len(manifest.label_names)), bool)
+        for row, numbers in enumerate(values):
+            several[row, numbers] = True
+        return several
+    return np.array(values, np.int64 if manifest.labelling == "class" else np.float64)
 
 
 def pool_release(

@@ -37,6 +37,9 @@ bears another licence; people may change the others."""
 
 _TAGS = ("geospatial", "earth-observation", "embeddings", "alphaearth")
 
+SMALL_TEST = 500
+"""Test patches below which a card says that its numbers are a check, no benchmark."""
+
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 """https://huggingface.co/docs/hub/datasets-cards"""
 
@@ -179,14 +182,26 @@ def _scores(
         ],
     }
     if evaluation:
-        measured = (evaluation, manifest.schemes, year)
+        schemes = (*manifest.schemes, *manifest.folds)
+        measured = (evaluation, schemes, year)
         found |= {
             "headline": tables.headline(*measured),
             "pooled": [one.name for one in evaluation.features if one.kind == "pooling"],
             "others": [one.name for one in evaluation.features if one.kind == "table"],
             "scores": tables.scores_table(*measured),
             "metrics": tables.metrics_table(*measured),
-            "neighbours": tables.neighbours_table(*measured),
+            "neighbours": (
+                tables.neighbours_table(*measured)
+                if evaluation.protocol.name == "published"
+                else ""
+            ),
+            "metric": tables.METRICS[evaluation.primary],
+            "verdicts": list(tables.verdicts(*measured)),
+            "few_labels": tables.few_labels_table(evaluation, year),
+            "shrunk": tables.shrunk_table(evaluation, year),
+            "transfers": tables.transfers_table(evaluation),
+            "stability": tables.stability_table(evaluation),
+            "small": min((score.test for score in evaluation.scores), default=0) < SMALL_TEST,
             "warnings": list(tables.warnings(evaluation)),
         }
     return found

@@ -3,17 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import product
 
 from hfaef.release.card.references import PublishedResults
-from hfaef.release.format.scores import Evaluation, Score
-
-PUBLISHED_NEIGHBOURS = 5
-"""k of the published kNN, and so of the one that the card shows beside it."""
+from hfaef.release.format.scores import Difference, Evaluation, Probe, Score
 
 NONE = "-"
 
-PROBES = (("kNN", PUBLISHED_NEIGHBOURS), ("linear", None))
-"""Names and numbers of neighbours of the probes that the card shows."""
+PROBES: tuple[tuple[str, Probe], ...] = (("kNN", "knn"), ("linear", "linear"))
+
+METRICS = {
+    "accuracy": "overall accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "macro_f1": "macro F1",
+    "top2_accuracy": "top-2 accuracy",
+    "calibration_error": "calibration error",
+    "micro_ap": "micro average precision",
+    "macro_ap": "macro average precision",
+    "micro_f1": "micro F1",
+    "r2": "R2",
+    "rmse": "RMSE",
+    "mae": "MAE",
+}
+"""In words; those of numbers to predict are no per cents."""
+
+_PLAIN = {"r2", "rmse", "mae"}
+
+
+def shown(value: float, metric: str) -> str:
+    """A metric as people read it: per cent, but for those of numbers to predict."""
+    return f"{value:.3f}" if metric in _PLAIN else f"{100 * value:.1f}"
 
 
 def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -23,82 +42,211 @@ def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def headline(evaluation: Evaluation, schemes: Sequence[str], year: int | None) -> str:
-    """Accuracies of the first feature set in a line; empty if there are none."""
-    name = evaluation.features[0].name
+    """The primary metric of the first feature set in a line; empty if there is none."""
+    name, metric = evaluation.features[0].name, evaluation.primary
+    unit = "" if metric in _PLAIN else " %"
     parts = []
-    for probe, neighbours in PROBES:
-        scores = [evaluation.score(name, one, year, neighbours=neighbours) for one in schemes]
-        shown = [f"{_accuracy(s)} % {s.scheme}" for s in scores if s]
-        if shown:
-            parts.append(f"{probe} {', '.join(shown)}")
+    for word, probe in PROBES:
+        scores = [evaluation.score(name, one, year, probe) for one in schemes]
+        told = [f"{shown(s.metrics[metric].value, metric)}{unit} {s.scheme}" for s in scores if s]
+        if told:
+            parts.append(f"{word} {', '.join(told)}")
     return "; ".join(parts)
 
 
 def scores_table(evaluation: Evaluation, schemes: Sequence[str], year: int | None) -> str:
-    """Accuracy of every feature set by probe and scheme, with the gap from first to last scheme."""
+    """The primary metric of every feature set by probe and scheme, with the gap between schemes."""
     gap = len(schemes) > 1
+    metric = evaluation.primary
     head = ["vectors", "length"]
-    for probe, _ in PROBES:
-        head += [f"{probe}, {scheme}" for scheme in schemes]
-        head += [f"{probe}, gap"] if gap else []
+    for word, _ in PROBES:
+        head += [f"{word}, {scheme}" for scheme in schemes]
+        head += [f"{word}, gap"] if gap else []
     rows = []
     for features in evaluation.features:
         row = [f"`{features.name}`", f"{features.dimensions:,}"]
-        for _, neighbours in PROBES:
-            scores = [
-                evaluation.score(features.name, scheme, year, neighbours=neighbours)
-                for scheme in schemes
-            ]
-            row += [_with_interval(score) for score in scores]
-            row += [_gap(scores[0], scores[-1])] if gap else []
+        for _, probe in PROBES:
+            scores = [evaluation.score(features.name, one, year, probe) for one in schemes]
+            row += [_with_interval(score, metric) for score in scores]
+            row += [_gap(scores[0], scores[-1], metric)] if gap else []
         rows.append(row)
     return _markdown(head, rows)
 
 
-def _accuracy(score: Score | None) -> str:
-    return _per_cent(score.accuracy.value) if score else NONE
-
-
-def _with_interval(score: Score | None) -> str:
+def _with_interval(score: Score | None, metric: str) -> str:
     if score is None:
         return NONE
-    low, high = _per_cent(score.accuracy.low), _per_cent(score.accuracy.high)
-    return f"**{_accuracy(score)}**<br>{low}-{high}"
+    found = score.metrics[metric]
+    low, high = shown(found.low, metric), shown(found.high, metric)
+    return f"**{shown(found.value, metric)}**<br>{low} to {high}"
 
 
-def _gap(first: Score | None, last: Score | None) -> str:
-    return _per_cent(first.accuracy.value - last.accuracy.value) if first and last else NONE
-
-
-def _per_cent(value: float) -> str:
-    return f"{100 * value:.1f}"
+def _gap(first: Score | None, last: Score | None, metric: str) -> str:
+    if first is None or last is None:
+        return NONE
+    return shown(first.metrics[metric].value - last.metrics[metric].value, metric)
 
 
 def neighbours_table(evaluation: Evaluation, schemes: Sequence[str], year: int | None) -> str:
-    """Accuracy of the kNN by number of neighbours, for the first feature set."""
-    name = evaluation.features[0].name
+    """The primary metric of the kNN by number of neighbours, for the first feature set."""
+    name, metric = evaluation.features[0].name, evaluation.primary
     counts = sorted({score.neighbours for score in evaluation.scores if score.neighbours})
+    found = {
+        (scheme, k): evaluation.score(name, scheme, year, "knn", neighbours=k)
+        for scheme in schemes
+        for k in counts
+    }
     rows = [
-        (scheme, *(_accuracy(evaluation.score(name, scheme, year, neighbours=k)) for k in counts))
+        (
+            scheme,
+            *(
+                shown(one.metrics[metric].value, metric) if (one := found[scheme, k]) else NONE
+                for k in counts
+            ),
+        )
         for scheme in schemes
     ]
     return _markdown(["scheme", *(f"k = {k}" for k in counts)], rows)
 
 
 def metrics_table(evaluation: Evaluation, schemes: Sequence[str], year: int | None) -> str:
-    """Balanced accuracy and macro F1 of every feature set, kNN and linear probe."""
+    """All other metrics of every feature set, by probe; and the primary one with more patches."""
+    names = [
+        name
+        for name in dict.fromkeys(name for score in evaluation.scores for name in score.metrics)
+        if name != evaluation.primary
+    ]
+    more = any(score.fit == "train+validation" for score in evaluation.scores)
     head = ["vectors"]
-    head += [f"{what}, {scheme}" for scheme in schemes for what in ("balanced", "macro F1")]
+    for scheme in schemes:
+        head += [f"{METRICS[name]}, {scheme}" for name in names]
+        head += [f"{METRICS[evaluation.primary]} fit to validation, too, {scheme}"] if more else []
     rows = []
-    for features in evaluation.features:
-        for probe, neighbours in PROBES:
-            row = [f"`{features.name}`, {probe}"]
-            for scheme in schemes:
-                score = evaluation.score(features.name, scheme, year, neighbours=neighbours)
-                metrics = (score.balanced_accuracy, score.macro_f1) if score else (None, None)
-                row += [_per_cent(one.value) if one else NONE for one in metrics]
-            rows.append(row)
+    for features, (word, probe) in product(evaluation.features, PROBES):
+        row = [f"`{features.name}`, {word}"]
+        for scheme in schemes:
+            score = evaluation.score(features.name, scheme, year, probe)
+            row += [_metric(score, name) for name in names]
+            both = evaluation.score(features.name, scheme, year, probe, fit="train+validation")
+            row += [_metric(both, evaluation.primary)] if more else []
+        rows.append(row)
     return _markdown(head, rows)
+
+
+def _metric(score: Score | None, name: str) -> str:
+    return shown(score.metrics[name].value, name) if score and name in score.metrics else NONE
+
+
+def verdicts(evaluation: Evaluation, schemes: Sequence[str], year: int | None) -> Iterator[str]:
+    """What comparisons by pairs say, a sentence each, those that decide first."""
+    wanted = [one for one in evaluation.differences if one.scheme in schemes and one.year == year]
+    for one in sorted(wanted, key=lambda one: (one.better is None, one.probe, one.scheme)):
+        word = {probe: word for word, probe in PROBES}[one.probe]
+        yield f"{word}, {one.scheme}: {_verdict(one)}"
+
+
+def _verdict(one: Difference) -> str:
+    low, value, high = (
+        shown(edge, one.metric)
+        for edge in (one.difference.low, one.difference.value, one.difference.high)
+    )
+    unit = METRICS[one.metric] if one.metric in _PLAIN else f"points of {METRICS[one.metric]}"
+    alone = ""
+    if one.only_a is not None and one.only_b is not None:
+        alone = (
+            f"; {one.only_a:,} patches only `{one.a}` gets right, {one.only_b:,} only `{one.b}` "
+            f"(McNemar p = {one.p_value:.2g})"
+        )
+    if one.better is None:
+        return (
+            f"no difference can be shown between `{one.a}` and `{one.b}` ({value} {unit}, "
+            f"interval {low} to {high}){alone}"
+        )
+    worse = one.b if one.better == one.a else one.a
+    if one.better == one.b:
+        value, low, high = (
+            shown(-edge, one.metric)
+            for edge in (one.difference.value, one.difference.high, one.difference.low)
+        )
+    return f"`{one.better}` is better than `{worse}` by {value} {unit}, interval {low} to {high}{alone}"
+
+
+def few_labels_table(evaluation: Evaluation, year: int | None) -> str:
+    """The primary metric of the linear probe by number of labels; empty if there is none."""
+    curves = [one for one in evaluation.curves if one.year == year]
+    sizes = sorted({point.labels for one in curves for point in one.points})
+    if not sizes:
+        return ""
+    metric = evaluation.primary
+    rows = []
+    for one in curves:
+        found = {point.labels: point for point in one.points}
+        cells = [
+            f"{shown(found[size].mean, metric)} ± {shown(found[size].spread, metric)}"
+            if size in found
+            else NONE
+            for size in sizes
+        ]
+        enough = f"{one.enough:,}" if one.enough else "all"
+        rows.append([f"`{one.features}`, {one.scheme}", *cells, shown(one.full, metric), enough])
+    return _markdown(["vectors", *(f"{size:,}" for size in sizes), "all", "for 90 %"], rows)
+
+
+def shrunk_table(evaluation: Evaluation, year: int | None) -> str:
+    """The primary metric of smaller forms of vectors; empty if there is none."""
+    metric = evaluation.primary
+    found = [one for one in evaluation.shrunk if one.year == year]
+    keys = list(dict.fromkeys((one.features, one.scheme) for one in found))
+    forms = {one.form: one.bytes for one in found}
+    rows = []
+    for name, scheme in keys:
+        of = {one.form: one for one in found if (one.features, one.scheme) == (name, scheme)}
+        whole = evaluation.score(name, scheme, year, "linear")
+        rows.append(
+            [
+                f"`{name}`, {scheme}",
+                _metric(whole, metric),
+                *(shown(of[form].score.value, metric) if form in of else NONE for form in forms),
+            ]
+        )
+    head = ["vectors", "whole", *(f"{form} ({size:,.0f} B)" for form, size in forms.items())]
+    return _markdown(head, rows) if rows else ""
+
+
+def transfers_table(evaluation: Evaluation) -> str:
+    """The primary metric of probes fit to one year and asked about another; empty without any."""
+    metric = evaluation.primary
+    years = sorted({one.test_year for one in evaluation.transfers})
+    found = {(one.scheme, one.train_year, one.test_year): one for one in evaluation.transfers}
+    rows = [
+        [
+            f"{scheme}, fit to {train}",
+            *(
+                shown(found[scheme, train, year].score.value, metric)
+                if (scheme, train, year) in found
+                else NONE
+                for year in years
+            ),
+        ]
+        for scheme, train in dict.fromkeys(
+            (one.scheme, one.train_year) for one in evaluation.transfers
+        )
+    ]
+    return _markdown(["scheme", *(f"asked about {year}" for year in years)], rows) if rows else ""
+
+
+def stability_table(evaluation: Evaluation) -> str:
+    """Quantiles of cosines between years; empty without any."""
+    rows = [
+        [
+            f"`{one.features}`, {one.years[0]} and {one.years[1]}",
+            f"{one.patches:,}",
+            *(f"{value:.3f}" for value in one.quantiles),
+        ]
+        for one in evaluation.stability
+    ]
+    head = ["vectors", "patches", "5 %", "25 %", "median", "75 %", "95 %"]
+    return _markdown(head, rows) if rows else ""
 
 
 def published_table(
@@ -113,10 +261,8 @@ def published_table(
         row = [f"`{pooling}`"]
         for (probe, scheme), number in zip(published.columns, numbers, strict=True):
             if evaluation:
-                neighbours = PUBLISHED_NEIGHBOURS if probe == "knn" else None
-                row.append(
-                    _accuracy(evaluation.score(pooling, scheme, year, neighbours=neighbours))
-                )
+                one: Probe = "knn" if probe == "knn" else "linear"
+                row.append(_metric(evaluation.score(pooling, scheme, year, one), "accuracy"))
             row.append(f"{number:.1f}")
         rows.append(row)
     return _markdown(head, rows)

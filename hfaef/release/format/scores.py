@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from hfaef.errors import ReleaseError, command_line
+from hfaef.recipe.columns import Target
 from hfaef.release.format.manifest import Manifest, Part, content_sha256, read_bounded
 
 SCORES = "evaluation.json"
 
-SCORES_FORMAT = 1
+SCORES_FORMAT = 2
 
 Probe = Literal["knn", "linear"]
+
+Fit = Literal["train", "train+validation", "folds"]
+"""Patches that a probe is fit to; of folds, each time all but one."""
+
+PRIMARY: dict[Target, str] = {"class": "accuracy", "classes": "micro_ap", "number": "r2"}
+"""The metric that hyperparameters are chosen by and vectors compared by."""
+
+PUBLISHED_NEIGHBOURS = 5
+"""k of the published kNN, and so of the one that is shown beside it."""
 
 
 class Origin(Part):
@@ -33,6 +43,9 @@ class Origin(Part):
 class Protocol(Part):
     """How everything was measured."""
 
+    name: Literal["default", "published"] = "published"
+    """Hyperparameters chosen on validation patches, or as published studies do it."""
+
     on: Literal["values", "codes"]
     """Whether dequantized values were pooled, or stored codes as they are."""
     order: str = "training and test patches sorted by id"
@@ -46,14 +59,14 @@ class FeatureSet(Part):
     """One vector a patch."""
 
     name: str
-    kind: Literal["pooling", "table"]
+    kind: Literal["pooling", "table", "fused"]
     dimensions: int
     columns: tuple[str, ...] = ()
     """Of the table that the vectors are made of; none of a pooling, nor in files of hfaef 0.1."""
 
 
 class Interval(Part):
-    """A metric between 0 and 1, with its bootstrap interval."""
+    """A metric with its bootstrap interval; over folds, its mean less and plus their deviation."""
 
     value: float
     low: float
@@ -68,21 +81,37 @@ class Score(Part):
     year: int | None
     """None for rows of all years, where each has its own."""
     probe: Probe
+    fit: Fit = "train"
     neighbours: int | None = None
     """k of a kNN."""
     penalty: float | None = None
     """C of a linear probe."""
-    cross_validated: bool = False
-    """Whether C was chosen by cross-validation."""
+    chosen_by: Literal["validation", "cross-validation"] | None = None
+    """How k or C was chosen; None if it is fixed."""
     train: int
     test: int
-    """Patches."""
-    accuracy: Interval
-    balanced_accuracy: Interval
-    macro_f1: Interval
-    confusion: tuple[tuple[int, ...], ...]
-    """Test patches by true label (rows) and predicted label (columns)."""
+    """Patches; of folds, all that are in one."""
+    metrics: dict[str, Interval]
+    """The primary one first."""
+    confusion: tuple[tuple[int, ...], ...] = ()
+    """Test patches by true class (rows) and predicted class (columns)."""
     warnings: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_format_1(cls, content: Any) -> Any:
+        if isinstance(content, dict) and "metrics" not in content and "accuracy" in content:
+            content = dict(content)
+            names = ("accuracy", "balanced_accuracy", "macro_f1")
+            content["metrics"] = {name: content.pop(name, None) for name in names}
+            if content.pop("cross_validated", False):
+                content["chosen_by"] = "cross-validation"
+        return content
+
+    @property
+    def shown(self) -> bool:
+        """Whether it stands for its probe: its hyperparameter was chosen, or is the published k."""
+        return self.chosen_by is not None or self.neighbours == PUBLISHED_NEIGHBOURS
 
 
 class Skipped(Part):
@@ -96,6 +125,89 @@ class Skipped(Part):
     reason: str
 
 
+class Difference(Part):
+    """Two sets of vectors on the same test patches, by pairs."""
+
+    a: str
+    b: str
+    scheme: str
+    year: int | None
+    probe: Probe
+    metric: str
+    difference: Interval
+    """Of `a` less `b`, resampled by patch."""
+    only_a: int | None = None
+    only_b: int | None = None
+    """Patches that only one of the two gets right, where patches are right or wrong."""
+    p_value: float | None = None
+    """Of McNemar's exact test on these."""
+
+    @property
+    def better(self) -> str | None:
+        """The better of the two; None if the interval holds 0."""
+        if self.difference.low > 0:
+            return self.a
+        return self.b if self.difference.high < 0 else None
+
+
+class CurvePoint(Part):
+    """A linear probe fit to few labels."""
+
+    labels: int
+    """Of each class, or in all if they are numbers."""
+    train: int
+    """Patches."""
+    mean: float
+    spread: float
+    """Mean and standard deviation of the primary metric over several draws."""
+
+
+class Curve(Part):
+    """How the primary metric of a linear probe grows with the labels it is fit to."""
+
+    features: str
+    scheme: str
+    year: int | None
+    full: float
+    """With all labels."""
+    points: tuple[CurvePoint, ...]
+    enough: int | None
+    """Labels with which nine tenths of that are reached."""
+
+
+class Shrunk(Part):
+    """The primary metric of a linear probe on a smaller form of vectors."""
+
+    features: str
+    scheme: str
+    year: int | None
+    form: str
+    dimensions: int
+    bytes: float
+    """Of a vector."""
+    score: Interval
+
+
+class Transfer(Part):
+    """The primary metric of a linear probe fit to one year and asked about another."""
+
+    features: str
+    scheme: str
+    train_year: int
+    test_year: int
+    score: Interval
+
+
+class Stability(Part):
+    """Cosines of patches with themselves in another year: some quantiles."""
+
+    features: str
+    years: tuple[int, int]
+    patches: int
+    quantiles: tuple[float, float, float, float, float]
+    """5, 25, 50, 75 and 95 per cent."""
+
+
 class Evaluation(Part):
     """``evaluation.json``."""
 
@@ -105,28 +217,60 @@ class Evaluation(Part):
     protocol: Protocol
     label_names: tuple[str, ...]
     features: tuple[FeatureSet, ...]
+    target: Target = "class"
     scores: tuple[Score, ...]
     skipped: tuple[Skipped, ...] = ()
+    differences: tuple[Difference, ...] = ()
+    curves: tuple[Curve, ...] = ()
+    shrunk: tuple[Shrunk, ...] = ()
+    transfers: tuple[Transfer, ...] = ()
+    stability: tuple[Stability, ...] = ()
 
     def of(self, manifest: Manifest) -> bool:
         """Whether it was measured on the rows of this release."""
         return self.measured_on.content_sha256 == content_sha256(manifest)
 
+    @property
+    def primary(self) -> str:
+        """Name of the metric that vectors are compared by."""
+        return PRIMARY[self.target]
+
     def score(
-        self, features: str, scheme: str, year: int | None, *, neighbours: int | None = None
+        self,
+        features: str,
+        scheme: str,
+        year: int | None,
+        probe: Probe,
+        *,
+        neighbours: int | None = None,
+        fit: Fit | None = None,
     ) -> Score | None:
-        """The kNN with these neighbours; without, the cross-validated linear probe."""
-        wanted = (features, scheme, year, neighbours, neighbours is None)
+        """The score that stands for a probe, or that with these neighbours."""
         for one in self.scores:
-            if (one.features, one.scheme, one.year, one.neighbours, one.cross_validated) == wanted:
+            same = (one.features, one.scheme, one.year, one.probe)
+            fits = one.fit in (("train", "folds") if fit is None else (fit,))
+            right = one.shown if neighbours is None else one.neighbours == neighbours
+            if same == (features, scheme, year, probe) and fits and right:
                 return one
         return None
+
+
+_LISTS = (
+    "features",
+    "scores",
+    "skipped",
+    "differences",
+    "curves",
+    "shrunk",
+    "transfers",
+    "stability",
+)
 
 
 def evaluation_bytes(evaluation: Evaluation) -> bytes:
     """The content of ``evaluation.json``: one score a line, the same for the same scores."""
     content = evaluation.model_dump(mode="json")
-    lists = {name: content.pop(name) for name in ("features", "scores", "skipped")}
+    lists = {name: content.pop(name) for name in _LISTS}
     for item in lists["features"]:
         if not item["columns"]:
             del item["columns"]

@@ -1,0 +1,1 @@
+"""Probes on vectors: `neighbours` and `linear` predict, `metrics` measure; comparisons and curves."""

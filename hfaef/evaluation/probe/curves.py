@@ -1,0 +1,130 @@
+"""Curves of a linear probe: over few labels, and over ever smaller vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hfaef.core.quantize import dequantize, quantize
+from hfaef.evaluation.probe.linear import Vectors, predict
+from hfaef.evaluation.probe.metrics import SEED, Truth, measure, primary, target_of
+from hfaef.release.format.scores import PRIMARY, Curve, CurvePoint, Interval, Shrunk
+
+LABELS_A_CLASS = (1, 2, 5, 10, 20, 50, 100)
+"""Labels of each class, or label, that a probe is fit to."""
+
+LABELS = (10, 20, 50, 100, 200, 500, 1000)
+"""Numbers to predict that a probe is fit to."""
+
+DRAWS = 10
+"""Balanced draws of each size, as in AlphaEarth's own trials: https://arxiv.org/abs/2507.22291"""
+
+ENOUGH = 0.9
+"""Share of the score with all labels that is called enough."""
+
+PENALTY = 1.0
+"""C with few labels, of which none can be spared to choose it by."""
+
+COMPONENTS = (2, 4, 8, 16, 32)
+"""Principal components that vectors are cut to."""
+
+
+def few_labels(
+    vectors: tuple[Vectors, Vectors],
+    truths: tuple[Truth, Truth],
+    classes: int,
+    full: float,
+    about: dict[str, Any],
+) -> Curve:
+    """Scores of probes fit to a few labels, drawn at random several times.
+
+    Args:
+        vectors: of training and test patches.
+        truths: theirs.
+        classes: how many there are; 0 for numbers.
+        full: score with all labels.
+        about: vectors, scheme and year, for the curve.
+    """
+    train, test = vectors
+    points = []
+    for size in LABELS_A_CLASS if classes else LABELS:
+        scores, counts = [], []
+        for draw in range(DRAWS):
+            rows = _drawn(truths[0], size, np.random.default_rng((SEED, size, draw)))
+            if len(rows) == len(truths[0]):
+                break  # all of them: that is the full score
+            try:
+                (found,) = predict(train[rows], truths[0][rows], [test], PENALTY, classes)
+            except ValueError:
+                break  # one class alone is not told apart
+            scores.append(primary(truths[1], found))
+            counts.append(len(rows))
+        if len(scores) == DRAWS:
+            mean, spread = float(np.mean(scores)), float(np.std(scores, ddof=1))
+            points.append(
+                CurvePoint(
+                    labels=size,
+                    train=round(float(np.mean(counts))),
+                    mean=round(mean, 6),
+                    spread=round(spread, 6),
+                )
+            )
+    enough = next((point.labels for point in points if point.mean >= ENOUGH * full), None)
+    return Curve(**about, full=round(full, 6), points=tuple(points), enough=enough)
+
+
+def _drawn(truth: Truth, size: int, random: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Patches with so many labels of each class, or as many as there are, in their order."""
+    target = target_of(truth)
+    if target == "number":
+        groups: Sequence[npt.NDArray[np.int64]] = [np.arange(len(truth))]
+    elif target == "classes":
+        groups = [np.flatnonzero(column) for column in truth.T]
+    else:
+        groups = [np.flatnonzero(truth == number) for number in np.unique(truth)]
+    chosen = [random.permutation(group)[:size] for group in groups]
+    return np.unique(np.concatenate(chosen)).astype(np.int64)
+
+
+def shrunk(
+    vectors: tuple[Vectors, Vectors],
+    truths: tuple[Truth, Truth],
+    classes: int,
+    penalty: float,
+    about: dict[str, Any],
+) -> list[Shrunk]:
+    """Scores of ever smaller forms of vectors, with the C that was chosen for the whole ones.
+
+    Principal components of the training vectors; codes of 8 bits, as AlphaEarth stores them; and
+    one bit a dimension, its sign.
+    """
+    from sklearn.decomposition import PCA
+
+    train, test = (one.astype(np.float64) for one in vectors)
+    dimensions = train.shape[1]
+    forms: list[tuple[str, int, float, Vectors, Vectors]] = []
+    for count in COMPONENTS:
+        if count < min(train.shape):
+            basis = PCA(count, svd_solver="full").fit(train)
+            forms.append(
+                (
+                    f"{count} components",
+                    count,
+                    4.0 * count,
+                    basis.transform(train),
+                    basis.transform(test),
+                )
+            )
+    if max(float(np.abs(train).max()), float(np.abs(test).max())) <= 1:
+        small = [dequantize(quantize(one)).astype(np.float64) for one in (train, test)]
+        forms.append(("int8", dimensions, float(dimensions), *small))
+    forms.append(("1 bit", dimensions, dimensions / 8, np.sign(train), np.sign(test)))
+    found = []
+    for form, length, size, fit, asked in forms:
+        (prediction,) = predict(fit, truths[0], [asked], penalty, classes)
+        score: Interval = measure(truths[1], prediction, classes)[PRIMARY[target_of(truths[1])]]
+        found.append(Shrunk(**about, form=form, dimensions=length, bytes=size, score=score))
+    return found

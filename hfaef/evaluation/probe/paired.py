@@ -1,0 +1,112 @@
+"""Two sets of vectors on the same test patches: by how much one is better, and how sure that is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hfaef.evaluation.probe.metrics import (
+    Floats,
+    Prediction,
+    Truth,
+    interval,
+    primary,
+    resampled,
+    target_of,
+)
+from hfaef.release.format.scores import PRIMARY, Difference
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A set of vectors and what a probe predicts from it."""
+
+    name: str
+    prediction: Prediction
+    rows: npt.NDArray[np.int64]
+    """Numbers of the test patches."""
+
+
+def compare(
+    labels: Truth, candidates: Sequence[Candidate], others: frozenset[str], **about: Any
+) -> list[Difference]:
+    """The first set against each other one, and all pairs of those that are named.
+
+    Args:
+        labels: of all rows.
+        candidates: sets of vectors.
+        others: names of the sets of which all pairs are compared.
+        about: scheme, year and probe, for the differences.
+    """
+    if not candidates:
+        return []
+    first = candidates[0]
+    held: dict[tuple[str, bytes], Floats] = {}
+
+    def draws(truth: Truth, one: Candidate) -> Floats:
+        key = one.name, one.rows.tobytes()
+        if key not in held:
+            held[key] = resampled(truth, one.prediction)
+        return held[key]
+
+    found = []
+    for one, two in combinations(candidates, 2):
+        if one is not first and not {one.name, two.name} <= others:
+            continue
+        one, two = _on_common(one, two)  # noqa: PLW2901 - both on the same patches from here on
+        if not len(one.rows):
+            continue
+        truth = labels[one.rows]
+        value = primary(truth, one.prediction) - primary(truth, two.prediction)
+        found.append(
+            Difference(
+                a=one.name,
+                b=two.name,
+                **about,
+                metric=PRIMARY[target_of(truth)],
+                difference=interval(value, draws(truth, one) - draws(truth, two)),
+                **_right_alone(truth, one, two),
+            )
+        )
+    return found
+
+
+def _on_common(one: Candidate, two: Candidate) -> tuple[Candidate, Candidate]:
+    """Both on the test patches that both have."""
+    if np.array_equal(one.rows, two.rows):
+        return one, two
+    rows = np.array([row for row in one.rows.tolist() if row in {*two.rows.tolist()}], np.int64)
+    return _chosen(one, rows), _chosen(two, rows)
+
+
+def _chosen(one: Candidate, rows: npt.NDArray[np.int64]) -> Candidate:
+    place = {row: number for number, row in enumerate(one.rows.tolist())}
+    numbers = [place[row] for row in rows.tolist()]
+    scores = one.prediction.scores
+    some = Prediction(one.prediction.values[numbers], None if scores is None else scores[numbers])
+    return Candidate(one.name, some, rows)
+
+
+def _right_alone(truth: Truth, one: Candidate, two: Candidate) -> dict[str, Any]:
+    """Patches that only one of the two gets right, where patches are right or wrong."""
+    if target_of(truth) != "class":
+        return {}
+    right = [truth == candidate.prediction.values for candidate in (one, two)]
+    only_a, only_b = int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())
+    return {"only_a": only_a, "only_b": only_b, "p_value": mcnemar(only_a, only_b)}
+
+
+def mcnemar(only_a: int, only_b: int) -> float:
+    """Two-sided p of McNemar's exact test: patches that only one of two gets right.
+
+    https://en.wikipedia.org/wiki/McNemar%27s_test
+    """
+    from scipy.stats import binomtest
+
+    total = only_a + only_b
+    return round(float(binomtest(only_a, total, 0.5).pvalue), 6) if total else 1.0
