@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
@@ -14,7 +14,8 @@ from hfaef.cli.process import set_up_hub
 from hfaef.errors import command_line
 
 if TYPE_CHECKING:
-    from hfaef.release.format.scores import Evaluation
+    from hfaef.evaluation.pooling import On
+    from hfaef.release.format.scores import Evaluation, Probe
 
 
 def check(

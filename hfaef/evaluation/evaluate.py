@@ -192,7 +192,7 @@ def write_evaluation(
         evaluation, notes = merge(before, measured)
         content = evaluation_bytes(evaluation)
         if inside:
-            contents = {SCORES: content, **draw(opened.folder, opened.manifest)}
+            contents = {SCORES: content, **draw(opened.folder, opened.manifest, evaluation)}
             add_files(opened.folder, contents, replace_card=replace_card)
         else:
             with folder_errors(path):

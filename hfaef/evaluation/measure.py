@@ -146,8 +146,9 @@ def _probe(
 ) -> None:
     """Add the scores of a probe in a scheme, and keep what stands for it."""
     for part, truth in ((TRAIN, data.truth), (TEST, data.test_truth)):
-        if not len(truth):
-            results.skipped.append(Skipped(**about, reason=f"no patch for {part}"))
+        if not len(truth) or (truth.ndim == 2 and not truth.any()):
+            what = "labelled patch" if len(truth) else "patch"
+            results.skipped.append(Skipped(**about, reason=f"no {what} for {part}"))
             return
     try:
         found = list(fit(about["probe"], data, classes, published=published))

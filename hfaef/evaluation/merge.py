@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from hfaef.errors import InputError
-from hfaef.release.format.scores import Evaluation, Protocol, Score, Skipped
+from hfaef.release.format.scores import Difference, Evaluation, Protocol, Score, Skipped
 
 Unit = tuple[str, str, int | None, str]
 """Vectors, scheme, year and probe: what one fit of a probe gives, whatever its settings."""
@@ -90,9 +90,9 @@ def merge(before: Evaluation | None, new: Evaluation) -> tuple[Evaluation, tuple
     gone = [one for one in old if _unit(one) in units or one.features in others]
     notes = _replaced(gone)
     stays = [one for one in old if one not in gone]
-    if not stays:
-        return new, notes
-    if before.packages != new.packages:
+    if before.protocol != new.protocol:
+        return new, notes  # nothing stays, as it was asked before
+    if stays and before.packages != new.packages:
         changed = [name for name in new.packages if before.packages.get(name) != new.packages[name]]
         notes = (
             *notes,
@@ -101,13 +101,16 @@ def merge(before: Evaluation | None, new: Evaluation) -> tuple[Evaluation, tuple
     features = {one.name: one for one in (*before.features, *new.features)}
     rank = {name: number for number, name in enumerate(features)}
     together = sorted([*stays, *_all(new)], key=lambda one: rank[one.features])
-    measured = {name for name, _ in ((one.features, one.probe) for one in _all(new))}
-    kept = {one.features for one in stays}
+    same = {one.name for one in (*before.features, *new.features)} - others
     merged = new.model_copy(
         update={
             **{
                 name: (
-                    *(one for one in getattr(before, name) if _kept(one, kept - measured)),
+                    *(
+                        one
+                        for one in getattr(before, name)
+                        if _stays(one, getattr(new, name), same)
+                    ),
                     *getattr(new, name),
                 )
                 for name in ("curves", "shrunk", "transfers", "stability")
@@ -116,9 +119,7 @@ def merge(before: Evaluation | None, new: Evaluation) -> tuple[Evaluation, tuple
                 *(
                     one
                     for one in before.differences
-                    if {one.a, one.b} <= kept
-                    and not {one.a, one.b} <= measured
-                    and not {one.a, one.b} & others
+                    if {one.a, one.b} <= same and _pair(one) not in {*map(_pair, new.differences)}
                 ),
                 *new.differences,
             ),
@@ -140,8 +141,13 @@ def _unit(one: Score | Skipped) -> Unit:
     return one.features, one.scheme, one.year, one.probe
 
 
-def _kept(one: Any, names: set[str]) -> bool:
-    return one.features in names
+def _stays(one: Any, new: Iterable[Any], same: set[str]) -> bool:
+    """Whether what was measured of vectors that are the same was not measured again."""
+    return one.features in same and one.features not in {other.features for other in new}
+
+
+def _pair(one: Difference) -> tuple[str, str, str, int | None, str]:
+    return one.a, one.b, one.scheme, one.year, one.probe
 
 
 def _replaced(gone: Sequence[Score | Skipped]) -> tuple[str, ...]:

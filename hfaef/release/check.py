@@ -37,11 +37,9 @@ from hfaef.release.format.manifest import (
     read_manifest,
 )
 from hfaef.release.format.paths import (
-    BALANCE,
+    FIGURE_FILES,
     KINDS,
-    LABELS,
     MANIFEST,
-    MAP,
     MISSING,
     PICTURES,
     STAGING,
@@ -85,7 +83,7 @@ def check_folder(folder: Path) -> list[Finding]:
     for file in manifest.files:
         if file.path == MISSING:
             findings += _missing(folder, manifest)
-        elif file.path in intact and file.path not in (SCORES, LABELS, MAP, BALANCE):
+        elif file.path in intact and file.path not in (SCORES, *FIGURE_FILES):
             findings += _shard(folder, file, manifest, seen)
     for (kind, year, identity), count in seen.items():
         if count > 1:

@@ -93,7 +93,8 @@ def measure(truth: Truth, prediction: Prediction, classes: int) -> dict[str, Int
 
 def interval(value: float, draws: Floats) -> Interval:
     """A value with the percentile interval of its bootstrap samples."""
-    low, high = np.percentile(draws, ((100 - LEVEL) / 2, (100 + LEVEL) / 2))
+    known = draws[np.isfinite(draws)]  # a sample without a positive has no precision
+    low, high = np.percentile(known, ((100 - LEVEL) / 2, (100 + LEVEL) / 2))
     return Interval(value=round(value, 6), low=round(float(low), 6), high=round(float(high), 6))
 
 

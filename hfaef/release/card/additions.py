@@ -21,17 +21,16 @@ from hfaef.release.format.manifest import (
     read_manifest,
 )
 from hfaef.release.format.paths import (
-    BALANCE,
+    FIGURE_FILES,
     LABELS,
     MANIFEST,
-    MAP,
     STAGING,
     locked_release,
     put_into_release,
 )
 from hfaef.release.format.scores import SCORES, read_evaluation
 
-ADDITIONS = (SCORES, LABELS, MAP, BALANCE)
+ADDITIONS = (SCORES, *FIGURE_FILES)
 """Paths of all that may be added; none of them holds rows."""
 
 _STALE = f"{STAGING}/stale.json"
@@ -84,10 +83,10 @@ def write_figures(
     if out is None:
         kept_notes(folder, replace=replace_card)  # said before anything is done, not after it
         with locked_release(folder):
-            figures = draw(folder, manifest)
+            figures = draw(folder, manifest, read_evaluation(folder))
             add_files(folder, figures, replace_card=replace_card)
         return [folder / path for path in figures]
-    figures = draw(folder, manifest)
+    figures = draw(folder, manifest, read_evaluation(folder))
     with folder_errors(out):
         atomic_write(out, stack(list(figures.values())))
     return [out]

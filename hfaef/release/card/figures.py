@@ -20,18 +20,16 @@ from PIL import Image, ImageDraw
 
 from hfaef.errors import install_command
 from hfaef.recipe.columns import HELD_SPLITS
+from hfaef.release.card.curves import draw_curves
 from hfaef.release.card.lettering import font_for, labels_as_drawn
+from hfaef.release.card.plots import DPI, FAINT, GROUND, INK, WIDTH, plotted, png
 from hfaef.release.format.manifest import Manifest
-from hfaef.release.format.paths import BALANCE, LABELS, MAP, first_split, shuffled
+from hfaef.release.format.paths import BALANCE, CURVES, LABELS, MAP, first_split, shuffled
 from hfaef.release.format.rows import read_rows
+from hfaef.release.format.scores import Evaluation
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-WIDTH = 760
-"""Pixels of every figure."""
-
-GROUND, INK, FAINT = "#fbfbfa", "#1f2328", "#d5d8dc"
 
 COLOURS = {
     "train": "#0072b2",
@@ -50,8 +48,6 @@ _MOST_TILES = 96
 _MOST_LABELS = 32
 _TEXT = 210
 """Pixels for a label's name, at most."""
-_DPI = 100
-_COLOURS_OF_PALETTE = 256
 
 
 @dataclass(frozen=True)
@@ -75,14 +71,24 @@ def not_drawn() -> tuple[str, ...]:
     return (f"{left_out}; {install_command('eval')}",)
 
 
-def draw(folder: Path, manifest: Manifest) -> dict[str, bytes]:
-    """All figures of a release by path; without matplotlib only `LABELS`."""
+def draw(
+    folder: Path, manifest: Manifest, evaluation: Evaluation | None = None
+) -> dict[str, bytes]:
+    """All figures of a release by path; without matplotlib only `LABELS`.
+
+    Args:
+        folder: of the release.
+        manifest: the release's.
+        evaluation: its scores, whose curves are drawn if they are of the same rows.
+    """
     figures = {LABELS: draw_labels(folder, manifest)}
     if not not_drawn():
         locations = read_locations(folder, manifest)
         figures[MAP] = draw_map(locations)
         if manifest.label_names:
             figures[BALANCE] = draw_balance(locations, manifest.label_names)
+        if evaluation and evaluation.of(manifest) and any(one.points for one in evaluation.curves):
+            figures[CURVES] = draw_curves(evaluation)
     return figures
 
 
@@ -111,7 +117,7 @@ def draw_labels(folder: Path, manifest: Manifest) -> bytes:
             left = start + column * (_TILE + _GAP)
             middle = ((_TILE - tile.width) // 2, (_TILE - tile.height) // 2)
             picture.paste(tile, (left + middle[0], top + middle[1]))
-    return _png(picture)
+    return png(picture)
 
 
 def read_previews(folder: Path, manifest: Manifest, count: int) -> dict[int, list[bytes]]:
@@ -174,7 +180,7 @@ def draw_map(locations: PatchLocations) -> bytes:
     tall = max(float(np.ptp(locations.lat)), 0.02) * stretch
     across = 1 if wide > 1.6 * tall or len(locations.splits) == 1 else 2
     down = -(-len(locations.splits) // across)
-    panel = WIDTH / _DPI / across
+    panel = WIDTH / DPI / across
     height = min(max((panel - 0.9) * tall / wide, 1.8), 6.0)
 
     def plot(figure: Figure) -> None:
@@ -205,7 +211,7 @@ def draw_map(locations: PatchLocations) -> bytes:
         for axis in axes[len(locations.splits) :]:
             axis.set_axis_off()
 
-    return _plotted(plot, height * down + 0.4 * (down - 1) + 0.9)
+    return plotted(plot, height * down + 0.4 * (down - 1) + 0.9)
 
 
 def draw_balance(locations: PatchLocations, names: Sequence[str]) -> bytes:
@@ -243,7 +249,7 @@ def draw_balance(locations: PatchLocations, names: Sequence[str]) -> bytes:
         handles, texts = axes[0].get_legend_handles_labels()
         figure.legend(handles, texts, loc="outside upper right", ncols=4, fontsize=8, frameon=False)
 
-    return _plotted(plot, 1.3 + 0.27 * len(shown))
+    return plotted(plot, 1.3 + 0.27 * len(shown))
 
 
 def stack(pictures: Sequence[bytes]) -> bytes:
@@ -255,46 +261,7 @@ def stack(pictures: Sequence[bytes]) -> bytes:
     for image in images:
         whole.paste(image, (0, top))
         top += image.height + 3 * _GAP
-    return _png(whole)
-
-
-def _plotted(plot: Callable[[Figure], None], height: float) -> bytes:
-    """PNG of a plot of this height in inches, whatever the user's own matplotlib settings."""
-    import matplotlib as mpl
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    style = {
-        "font.size": 9,
-        "text.parse_math": False,  # a label may hold any signs, `$` too
-        "text.color": INK,
-        "axes.labelcolor": INK,
-        "axes.edgecolor": INK,
-        "xtick.color": INK,
-        "ytick.color": INK,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.facecolor": GROUND,
-        "hatch.linewidth": 0.6,
-    }
-    with mpl.rc_context({**mpl.rcParamsDefault, **style}):
-        # Compressed, as the maps' degrees have fixed proportions: else labels would be cut off.
-        figure = Figure(
-            figsize=(WIDTH / _DPI, height), dpi=_DPI, facecolor=GROUND, layout="compressed"
-        )
-        canvas = FigureCanvasAgg(figure)
-        plot(figure)
-        canvas.draw()
-        pixels = np.asarray(canvas.buffer_rgba())[..., :3]
-    return _png(Image.fromarray(np.ascontiguousarray(pixels)))
-
-
-def _png(picture: Image.Image) -> bytes:
-    """A small PNG: 256 colours, and nothing in it that tells when or where it was made."""
-    buffer = io.BytesIO()
-    palette = picture.quantize(_COLOURS_OF_PALETTE, dither=Image.Dither.NONE)
-    palette.save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
+    return png(whole)
 
 
 def _tile(image: Image.Image) -> Image.Image:

@@ -27,12 +27,13 @@ METRICS = {
 }
 """In words; those of numbers to predict are no per cents."""
 
-_PLAIN = {"r2", "rmse", "mae"}
+PLAIN = frozenset({"r2", "rmse", "mae"})
+"""Metrics that are no shares, so no per cents."""
 
 
 def shown(value: float, metric: str) -> str:
     """A metric as people read it: per cent, but for those of numbers to predict."""
-    return f"{value:.3f}" if metric in _PLAIN else f"{100 * value:.1f}"
+    return f"{value:.3f}" if metric in PLAIN else f"{100 * value:.1f}"
 
 
 def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -44,7 +45,7 @@ def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def headline(evaluation: Evaluation, schemes: Sequence[str], year: int | None) -> str:
     """The primary metric of the first feature set in a line; empty if there is none."""
     name, metric = evaluation.features[0].name, evaluation.primary
-    unit = "" if metric in _PLAIN else " %"
+    unit = "" if metric in PLAIN else " %"
     parts = []
     for word, probe in PROBES:
         scores = [evaluation.score(name, one, year, probe) for one in schemes]
@@ -150,7 +151,7 @@ def _verdict(one: Difference) -> str:
         shown(edge, one.metric)
         for edge in (one.difference.low, one.difference.value, one.difference.high)
     )
-    unit = METRICS[one.metric] if one.metric in _PLAIN else f"points of {METRICS[one.metric]}"
+    unit = METRICS[one.metric] if one.metric in PLAIN else f"points of {METRICS[one.metric]}"
     alone = ""
     if one.only_a is not None and one.only_b is not None:
         alone = (

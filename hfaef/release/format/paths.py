@@ -38,7 +38,11 @@ MISSING = "missing.parquet"
 FIGURES = "figures"
 """Folder of a release that holds pictures of it."""
 
-LABELS, MAP, BALANCE = (f"{FIGURES}/{name}.png" for name in ("labels", "map", "balance"))
+LABELS, MAP, BALANCE, CURVES = (
+    f"{FIGURES}/{name}.png" for name in ("labels", "map", "balance", "few_labels")
+)
+
+FIGURE_FILES = (LABELS, MAP, BALANCE, CURVES)
 
 PICTURES = ("embedding", "preview")
 """Columns that are compressed already."""
