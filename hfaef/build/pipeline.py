@@ -31,6 +31,7 @@ from hfaef.build.previous import open_previous, take_pixels
 from hfaef.build.staging.filesystem import open_staging
 from hfaef.build.staging.identity import inputs
 from hfaef.build.staging.store import Store, require_ours
+from hfaef.build.verify import verify
 from hfaef.catalog import open_catalog
 from hfaef.catalog.patch import Catalog, Patch
 from hfaef.core.files import folder_errors
@@ -111,6 +112,7 @@ def build(
     staging: str | None = None,
     allow_missing: bool = False,
     refetch: bool = False,
+    verify_count: int = 0,
     previous: Release | None = None,
     replace_card: bool = False,
 ) -> Built:
@@ -127,12 +129,14 @@ def build(
         allow_missing: whether to make a release without the patches that could not be had.
         refetch: whether to drop what was staged from another source, and to ask again for patches
             of which the source said that it has nothing there.
+        verify_count: patches that are read twice and compared.
         previous: the release before: its rows stay in their shards, and pixels of those that have
             not changed are taken from it.
         replace_card: whether edits of the folder's card outside its notes may go.
 
     Raises:
         IncompleteError: if patches are missing and that is not allowed.
+        SourceError: if patches that were read twice differ, or a source fails.
         HfaefError: of the kind that says what is wrong.
     """
     folder = folder or Path("build") / recipe.name
@@ -183,8 +187,11 @@ def build(
         )
         outcomes = store.outcomes()
         missing = find_missing(catalog, outcomes)
-        notes += require_enough(
-            catalog, missing, outcomes, source, folder, allow_missing=allow_missing
+        notes += (
+            *require_enough(
+                catalog, missing, outcomes, source, folder, allow_missing=allow_missing
+            ),
+            *_verify(recipe, patches, verify_count, store, policy),
         )
         try:
             missing += find_unreadable(whole, recipe.years)
@@ -234,6 +241,18 @@ def _reads_per_minute(section: Cog | EarthEngine) -> int | None:
     if not isinstance(section, EarthEngine):
         return None
     return max(1, section.requests_per_minute // REQUESTS_A_READ[section.reader])
+
+
+def _verify(
+    recipe: Recipe, patches: list[Patch], count: int, store: Store, policy: Policy
+) -> tuple[str, ...]:
+    """Compare some patches with what the source gives now; a note, if any are."""
+    if not count:
+        return ()
+    section = recipe.source
+    name = section.collection if isinstance(section, EarthEngine) else section.root
+    open_alone = partial(open_source, section, recipe.years)
+    return (verify(patches, count, store, open_alone, policy, name),)
 
 
 def _write_release(

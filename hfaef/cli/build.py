@@ -85,6 +85,15 @@ def build(
             "patches where the source has nothing.",
         ),
     ] = False,
+    verify: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="Read N patches, drawn evenly, once more and compare; costs N requests more.",
+            show_default=False,
+        ),
+    ] = 0,
     previous: PreviousOption = None,
     replace_card: ReplaceCardOption = False,
 ) -> Report:
@@ -104,6 +113,7 @@ def build(
         staging=staging,
         allow_missing=allow_missing,
         refetch=refetch,
+        verify_count=verify,
         previous=_open_previous(previous),
         replace_card=replace_card,
     )

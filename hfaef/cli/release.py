@@ -180,7 +180,8 @@ def evaluate(
         list[str] | None,
         typer.Option(
             metavar="NAME=PATH",
-            help="Other vectors to compare with: a Parquet or CSV table with `id`. Repeat for more.",
+            help="Other vectors to compare with: a Parquet or CSV table with `id` and vectors; labels, "
+            "splits and places are refused. Repeat for more.",
         ),
     ] = None,
     probes: Annotated[

@@ -42,6 +42,9 @@ _CODES = np.arange(-128, 128)
 _FLOAT_OF_CODE = (_CODES * np.abs(_CODES) / SCALE**2).astype(np.float32)
 _FLOAT_OF_CODE[0] = np.nan
 
+_AT_ONCE = 1024
+"""Pixels whose lengths are summed at once: more do not fit into a core's caches."""
+
 
 def quantize(floats: npt.ArrayLike) -> npt.NDArray[np.int8]:
     """Codes of floats, int8 of the same shape; NaN becomes `NODATA`.
@@ -100,6 +103,18 @@ def signed_squares(codes: npt.NDArray[np.int8]) -> npt.NDArray[np.int16]:
         wide[codes == NODATA] = 0
     wide *= np.abs(wide)
     return wide
+
+
+def squared_lengths(codes: npt.NDArray[np.int8]) -> npt.NDArray[np.float32]:
+    """Squared lengths, float32 (H, W), of the floats of codes (64, H, W); nodata counts as -128."""
+    flat = codes.reshape(BANDS, -1)
+    lengths = np.empty(flat.shape[1], np.float32)
+    for start in range(0, lengths.size, _AT_ONCE):
+        part = flat[:, start : start + _AT_ONCE].astype(np.float32)
+        part *= part
+        np.einsum("bp,bp->p", part, part, out=lengths[start : start + _AT_ONCE])
+    lengths /= np.float32(SCALE**4)
+    return lengths.reshape(codes.shape[1:])
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from hfaef.core.files import atomic_write, folder_errors
 from hfaef.core.progress import Advance, progress
 from hfaef.errors import InputError, missing_package
 from hfaef.evaluation import probe
+from hfaef.evaluation.features import read_features
 from hfaef.evaluation.merge import merge, read_scores, require_mergeable
 from hfaef.evaluation.pooling import ON, POOLINGS, On
 from hfaef.evaluation.vectors import (
@@ -25,7 +26,6 @@ from hfaef.evaluation.vectors import (
     Rows,
     Vectors,
     pool_release,
-    read_features,
     read_rows,
 )
 from hfaef.hub.open import open_published
@@ -99,7 +99,7 @@ class Evaluated:
     path: Path
     """The file."""
     notes: tuple[str, ...]
-    """What was replaced."""
+    """What of tables was used, and what was replaced."""
 
 
 def evaluate(
@@ -192,7 +192,9 @@ def write_evaluation(
         require_mergeable(before, opened.origin.content_sha256, protocol(chosen), asked, path)
         if inside:
             kept_notes(opened.folder, replace=replace_card)  # said before the work, not after it
-        measured = measure(opened, poolings=poolings, on=chosen, features=features, probes=probes)
+        measured, used = measure(
+            opened, poolings=poolings, on=chosen, features=features, probes=probes
+        )
         evaluation, notes = merge(before, measured)
         content = evaluation_bytes(evaluation)
         if inside:
@@ -201,7 +203,7 @@ def write_evaluation(
         else:
             with folder_errors(path):
                 atomic_write(path, content)
-    return Evaluated(evaluation, path, (*damaged, *notes))
+    return Evaluated(evaluation, path, (*damaged, *used, *notes))
 
 
 def summary(evaluation: Evaluation) -> Iterator[str]:
@@ -232,21 +234,22 @@ def measure(
     on: On,
     features: Sequence[str],
     probes: Sequence[str],
-) -> Evaluation:
-    """The evaluation of a release, in memory."""
+) -> tuple[Evaluation, tuple[str, ...]]:
+    """The evaluation of a release, in memory, and notes of what was used of tables."""
     manifest = target.manifest
     rows = read_rows(target.folder, manifest)
-    tables = dict(read_features(argument, rows) for argument in features)
+    read = [read_features(argument, rows) for argument in features]
+    tables = {one.name: one for one in read}
     if len(tables) < len(features):
         raise InputError("two --features have one name", "give each its own")
     with tempfile.TemporaryDirectory(prefix="hfaef-") as scratch:
         with progress("pool", len(rows.ids)) as advance:
             pooled = pool_release(target.folder, manifest, poolings, on, Path(scratch), advance)
-        sets: dict[str, Vectors] = {**pooled, **tables}
+        sets: dict[str, Vectors] = {**pooled, **{one.name: one.vectors for one in read}}
         works = len(sets) * len(manifest.schemes) * len(manifest.years) * len(probes)
         with progress("probe", works) as advance:
             results = list(_results(sets, rows, manifest, probes, advance))
-    return Evaluation(
+    evaluation = Evaluation(
         format=SCORES_FORMAT,
         measured_on=target.origin,
         packages=package_versions(_PACKAGES),
@@ -257,12 +260,14 @@ def measure(
                 name=name,
                 kind="pooling" if name in pooled else "table",
                 dimensions=vectors.dimensions,
+                columns=tables[name].columns if name in tables else (),
             )
             for name, vectors in sets.items()
         ),
         scores=tuple(result for result in results if isinstance(result, Score)),
         skipped=tuple(result for result in results if isinstance(result, Skipped)),
     )
+    return evaluation, tuple(note for one in read for note in one.notes)
 
 
 def protocol(on: On) -> Protocol:

@@ -1,9 +1,8 @@
-"""One vector a patch: pooled from a release, or read from a table; never all in memory at once."""
+"""One vector a patch, pooled from a release; never all in memory at once."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -11,18 +10,14 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from hfaef.core.progress import Advance
 from hfaef.core.quantize import Array
 from hfaef.core.workers import core_count, ordered_map
-from hfaef.errors import InputError, ReleaseError, command_line
+from hfaef.errors import ReleaseError, command_line
 from hfaef.evaluation.pooling import (
     DIMENSIONS,
     PAIRED,
-    POOLINGS,
     On,
     join_stats,
     patch_stats,
@@ -42,8 +37,6 @@ _DECODED = 2 << 20
 
 _BLOCK = 1024
 """Rows of a file of vectors that are in memory at a time."""
-
-_NAME = re.compile(r"[A-Za-z0-9_.-]{1,60}")
 
 Float32 = npt.NDArray[np.float32]
 Int64 = npt.NDArray[np.int64]
@@ -217,100 +210,3 @@ def _decoded(batch: Iterable[dict[str, Any]]) -> Iterator[list[tuple[str, Array]
             yield some
             some = []
     yield some
-
-
-def read_features(argument: str, rows: Rows) -> tuple[str, ArrayVectors]:
-    """Name and vectors of ``NAME=PATH``: a table with a vector for every patch.
-
-    Parquet or CSV with a column ``id`` and either one column of lists or one number a column; a
-    column ``year`` tells the years of a release apart. Rows of other patches are not used.
-
-    Raises:
-        InputError: naming the table and what is wrong with it.
-    """
-    name, separator, source = argument.partition("=")
-    if not separator or not _NAME.fullmatch(name) or name in POOLINGS:
-        raise InputError(
-            f"--features {argument}: not NAME=PATH with a name of its own",
-            "as in `--features tessera=tessera.parquet`",
-        )
-    table = _read_table(Path(source))
-    keys = [key for key in ("id", "year") if key in table.column_names]
-    if "id" not in keys:
-        raise InputError(f"{source} has no column 'id'", "name the column of patch ids so")
-    array = _matrix(table.drop_columns(keys), source)
-    found = _numbered(table.select(keys).to_pylist(), source)
-    wanted = [
-        (identity, year) if "year" in keys else identity
-        for identity, year in zip(rows.ids, rows.years.tolist(), strict=True)
-    ]
-    lacking = [key for key in wanted if key not in found]
-    if lacking:
-        raise InputError(
-            f"{source} lacks {len(lacking):,} of {len(wanted):,} patches, the first: {lacking[0]}",
-            "all feature sets are compared on the same patches: add their vectors",
-        )
-    return name, ArrayVectors(array[[found[key] for key in wanted]])
-
-
-def _numbered(keys: Iterable[dict[str, Any]], source: str) -> dict[Any, int]:
-    found: dict[Any, int] = {}
-    for number, key in enumerate(keys):
-        identity = str(key["id"])
-        one = (identity, key["year"]) if "year" in key else identity
-        if one in found:
-            raise InputError(f"{source} has the patch {one} twice", "keep one of the rows")
-        found[one] = number
-    return found
-
-
-def _read_table(path: Path) -> pa.Table:
-    readers: dict[str, Callable[[Path], pa.Table]] = {".parquet": pq.read_table, ".csv": _read_csv}
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
-        raise InputError(f"{path} is neither .parquet nor .csv", "write the vectors as one of them")
-    if not path.is_file():
-        raise InputError(f"there is no file {path}", "give a Parquet or CSV file")
-    try:
-        return reader(path)
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"cannot read {path}: {error}", "give a Parquet or CSV file") from error
-
-
-def _read_csv(path: Path) -> pa.Table:
-    from pyarrow import csv
-
-    # Ids such as 007 are names, not numbers.
-    options = csv.ConvertOptions(column_types={"id": pa.string()})
-    return csv.read_csv(path, convert_options=options)
-
-
-def _matrix(table: pa.Table, source: str) -> Float32:
-    """Vectors (rows, dimensions): of the one column of lists, or of all columns of numbers."""
-    is_list = [
-        pa.types.is_list(f.type) or pa.types.is_fixed_size_list(f.type) for f in table.schema
-    ]
-    if any(is_list):
-        if sum(is_list) > 1:
-            raise InputError(f"{source} has several columns of lists", "keep one beside `id`")
-        column = table.column(is_list.index(True)).combine_chunks()
-        lengths = set(pc.list_value_length(column).to_pylist())
-        if len(lengths) != 1 or lengths <= {None, 0}:
-            raise InputError(f"{source} has vectors of different lengths", "give them one length")
-        array = column.flatten().to_numpy(zero_copy_only=False).reshape(len(table), -1)
-    else:
-        plain = [
-            f.name
-            for f in table.schema
-            if pa.types.is_floating(f.type) or pa.types.is_integer(f.type)
-        ]
-        if not plain:
-            raise InputError(f"{source} has no numbers beside 'id'", "add the vectors")
-        array = np.stack([table[name].to_numpy() for name in plain], axis=1)
-    try:
-        vectors = np.asarray(array, np.float32)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{source}: its vectors are not numbers", "give numbers") from error
-    if not np.isfinite(vectors).all():
-        raise InputError(f"{source} has values that are missing or not finite", "fill or drop them")
-    return vectors

@@ -10,7 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from hfaef.core.grid import Grid
-from hfaef.core.quantize import BANDS, NODATA
+from hfaef.core.quantize import BANDS, NODATA, squared_lengths
+
+SHORTEST, LONGEST = 0.98, 1.02
+"""Lengths of dequantized pixels; AEF's are unit vectors, and rounding made 0.993 to 1.008 of them."""
+
+
+class NotUnitError(ValueError):
+    """Pixels are no unit vectors, so not AEF's."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +25,8 @@ class Pixels:
     """The embedding of one patch.
 
     Raises:
-        ValueError: if the codes are not as described below.
+        NotUnitError: if a pixel with data is no unit vector.
+        ValueError: if the codes are not as described below in another way.
     """
 
     codes: npt.NDArray[np.int8]
@@ -38,11 +46,24 @@ class Pixels:
         without = self.codes == NODATA
         if (without.any(axis=0) != without.all(axis=0)).any():
             raise ValueError("a pixel has nodata (-128) in some of its bands, but not in all")
+        _require_units(self.codes, ~without[0])
 
     def require(self, grid: Grid) -> None:
         """Raise ValueError unless the codes have the shape of this grid."""
         if self.codes.shape[1:] != (grid.height, grid.width):
             raise ValueError(f"{self.codes.shape} on a grid of {grid.height} x {grid.width}")
+
+
+def _require_units(codes: npt.NDArray[np.int8], valid: npt.NDArray[np.bool_]) -> None:
+    """Raise NotUnitError unless all valid pixels, boolean (H, W), are unit vectors."""
+    squares = squared_lengths(codes)
+    wrong = valid & ((squares < SHORTEST**2) | (squares > LONGEST**2))
+    if wrong.any():
+        row, column = (int(each[0]) for each in np.nonzero(wrong))
+        raise NotUnitError(
+            f"{np.count_nonzero(wrong):,} of {np.count_nonzero(valid):,} pixels are no unit vectors; "
+            f"that in row {row}, column {column} has the length {squares[row, column] ** 0.5:.3f}"
+        )
 
 
 class Source(Protocol):
@@ -61,6 +82,14 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Close files and connections."""
+
+
+@runtime_checkable
+class Caching(Protocol):
+    """A source that keeps some of what it reads, for other patches."""
+
+    def drop_cache(self) -> None:
+        """Forget what was read, so that all of it is asked for again."""
 
 
 @runtime_checkable

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from units import as_units
 
 if TYPE_CHECKING:
     from hfaef.sources.cog.remote.blocks import Chunk
@@ -31,7 +32,7 @@ def real_like(seed: int) -> npt.NDArray[np.int8]:
     walk = np.cumsum(random.normal(size=(64, 1024, 1024)).astype(np.float32), axis=2)
     walk -= walk.mean(axis=2, keepdims=True)
     noise = random.normal(size=walk.shape).astype(np.float32) * 4
-    return np.clip(walk + noise, -100, 100).astype(np.int8)
+    return as_units(np.clip(walk + noise, -100, 100).astype(np.int8))
 
 
 def write_world(folder: Path, blocks: int, order: str) -> list[tuple[float, float, int]]:

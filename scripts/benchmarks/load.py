@@ -44,6 +44,7 @@ READS = 400
 def codes(count: int) -> Iterator[np.ndarray]:
     """Real codes, int8 (64, 64, 64): the 16 bands of the 10 km raster four times, shifted."""
     import rasterio
+    from units import as_units
 
     with rasterio.open(SHARED / "wisconsin_2024_utm16n_16band_10km.tif") as dataset:
         bands = dataset.read()
@@ -51,7 +52,7 @@ def codes(count: int) -> Iterator[np.ndarray]:
     limit = np.array(bands.shape[1:]) - SIZE
     for _ in range(count):
         corners = [random.integers(0, limit + 1) for _ in range(4)]
-        yield np.concatenate([bands[:, y : y + SIZE, x : x + SIZE] for y, x in corners])
+        yield as_units(np.concatenate([bands[:, y : y + SIZE, x : x + SIZE] for y, x in corners]))
 
 
 def write_ours(folder: Path, count: int) -> None:

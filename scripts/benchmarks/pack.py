@@ -21,6 +21,7 @@ import numpy as np
 import psutil
 import rasterio
 from rasterio.io import MemoryFile
+from units import as_units
 
 from hfaef.build.pack.rows import pack
 from hfaef.build.staging.ledger import Outcome
@@ -94,7 +95,7 @@ def print_sizes() -> None:
 
 def print_speed(count: int) -> None:
     """Rows a second, beside the encoder's alone."""
-    patches = wide_patches(100)
+    patches = [as_units(codes) for codes in wide_patches(100)]
     threads = core_count()
     grid = Grid("EPSG:32616", (10.0, 0.0, 3e5, 0.0, -10.0, 5e6), SIZE, SIZE)
     with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "out") as store:

@@ -24,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 from pack import wide_patches
+from units import as_units
 
 from hfaef.build.pack.rows import pack
 from hfaef.build.staging.ledger import Outcome
@@ -174,7 +175,7 @@ def print_ratios(root: Path, count: int) -> None:
     codes = wide_patches(count + extra)
     with Store(root / "out") as store:
         for patch, pixels in zip(patches, codes, strict=True):
-            store.pixels.write(patch, Pixels(pixels, (), resampled=False))
+            store.pixels.write(patch, Pixels(as_units(pixels), (), resampled=False))
             store.record(Outcome(2024, patch.id, fetched=True))
         first, more = patches[:count], patches[count:]
         placement = write(store, first, root / "ours-first", None)

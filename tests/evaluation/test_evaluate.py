@@ -15,7 +15,7 @@ from hfaef.errors import InputError, ReleaseError
 from hfaef.evaluation import probe
 from hfaef.evaluation.evaluate import evaluate, open_target, summary
 from hfaef.evaluation.pooling import POOLINGS
-from hfaef.evaluation.vectors import FileVectors, pool_release, read_features, read_rows
+from hfaef.evaluation.vectors import FileVectors, pool_release, read_rows
 from hfaef.recipe.read import read_recipe
 from hfaef.release.card.render import render_card, write_card
 from hfaef.release.check import check_folder
@@ -243,41 +243,6 @@ def test_other_embeddings_join_by_id(own_release, tmp_path):
     assert "| `other` | 8 |" in text
     assert "`other` are vectors of the same patches from elsewhere" in text
     assert check_folder(own_release) == []
-
-
-def test_vectors_of_a_csv_are_the_same(own_release, tmp_path):
-    rows = read_rows(own_release, read_manifest(own_release))
-    vectors = np.arange(len(rows.ids) * 3, dtype=np.float32).reshape(-1, 3)
-    lines = ["id,a,b,c"]
-    lines += [f"{i},{a},{b},{c}" for i, (a, b, c) in zip(rows.ids, vectors.tolist(), strict=True)]
-    (tmp_path / "v.csv").write_text("\n".join(lines))
-    name, found = read_features(f"mine={tmp_path / 'v.csv'}", rows)
-    assert name == "mine"
-    np.testing.assert_array_equal(found.array, vectors)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda ids, v: (ids[1:], v[1:]), "lacks 1 of"),
-        (lambda ids, v: ([*ids, ids[0]], [*v, v[0]]), "twice"),
-        (lambda ids, v: (ids, [[np.nan, 1], *v[1:]]), "not finite"),
-        (lambda ids, v: (ids, [[1.0, 2, 3], *v[1:]]), "different lengths"),
-    ],
-)
-def test_tables_that_do_not_fit_are_refused(own_release, tmp_path, change, message):
-    rows = read_rows(own_release, read_manifest(own_release))
-    ids, vectors = change(list(rows.ids), [[1.0, 2.0]] * len(rows.ids))
-    path = write_table(tmp_path / "t.parquet", ids, vectors)
-    with pytest.raises(InputError, match=message):
-        read_features(f"x={path}", rows)
-
-
-@pytest.mark.parametrize("argument", ["x", "mean=x.parquet", "a b=x.parquet", "x=gone.parquet"])
-def test_features_must_be_a_name_and_a_table(own_release, argument):
-    rows = read_rows(own_release, read_manifest(own_release))
-    with pytest.raises(InputError):
-        read_features(argument, rows)
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,8 @@ class FeatureSet(Part):
     name: str
     kind: Literal["pooling", "table"]
     dimensions: int
+    columns: tuple[str, ...] = ()
+    """Of the table that the vectors are made of; none of a pooling, nor in files of hfaef 0.1."""
 
 
 class Interval(Part):
@@ -123,6 +125,9 @@ def evaluation_bytes(evaluation: Evaluation) -> bytes:
     """The content of ``evaluation.json``: one score a line, the same for the same scores."""
     content = evaluation.model_dump(mode="json")
     lists = {name: content.pop(name) for name in ("features", "scores", "skipped")}
+    for item in lists["features"]:
+        if not item["columns"]:
+            del item["columns"]
     head = json.dumps(content, indent=1, sort_keys=True).removesuffix("\n}")
     parts = [head]
     for name, items in lists.items():

@@ -16,12 +16,17 @@ import pyarrow.parquet as pq
 import shapely
 
 from hfaef.core.grid import Grid, canonical_crs
+from hfaef.core.names import require_path
 from hfaef.core.net.text import clean_text
 from hfaef.errors import InputError
 
 NAME = "aef_index.parquet"
 
 TILE_PATH = r"(?:^|/)(?P<path>\d{4}/\d{1,2}[NS]/[A-Za-z0-9_-]{1,200}\.tiff?)$"
+"""A tile from the year folder on; what stands before it, such as a bucket's address, is cut off."""
+
+_LEADS_OUT = r"(?:^|/)\.\.(?:/|$)|[\\\x00-\x1f\x7f]"
+"""In the path of a tile: a step upwards, a backslash, or a control character."""
 
 _COLUMNS = {
     "path": r"path|location|href|assets\.(.+\.)?href",
@@ -159,13 +164,16 @@ def read_index(path: Path) -> TileIndex:
     columns = {wanted: table[name].combine_chunks() for wanted, name in names.items()}
     texts = columns["path"].cast(pa.string())
     paths = pc.struct_field(pc.extract_regex(texts, TILE_PATH), "path")
-    if paths.null_count:
-        wrong = paths.is_null().to_pylist().index(True)
+    leads_out = pc.match_substring_regex(texts, _LEADS_OUT).fill_null(True)
+    if paths.null_count or pc.any(leads_out).as_py():
+        wrong = pc.or_(paths.is_null(), leads_out).to_pylist().index(True)
         raise InputError(
             f"the index {path} names {str(texts[wrong].as_py())[:120]!r}, "
             "which is no YEAR/ZONE/NAME.tiff",
             "get it anew",
         )
+    for name in paths.to_pylist():
+        require_path(name)
     try:
         # Not `to_numpy`, `pa.array` or `pa.scalar`: they import pandas, which takes a second.
         sides = [columns[name].cast(pa.float64()) for name in _SIDES]
@@ -220,7 +228,7 @@ def index_of_headers(root: Path, tiles: list[Path]) -> TileIndex:
             with rasterio.open(path, driver="GTiff") as tile:
                 crs = canonical_crs(tile.crs.to_wkt()) if tile.crs else ""
                 grid = Grid(crs, tuple(tile.transform)[:6], tile.height, tile.width)
-            grids.append((path.relative_to(root).as_posix(), grid, grid.bounds()))
+            grids.append((require_path(path.relative_to(root).as_posix()), grid, grid.bounds()))
         except (RasterioError, ValueError) as error:
             raise InputError(
                 f"cannot index the tile {path}: {clean_text(error)}", "remove it"

@@ -80,6 +80,9 @@ class LocalTileStore:
         with self._lock:
             self._traffic[patch] += Traffic(BANDS if size else 0, size)
 
+    def drop_cache(self) -> None:
+        """Nothing: each read opens the tile anew."""
+
     def close(self) -> None:
         """Nothing is kept open."""
 

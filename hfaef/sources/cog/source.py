@@ -20,7 +20,8 @@ from hfaef.core.grid import Grid, canonical_crs, project
 from hfaef.core.quantize import BANDS, NODATA
 from hfaef.errors import NoDataError, PermanentError
 from hfaef.recipe.model import Cog
-from hfaef.sources.base import Pixels
+from hfaef.sources.answers import WrongAnswers
+from hfaef.sources.base import NotUnitError, Pixels
 from hfaef.sources.cog.index import Entry, TileIndex
 from hfaef.sources.cog.open_index import find_index
 from hfaef.sources.cog.tile_store import PatchKey, TileStore, candidates, locate
@@ -33,6 +34,7 @@ class CogSource:
         self.max_requests = tiles.max_requests
         self._tiles = tiles
         self._index = index
+        self._wrong = WrongAnswers()
         self._candidates: dict[PatchKey, list[Entry]] = {}
         """Of announced patches. Found in one thread, as pyproj makes its context anew in each
         thread, which takes as long as reading a patch."""
@@ -54,6 +56,7 @@ class CogSource:
 
         Raises:
             NoDataError: if no tile has data there.
+            Transient: if pixels are no unit vectors, the first times; they are read anew then.
             PermanentError: if a tile is missing or is not AEF's.
             SourceError: of another kind, if a server did not give a tile.
         """
@@ -92,8 +95,16 @@ class CogSource:
         self._candidates.pop(patch, None)
         try:
             return Pixels(codes, tuple(origins), resampled, traffic.chunks, traffic.received)
+        except NotUnitError as error:
+            self.drop_cache()
+            message = f"{' and '.join(origins)}: {error}"
+            raise self._wrong.record(grid, year, message) from error
         except ValueError as error:
             raise PermanentError(f"{' and '.join(origins)}: {error}") from error
+
+    def drop_cache(self) -> None:
+        """Headers and blocks of tiles; not the index."""
+        self._tiles.drop_cache()
 
     def close(self) -> None:
         """Close the store."""

@@ -92,6 +92,9 @@ class TileStore(Protocol):
     def finish(self, patch: PatchKey) -> Traffic:
         """Forget a patch that was read, and say what was fetched for it."""
 
+    def drop_cache(self) -> None:
+        """Forget what was read for patches that are not announced, and headers."""
+
     def close(self) -> None:
         """Close files and connections."""
 

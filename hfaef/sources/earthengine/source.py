@@ -13,6 +13,7 @@ from hfaef.core.grid import Grid, utm_zone
 from hfaef.core.quantize import BAND_NAMES, BANDS
 from hfaef.errors import PermanentError, RecipeError, TooBig
 from hfaef.recipe.model import EarthEngine as Section
+from hfaef.sources.answers import WrongAnswers
 from hfaef.sources.base import Pixels
 from hfaef.sources.earthengine.errors import classify_error
 from hfaef.sources.earthengine.expression import DIMENSION, VARIABLE, band_images, codes_image
@@ -33,6 +34,8 @@ _LOG = logging.getLogger(__name__)
 class EarthEngine:
     """Reads from Earth Engine; nothing is retried here.
 
+    Pixels that cannot be AEF's are a fault that may pass, the first times that a patch has them.
+
     No more requests than the recipe's `max_requests` are under way at once, and no more than its
     `requests_per_minute` start in a minute, however many threads read.
 
@@ -45,6 +48,7 @@ class EarthEngine:
         self.max_requests = section.max_requests
         self._section = section
         self._session = session
+        self._wrong = WrongAnswers()
 
     @property
     def years(self) -> tuple[int, ...]:
@@ -90,13 +94,17 @@ class EarthEngine:
             if classified is error:
                 raise
             raise classified from error
-        return Pixels(
-            codes=codes,
-            origins=(self._origin(year),),
-            resampled=utm_zone(grid.crs) is None or not on_lattice(grid),
-            requests=REQUESTS_A_READ[reader],
-            received=codes.nbytes * BYTES_A_CODE[reader],
-        )
+        try:
+            return Pixels(
+                codes=codes,
+                origins=(self._origin(year),),
+                resampled=utm_zone(grid.crs) is None or not on_lattice(grid),
+                requests=REQUESTS_A_READ[reader],
+                received=codes.nbytes * BYTES_A_CODE[reader],
+            )
+        except ValueError as error:
+            message = f"Earth Engine gave pixels that are not AEF's: {error}"
+            raise self._wrong.record(grid, year, message) from error
 
     def close(self) -> None:
         """Close the connections."""

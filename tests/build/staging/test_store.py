@@ -23,10 +23,11 @@ from hfaef.core.grid import Grid
 from hfaef.errors import FolderError, ReleaseError
 from hfaef.release.format.paths import put_into_release
 from hfaef.sources.base import Pixels
+from support.unit_codes import filled
 
 GRID = Grid("EPSG:32632", (10.0, 0.0, 500_000.0, 0.0, -10.0, 5_000_000.0), 4, 5)
 PATCH = Patch("Forest_1", GRID, "Forest", {}, 2018)
-PIXELS = Pixels(np.ones((64, 4, 5), np.int8), ("2018/32N/x.tiff",), resampled=True)
+PIXELS = Pixels(filled(0, 4, 5), ("2018/32N/x.tiff",), resampled=True)
 OUTCOME = Outcome(2018, "Forest_1", fetched=True, origins=PIXELS.origins, resampled=True)
 KEY = (2018, "Forest_1")
 INPUTS = Inputs((2018,), {"kind": "cog", "root": "a"}, {KEY: grid_digest(GRID)}, "abc")
@@ -86,7 +87,7 @@ def test_damaged_pixels_are_named(tmp_path: Path, content: bytes) -> None:
 
 def test_pixels_of_another_shape_are_damaged(tmp_path: Path) -> None:
     with Store(tmp_path) as store:
-        store.pixels.write(PATCH, Pixels(np.ones((64, 9, 9), np.int8), (), resampled=False))
+        store.pixels.write(PATCH, Pixels(filled(0, 9, 9), (), resampled=False))
         with pytest.raises(ReleaseError, match="4 x 5"):
             store.pixels.read(PATCH)
 

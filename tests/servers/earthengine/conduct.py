@@ -8,12 +8,13 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 from typing import Literal
 
 from servers.earthengine.errors import Refusal
 from servers.earthengine.pixels import MAX_BYTES
 
-Kind = Literal["status", "reset", "truncate", "stall", "html", "garbage", "expire"]
+Kind = Literal["status", "reset", "truncate", "stall", "html", "garbage", "expire", "zero", "swap"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class Fault:
     kind: Kind
     """status: refuse; reset: cut the connection; truncate: send half of the body; stall: send
     nothing for a while; html: a page with status 200; garbage: bytes that are no NPY; expire:
-    the token is not known any more."""
+    the token is not known any more; zero: the second half of the pixels is; swap: the pixels of
+    another request that goes wrong in the same way, which gets those of this one."""
     status: int = 503
     message: str = "The service is currently unavailable."
     headers: tuple[tuple[str, str], ...] = ()
@@ -78,6 +80,8 @@ class Conduct:
     faults_elsewhere: dict[str, Fault] = field(default_factory=dict)
     """What goes wrong with every answer of a kind: discovery, algorithms, value, token."""
     tally: Tally = field(default_factory=Tally)
+    _swapped: deque[tuple[bytes, SimpleQueue[bytes]]] = field(default_factory=deque)
+    """The answer that waits for another to be swapped with, and where to put that."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _under_way: int = 0
     _starts: deque[float] = field(default_factory=deque)
@@ -93,6 +97,17 @@ class Conduct:
             if asked == "pixels" and self.faults:
                 return self.faults.popleft()
             return self.faults_elsewhere.get(asked)
+
+    def swap(self, mine: bytes) -> bytes:
+        """Another answer in exchange, once there is one."""
+        own: SimpleQueue[bytes] = SimpleQueue()
+        with self._lock:
+            if self._swapped:
+                theirs, other = self._swapped.popleft()
+                other.put(mine)
+                return theirs
+            self._swapped.append((mine, own))
+        return own.get(timeout=20)
 
     @contextmanager
     def under_way(self) -> Iterator[None]:

@@ -152,17 +152,24 @@ class _Handler(BaseHTTPRequestHandler):
             case "algorithms":
                 return _json(shipped("algorithms.json"))
             case "value" | "pixels":
-                return self._computed(asked, body)
+                return self._computed(asked, body, fault)
             case "token" | "stats" | "conduct":
                 return _json(json.dumps(getattr(self, f"_{asked}")(body)).encode())
         raise Refusal(404, f"Not implemented here: {self.command} {self.path}.")
 
-    def _computed(self, asked: str, body: bytes) -> Answer:
+    def _computed(self, asked: str, body: bytes, fault: Fault | None) -> Answer:
         service = self.server.service
         end = time.monotonic() + service.conduct.latency
         with service.conduct.under_way():
             made = service.answer(asked, body)
             time.sleep(max(0.0, end - time.monotonic()))
+        match fault:
+            case Fault(kind="zero"):
+                start = 10 + int.from_bytes(made[8:10], "little")  # of the pixels
+                half = start + (len(made) - start) // 2
+                made = made[:half] + bytes(len(made) - half)
+            case Fault(kind="swap"):
+                made = service.conduct.swap(made)
         kind = "application/json" if asked == "value" else "application/octet-stream"
         return 200, kind, made, {}
 

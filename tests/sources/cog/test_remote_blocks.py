@@ -24,6 +24,7 @@ from hfaef.sources.cog.index import NAME
 from hfaef.sources.cog.remote.spill import SpillBuffer
 from servers.files import FileServer
 from support.tile_stores import CLUSTER, remote_source, tiles
+from support.unit_codes import filled
 
 pytestmark = pytest.mark.usefixtures("sources")
 
@@ -51,16 +52,12 @@ def patch(block_row: int, block_column: int) -> Grid:
     return Grid(TILE.crs, (10, 0, west, 0, -10, north), CELL, CELL)
 
 
-def filled(value: int) -> np.ndarray:
-    return np.full((64, CELL, CELL), value, np.int8)
-
-
 @pytest.fixture
 def rows() -> dict[tuple[int, int], np.ndarray]:
     """Two rows of eight blocks with data in the first cell of each."""
     per_block = BLOCK // CELL
     return {
-        (row * per_block, column * per_block): filled(10 * row + column)
+        (row * per_block, column * per_block): filled(10 * row + column, CELL, CELL)
         for row in range(2)
         for column in range(8)
     }
@@ -78,7 +75,7 @@ def test_chunks_side_by_side_come_eight_to_a_request(
         with ThreadPoolExecutor(8) as pool:
             read = list(pool.map(lambda grid: source.read(grid, YEAR), grids))
         for column, pixels in enumerate(read):
-            assert (pixels.codes == column).all()
+            assert np.array_equal(pixels.codes, filled(column, CELL, CELL))
         assert sum(pixels.requests for pixels in read) == 512  # chunks
         asked = [r for r in server.requests if tiles(r) and r.range and r.range[0]]
         assert len(asked) <= most
@@ -111,9 +108,9 @@ def test_a_part_that_is_put_again_takes_room_once(tmp_path: Path) -> None:
 @pytest.fixture(params=["folder", "server"])
 def overlapping(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The root of two tiles at one place: the one that comes first has data in its west alone."""
-    west = filled(1)
+    west = filled(1, CELL, CELL)
     west[:, :, CELL // 2 :] = NODATA
-    write(tmp_path, {"xa": {(0, 0): filled(2)}, "xb": {(0, 0): west}})
+    write(tmp_path, {"xa": {(0, 0): filled(2, CELL, CELL)}, "xb": {(0, 0): west}})
     if request.param == "folder":
         yield str(tmp_path)
     else:
@@ -125,8 +122,8 @@ def test_where_tiles_overlap_the_last_name_with_data_counts(overlapping: str) ->
     source = open_source(Cog(kind="cog", root=overlapping))
     pixels = source.read(patch(0, 0), YEAR)
     source.close()
-    assert (pixels.codes[:, :, : CELL // 2] == 1).all()
-    assert (pixels.codes[:, :, CELL // 2 :] == 2).all()
+    assert np.array_equal(pixels.codes[:, :, : CELL // 2], filled(1, CELL, CELL // 2))
+    assert np.array_equal(pixels.codes[:, :, CELL // 2 :], filled(2, CELL, CELL // 2))
     names = [origin.partition("@")[0].rpartition("/")[2] for origin in pixels.origins]
     assert names == ["xb.tiff", "xa.tiff"]
 

@@ -24,6 +24,7 @@ from hfaef.demo.bigtiff import CELL
 from hfaef.errors import PermanentError, Transient
 from hfaef.sources.cog.remote.tiff import Header, read_header
 from servers.files import Fault, FileServer, Request
+from support import unit_codes
 from support.tile_stores import remote_source, tiles
 
 pytestmark = pytest.mark.usefixtures("sources")
@@ -53,8 +54,7 @@ def short(content: bytes) -> bytes:
 
 def noise(column: int) -> np.ndarray:
     """Codes that do not compress, so that a chunk has room for others."""
-    chance = np.random.default_rng(column)
-    return chance.integers(-127, 128, (64, CELL, CELL), np.int8)
+    return unit_codes.noise(column, CELL, CELL)
 
 
 def northup(column: int) -> np.ndarray:

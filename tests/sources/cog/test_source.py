@@ -177,6 +177,11 @@ def test_real_codes_come_back_from_a_north_up_tile(shared: Path, tmp_path: Path)
     assert not pixels.resampled
 
 
+def small_code(band: int) -> int:
+    """Of the small tile's pixels, from band 1 on; they are unit vectors."""
+    return 45 if band % 3 else -45
+
+
 def one_tile_store(root: Path, **changes: object) -> Cog:
     """A store of one small tile that differs from AEF's in some way."""
     tile = Tile("EPSG:32632", 1, 64)
@@ -196,7 +201,7 @@ def one_tile_store(root: Path, **changes: object) -> Cog:
     path.parent.mkdir(parents=True)
     with rasterio.open(path, "w", **settings) as dataset:
         for band in range(1, dataset.count + 1):
-            dataset.write(np.full((64, 64), band % 3, settings["dtype"]), band)
+            dataset.write(np.full((64, 64), small_code(band), settings["dtype"]), band)
     row = dict(
         zip(("wgs84_west", "wgs84_south", "wgs84_east", "wgs84_north"), grid.bounds(), strict=True)
     )
@@ -209,7 +214,8 @@ SMALL = Grid("EPSG:32632", (10, 0, 581_920 + 100, 0, -10, 64 * 81_920 + 400), 16
 
 
 def test_the_small_tile_is_fine_as_it_is(tmp_path: Path) -> None:
-    assert open_source(one_tile_store(tmp_path)).read(SMALL, 2018).codes[1, 0, 0] == 2
+    codes = open_source(one_tile_store(tmp_path)).read(SMALL, 2018).codes
+    assert codes[:, 0, 0].tolist() == [small_code(band) for band in range(1, 65)]
 
 
 @pytest.mark.parametrize(
@@ -268,7 +274,17 @@ def test_a_tile_that_only_the_index_knows_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["../../etc/passwd", "2018/32N/../../x.tiff", "2018/32N/x.vrt", "", None, "x.tiff"]
+    "path",
+    [
+        *("../../etc/passwd", "2018/32N/../../x.tiff", "2018/32N/x.vrt", "", None, "x.tiff"),
+        *("../2018/32N/x.tiff", "a/../2018/32N/x.tiff", "/../2018/32N/x.tiff"),
+        *("2018/32N/../x.tiff", "2018/../32N/x.tiff", "2018/32N/..tiff", "2018/32N/./x.tiff"),
+        *("..\\2018/32N/x.tiff", "C:\\a/2018/32N/x.tiff", "2018\\32N\\x.tiff"),
+        *("2018/32N/x\\..\\y.tiff", "\0/2018/32N/x.tiff", "2018/32N/x\0.tiff"),
+        *("2018/32N/x.tiff\0", "2018/32N/x.tiff\n", "s3://b/..//2018/32N/x.tiff"),
+        *("2018/32N/http://evil/x.tiff", "file:///etc/passwd", "2018/32N//etc/x.tiff"),
+        *("2018/32N/%2e%2e/x.tiff", "2018/32N/x.tiff?a=b", "2018/32N/" + "x" * 300 + ".tiff"),
+    ],
 )
 def test_an_index_that_names_a_file_outside_the_store_is_refused(tmp_path: Path, path) -> None:
     one_tile_store(tmp_path)
@@ -277,6 +293,19 @@ def test_an_index_that_names_a_file_outside_the_store_is_refused(tmp_path: Path,
     pq.write_table(pa.Table.from_pylist(content), tmp_path / "aef_index.parquet")
     with pytest.raises(InputError, match=r"YEAR/ZONE/NAME\.tiff"):
         read_index(tmp_path / "aef_index.parquet")
+
+
+@pytest.mark.parametrize("before", ["/", "/etc/", "s3://bucket/v1/", "https://evil:1/", "file:///"])
+def test_what_stands_before_the_year_is_cut_off_so_all_stays_in_the_store(
+    tmp_path: Path, before: str
+) -> None:
+    section = one_tile_store(tmp_path)
+    content = pq.read_table(tmp_path / "aef_index.parquet").to_pylist()
+    content[0]["path"] = before + content[0]["path"]
+    pq.write_table(pa.Table.from_pylist(content), tmp_path / "aef_index.parquet")
+    (entry,) = read_index(tmp_path / "aef_index.parquet").of_year(2018)[0]
+    assert entry.path == "2018/32N/xtile-0-0.tiff"
+    assert open_source(section).read(SMALL, 2018).origins == (entry.path,)
 
 
 def test_an_index_without_a_column_is_refused(tmp_path: Path) -> None:

@@ -152,6 +152,11 @@ class SharedBlockReader:
         self._fetches: dict[tuple[str, BlockIndex], BlockFetch] = {}
         self._recent: OrderedDict[tuple[str, BlockIndex], dict[int, Codes]] = OrderedDict()
 
+    def drop_cache(self) -> None:
+        """Forget decoded blocks that were kept as no patch was announced."""
+        with self._lock:
+            self._recent.clear()
+
     def close(self) -> None:
         """End all threads; requests that did not start yet are dropped."""
         self._pool.shutdown(wait=False, cancel_futures=True)

@@ -124,6 +124,12 @@ class RemoteTileStore:
                 self._buffer.drop(patch)
         return traffic
 
+    def drop_cache(self) -> None:
+        """Forget headers, and blocks that no announced patch waits for."""
+        with self._lock:
+            self._open_tiles.clear()
+        self._reader.drop_cache()
+
     def close(self) -> None:
         """Close connections and drop what waits."""
         self._reader.close()

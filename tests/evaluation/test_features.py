@@ -1,0 +1,238 @@
+"""Tables of vectors: only vectors count, and what tells a label, a split or a place is refused."""
+
+import datetime as dt
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from hfaef.errors import InputError
+from hfaef.evaluation.evaluate import write_evaluation
+from hfaef.evaluation.features import Features, read_features
+from hfaef.evaluation.vectors import Rows, read_rows
+from hfaef.release.format.manifest import read_manifest
+
+COUNT = 40
+IDS = tuple(f"P{number:03d}" for number in range(COUNT))
+LABELS = np.arange(COUNT) % 4
+ROWS = Rows(IDS, LABELS, np.full(COUNT, 2018), {"north_south": ("train",) * COUNT})
+NOISE = np.random.default_rng(0).normal(size=(COUNT, 3)).astype(np.float32)
+WIDE = {"id": list(IDS), **{f"f{n}": NOISE[:, n] for n in range(3)}}
+LISTS = {"id": list(IDS), "vector": list(NOISE)}
+
+
+def write(path, columns):
+    pq.write_table(pa.table(columns), path)
+    return path
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Reads a table of these columns."""
+
+    def read(columns: dict, rows: Rows = ROWS) -> Features:
+        return read_features(f"mine={write(tmp_path / 't.parquet', columns)}", rows)
+
+    return read
+
+
+def test_vectors_of_a_csv_are_the_same(tmp_path):
+    lines = ["id,a,b,c"]
+    lines += [f"{i},{a},{b},{c}" for i, (a, b, c) in zip(IDS, NOISE.tolist(), strict=True)]
+    (tmp_path / "v.csv").write_text("\n".join(lines))
+    found = read_features(f"mine={tmp_path / 'v.csv'}", ROWS)
+    assert (found.name, found.columns) == ("mine", ("a", "b", "c"))
+    np.testing.assert_array_equal(found.vectors.array, NOISE)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pa.list_(pa.float32()),
+        pa.list_(pa.float16()),
+        pa.list_(pa.int8()),
+        pa.list_(pa.float32(), 3),
+        pa.large_list(pa.float64()),
+    ],
+    ids=str,
+)
+def test_lists_of_any_kind_of_numbers_are_vectors(read, kind):
+    vectors = np.rint(NOISE * 20)
+    if pa.types.is_floating(kind.value_type):
+        vectors = vectors.astype(kind.value_type.to_pandas_dtype())
+    lists = pa.array([list(row) for row in vectors.tolist()], pa.list_(pa.float64()))
+    if not pa.types.is_float16(kind.value_type):
+        lists = lists.cast(kind)
+    found = read({"id": list(IDS), "vector": lists})
+    np.testing.assert_array_equal(found.vectors.array, np.rint(NOISE * 20))
+
+
+def test_names_of_vectors_are_not_taken_for_labels_or_places(read):
+    names = ["x_0", "x1", "B02", "latent_0", "class_token_3", "cls_1", "A63", "lattice", "gist"]
+    names += ["identity_2", "labelled_mean", "crest", "testimony", "yield", "emb_0", "monthly_3"]
+    vectors = np.random.default_rng(1).normal(size=(COUNT, len(names))).astype(np.float32)
+    found = read({"id": list(IDS)} | dict(zip(names, vectors.T, strict=True)))
+    assert found.columns == tuple(names)
+    np.testing.assert_array_equal(found.vectors.array, vectors)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("label", "labels", "Label", "LABEL_ID", "classId", "label_0", "land_cover", "target"),
+        *("split", "fold", "fold_1", "Fold3", "spatial_fold", "scheme", "isTrain", "is_test"),
+        *("lon", "lat", "x", "Y", "centroid_lon", "lat_min", "xmin", "centerX", "easting"),
+        *("bounds", "geometry", "crs", "proj:epsg", "bbox.xmin", "north"),
+        *("year_2018", "Year", "date", "patch_id", "ID", "fid", "Unnamed: 0", "", "index"),
+        *("__index_level_0__", "valid_fraction", "north_south", "North_South"),
+    ],
+)
+@pytest.mark.parametrize("number", [np.arange(COUNT) * 1.5, np.arange(COUNT)], ids=["float", "int"])
+def test_numbers_named_as_no_vectors_are_refused_by_name(read, name, number):
+    with pytest.raises(InputError) as caught:
+        read({**WIDE, name: number})
+    assert f"{name!r} (" in caught.value.message
+    assert "'f0'" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("column", "what"),
+    [
+        ([True, False] * (COUNT // 2), "true or false"),
+        (["NA"] * COUNT, "text"),
+        (pa.array(["a"] * COUNT, pa.large_string()), "text"),
+        (pa.array(["a"] * COUNT).dictionary_encode(), "of the type dictionary"),
+        ([dt.date(2018, 1, 1)] * COUNT, "of the type date32"),
+        ([{"xmin": 1.0}] * COUNT, "of the type struct"),
+    ],
+    ids=["bool", "text", "large text", "dictionary", "date", "struct"],
+)
+def test_columns_without_numbers_are_refused_beside_numbers(read, column, what):
+    with pytest.raises(InputError, match="no part of a vector: 'extra' ") as caught:
+        read({**WIDE, "extra": column})
+    assert f"'extra' ({what}" in caught.value.message
+
+
+@pytest.mark.parametrize("values", [LABELS, LABELS * 10.0, LABELS // 2, LABELS == 3])
+def test_numbers_that_tell_the_label_are_refused_whatever_their_name(read, values):
+    with pytest.raises(InputError, match=r"'klasse' .one value for all of a label"):
+        read({**WIDE, "klasse": np.asarray(values) * 1.0})
+
+
+def test_a_constant_column_and_one_that_is_almost_a_label_are_vectors(read):
+    almost = LABELS.copy()
+    almost[0] = 3
+    found = read({**WIDE, "same": np.ones(COUNT), "almost": almost})
+    assert found.columns == ("f0", "f1", "f2", "same", "almost")
+
+
+def test_many_refused_columns_are_ten_and_a_count(read):
+    more = {f"label_{number}": np.arange(COUNT) for number in range(12)}
+    with pytest.raises(InputError, match=r"'label_9' .a label. and 2 more"):
+        read(WIDE | more)
+
+
+def test_columns_beside_a_list_are_not_used_and_named(read):
+    found = read({**LISTS, "label": LABELS, "lon": NOISE[:, 0], "bounds": list(NOISE)})
+    np.testing.assert_array_equal(found.vectors.array, NOISE)
+    assert found.columns == ("vector",)
+    first, second = found.notes
+    assert "the column 'vector' of " in first
+    assert "3 numbers a patch" in first
+    assert "not used of" in second
+    assert "the columns 'label', 'lon', 'bounds'" in second
+
+
+@pytest.mark.parametrize("name", ["bounds", "label", "geometry", "splits"])
+def test_a_list_named_as_no_vector_is_refused(read, name):
+    with pytest.raises(InputError, match=f"no part of a vector: '{name}'"):
+        read({"id": list(IDS), name: list(NOISE)})
+
+
+@pytest.mark.parametrize("values", [["a", "b"], [True, False]])
+def test_lists_without_numbers_are_refused(read, values):
+    with pytest.raises(InputError, match="no part of a vector: 'vector'"):
+        read({"id": list(IDS), "vector": [values] * COUNT})
+
+
+def test_two_columns_of_lists_are_named(read):
+    with pytest.raises(InputError, match="several columns of lists: the columns 'vector', 'other'"):
+        read({**LISTS, "other": list(NOISE)})
+
+
+def test_used_columns_and_rows_of_other_patches_are_said(read):
+    strangers = [f"Q{number}" for number in range(1200)]
+    many = np.random.default_rng(2).normal(size=(COUNT + 1200, 12))
+    found = read(
+        {"id": [*strangers, *IDS], **{f"f{n}": many[:, n] for n in range(12)}},
+    )
+    np.testing.assert_array_equal(found.vectors.array, many[1200:].astype(np.float32))
+    assert "the 12 columns 'f0' to 'f11' of " in found.notes[0]
+    assert found.notes[1] == "mine: 1,200 rows of other patches are not used"
+
+
+def test_a_year_tells_rows_of_a_patch_apart(read):
+    rows = Rows(IDS[:2] * 2, np.zeros(4, int), np.array([2018, 2018, 2019, 2019]), {})
+    columns = {
+        "id": [IDS[0], IDS[0], IDS[1], IDS[1], IDS[1]],
+        "year": [2019, 2018, 2018, 2019, 2020],
+        "f": [0.0, 1, 2, 3, 4],
+    }
+    found = read(columns, rows)
+    assert found.vectors.array.ravel().tolist() == [1, 2, 0, 3]
+    assert "mine: 1 rows of other patches are not used" in found.notes
+    with pytest.raises(InputError, match="years are not whole numbers"):
+        read({**columns, "year": ["a"] * 5}, rows)
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"id": IDS[3:], "v": NOISE[3:, 0]}, "lacks 3 of 40 patches, the first: P000"),
+        ({"id": [*IDS, *IDS[:2]], "v": np.arange(42.0)}, "has 2 patches twice, the first: P000"),
+        ({"id": [*IDS, None, ""], "v": np.arange(42.0)}, "has 2 rows without an id"),
+        ({"id": IDS, "vector": [[np.nan, 1]] * COUNT}, "not finite"),
+        ({"id": IDS, "vector": [[1.0, 2, 3], *[[1.0, 2]] * (COUNT - 1)]}, "different lengths"),
+        ({"id": IDS, "vector": [None, *[[1.0, 2]] * (COUNT - 1)]}, "different lengths"),
+        ({"patch": IDS, "v": NOISE[:, 0]}, "no column 'id', but the columns 'patch', 'v'"),
+        ({"id": IDS}, "no numbers beside 'id'"),
+    ],
+)
+def test_tables_that_do_not_fit_are_refused(read, columns, message):
+    with pytest.raises(InputError, match=message):
+        read(columns)
+
+
+def test_a_column_twice_in_a_csv_is_named(tmp_path):
+    (tmp_path / "v.csv").write_text("id,a,a\nP000,1,2\n")
+    with pytest.raises(InputError, match="has the column 'a' twice"):
+        read_features(f"mine={tmp_path / 'v.csv'}", ROWS)
+
+
+@pytest.mark.parametrize("argument", ["x", "mean=x.parquet", "a b=x.parquet", "x=gone.parquet"])
+def test_features_must_be_a_name_and_a_table(argument):
+    with pytest.raises(InputError):
+        read_features(argument, ROWS)
+
+
+def test_a_label_beside_noise_does_not_score(own_release, tmp_path):
+    pytest.importorskip("sklearn", reason="the extra `eval` is not installed")
+    rows = read_rows(own_release, read_manifest(own_release))
+    noise = np.random.default_rng(3).normal(size=(len(rows.ids), 4))
+    columns = {"id": rows.ids, **{f"f{n}": noise[:, n] for n in range(4)}}
+    asked = {"poolings": ["mean"], "probes": ["knn"]}
+    path = write(tmp_path / "leak.parquet", {**columns, "label": rows.labels})
+    with pytest.raises(InputError, match=r"'label' .a label"):
+        write_evaluation(str(own_release), features=[f"noise={path}"], **asked)
+    assert not (own_release / "evaluation.json").exists()
+    path = write(tmp_path / "noise.parquet", columns)
+    written = write_evaluation(str(own_release), features=[f"noise={path}"], **asked)
+    assert f"noise: the columns 'f0', 'f1', 'f2', 'f3' of {path}, 4 numbers a patch" in (
+        written.notes
+    )
+    score = written.evaluation.score("noise", "random", 2018, neighbours=5)
+    assert score.accuracy.value < 0.7
+    sets = json.loads((own_release / "evaluation.json").read_text())["features"]
+    assert [one.get("columns") for one in sets] == [None, ["f0", "f1", "f2", "f3"]]
