@@ -112,12 +112,8 @@ def _shape(value: Any) -> Any:
             return shapely.from_wkt(value)
         return shapely.geometry.shape(value)
     except (
-        shapely.errors.ShapelyError,
-        ValueError,
-        TypeError,
-        KeyError,
-        IndexError,
-        AttributeError,
+        *(shapely.errors.ShapelyError, ValueError, TypeError, LookupError, AttributeError),
+        *(ArithmeticError, RuntimeError),  # numbers of 400 digits, curves, endless nesting
     ):
         return None
 
@@ -142,7 +138,7 @@ def native_geometry(kind: str, value: Any) -> dict[str, Any] | None:
 
 def _positions(value: Any) -> Any:
     if isinstance(value, dict):
-        return [value["x"], value["y"]]
+        return [value.get("x"), value.get("y")]
     return [_positions(part) for part in value] if isinstance(value, list) else value
 
 
@@ -197,6 +193,11 @@ def make_grids(places: Places, size: int, side: int) -> list[Grid | str]:
     for number in np.flatnonzero(zones != "").tolist():
         west, south, east, north = degrees[number]
         box = extents[number].tolist()
+        if not all(map(math.isfinite, box)):
+            found[rows[number]] = (
+                f"reaches from its UTM zone to where that has no place: {zones[number]}"
+            )
+            continue
         point = (west, south) == (east, north)
         found[rows[number]] = _grid(
             str(zones[number]), _round(box, size) if point else _cover(box, margin), side
@@ -219,7 +220,8 @@ def _fault_of(box: Sequence[float], crs: str) -> str | None:
         return "has no place" if crs == WGS84 else f"has no place on Earth in {crs[:40]}"
     west, south, east, north = box
     if not (LIMITS[0] <= west and LIMITS[1] <= south and east <= LIMITS[2] and north <= LIMITS[3]):
-        return f"lies at {tuple(box)}, which is not in order or not within UTM's {LIMITS}"
+        turned = "; longitudes go from -180 to 180" if 180 < east <= 360 else ""
+        return f"lies at {tuple(box)}, which is not in order or not within UTM's {LIMITS}{turned}"
     if east - west > 180:
         return "crosses the antimeridian, which is not supported"
     return None

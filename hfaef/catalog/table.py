@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from hfaef.catalog.columns import (
     Rows,
     are_whole_numbers,
+    column_hint,
     coordinates,
     numbers,
     texts,
@@ -23,7 +24,6 @@ from hfaef.catalog.patch import (
     Unreadable,
     id_of,
     list_faults,
-    note_alike,
     note_encoded,
 )
 from hfaef.catalog.tabular import read_rows
@@ -48,7 +48,10 @@ def read(section: Table, year: int) -> Catalog:
         schemes = ["split"] if "split" in rows.names else []
     for scheme in schemes:
         if scheme not in rows.names:
-            raise CatalogError(f"{section.path} has no column {scheme!r}", "mend `patches.schemes`")
+            raise CatalogError(
+                f"{section.path} has no column {scheme!r}",
+                column_hint(rows.names, [scheme], "mend `patches.schemes`"),
+            )
     notes = [*rows.notes]
     ids = _ids(rows, notes)
     labels, names = _labels(rows, section, ids, notes)
@@ -72,7 +75,7 @@ def read(section: Table, year: int) -> Catalog:
         ),
         label_names=names,
         schemes=tuple(schemes),
-        notes=(*notes, *note_alike(names)),
+        notes=tuple(notes),
         unreadable=unreadable,
     )
 
@@ -87,7 +90,16 @@ def _ids(rows: Rows, notes: list[str]) -> list[str]:
             shown = f"has the patch id {printable(name)[:80]!r}, which {error}"
             raise rows.fault(row, shown, "rename the patch") from error
     notes += [*more, *note_encoded(names, ids)]
+    _require_once(rows, ids)
     return ids
+
+
+def _require_once(rows: Rows, ids: Sequence[str]) -> None:
+    first: dict[str, int] = {}
+    for row, identity in enumerate(ids):
+        if (other := first.setdefault(identity, row)) != row:
+            what = f"occurs twice, first in {rows.where(other)}"
+            raise rows.fault(row, what, "give each patch its own id", identity)
 
 
 def _labels(
@@ -132,8 +144,11 @@ def _places(rows: Rows) -> tuple[Places, tuple[str, ...]]:
             return places_of_boxes(*corners, wrong=wrong), names
     raise CatalogError(
         f"{rows.path} has no place columns",
-        "add lon and lat, or west, south, east and north, or geometry; "
-        f"its columns: {printable(', '.join(rows.names[:20]))}",
+        column_hint(
+            rows.names,
+            (*_POINT, *_BOX, "geometry"),
+            "add lon and lat, or west, south, east and north, or geometry",
+        ),
     )
 
 
