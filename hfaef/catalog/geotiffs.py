@@ -19,6 +19,7 @@ from hfaef.catalog.patch import (
     id_of,
     label_names,
     list_faults,
+    naming,
     note_encoded,
 )
 from hfaef.catalog.splits import read_schemes
@@ -65,13 +66,14 @@ def read(section: Geotiffs, year: int) -> Catalog:
     splits_of, told = read_schemes(section.splits, {clean(path.stem): ids[path] for path in paths})
     patches, unreadable = read_patches(ids, labels, splits_of, year, skip_bad=section.skip_bad)
     names = label_names(labels.values(), section.labels)
-    return Catalog(
-        patches=patches,
-        label_names=names,
-        schemes=tuple(section.splits),
-        notes=(*notes, *more, *spaced, *told),
-        unreadable=unreadable,
-    )
+    with naming(root):
+        return Catalog(
+            patches=patches,
+            label_names=names,
+            schemes=tuple(section.splits),
+            notes=(*notes, *more, *spaced, *told),
+            unreadable=unreadable,
+        )
 
 
 def find_rasters(root: Path) -> tuple[list[Path], list[str]]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from hfaef.core.grid import Grid
 from hfaef.core.names import BYTES, LONGEST, alike, encode_id, fault_of, printable, require_id
@@ -62,7 +64,8 @@ class Catalog:
 
     def __post_init__(self) -> None:
         if not self.patches:
-            more = f" ({len(self.unreadable):,} are unreadable)" if self.unreadable else ""
+            first = next((f": patch {gone.id} {gone.reason}" for gone in self.unreadable), "")
+            more = f" ({len(self.unreadable):,} are unreadable){first}" if first else ""
             raise CatalogError(f"the catalog has no patch{more}", "check `patches` in the recipe")
         if len(set(self.label_names)) != len(self.label_names):
             raise CatalogError("a label is listed twice", "mend `patches.labels`")
@@ -124,6 +127,15 @@ def _require_label(patch: Patch, known: frozenset[str]) -> None:
             f"patch {patch.id} has the label {patch.label!r}, which is not in the list",
             "add it to `patches.labels`, or mend the patch",
         )
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let errors of a catalog name the file or folder that it is read from."""
+    try:
+        yield
+    except CatalogError as error:
+        raise CatalogError(f"{printable(str(path))}: {error.message}", error.hint) from error
 
 
 def sort_patches(patches: Iterable[Patch]) -> tuple[Patch, ...]:

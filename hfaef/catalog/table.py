@@ -24,6 +24,7 @@ from hfaef.catalog.patch import (
     Unreadable,
     id_of,
     list_faults,
+    naming,
     note_encoded,
 )
 from hfaef.catalog.tabular import read_rows
@@ -67,17 +68,18 @@ def read(section: Table, year: int) -> Catalog:
         unused.append("heights of the geometries")
     if unused:
         notes.append(f"columns not used: {printable(', '.join(unused))}")
-    return Catalog(
-        patches=tuple(
-            Patch(id=ids[row], grid=grid, label=labels[row], splits=splits[row], year=year)
-            for row, grid in enumerate(found)
-            if isinstance(grid, Grid)
-        ),
-        label_names=names,
-        schemes=tuple(schemes),
-        notes=tuple(notes),
-        unreadable=unreadable,
-    )
+    with naming(section.path):
+        return Catalog(
+            patches=tuple(
+                Patch(id=ids[row], grid=grid, label=labels[row], splits=splits[row], year=year)
+                for row, grid in enumerate(found)
+                if isinstance(grid, Grid)
+            ),
+            label_names=names,
+            schemes=tuple(schemes),
+            notes=tuple(notes),
+            unreadable=unreadable,
+        )
 
 
 def _ids(rows: Rows, notes: list[str]) -> list[str]:

@@ -18,7 +18,7 @@ from hfaef.catalog.splits import read_list
 from hfaef.recipe.model import Geotiffs
 from support.refusals import used_or_refused
 
-few = settings(max_examples=60, suppress_health_check=list(HealthCheck), database=None)
+few = settings(max_examples=30, suppress_health_check=list(HealthCheck), database=None)
 
 NORTH_UP = rasterio.Affine(10, 0, 600_000, 0, -10, 5_000_000)
 

@@ -24,7 +24,7 @@ from hfaef.core.names import clean, decode_id
 from hfaef.recipe.model import Table
 from support.refusals import used_or_refused
 
-few = settings(max_examples=150, suppress_health_check=list(HealthCheck), database=None)
+few = settings(max_examples=60, suppress_health_check=list(HealthCheck), database=None)
 
 
 def read(path: Path, **changes: object) -> Catalog:
@@ -413,7 +413,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-@settings(few, max_examples=60)
+@settings(few, max_examples=30)
 @given(st.data(), st.sampled_from(["a.parquet", "a.gpkg", "a.fgb", "a.shp"]))
 def test_any_damage_to_a_binary_file(
     tmp_path: Path, files: dict[str, bytes], data: st.DataObject, name: str

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Literal
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import shapely
 from hypothesis import given
@@ -13,7 +16,7 @@ from hypothesis import strategies as st
 from hfaef.catalog.geometry import make_grids, places_of_shapes, read_shapes
 from hfaef.core.grid import WGS84, Grid
 from hfaef.errors import CatalogError
-from support.tables import POINT, grid_of, read_shape, square
+from support.tables import POINT, grid_of, read, read_shape, square
 
 
 @given(
@@ -108,7 +111,8 @@ def test_rows_without_a_place_may_be_skipped_and_are_named_as_missing(tmp_path: 
     assert [patch.id for patch in found.patches] == ["p1"]
     assert [(gone.id, gone.label) for gone in found.unreadable] == [("p0", "x"), ("p2", "x")]
     assert found.unreadable[0].reason == "has no geometry"
-    with pytest.raises(CatalogError, match=r"no patch \(1 are unreadable\)"):
+    words = r"shapes.geojson: .*no patch \(1 are unreadable\): patch p0 has no geometry"
+    with pytest.raises(CatalogError, match=words):
         read_shape(tmp_path, None, skip_bad=True)
 
 
@@ -121,3 +125,37 @@ def test_heights_are_not_used_and_told(tmp_path: Path) -> None:
     found = read_shape(tmp_path, shapely.Point(11.5, 48.1, 500))
     assert grid_of(found) == grid_of(read_shape(tmp_path, POINT))
     assert found.notes == ("columns not used: heights of the geometries",)
+
+
+@pytest.mark.parametrize("kind", [4, 5, 6, 7, 11, 12, 0x20000007, 1007, 2006, 3004])
+@pytest.mark.parametrize("order", ["little", "big"])
+def test_wkb_in_wkb_without_end_is_refused_with_its_row(
+    tmp_path: Path, kind: int, order: Literal["little", "big"]
+) -> None:
+    head = bytes([order == "little"]) + kind.to_bytes(4, order) + (1).to_bytes(4, order)
+    shapes = [POINT.wkb, head * 300_000]
+    pq.write_table(
+        pa.table({"id": ["a", "b"], "label": ["x", "x"], "geometry": shapes}),
+        tmp_path / "a.parquet",
+    )
+    with pytest.raises(CatalogError, match="row 2: patch b has a geometry that cannot be read"):
+        read(tmp_path / "a.parquet")
+
+
+def test_wkt_in_wkt_without_end_is_refused_with_its_row(tmp_path: Path) -> None:
+    deep = "GEOMETRYCOLLECTION (" * 300_000 + "POINT (1 1)" + ")" * 300_000
+    (tmp_path / "a.csv").write_text(f"id,label,geometry\na,x,POINT (11 48)\nb,x,{deep}\n")
+    with pytest.raises(CatalogError, match=r"row 2 \(line 3\): patch b has a geometry that cannot"):
+        read(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("parts", [1, 900])
+def test_many_areas_of_a_row_are_one_place(tmp_path: Path, parts: int) -> None:
+    areas = [square("EPSG:32632", 600_000 + 10 * n, 5_360_000, 10) for n in range(parts)]
+    shape = shapely.GeometryCollection([shapely.MultiPolygon([area]) for area in areas])
+    grid = grid_of(read_shape(tmp_path, shape))
+    assert (grid.height, grid.width) == (1, parts)
+    pq.write_table(
+        pa.table({"id": ["a"], "label": ["x"], "geometry": [shape.wkb]}), tmp_path / "a.parquet"
+    )
+    assert grid_of(read(tmp_path / "a.parquet")) == grid

@@ -29,7 +29,7 @@ from hfaef.recipe.paths import require_inputs
 from hfaef.recipe.read import read_recipe
 from support.refusals import used_or_refused
 
-few = settings(max_examples=150, suppress_health_check=list(HealthCheck), database=None)
+few = settings(max_examples=60, suppress_health_check=list(HealthCheck), database=None)
 
 WORDS = [
     "a",
