@@ -91,6 +91,9 @@ def _label(name: str) -> str:
     return cleaned
 
 
+_REMOTE = ("http", "https", "s3", "gs")
+
+
 def _plain(location: str) -> str:
     """A path, or an address that holds no secret."""
     if "://" in location:
@@ -98,6 +101,8 @@ def _plain(location: str) -> str:
         if "@" in parts.netloc or parts.query or parts.fragment:
             raise ValueError("an address without user, password and what follows `?` or `#`")
         parts.port  # noqa: B018 - ValueError unless it can be one
+        if parts.scheme not in _REMOTE or not parts.hostname:
+            raise ValueError(f"an address of {', '.join(_REMOTE)}, with a host or bucket")
     return location
 
 
@@ -332,7 +337,7 @@ class Recipe(Section):
 def _public_url(location: str) -> str | None:
     """A remote location without user, password and query; None for one on this machine."""
     parts = urlsplit(location)
-    if parts.scheme not in ("http", "https", "s3", "gs") or not parts.hostname:
+    if parts.scheme not in _REMOTE or not parts.hostname:
         return None
     port = f":{parts.port}" if parts.port else ""
     return f"{parts.scheme}://{parts.hostname}{port}{parts.path}"
