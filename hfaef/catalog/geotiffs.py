@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import stat
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import rasterio
+from rasterio._err import CPLE_BaseError
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from hfaef.catalog.patch import (
@@ -17,7 +19,7 @@ from hfaef.catalog.patch import (
     id_of,
     label_names,
     list_faults,
-    note_alike,
+    naming,
     note_encoded,
 )
 from hfaef.catalog.splits import read_schemes
@@ -34,6 +36,9 @@ _SYSTEM = {"__MACOSX", "Thumbs.db", "desktop.ini", "@eaDir", "$RECYCLE.BIN", "lo
 _HIDDEN = "hidden and system files and folders left out"
 _OTHER = "files left out that are no .tif or .tiff"
 
+_DEEPEST = 64
+"""Folders in one another; more are a mistake, or a trap."""
+
 _THREADS = 8
 """Enough to hide the latency of a network disk."""
 
@@ -45,7 +50,13 @@ def read(section: Geotiffs, year: int) -> Catalog:
         CatalogError: naming the files, the folder or the list that cannot be used.
     """
     root = section.root
-    if not root.is_dir():
+    try:
+        there = root.is_dir()
+    except OSError as error:  # a name that is too long, or a folder that is closed to us
+        raise CatalogError(
+            f"cannot read {_shown(root)}: {error.strerror}", "mend `patches.root`"
+        ) from error
+    if not there:
         raise CatalogError(f"there is no folder {root}", "mend `patches.root`")
     paths, notes = find_rasters(root)
     if not paths:
@@ -55,13 +66,14 @@ def read(section: Geotiffs, year: int) -> Catalog:
     splits_of, told = read_schemes(section.splits, {clean(path.stem): ids[path] for path in paths})
     patches, unreadable = read_patches(ids, labels, splits_of, year, skip_bad=section.skip_bad)
     names = label_names(labels.values(), section.labels)
-    return Catalog(
-        patches=patches,
-        label_names=names,
-        schemes=tuple(section.splits),
-        notes=(*notes, *more, *spaced, *told, *note_alike(names)),
-        unreadable=unreadable,
-    )
+    with naming(root):
+        return Catalog(
+            patches=patches,
+            label_names=names,
+            schemes=tuple(section.splits),
+            notes=(*notes, *more, *spaced, *told),
+            unreadable=unreadable,
+        )
 
 
 def find_rasters(root: Path) -> tuple[list[Path], list[str]]:
@@ -95,6 +107,10 @@ def _walk(
     folder: Path, trail: tuple[str, ...], found: list[Path], passed: dict[str, list[str]]
 ) -> None:
     """Add to what is found and passed over in a folder; `trail` are it and those above it."""
+    if len(trail) > _DEEPEST:
+        raise CatalogError(
+            f"{_shown(folder)[:200]} lies in over {_DEEPEST} folders", "move it up, or remove it"
+        )
     with os.scandir(folder) as entries:
         listed = sorted(entries, key=lambda entry: entry.name)
     for entry in listed:
@@ -193,7 +209,7 @@ def _read_all(paths: Iterable[Path]) -> list[Grid | str]:
     with warnings.catch_warnings():
         # A file without georeferencing is an error of ours, with its name.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        return list(ordered_map(_grid_or_fault, paths, _THREADS))
+        return list(ordered_map(_read_one, paths, _THREADS))
 
 
 def read_grid(path: Path) -> Grid:
@@ -208,29 +224,35 @@ def read_grid(path: Path) -> Grid:
     return found
 
 
-def _grid_or_fault(path: Path) -> Grid | str:
+def _read_one(path: Path) -> Grid | str:
     try:
-        # rioxarray reads the same header through rasterio, in five times the time.
-        with rasterio.open(path, driver="GTiff") as dataset:
-            if dataset.crs is None:
-                return "has no CRS"
-            if dataset.transform.is_identity:
-                return "has no affine"
-            if _is_cut_off(path, dataset):
-                return "is cut off"
-            a, b, c, d, e, f = (float(value) for value in dataset.transform[:6])
-            grid = Grid(
-                crs=canonical_crs(dataset.crs.to_wkt()),
-                transform=(a, b, c, d, e, f),
-                height=dataset.height,
-                width=dataset.width,
-            ).north_up()
-            grid.bounds()
-            return grid
-    except RasterioError:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for
+            return "is no file"
+        return _grid_or_fault(path)
+    except (RasterioError, CPLE_BaseError, OSError):
         return "is no readable GeoTIFF"
     except ValueError as error:
         return f"has a grid that cannot be used: {error}"
+
+
+def _grid_or_fault(path: Path) -> Grid | str:
+    # rioxarray reads the same header through rasterio, in five times the time.
+    with rasterio.open(path, driver="GTiff") as dataset:
+        if dataset.crs is None:
+            return "has no CRS"
+        if dataset.transform.is_identity:
+            return "has no affine"
+        if _is_cut_off(path, dataset):
+            return "is cut off"
+        a, b, c, d, e, f = (float(value) for value in dataset.transform[:6])
+        grid = Grid(
+            crs=canonical_crs(dataset.crs.to_wkt()),
+            transform=(a, b, c, d, e, f),
+            height=dataset.height,
+            width=dataset.width,
+        ).north_up()
+        grid.bounds()
+        return grid
 
 
 def _is_cut_off(path: Path, dataset: rasterio.DatasetReader) -> bool:

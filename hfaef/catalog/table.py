@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from hfaef.catalog.columns import (
     Rows,
     are_whole_numbers,
+    column_hint,
     coordinates,
     numbers,
     texts,
@@ -23,7 +24,7 @@ from hfaef.catalog.patch import (
     Unreadable,
     id_of,
     list_faults,
-    note_alike,
+    naming,
     note_encoded,
 )
 from hfaef.catalog.tabular import read_rows
@@ -48,7 +49,10 @@ def read(section: Table, year: int) -> Catalog:
         schemes = ["split"] if "split" in rows.names else []
     for scheme in schemes:
         if scheme not in rows.names:
-            raise CatalogError(f"{section.path} has no column {scheme!r}", "mend `patches.schemes`")
+            raise CatalogError(
+                f"{section.path} has no column {scheme!r}",
+                column_hint(rows.names, [scheme], "mend `patches.schemes`"),
+            )
     notes = [*rows.notes]
     ids = _ids(rows, notes)
     labels, names = _labels(rows, section, ids, notes)
@@ -64,17 +68,18 @@ def read(section: Table, year: int) -> Catalog:
         unused.append("heights of the geometries")
     if unused:
         notes.append(f"columns not used: {printable(', '.join(unused))}")
-    return Catalog(
-        patches=tuple(
-            Patch(id=ids[row], grid=grid, label=labels[row], splits=splits[row], year=year)
-            for row, grid in enumerate(found)
-            if isinstance(grid, Grid)
-        ),
-        label_names=names,
-        schemes=tuple(schemes),
-        notes=(*notes, *note_alike(names)),
-        unreadable=unreadable,
-    )
+    with naming(section.path):
+        return Catalog(
+            patches=tuple(
+                Patch(id=ids[row], grid=grid, label=labels[row], splits=splits[row], year=year)
+                for row, grid in enumerate(found)
+                if isinstance(grid, Grid)
+            ),
+            label_names=names,
+            schemes=tuple(schemes),
+            notes=tuple(notes),
+            unreadable=unreadable,
+        )
 
 
 def _ids(rows: Rows, notes: list[str]) -> list[str]:
@@ -87,7 +92,16 @@ def _ids(rows: Rows, notes: list[str]) -> list[str]:
             shown = f"has the patch id {printable(name)[:80]!r}, which {error}"
             raise rows.fault(row, shown, "rename the patch") from error
     notes += [*more, *note_encoded(names, ids)]
+    _require_once(rows, ids)
     return ids
+
+
+def _require_once(rows: Rows, ids: Sequence[str]) -> None:
+    first: dict[str, int] = {}
+    for row, identity in enumerate(ids):
+        if (other := first.setdefault(identity, row)) != row:
+            what = f"occurs twice, first in {rows.where(other)}"
+            raise rows.fault(row, what, "give each patch its own id", identity)
 
 
 def _labels(
@@ -132,8 +146,11 @@ def _places(rows: Rows) -> tuple[Places, tuple[str, ...]]:
             return places_of_boxes(*corners, wrong=wrong), names
     raise CatalogError(
         f"{rows.path} has no place columns",
-        "add lon and lat, or west, south, east and north, or geometry; "
-        f"its columns: {printable(', '.join(rows.names[:20]))}",
+        column_hint(
+            rows.names,
+            (*_POINT, *_BOX, "geometry"),
+            "add lon and lat, or west, south, east and north, or geometry",
+        ),
     )
 
 

@@ -137,6 +137,14 @@ def build(
 
 def plan(
     recipe: RecipeArgument = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Where the release would go; what is staged there is not counted.",
+            show_default="build/NAME",
+        ),
+    ] = None,
     changes: SetOption = None,
     limit: LimitOption = None,
     skip_bad: SkipBadOption = False,
@@ -146,7 +154,7 @@ def plan(
     from hfaef.build.plan import plan as run
 
     wanted = read_inputs(recipe, changes, skip_bad=skip_bad)
-    found = run(wanted, limit=limit, previous=_open_previous(previous))
+    found = run(wanted, out, limit=limit, previous=_open_previous(previous))
     years = ", ".join(map(str, found.years))
     lines: list[str | Table] = [
         (

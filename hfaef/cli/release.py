@@ -173,7 +173,8 @@ def evaluate(
     on: Annotated[
         str,
         typer.Option(
-            metavar="WHAT", help="Pool dequantized `values`, or stored `codes` as published."
+            metavar="WHAT",
+            help="Pool dequantized `values`, or the stored uint8 as it is (the study's `codes`).",
         ),
     ] = "values",
     features: Annotated[
@@ -292,8 +293,8 @@ def export(
         bool,
         typer.Option(
             "--values",
-            help="float32 values, NaN for no data, for statistics and sums; the codes by default, "
-            "a quarter of the size, exact, but of no use to a calculator.",
+            help="float32 values, NaN for no data, for statistics and sums; the stored uint8 by "
+            "default, a quarter of the size, exact, but of no use to a calculator.",
         ),
     ] = False,
     mosaic: Annotated[

@@ -209,7 +209,8 @@ def points_on(
     a, b, c, d, e, f = np.array([grid.transform for grid in grids]).T[:, :, None]
     columns = np.array([[grid.width] for grid in grids]) * np.asarray(across)
     rows = np.array([[grid.height] for grid in grids]) * np.asarray(down)
-    return a * columns + b * rows + c, d * columns + e * rows + f
+    with np.errstate(over="ignore", invalid="ignore"):  # such a grid is found to be misplaced
+        return a * columns + b * rows + c, d * columns + e * rows + f
 
 
 def project(x: Float64, y: Float64, source: str, target: str) -> tuple[Float64, Float64]:

@@ -15,7 +15,8 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
 from urllib.parse import unquote
 
@@ -37,6 +38,8 @@ _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
 
 _ESCAPED = re.compile(r"[^A-Za-z0-9_-]|_(?=0x[0-9A-F]{2,6}(?:_|[^A-Za-z0-9_-]))")
 _ESCAPE = re.compile(r"_0x([0-9A-F]{2,6})_")
+BYTES = re.compile(r"""b(['"]).*\1""", re.DOTALL)
+"""What Python writes of bytes, where somebody forgot to decode them."""
 _JOINERS = "\u200c\u200d"
 """Format characters that words of some languages need."""
 
@@ -50,6 +53,8 @@ def fault_of(name: str) -> str | None:
     """Why a cleaned text can be no name of a patch, label or split; None if it can."""
     if not name:
         return "is empty"
+    if len(name) > LONGEST:
+        return f"has over {LONGEST} characters"
     if name.isascii() and name.isprintable():
         return None
     for letter in name:
@@ -79,6 +84,14 @@ def decode_id(identity: str) -> str:
 def same_word(name: str) -> str:
     """What two names have in common that differ only in spaces, case or Unicode form."""
     return "".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
+def alike(names: Iterable[str]) -> list[list[str]]:
+    """Groups of different names that are the `same_word`."""
+    groups = defaultdict(list)
+    for name in dict.fromkeys(names):
+        groups[same_word(name)].append(name)
+    return [group for group in groups.values() if len(group) > 1]
 
 
 def require_id(value: object, what: str = "patch id") -> str:

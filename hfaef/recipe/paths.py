@@ -73,7 +73,11 @@ def require_inputs(recipe: Recipe, name: str | None) -> None:
     for key in INPUTS:
         section, _, field = key.partition(".")
         for named, path in _paths(key, getattr(getattr(recipe, section), field, None)):
-            if not path.exists():
+            try:
+                there = path.exists()
+            except OSError as error:  # a name that is too long, or a folder that is closed to us
+                raise RecipeError(f"{named}: {path}: {error.strerror}", hint) from error
+            if not there:
                 raise RecipeError(f"{named}: {path} is not there", hint)
 
 

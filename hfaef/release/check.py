@@ -6,8 +6,7 @@
 from __future__ import annotations
 
 import gc
-import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ import pyarrow.parquet as pq
 
 from hfaef.core.codec import embedding_problem
 from hfaef.core.files import links_in
-from hfaef.core.names import fault_of, printable, require_id, same_word
+from hfaef.core.names import BYTES, alike, fault_of, printable, require_id
 from hfaef.errors import HfaefError, command_line
 from hfaef.release.card.render import (
     CARD,
@@ -50,8 +49,6 @@ from hfaef.release.format.paths import (
 from hfaef.release.format.schema import file_schema
 from hfaef.release.format.scores import SCORES, read_evaluation
 from hfaef.release.handle import Release, open_folder
-
-_BYTES = re.compile(r"""b(['"]).*\1""", re.DOTALL)
 
 _DECODED = 8
 """Rows of a shard whose sheets are decoded; of the others the hash of the file is checked."""
@@ -277,20 +274,16 @@ def _configs(manifest: Manifest) -> Iterator[Finding]:
 
 def _label_names(manifest: Manifest) -> Iterator[Finding]:
     """Names of classes that no reader should ever see."""
-    groups = defaultdict(list)
     for name in manifest.label_names:
-        groups[same_word(name)].append(name)
-        if _BYTES.fullmatch(name):
+        if BYTES.fullmatch(name):
             yield Finding(MANIFEST, f"has the label {name!r}, which is Python's writing of bytes")
         elif fault := fault_of(name.strip()):
             yield Finding(MANIFEST, f"has the label {name!r}, which {fault}")
-    for group in groups.values():
-        if len(group) > 1:
-            names = " and ".join(map(repr, group))
-            yield Finding(
-                MANIFEST,
-                f"has the labels {names}, which differ only in spaces, case or Unicode form",
-            )
+    for group in alike(manifest.label_names):
+        names = " and ".join(map(repr, group))
+        yield Finding(
+            MANIFEST, f"has the labels {names}, which differ only in spaces, case or Unicode form"
+        )
 
 
 def check_card(release: Release) -> Iterator[Finding]:

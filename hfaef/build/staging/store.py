@@ -15,12 +15,14 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 import uuid
 from contextlib import ExitStack, closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 from hfaef.build.staging.filesystem import StagingStore, open_staging
 from hfaef.build.staging.identity import Inputs, Key
@@ -163,6 +165,47 @@ class Store:
             outcome = replace(outcome, grid=grid, source=self._claimed.source_text)
         with folder_errors(self.staging / LEDGER):
             write_outcome(self._ledger, outcome)
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What a build in a folder would not ask a source for."""
+
+    staged: frozenset[Key] = frozenset()
+    """Patches whose pixels are there, of this grid and source."""
+    nowhere: frozenset[Key] = frozenset()
+    """Patches of which the source said that it has nothing there."""
+    foreign: int = 0
+    """Staged patches of another source, which a build drops with ``--refetch`` only."""
+
+
+def read_settled(folder: Path, wanted: Inputs) -> Settled:
+    """What earlier builds settled of what is wanted; a build may be running there.
+
+    Args:
+        folder: of the release; need not be there.
+        wanted: by the next build.
+    """
+    staging = folder / STAGING
+    if not (staging / LEDGER).is_file():
+        return Settled()
+    with folder_errors(staging):
+        ledger = sqlite3.connect(f"file:{quote(str(staging / LEDGER))}?mode=ro", uri=True)
+        with closing(ledger):
+            rows, left = (read_rows(ledger, gone=gone) for gone in (False, True))
+        rows |= with_identity(rows, wanted, _read_inputs(staging / "inputs.json"))
+        pixels = StagedPixels(recorded_staging(staging)).keys()
+    reuse = decide(wanted, rows | left, left.keys(), pixels, folder, refetch=True)
+    permanent = {key for key, row in rows.items() if row.permanent and key in wanted.grids}
+    return Settled(
+        staged=reuse.kept,
+        nowhere=frozenset(
+            key
+            for key in permanent
+            if rows[key].grid == wanted.grids[key] and rows[key].source == wanted.source_text
+        ),
+        foreign=len(reuse.refetched),
+    )
 
 
 def _read_inputs(path: Path) -> dict[str, Any]:
