@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
-from hfaef.errors import InputError, ReleaseError, upgrade_command
+from hfaef.errors import InputError, ReleaseError, command_line, upgrade_command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -212,7 +212,7 @@ def _require_glob(target: str, glob: str) -> str:
     try:
         return require_path(glob, pattern=True)
     except (TypeError, ValueError) as error:
-        raise ReleaseError(f"{target}: {error}", f"hfaef check {target}") from error
+        raise ReleaseError(f"{target}: {error}", command_line("hfaef", "check", target)) from error
 
 
 def _only_shape(dataset: Any) -> dict[str, int]:

@@ -83,7 +83,10 @@ def read_status(folder: Path) -> Status:
     manifest = read_manifest(folder) if (folder / MANIFEST).is_file() else None
     if not (staging / "inputs.json").is_file():
         if manifest is None:
-            raise FolderError(f"no build was started in {folder}", "hfaef build RECIPE --out DIR")
+            raise FolderError(
+                f"no build was started in {folder}",
+                command_line("hfaef", "build", "RECIPE", "--out", folder),
+            )
         return Status(folder, manifest.rows, manifest.rows, (), manifest)
     patches = json.loads((staging / "inputs.json").read_text())["patches"]
     ledger = sqlite3.connect(f"file:{staging / 'ledger.sqlite'}?mode=ro", uri=True)

@@ -13,18 +13,20 @@ from typing import Any
 import numpy as np
 import yaml
 
+from hfaef.core.files import atomic_write, folder_errors
 from hfaef.core.quantize import dequantize
-from hfaef.errors import requirement
+from hfaef.errors import ReleaseError, command_line, requirement
 from hfaef.recipe.model import SPLITS
 from hfaef.release.card import tables
 from hfaef.release.card.edits import keep_notes, put_card
 from hfaef.release.card.lettering import labels_as_drawn
-from hfaef.release.card.notes import BEGIN, END, README, sealed
+from hfaef.release.card.notes import BEGIN, END, README, read_notes, sealed
 from hfaef.release.card.references import References, card_folder, read_references
 from hfaef.release.format.manifest import Config, Manifest, content_sha256, read_manifest
 from hfaef.release.format.paths import KINDS, MANIFEST
 from hfaef.release.format.schema import features, loaded_features
-from hfaef.release.format.scores import Evaluation, read_evaluation
+from hfaef.release.format.scores import SCORES, Evaluation, read_evaluation
+from hfaef.release.handle import Release
 
 CARD = README
 
@@ -233,6 +235,35 @@ def write_card(folder: Path, *, replace: bool = False) -> Path:
     notes = kept_notes(folder, replace=replace)
     put_card(path, render_card(read_manifest(folder), read_evaluation(folder), notes))
     return path
+
+
+def copy_card(release: Release, out: Path) -> Path:
+    """Write the card of a release, wherever it lies, to a file, with the notes it has; gives its path.
+
+    Args:
+        release: whose card stays as it is.
+        out: a file that is there is replaced.
+
+    Raises:
+        ReleaseError: if the marks of its notes are damaged, or its scores cannot be read.
+        HubError: if the Hub does not give them.
+        FolderError: if the file cannot be written.
+    """
+    manifest, evaluation = release.manifest, None
+    if SCORES in {file.path for file in manifest.files}:
+        evaluation = read_evaluation(release.fetch(SCORES).parent)
+    try:
+        notes = read_notes(release.fetch(CARD).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        notes = ""
+    except (OSError, ValueError) as error:
+        raise ReleaseError(
+            f"the {CARD} of {release.name} cannot be read: {error}",
+            command_line("hfaef", "check", release.name),
+        ) from error
+    with folder_errors(out):
+        atomic_write(out, render_card(manifest, evaluation, notes).encode())
+    return out
 
 
 def kept_notes(folder: Path, *, replace: bool = False) -> str:

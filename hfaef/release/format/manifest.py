@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from hfaef.core import codec
 from hfaef.core.names import require_id, require_path
-from hfaef.errors import ReleaseError, upgrade_command
+from hfaef.errors import FolderError, ReleaseError, command_line, upgrade_command
 from hfaef.recipe.model import SPLITS
 from hfaef.release.format.paths import (
     KINDS,
@@ -149,7 +149,7 @@ def read_manifest(folder: Path) -> Manifest:
     """The manifest of a release folder; a release that was being replaced is whole before.
 
     Raises:
-        FolderError: if it cannot be made whole.
+        FolderError: if there is no such folder, or its release cannot be made whole.
         ReleaseError: if there is none, or it is not one, or of a newer format.
     """
     recover(folder)
@@ -157,8 +157,13 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         content = read_bounded(path)
     except FileNotFoundError as error:
+        if not folder.is_dir():
+            raise FolderError(
+                f"there is no folder {folder}", "name the folder of a release"
+            ) from error
         raise ReleaseError(
-            f"{folder} holds no finished release (no {MANIFEST})", "hfaef build RECIPE --out DIR"
+            f"{folder} holds no finished release (no {MANIFEST})",
+            command_line("hfaef", "build", "RECIPE", "--out", folder),
         ) from error
     except (OSError, ValueError) as error:
         raise ReleaseError(f"cannot read {path}: {error}", "build the release again") from error
