@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hfaef.core.files import atomic_folder, folder_errors
+from hfaef.core.files import atomic_folder, finish_folder, folder_errors, is_unfinished
 from hfaef.core.names import file_name, folder_names, printable
 from hfaef.core.progress import progress
 from hfaef.core.quantize import BAND_NAMES, STORED_NODATA, dequantize
@@ -116,12 +116,23 @@ def export(
 
 
 def require_place(folder: Path) -> None:
-    """Raise FolderError if an export cannot be written to a folder, as it holds something."""
+    """Raise FolderError if an export cannot be written to a folder, as it holds something.
+
+    An export that was killed while it was moved into the folder is finished, and is something.
+    """
     if folder.exists() and not folder.is_dir():
         raise FolderError(f"{folder} is a file", "choose another --to")
-    if folder.exists() and (held := sorted(path.name for path in folder.iterdir())):
+    with folder_errors(folder):
+        finish_folder(folder)
+        held = sorted(folder.iterdir()) if folder.exists() else []
+    if held and all(map(is_unfinished, held)):
         raise FolderError(
-            f"{folder} holds something already ({printable(held[0])})", "choose another --to"
+            f"{folder} holds an export that is being made, or was cut off ({printable(held[0].name)})",
+            "wait for it, or remove that; or choose another --to",
+        )
+    if held:
+        raise FolderError(
+            f"{folder} holds something already ({printable(held[0].name)})", "choose another --to"
         )
 
 
