@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 
 from hfaef.catalog import table
 from hfaef.catalog.patch import Catalog
-from hfaef.core.names import clean, decode_id, fault_of
+from hfaef.core.names import clean, fault_of
 from hfaef.errors import CatalogError
 from hfaef.recipe.model import Table
+from support.names import decode_id
 
 HEAD = "id,label,lon,lat\n"
 
