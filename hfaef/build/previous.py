@@ -59,8 +59,6 @@ class Taken:
     """From the same grid and source."""
     moved: frozenset[Key] = frozenset()
     """On another grid now."""
-    other_source: frozenset[Key] = frozenset()
-    """Made from another source."""
     notes: tuple[str, ...] = field(default=())
     """The same in words."""
 
@@ -155,7 +153,7 @@ def _counted(
             f"{len(other):,} patches of {name} are fetched, as it was made from another source: "
             f"{'; '.join(previous.changes)}"
         )
-    return Taken(frozenset(taken), frozenset(moved), frozenset(other), tuple(notes))
+    return Taken(frozenset(taken), frozenset(moved), tuple(notes))
 
 
 def _verify(release: Release, path: str) -> None:

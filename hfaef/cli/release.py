@@ -37,15 +37,19 @@ def check(
 ) -> Report:
     """Check that a release is whole and loads: hashes, columns, labels, splits, card.
 
-    With --against, compare some rows with what the source gives now.
+    A note says if the card was edited outside its notes, which is no fault, but stops what writes
+    it again. With --against, compare some rows with what the source gives now.
     """
     from hfaef.hub.published import check_published
     from hfaef.hub.target import parse_target
+    from hfaef.release.card.render import card_edits
     from hfaef.release.check import check_folder
 
     parsed = parse_target(target)
+    notes: tuple[str, ...] = ()
     if isinstance(parsed, Path):
         findings = check_folder(parsed)
+        notes = () if findings else card_edits(parsed)
     else:
         set_up_hub()
         findings = check_published(parsed)
@@ -63,9 +67,10 @@ def check(
     rows = [{"path": finding.path, "problem": finding.problem} for finding in findings]
     problems = [str(finding) for finding in findings]
     return Report(
-        {"target": target, "findings": rows, "compared": compared},
+        {"target": target, "findings": rows, "compared": compared, "notes": list(notes)},
         lines=[*problems, f"{target}: {verdict}"],
         values=problems,
+        notes=notes,
         exit_code=int(bool(findings)),
     )
 
@@ -185,11 +190,12 @@ def evaluate(
     Writes evaluation.json and the figures into the release, and its card again; scores that are
     there already and are not measured again stay.
     """
-    from hfaef.evaluation.evaluate import summary, write_evaluation
+    from hfaef.evaluation.evaluate import evaluate as run
+    from hfaef.evaluation.evaluate import summary
     from hfaef.hub.target import parse_target
 
     set_up_hub()
-    written = write_evaluation(
+    written = run(
         target,
         poolings=poolings or (),
         on=on,

@@ -150,6 +150,7 @@ def export(
                 f"{exported.folder}: {exported.patches:,} GeoTIFFs and a table, "
                 f"{exported.bytes / 1e6:,.1f} MB"
             ),
+            *(f"mosaic:     {path}" for path in exported.mosaics),
             f"look at it: gdalinfo FILE, or open {exported.folder / 'pooled.parquet'} in QGIS",
         ],
         values=[str(exported.folder)],

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 from end_to_end.test_first_words import typed
 
+from hfaef.release.card.notes import BEGIN
 from servers.hub.fixtures import OTHER, Client
 from support.pushes import NAME, finish, push
 from support.releases import contents, fresh_copy, make_release
@@ -99,3 +101,37 @@ def test_nothing_is_written_into_the_release_beside_its_manifest(
     assert done.returncode == 2
     assert "lies in the release itself" in done.stderr
     assert contents(folder) == before
+
+
+def test_check_says_that_the_card_was_edited_and_finds_no_fault(
+    first: Path, tmp_path: Path
+) -> None:
+    folder = fresh_copy(first, tmp_path / "my release")
+    card = folder / "README.md"
+    text = card.read_text(encoding="utf-8")
+    for edited, said in (
+        (text, False),
+        (text.replace(BEGIN, f"{BEGIN}\nMine."), False),
+        (f"{text}\nMine.\n", True),
+    ):
+        card.write_text(edited, encoding="utf-8")
+        done = typed("check", "my release", "--json", folder=tmp_path)
+        found = json.loads(done.stdout)
+        assert (done.returncode, found["findings"]) == (0, [])
+        assert bool(found["notes"]) == said
+    done = typed("check", "my release", folder=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "my release: all is well\n")
+    assert done.stderr.startswith("note: my release/README.md was edited outside its notes, ")
+    assert done.stderr.endswith("hfaef card 'my release' --replace-card\n")
+
+
+def test_an_export_names_its_mosaics(first: Path, tmp_path: Path) -> None:
+    done = typed("export", str(first), "--to", "gis", "--mosaic", folder=tmp_path)
+    there = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.glob("gis/*.vrt"))
+    assert there
+    lines = [line for line in done.stdout.splitlines() if line.startswith("mosaic:")]
+    assert sorted(lines) == [f"mosaic:     {path}" for path in there]
+    for options, expected in ((["--mosaic"], there), ([], [])):
+        shutil.rmtree(tmp_path / "gis")
+        words = ["export", str(first), "--to", "gis", *options, "--json"]
+        assert sorted(json.loads(typed(*words, folder=tmp_path).stdout)["mosaics"]) == expected

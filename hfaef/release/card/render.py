@@ -111,6 +111,9 @@ def render_card(
         manifest: of the release; its code reads the Hub if this names a repository.
         evaluation: of the release; left out of the card if it is of other rows.
         notes: people's own words; None leaves out the section for them, which cards had not always.
+
+    Raises:
+        ReleaseError: if the manifest lacks something.
     """
     import jinja2
 
@@ -124,12 +127,13 @@ def render_card(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["thousands"] = "{:,}".format
+    environment.filters["thousands"] = _thousands
     environment.filters["cell"] = _cell
     environment.filters["rows_of"] = _rows_of
     repo = manifest.repo
     tag = f"v{manifest.version}" if repo and manifest.version else None
-    body = environment.get_template("card.md.jinja").render(
+    template = environment.get_template("card.md.jinja")
+    values = dict(
         manifest=manifest,
         requirement=requirement(),
         splits=SPLITS,
@@ -153,6 +157,13 @@ def render_card(
             manifest, references, evaluation if evaluation and evaluation.of(manifest) else None
         ),
     )
+    try:
+        body = template.render(values)
+    except jinja2.UndefinedError as error:
+        raise ReleaseError(
+            f"the {MANIFEST} of {manifest.name} lacks what its card needs: {error}",
+            "build the release again",
+        ) from error
     header = yaml.safe_dump(front_matter(manifest), sort_keys=False, allow_unicode=True, width=100)
     text = f"---\n{header}---\n\n{body}"
     return text if notes is None else sealed(text)
@@ -266,6 +277,15 @@ def copy_card(release: Release, out: Path) -> Path:
     return out
 
 
+def card_edits(folder: Path) -> tuple[str, ...]:
+    """What stops a folder's card from being written again, and the ways out; mostly nothing."""
+    try:
+        kept_notes(folder)
+    except ReleaseError as error:
+        return (str(error),)
+    return ()
+
+
 def kept_notes(folder: Path, *, replace: bool = False) -> str:
     """The notes of a folder's card; empty if there is no card.
 
@@ -295,6 +315,10 @@ def parse_front_matter(text: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError("has no YAML at its head")  # noqa: TRY004 - of a text, not of an argument
     return content
+
+
+def _thousands(number: Any) -> str:
+    return f"{int(number):,}"  # what is undefined says so here, and not to `format`
 
 
 def _cell(text: str) -> str:

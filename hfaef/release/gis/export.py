@@ -45,10 +45,17 @@ class Exported:
     folder: Path
     patches: int
     bytes: int
+    mosaics: tuple[Path, ...] = ()
+    """VRTs, with `mosaic`."""
 
     def summary(self) -> dict[str, Any]:
         """For ``--json``."""
-        return {"folder": str(self.folder), "patches": self.patches, "bytes": self.bytes}
+        return {
+            "folder": str(self.folder),
+            "patches": self.patches,
+            "bytes": self.bytes,
+            "mosaics": [str(path) for path in self.mosaics],
+        }
 
 
 def export(
@@ -109,10 +116,10 @@ def export(
                 table.append(entry)
                 advance("")
         _write_table(made / TABLE, table, release, manifest)
-        if mosaic:
-            write_mosaics(made, [entry["tile"] for entry in table], values=values)
+        tiles = [entry["tile"] for entry in table]
+        mosaics = write_mosaics(made, tiles, values=values) if mosaic else []
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    return Exported(folder, len(table), size)
+    return Exported(folder, len(table), size, tuple(folder / path.name for path in mosaics))
 
 
 def require_place(folder: Path) -> None:
