@@ -196,15 +196,13 @@ def read_manifest(folder: Path) -> Manifest:
         FolderError: if there is no such folder, or its release cannot be made whole.
         ReleaseError: if there is none, or it is not one, or of a newer format.
     """
+    if not folder.is_dir():
+        raise FolderError(f"{folder} is no folder", "name the folder of a release")
     recover(folder)
     path = folder / MANIFEST
     try:
         content = read_bounded(path)
     except FileNotFoundError as error:
-        if not folder.is_dir():
-            raise FolderError(
-                f"there is no folder {folder}", "name the folder of a release"
-            ) from error
         raise ReleaseError(
             f"{folder} holds no finished release (no {MANIFEST})",
             command_line("hfaef", "build", "RECIPE", "--out", folder),
