@@ -9,7 +9,11 @@ from pathlib import Path
 import pytest
 from end_to_end.test_first_words import typed
 
+from hfaef.release.card.additions import write_figures
 from hfaef.release.card.notes import BEGIN
+from hfaef.release.card.render import copy_card
+from hfaef.release.gis.export import export
+from hfaef.release.handle import open_folder
 from servers.hub.fixtures import OTHER, Client
 from support.pushes import NAME, finish, push
 from support.releases import contents, fresh_copy, make_release
@@ -33,49 +37,42 @@ def test_views_of_a_published_version_are_those_of_its_folder(
     client: Client, published: Path, tmp_path: Path
 ) -> None:
     before = contents(published)
-    for target in (NAME, f"{NAME}@1.0.0"):
-        for place in ("here", "there"):
-            shutil.rmtree(tmp_path / place, ignore_errors=True)
-        for source, place in ((published, "here"), (target, "there")):
-            Path(place).mkdir()
-            asked = {
-                "card": ("--out", f"{place}/card.md"),
-                "show": ("--out", f"{place}/all.png"),
-                "export": ("--to", f"{place}/gis"),
-            }
-            for command, options in asked.items():
-                done = finish(client.hfaef(command, source, *options, "--json", token=OTHER))
-                assert done["exit"] == 0, done
-        assert contents(tmp_path / "here") == contents(tmp_path / "there")
+    for place in ("here", "there"):
+        Path(place).mkdir()
+    copy_card(open_folder(published), Path("here/card.md"))
+    write_figures(published, Path("here/all.png"))
+    export(published, Path("here/gis"))
+    asked = {
+        "card": (NAME, "--out", "there/card.md"),
+        "show": (f"{NAME}@1.0.0", "--out", "there/all.png"),
+        "export": (f"{NAME}@v1.0.0", "--to", "there/gis"),
+    }
+    started = [client.hfaef(name, *words, "--json", token=OTHER) for name, words in asked.items()]
+    for done in map(finish, started):
+        assert done["exit"] == 0, done
+    assert contents(tmp_path / "here") == contents(tmp_path / "there")
     assert (tmp_path / "there/card.md").read_bytes() == before["README.md"]
     assert len(list((tmp_path / "there/gis").rglob("*.tif"))) == 24
     assert contents(published) == before
+    for name, (_, option, _) in asked.items():
+        done = finish(client.hfaef(name, f"{NAME}@7.0.0", option, "made", "--json"))
+        assert (done["exit"], done["error"]) == (1, f"{NAME} has no such version")
+        assert not Path("made").exists()
 
 
 @pytest.mark.usefixtures("published")
-def test_a_file_here_is_replaced_only_if_it_is_named(client: Client, tmp_path: Path) -> None:
+def test_a_file_here_is_replaced_only_if_it_is_named(client: Client) -> None:
+    assert finish(client.hfaef("card", NAME, "--json"))["path"] == "README.md"
+    made = Path("README.md").read_bytes()
     for command, name in (("card", "README.md"), ("show", "figures.png")):
-        made = finish(client.hfaef(command, NAME, "--json"))
-        assert (made["exit"], (tmp_path / name).is_file()) == (0, True)
-        (tmp_path / name).write_text("mine")
+        Path(name).write_text("mine")
         again = finish(client.hfaef(command, NAME, "--json"))
         assert again["exit"] == 2
         assert again["error"] == f"{name} is here already, and stays"
         assert again["hint"] == "name another file with --out"
-        assert (tmp_path / name).read_text() == "mine"
-        assert finish(client.hfaef(command, NAME, "--out", name, "--json"))["exit"] == 0
-        assert (tmp_path / name).read_bytes() != b"mine"
-
-
-@pytest.mark.usefixtures("published")
-@pytest.mark.parametrize("command", ["card", "show", "export"])
-def test_what_the_hub_has_not_leaves_nothing_behind(
-    client: Client, command: str, tmp_path: Path
-) -> None:
-    option = "--to" if command == "export" else "--out"
-    done = finish(client.hfaef(command, f"{NAME}@7.0.0", option, "made", "--json"))
-    assert (done["exit"], done["error"]) == (1, f"{NAME} has no such version")
-    assert not (tmp_path / "made").exists()
+        assert Path(name).read_text() == "mine"
+    assert finish(client.hfaef("card", NAME, "--out", "README.md", "--json"))["exit"] == 0
+    assert Path("README.md").read_bytes() == made
 
 
 def test_a_card_goes_elsewhere_and_the_folder_stays_as_it_is(first: Path, tmp_path: Path) -> None:
