@@ -94,7 +94,7 @@ def test_nothing_is_written_into_the_release_beside_its_manifest(
     folder = fresh_copy(first, tmp_path / "my release")
     before = contents(folder)
     option = "--to" if command == "export" else "--out"
-    done = typed(command, "my release", option, "my release/README.md", folder=tmp_path)
+    done = typed(command, "my release", option, "my release/new", folder=tmp_path)
     assert done.returncode == 2
     assert "lies in the release itself" in done.stderr
     assert contents(folder) == before
