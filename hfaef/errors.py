@@ -227,12 +227,13 @@ def upgrade_command() -> str:
     return command_line("git", "-C", folder, "pull")
 
 
-def missing_package(what: str, error: ImportError) -> MissingPackageError:
+def missing_package(what: str, error: ImportError, extra: str = "") -> MissingPackageError:
     """What to raise where an import fails: the package, and the command that installs it.
 
     Args:
         what: needs the package.
         error: of the import.
+        extra: that brings all it needs; by default the one that brings the package.
     """
     package = (error.name or "").partition(".")[0]
     if not package or not isinstance(error, ModuleNotFoundError):
@@ -243,5 +244,5 @@ def missing_package(what: str, error: ImportError) -> MissingPackageError:
         )
     return MissingPackageError(
         f"{what} needs {package}, which is not installed",
-        install_command(EXTRAS.get(package, BUILD)),
+        install_command(extra or EXTRAS.get(package, BUILD)),
     )

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
-from hfaef.errors import InputError, ReleaseError, upgrade_command
+from hfaef.errors import InputError, ReleaseError, command_line, upgrade_command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,14 +85,18 @@ def load(
 
     Raises:
         ReleaseError: if it is no release, or of a newer format or another version.
-        InputError: if it has no such config, split or column.
+        InputError: if it has no such config, split or column, or lies in a folder whose path
+            `datasets` reads as a pattern.
     """
+    from hfaef.core.files import require_loadable
+
     view = _View(dtype, layout, mask, None if columns is None else tuple(columns))
     if version is not None and revision is not None:
         raise InputError("version and revision both say which commit", "give one of them")
     target = str(path_or_repo)
     local = Path(target).is_dir()
     if local:
+        require_loadable(Path(target), "move it to another folder")
         target = str(Path(target).resolve())  # datasets names a data set after it; `.` has no name
     if version is not None and not local:
         revision = f"v{version.removeprefix('v')}"
@@ -212,7 +216,7 @@ def _require_glob(target: str, glob: str) -> str:
     try:
         return require_path(glob, pattern=True)
     except (TypeError, ValueError) as error:
-        raise ReleaseError(f"{target}: {error}", f"hfaef check {target}") from error
+        raise ReleaseError(f"{target}: {error}", command_line("hfaef", "check", target)) from error
 
 
 def _only_shape(dataset: Any) -> dict[str, int]:

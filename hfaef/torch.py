@@ -17,7 +17,7 @@ try:
     import torch
     from torch.utils.data import Dataset, IterableDataset, get_worker_info
 except ImportError as error:
-    raise missing_package("hfaef.torch", error) from error
+    raise missing_package("hfaef.torch", error, "torch") from error
 
 if TYPE_CHECKING:
     import datasets

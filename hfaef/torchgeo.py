@@ -21,7 +21,7 @@ try:
     from torchgeo.datamodules import NonGeoDataModule
     from torchgeo.datasets import NonGeoDataset
 except ImportError as error:
-    raise missing_package("hfaef.torchgeo", error) from error
+    raise missing_package("hfaef.torchgeo", error, "torchgeo") from error
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

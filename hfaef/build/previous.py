@@ -22,7 +22,7 @@ from hfaef.core.codec import decode_row
 from hfaef.core.progress import progress
 from hfaef.core.quantize import from_stored
 from hfaef.core.workers import core_count, ordered_map
-from hfaef.errors import ReleaseError
+from hfaef.errors import ReleaseError, command_line
 from hfaef.recipe.model import Recipe
 from hfaef.release.format import webdataset
 from hfaef.release.handle import Release
@@ -59,8 +59,6 @@ class Taken:
     """From the same grid and source."""
     moved: frozenset[Key] = frozenset()
     """On another grid now."""
-    other_source: frozenset[Key] = frozenset()
-    """Made from another source."""
     notes: tuple[str, ...] = field(default=())
     """The same in words."""
 
@@ -155,7 +153,7 @@ def _counted(
             f"{len(other):,} patches of {name} are fetched, as it was made from another source: "
             f"{'; '.join(previous.changes)}"
         )
-    return Taken(frozenset(taken), frozenset(moved), frozenset(other), tuple(notes))
+    return Taken(frozenset(taken), frozenset(moved), tuple(notes))
 
 
 def _verify(release: Release, path: str) -> None:
@@ -167,12 +165,13 @@ def _verify(release: Release, path: str) -> None:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise ReleaseError(
-            f"{release.name}: {path} cannot be read: {error}", f"hfaef check {release.name}"
+            f"{release.name}: {path} cannot be read: {error}",
+            command_line("hfaef", "check", release.name),
         ) from error
     if digest != listed.sha256:
         raise ReleaseError(
             f"{release.name}: {path} is not what the manifest lists (its SHA-256 differs)",
-            f"hfaef check {release.name}, or build without --from",
+            f"{command_line('hfaef', 'check', release.name)}, or build without --from",
         )
 
 
@@ -209,12 +208,13 @@ def _rows(
                             yield row
     except (OSError, ValueError, LookupError, pa.ArrowException, tarfile.TarError) as error:
         raise ReleaseError(
-            f"{release.name}: {path} cannot be read: {error}", f"hfaef check {release.name}"
+            f"{release.name}: {path} cannot be read: {error}",
+            command_line("hfaef", "check", release.name),
         ) from error
     if left:
         raise ReleaseError(
             f"{release.name}: {path} lacks patch {min(left)[1]}, which its pooled vectors list",
-            f"hfaef check {release.name}, or build without --from",
+            f"{command_line('hfaef', 'check', release.name)}, or build without --from",
         )
 
 
@@ -242,7 +242,7 @@ def _stage(pixels: StagedPixels, name: str, pair: tuple[Mapping[str, Any], Patch
     except (ValueError, LookupError, TypeError) as error:
         raise ReleaseError(
             f"{name}: the row of patch {patch.id} of {patch.year} is not a patch: {error}",
-            f"hfaef check {name}, or build without --from",
+            f"{command_line('hfaef', 'check', name)}, or build without --from",
         ) from error
     pixels.write(patch, found)
     return Outcome(

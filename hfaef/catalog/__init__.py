@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hfaef.catalog.patch import Catalog, Patch, Unreadable, list_faults, sort_patches
+from hfaef.core.quantize import MAX_SIDE
 from hfaef.errors import CatalogError
 from hfaef.recipe.model import (
     MOST_SHEET_PIXELS,
-    MOST_SIDE,
     RAW_HINT,
     EarthEngine,
     Geotiffs,
@@ -72,8 +72,8 @@ def _within_limits(catalog: Catalog, recipe: Recipe) -> Catalog:
 def _fault_of(patch: Patch, recipe: Recipe) -> str | None:
     """Why a patch cannot be fetched or kept; None if it can."""
     height, width, crs = patch.grid.height, patch.grid.width, patch.grid.crs
-    if max(height, width) > MOST_SIDE:
-        return f"is {height} x {width} pixels, over {MOST_SIDE:,} a side"
+    if max(height, width) > MAX_SIDE:
+        return f"is {height} x {width} pixels, over {MAX_SIDE:,} a side"
     if recipe.pack.codec == "png" and height * width > MOST_SHEET_PIXELS:
         return (
             f"is {height} x {width} pixels, whose sheet is over what PNG readers accept; {RAW_HINT}"

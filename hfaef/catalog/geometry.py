@@ -27,7 +27,7 @@ from hfaef.core.grid import (
     project,
     utm_crs,
 )
-from hfaef.recipe.model import MOST_SIDE
+from hfaef.core.quantize import MAX_SIDE
 
 LIMITS = (-180.0, -80.0, 180.0, 84.0)
 """Degrees that UTM covers."""
@@ -270,8 +270,8 @@ def _cover(box: Sequence[float], margin: float) -> tuple[int, int, int, int]:
 def _grid(crs: str, pixels: tuple[int, int, int, int], side: int) -> Grid | str:
     left, bottom, right, top = pixels
     height, width = top - bottom, right - left
-    if max(height, width) > MOST_SIDE:
-        return f"is {height} x {width} pixels, over {MOST_SIDE:,} a side"
+    if max(height, width) > MAX_SIDE:
+        return f"is {height} x {width} pixels, over {MAX_SIDE:,} a side"
     metres = float(side)
     return Grid(
         crs, (metres, 0.0, EASTING + left * metres, 0.0, -metres, top * metres), height, width

@@ -104,6 +104,17 @@ def build(
     """
     from hfaef.build.pipeline import build as run
 
+    words = [recipe] if recipe else []
+    for option, values in (
+        ("--out", [out]),
+        ("--set", changes or []),
+        ("--limit", [limit]),
+        ("--scheduler", [scheduler]),
+        ("--staging", [staging]),
+        ("--from", [previous]),
+    ):
+        words += [word for value in values if value for word in (option, str(value))]
+    words += ["--allow-missing"] * allow_missing + ["--skip-bad"] * skip_bad
     built = run(
         read_inputs(recipe, changes, skip_bad=skip_bad),
         out,
@@ -116,6 +127,7 @@ def build(
         verify_count=verify,
         previous=_open_previous(previous),
         replace_card=replace_card,
+        command=words,
     )
     summary = built.summary()
     missing = f", {summary['missing']:,} patches missing" if summary["missing"] else ""

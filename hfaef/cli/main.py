@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from hfaef import __version__
-from hfaef.cli import build, release
+from hfaef.cli import build, release, views
 from hfaef.cli.exit import exit_at_once
 from hfaef.cli.options import Command, Group, with_output
 from hfaef.cli.output import Mode, Output, Report
@@ -36,10 +36,10 @@ COMMANDS: dict[str, Callable[..., Report]] = {
     "check": release.check,
     "diff": release.diff,
     "push": release.push,
-    "card": release.card,
+    "card": views.card,
     "eval": release.evaluate,
-    "show": release.show,
-    "export": release.export,
+    "show": views.show,
+    "export": views.export,
     "init": build.init,
     "doctor": build.doctor,
 }

@@ -111,28 +111,6 @@ def evaluate(
     probes: Sequence[str] = ("knn", "linear"),
     out: Path | None = None,
     replace_card: bool = False,
-) -> Evaluation:
-    """Probe a release and write ``evaluation.json``, as `write_evaluation`; gives its content."""
-    return write_evaluation(
-        target,
-        poolings=poolings,
-        on=on,
-        features=features,
-        probes=probes,
-        out=out,
-        replace_card=replace_card,
-    ).evaluation
-
-
-def write_evaluation(
-    target: str,
-    *,
-    poolings: Sequence[str] = (),
-    on: str = "values",
-    features: Sequence[str] = (),
-    probes: Sequence[str] = ("knn", "linear"),
-    out: Path | None = None,
-    replace_card: bool = False,
 ) -> Evaluated:
     """Probe a release, and write ``evaluation.json``.
 

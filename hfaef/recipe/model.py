@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from hfaef.core.names import LONGEST, clean, fault_of, printable
+from hfaef.core.quantize import MAX_SIDE
 
 FIRST_YEAR = 2017
 """The first year of AEF: https://developers.google.com/earth-engine/datasets/catalog/GOOGLE_SATELLITE_EMBEDDING_V1_ANNUAL"""
@@ -60,9 +61,6 @@ COLUMNS = frozenset(
 MOST_SHEET_PIXELS = 2 * 89_478_485 // 64
 """Pixels of a patch, 1,672 a side, whose sheet of 64 bands Pillow still opens:
 https://pillow.readthedocs.io/en/stable/reference/Image.html#PIL.Image.open"""
-
-MOST_SIDE = 4096
-"""Pixels a side of a patch."""
 
 RAW_HINT = 'set `pack.codec = "raw"`, or make the patches smaller'
 
@@ -175,7 +173,7 @@ class Table(Section):
     kind: Literal["table"]
     path: Path
     """``.parquet``, ``.csv``, ``.geojson``, ``.gpkg``, ``.fgb`` or ``.shp``."""
-    size: int = Field(64, ge=1, le=MOST_SIDE)
+    size: int = Field(64, ge=1, le=MAX_SIDE)
     """Pixels a side of the patch round a point."""
     resolution: Literal[10, 20, 40, 80, 160, 320] = 10
     """Metres a pixel; above 10, pixels are those of AEF's overviews."""

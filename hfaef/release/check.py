@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hfaef.core.codec import embedding_problem
-from hfaef.core.files import links_in
+from hfaef.core.files import links_in, require_loadable
 from hfaef.core.names import BYTES, alike, fault_of, printable, require_id
-from hfaef.errors import HfaefError, command_line
+from hfaef.errors import FolderError, HfaefError, command_line
 from hfaef.release.card.render import (
     CARD,
     CHECKED_KEYS,
@@ -321,7 +321,11 @@ def _loads(folder: Path, manifest: Manifest) -> Iterator[Finding]:
     from datasets import load_dataset
 
     name = str(folder.resolve())  # it names the data set after the folder, and `.` has no name
-
+    try:
+        require_loadable(folder, "move it to another folder")
+    except FolderError as error:
+        yield Finding(CARD, str(error))
+        return
     for config in loadable_configs(manifest):
         for split in config.splits:
             try:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from hfaef.core.names import require_id
-from hfaef.errors import ReleaseError
+from hfaef.errors import ReleaseError, command_line
 from hfaef.release.bump import VersionBump, classify_changes
 from hfaef.release.format.manifest import File, Manifest
 from hfaef.release.handle import Release
@@ -199,7 +199,7 @@ def _read(release: Release, same: set[str], schemes: Sequence[str]) -> dict[tupl
         except (OSError, ValueError, LookupError, TypeError, pa.ArrowException) as error:
             raise ReleaseError(
                 f"{release.name}: {file.path} cannot be read: {error}",
-                f"hfaef check {release.name}",
+                command_line("hfaef", "check", release.name),
             ) from error
     return found
 

@@ -186,7 +186,7 @@ def test_a_finding_makes_check_fail(workplace: Path, tmp_path: Path) -> None:
         (["build", "demo", "--out", "occupied"], 2, "occupied holds something else"),
         (["status", "nowhere"], 2, "no build was started in nowhere"),
         (["check", "nowhere"], 2, "'nowhere' is neither a folder nor OWNER/NAME[@VERSION]"),
-        (["card", "nowhere"], 1, "nowhere holds no finished release"),
+        (["card", "nowhere"], 2, "'nowhere' is neither a folder nor OWNER/NAME[@VERSION]"),
         (["init", "a b"], 2, "a b"),
     ],
 )
@@ -206,7 +206,7 @@ def test_an_error_is_one_line_that_names_its_place(
     ("words", "code"),
     [
         (["status", "nowhere"], 2),
-        (["card", "nowhere"], 1),
+        (["card", "nowhere"], 2),
         (["build", "demo", "--nope"], 2),
         (["buld"], 2),
         (["status", "nowhere", "--quiet"], 2),

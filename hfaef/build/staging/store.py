@@ -2,6 +2,7 @@
 
 All of it lies in ``.staging`` of the output folder::
 
+    .staging/command.json         what goes on with a build that has not finished
     .staging/inputs.json          patches and source of the last build
     .staging/ledger.sqlite        one row a patch and year: what happened, on which grid, from where
     .staging/pixels/YEAR/ID.npy   codes, int8 (64, H, W)
@@ -38,7 +39,7 @@ from hfaef.build.staging.ledger import (
 )
 from hfaef.build.staging.pixels import RECORD, StagedPixels, recorded_staging
 from hfaef.build.staging.reuse import Reuse, decide, with_identity
-from hfaef.core.files import atomic_write, folder_errors, folder_lock
+from hfaef.core.files import atomic_write, folder_errors, folder_lock, require_loadable
 from hfaef.errors import FolderError
 from hfaef.release.format.paths import LOCK, MANIFEST, STAGING, require_no_links
 
@@ -218,11 +219,12 @@ def _read_inputs(path: Path) -> dict[str, Any]:
 
 
 def require_ours(folder: Path) -> None:
-    """Raise FolderError unless a folder is new, empty, or made by a build.
+    """Raise FolderError unless a folder is new, empty, or made by a build, and can be loaded from.
 
     Raises:
         ReleaseError: if there is a symbolic link in it.
     """
+    require_loadable(folder, "choose another --out")
     require_no_links(folder)
     if folder.exists() and not folder.is_dir():
         raise FolderError(f"{folder} is a file", "choose another --out")

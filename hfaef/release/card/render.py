@@ -13,18 +13,20 @@ from typing import Any
 import numpy as np
 import yaml
 
+from hfaef.core.files import atomic_write, folder_errors
 from hfaef.core.quantize import dequantize
-from hfaef.errors import requirement
+from hfaef.errors import ReleaseError, command_line, requirement
 from hfaef.recipe.model import SPLITS
 from hfaef.release.card import tables
 from hfaef.release.card.edits import keep_notes, put_card
 from hfaef.release.card.lettering import labels_as_drawn
-from hfaef.release.card.notes import BEGIN, END, README, sealed
+from hfaef.release.card.notes import BEGIN, END, README, read_notes, sealed
 from hfaef.release.card.references import References, card_folder, read_references
 from hfaef.release.format.manifest import Config, Manifest, content_sha256, read_manifest
 from hfaef.release.format.paths import KINDS, MANIFEST
 from hfaef.release.format.schema import features, loaded_features
-from hfaef.release.format.scores import Evaluation, read_evaluation
+from hfaef.release.format.scores import SCORES, Evaluation, read_evaluation
+from hfaef.release.handle import Release
 
 CARD = README
 
@@ -109,6 +111,9 @@ def render_card(
         manifest: of the release; its code reads the Hub if this names a repository.
         evaluation: of the release; left out of the card if it is of other rows.
         notes: people's own words; None leaves out the section for them, which cards had not always.
+
+    Raises:
+        ReleaseError: if the manifest lacks something.
     """
     import jinja2
 
@@ -122,12 +127,13 @@ def render_card(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["thousands"] = "{:,}".format
+    environment.filters["thousands"] = _thousands
     environment.filters["cell"] = _cell
     environment.filters["rows_of"] = _rows_of
     repo = manifest.repo
     tag = f"v{manifest.version}" if repo and manifest.version else None
-    body = environment.get_template("card.md.jinja").render(
+    template = environment.get_template("card.md.jinja")
+    values = dict(
         manifest=manifest,
         requirement=requirement(),
         splits=SPLITS,
@@ -151,6 +157,13 @@ def render_card(
             manifest, references, evaluation if evaluation and evaluation.of(manifest) else None
         ),
     )
+    try:
+        body = template.render(values)
+    except jinja2.UndefinedError as error:
+        raise ReleaseError(
+            f"the {MANIFEST} of {manifest.name} lacks what its card needs: {error}",
+            "build the release again",
+        ) from error
     header = yaml.safe_dump(front_matter(manifest), sort_keys=False, allow_unicode=True, width=100)
     text = f"---\n{header}---\n\n{body}"
     return text if notes is None else sealed(text)
@@ -235,6 +248,44 @@ def write_card(folder: Path, *, replace: bool = False) -> Path:
     return path
 
 
+def copy_card(release: Release, out: Path) -> Path:
+    """Write the card of a release, wherever it lies, to a file, with the notes it has; gives its path.
+
+    Args:
+        release: whose card stays as it is.
+        out: a file that is there is replaced.
+
+    Raises:
+        ReleaseError: if the marks of its notes are damaged, or its scores cannot be read.
+        HubError: if the Hub does not give them.
+        FolderError: if the file cannot be written.
+    """
+    manifest, evaluation = release.manifest, None
+    if SCORES in {file.path for file in manifest.files}:
+        evaluation = read_evaluation(release.fetch(SCORES).parent)
+    try:
+        notes = read_notes(release.fetch(CARD).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        notes = ""
+    except (OSError, ValueError) as error:
+        raise ReleaseError(
+            f"the {CARD} of {release.name} cannot be read: {error}",
+            command_line("hfaef", "check", release.name),
+        ) from error
+    with folder_errors(out):
+        atomic_write(out, render_card(manifest, evaluation, notes).encode())
+    return out
+
+
+def card_edits(folder: Path) -> tuple[str, ...]:
+    """What stops a folder's card from being written again, and the ways out; mostly nothing."""
+    try:
+        kept_notes(folder)
+    except ReleaseError as error:
+        return (str(error),)
+    return ()
+
+
 def kept_notes(folder: Path, *, replace: bool = False) -> str:
     """The notes of a folder's card; empty if there is no card.
 
@@ -264,6 +315,10 @@ def parse_front_matter(text: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError("has no YAML at its head")  # noqa: TRY004 - of a text, not of an argument
     return content
+
+
+def _thousands(number: Any) -> str:
+    return f"{int(number):,}"  # what is undefined says so here, and not to `format`
 
 
 def _cell(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from functools import partial
 from importlib.metadata import version
@@ -15,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from hfaef.core import codec
 from hfaef.core.names import require_id, require_path
-from hfaef.errors import ReleaseError, upgrade_command
+from hfaef.errors import FolderError, ReleaseError, command_line, upgrade_command
 from hfaef.recipe.model import SPLITS
 from hfaef.release.format.paths import (
     KINDS,
@@ -34,6 +35,9 @@ FORMAT = codec.FORMAT
 
 LARGEST = 256 << 20
 """Bytes of a manifest or of scores that are read: some 500,000 files, or missing patches."""
+
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
+"""Half a character, perhaps; no text that can be written holds one alone."""
 
 PACKAGES = ("hfaef", "datasets", "numpy", "pillow", "pyarrow", "pyproj", "rasterio")
 """Packages whose version may show in the bytes of a release."""
@@ -97,6 +101,46 @@ class Change(Part):
     """What is new in it; what matters first."""
 
 
+class _Card(BaseModel):
+    """The recipe's ``card``, as far as a card is made from it."""
+
+    model_config = ConfigDict(extra="ignore")
+    pretty_name: str | None = None
+    license: str = ""
+    citation: str | None = None
+    description: str | None = None
+    tags: list[str] = []
+
+
+class _Pack(BaseModel):
+    """The recipe's ``pack``, as far as rows are read by it."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+    format: Literal["parquet", "webdataset"] = "parquet"
+    codec: Literal["png", "raw"] = "png"
+    label_name: bool = False
+
+
+class _Source(BaseModel):
+    """The recipe's ``source``."""
+
+    model_config = ConfigDict(extra="ignore")
+    kind: str = ""
+
+
+_SECTIONS: dict[str, type[BaseModel]] = {"card": _Card, "pack": _Pack, "source": _Source}
+
+
+def _checked_recipe(recipe: dict[str, Any]) -> dict[str, Any]:
+    """A recipe whose sections are what is made of them; keys of later versions are let through."""
+    for name, section in _SECTIONS.items():
+        try:
+            section.model_validate(recipe.get(name, {}))
+        except ValidationError as error:
+            raise ValueError(f"{name}: {_first_fault(error)}") from None
+    return recipe
+
+
 class Manifest(Part):
     """``release.json``: everything that the card, the check and the push rely on."""
 
@@ -108,11 +152,11 @@ class Manifest(Part):
     """``owner/name`` on the Hub, given when it is published."""
     history: tuple[Change, ...] = ()
     """Published versions, this one first; given when it is published."""
-    recipe: dict[str, Any]
+    recipe: Annotated[dict[str, Any], AfterValidator(_checked_recipe)]
     """`Recipe.portable`: without paths of a machine."""
     recipe_sha256: str
     packages: dict[str, str]
-    years: tuple[int, ...]
+    years: tuple[int, ...] = Field(min_length=1)
     schemes: tuple[Name, ...]
     label_names: tuple[str, ...]
     rows: int
@@ -149,16 +193,19 @@ def read_manifest(folder: Path) -> Manifest:
     """The manifest of a release folder; a release that was being replaced is whole before.
 
     Raises:
-        FolderError: if it cannot be made whole.
+        FolderError: if there is no such folder, or its release cannot be made whole.
         ReleaseError: if there is none, or it is not one, or of a newer format.
     """
+    if not folder.is_dir():
+        raise FolderError(f"{folder} is no folder", "name the folder of a release")
     recover(folder)
     path = folder / MANIFEST
     try:
         content = read_bounded(path)
     except FileNotFoundError as error:
         raise ReleaseError(
-            f"{folder} holds no finished release (no {MANIFEST})", "hfaef build RECIPE --out DIR"
+            f"{folder} holds no finished release (no {MANIFEST})",
+            command_line("hfaef", "build", "RECIPE", "--out", folder),
         ) from error
     except (OSError, ValueError) as error:
         raise ReleaseError(f"cannot read {path}: {error}", "build the release again") from error
@@ -191,6 +238,8 @@ def parse_manifest(text: bytes, name: str) -> Manifest:
     """
     try:
         content = json.loads(text)
+        if _SURROGATE.search(text):
+            json.dumps(content, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise ReleaseError(f"{name} is not JSON: {error}", "build the release again") from error
     found = content.get("format") if isinstance(content, dict) else None
@@ -203,11 +252,15 @@ def parse_manifest(text: bytes, name: str) -> Manifest:
     except RecursionError as error:
         raise ReleaseError(f"{name} is no manifest: it is too deep", "build it again") from error
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
         raise ReleaseError(
-            f"{name} is no manifest: {where}: {first['msg']}", "build the release again"
+            f"{name} is no manifest: {_first_fault(error)}", "build the release again"
         ) from error
+
+
+def _first_fault(error: ValidationError) -> str:
+    """Key and fault of what stands first in an error."""
+    first = error.errors(include_url=False)[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
 
 
 def package_versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:

@@ -16,14 +16,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hfaef.core.files import atomic_folder, folder_errors
+from hfaef.core.files import atomic_folder, finish_folder, folder_errors, is_unfinished
 from hfaef.core.names import file_name, folder_names, printable
 from hfaef.core.progress import progress
 from hfaef.core.quantize import BAND_NAMES, STORED_NODATA, dequantize
 from hfaef.core.workers import core_count, ordered_map
-from hfaef.errors import FolderError, InputError, ReleaseError
+from hfaef.errors import FolderError, InputError, ReleaseError, command_line
 from hfaef.release.card.references import read_references
 from hfaef.release.format.manifest import Manifest, read_manifest
+from hfaef.release.format.paths import require_outside
 from hfaef.release.format.rows import read_rows, stored_of
 from hfaef.release.format.schema import with_geometry
 from hfaef.release.gis.mosaic import Tile, write_mosaics
@@ -44,10 +45,17 @@ class Exported:
     folder: Path
     patches: int
     bytes: int
+    mosaics: tuple[Path, ...] = ()
+    """VRTs, with `mosaic`."""
 
     def summary(self) -> dict[str, Any]:
         """For ``--json``."""
-        return {"folder": str(self.folder), "patches": self.patches, "bytes": self.bytes}
+        return {
+            "folder": str(self.folder),
+            "patches": self.patches,
+            "bytes": self.bytes,
+            "mosaics": [str(path) for path in self.mosaics],
+        }
 
 
 def export(
@@ -77,17 +85,8 @@ def export(
     if compression not in ("deflate", "zstd"):
         raise InputError(f"compression {compression!r} is neither deflate nor zstd")
     manifest = read_manifest(release)
-    if folder.resolve().is_relative_to(release.resolve()):
-        raise FolderError(
-            f"{folder} lies in the release itself, which would no longer be what its manifest says",
-            "choose another --to",
-        )
-    if folder.exists() and not folder.is_dir():
-        raise FolderError(f"{folder} is a file", "choose another --to")
-    if folder.exists() and (held := sorted(path.name for path in folder.iterdir())):
-        raise FolderError(
-            f"{folder} holds something already ({printable(held[0])})", "choose another --to"
-        )
+    require_outside(folder, release, "--to")
+    require_place(folder)
     folders = folder_names(manifest.label_names)
     attribution = read_references().attribution.text
     table: list[dict[str, Any]] = []
@@ -117,10 +116,31 @@ def export(
                 table.append(entry)
                 advance("")
         _write_table(made / TABLE, table, release, manifest)
-        if mosaic:
-            write_mosaics(made, [entry["tile"] for entry in table], values=values)
+        tiles = [entry["tile"] for entry in table]
+        mosaics = write_mosaics(made, tiles, values=values) if mosaic else []
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    return Exported(folder, len(table), size)
+    return Exported(folder, len(table), size, tuple(folder / path.name for path in mosaics))
+
+
+def require_place(folder: Path) -> None:
+    """Raise FolderError if an export cannot be written to a folder, as it holds something.
+
+    An export that was killed while it was moved into the folder is finished, and is something.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise FolderError(f"{folder} is a file", "choose another --to")
+    with folder_errors(folder):
+        finish_folder(folder)
+        held = sorted(folder.iterdir()) if folder.exists() else []
+    if held and all(map(is_unfinished, held)):
+        raise FolderError(
+            f"{folder} holds an export that is being made, or was cut off ({printable(held[0].name)})",
+            "wait for it, or remove that; or choose another --to",
+        )
+    if held:
+        raise FolderError(
+            f"{folder} holds something already ({printable(held[0].name)})", "choose another --to"
+        )
 
 
 def write_cog(
@@ -168,7 +188,8 @@ def _write_table(
         found = [pooled[entry["year"], entry["id"]] for entry in entries]
     except KeyError as error:
         raise ReleaseError(
-            f"{release}: patch {error.args[0][1]} has no pooled vector", f"hfaef check {release}"
+            f"{release}: patch {error.args[0][1]} has no pooled vector",
+            command_line("hfaef", "check", release),
         ) from error
     names = ("id", "label", "year", *manifest.schemes, "path", "geometry")
     columns: dict[str, Any] = {name: [entry[name] for entry in entries] for name in names}
