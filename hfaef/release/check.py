@@ -20,6 +20,7 @@ from hfaef.core.codec import embedding_problem
 from hfaef.core.files import links_in
 from hfaef.core.names import fault_of, printable, require_id, same_word
 from hfaef.errors import HfaefError, command_line
+from hfaef.recipe.licenses import require_license
 from hfaef.release.card.render import (
     CARD,
     CHECKED_KEYS,
@@ -301,6 +302,10 @@ def check_card(release: Release) -> Iterator[Finding]:
         yield Finding(CARD, f"cannot be read: {error}")
         return
     expected = front_matter(release.manifest)
+    try:
+        require_license(expected["license"])
+    except ValueError as error:
+        yield Finding(MANIFEST, str(error))
     for key in CHECKED_KEYS:
         if found.get(key) != expected[key]:
             yield Finding(
