@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 from hfaef.core.net.endpoints import HUB, require_trusted
+from hfaef.core.net.proxies import require_usable_proxies
+from hfaef.core.net.repository import REPO_ID
 from hfaef.core.net.text import clean_text
 from hfaef.errors import HubError, InputError
 from hfaef.hub.retry import Result, RetryPolicy, translate_hub_errors
@@ -28,10 +30,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 
-REPO_ID = re.compile(r"(?!.*(?:--|\.\.))(?:[A-Za-z0-9][\w.-]{0,95})/(?:[A-Za-z0-9][\w.-]{0,95})")
-"""``owner/name``; the Hub has the last word."""
-
-
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 _MESSAGES = 5
 """Of one kind on a card, that are shown."""
 _PERHAPS_THERE = frozenset({401, 402, 403, 409})
@@ -122,7 +121,7 @@ class Repo:
         retry: for reads, and for the callers' own steps.
 
     Raises:
-        InputError: if `repo_id` cannot be one.
+        InputError: if `repo_id` cannot be one, or the environment names a proxy that is none.
         CredentialsError: if there is a token that may not be sent to ``HF_ENDPOINT``.
     """
 
@@ -131,6 +130,7 @@ class Repo:
 
         if not REPO_ID.fullmatch(repo_id):
             raise InputError(f"{repo_id!r} is no REPO_ID", "give OWNER/NAME")
+        require_usable_proxies()
         self.id = repo_id
         self.retry = retry or RetryPolicy()
         self._api = HfApi(library_name="hfaef")
@@ -219,7 +219,9 @@ class Repo:
         from huggingface_hub.hf_api import RepoFile
 
         _LOG.debug("%s: the files of %s", self.id, revision)
-        commit = str(self._read(lambda: self._api.dataset_info(self.id, revision=revision).sha))
+        commit = self._read(
+            lambda: self._commit(self._api.dataset_info(self.id, revision=revision).sha)
+        )
 
         def read() -> dict[str, RemoteFile]:
             entries = self._api.list_repo_tree(
@@ -238,7 +240,9 @@ class Repo:
         log = self._read(
             lambda: self._api.list_repo_commits(self.id, repo_type="dataset"), paged=True
         )
-        newest_first = takewhile(lambda found: found != commit, (one.commit_id for one in log))
+        newest_first = takewhile(
+            lambda found: found != commit, (self._commit(one.commit_id) for one in log)
+        )
         return list(newest_first)[::-1]
 
     def versions(self) -> list[Version]:
@@ -254,22 +258,37 @@ class Repo:
         def read() -> str | None:
             # Not from the list of tags: an annotated tag has a hash of its own there.
             try:
-                return str(self._api.dataset_info(self.id, revision=version.tag).sha)
+                return self._commit(self._api.dataset_info(self.id, revision=version.tag).sha)
             except RevisionNotFoundError:
                 return None
 
         return self._read(read)
 
     def fetch(self, path: str, revision: str) -> Path:
-        """A local copy of a file, from the cache if it is there."""
+        """A local copy of a file, from the cache if it is there.
+
+        Raises:
+            HubError: if the revision has no such file, or the Hub does not give it.
+        """
+        from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
+
         _LOG.debug("%s: %s of %s", self.id, path, revision)
-        return Path(
-            self._read(
-                lambda: self._api.hf_hub_download(
+
+        def read() -> Path:
+            try:
+                found = self._api.hf_hub_download(
                     self.id, path, revision=revision, repo_type="dataset"
                 )
-            )
-        )
+            except EntryNotFoundError as error:
+                if not isinstance(error, HfHubHTTPError):
+                    raise  # of a cache: the Hub was not asked
+                raise HubError(
+                    f"{self.id} has no {clean_text(path)} at {revision[:8]}",
+                    f"hfaef check {self.id}@VERSION",
+                ) from error
+            return Path(found)
+
+        return self._read(read)
 
     def open(self, path: str, revision: str) -> IO[bytes]:
         """A file of which only the parts that are read are fetched."""
@@ -313,7 +332,7 @@ class Repo:
                 revision="main",
                 parent_commit=parent,
             )
-            return str(made.oid)
+            return self._commit(made.oid)
 
     def tag(self, version: Version, commit: str, message: str) -> None:
         """Set a new annotated tag.
@@ -330,6 +349,14 @@ class Repo:
                 revision=commit,
                 repo_type="dataset",
             )
+
+    def _commit(self, name: object) -> str:
+        """A commit that the Hub names: it goes into files, messages and addresses."""
+        if not isinstance(name, str) or not _COMMIT.fullmatch(name):
+            raise HubError(
+                f"the Hub names {clean_text(name)!r} as a commit of {self.id}", "try it again later"
+            )
+        return name
 
     def _read(self, function: Callable[[], Result], *, paged: bool = False) -> Result:
         """What a function reads, retried; huggingface_hub retries the pages of a listing itself."""

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeVar
 
+from hfaef.core.net.repository import describe_failure
 from hfaef.core.net.text import clean_text
-from hfaef.errors import HubError
+from hfaef.errors import HubError, retry_after
 
 if TYPE_CHECKING:
     from huggingface_hub.errors import HfHubHTTPError
@@ -28,6 +29,8 @@ _TRANSIENT = frozenset({408, 409, 412, 429, 500, 502, 503, 504})
 
 _STATUS = re.compile(r"\((?P<status>[1-5]\d\d)(?P<words>[\w -]{0,60})\)")
 """How the client of the storage (Xet) tells the status of an answer."""
+_MOST_WORDS = 4000
+"""Characters of an error that are looked at."""
 _ADDRESS = re.compile(r"(?:, domain: )?\bhttps?://\S+")
 
 
@@ -91,13 +94,16 @@ def translate_hub_errors(repo_id: str) -> Iterator[None]:
         TransientHubError: if the same request may succeed later.
         HubError: if the Hub refuses, or is switched off.
     """
+    from huggingface_hub import constants
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
     from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 
     try:
         yield
     except OfflineModeIsEnabled as error:
-        raise HubError("the Hub is switched off", "unset HF_HUB_OFFLINE") from error
+        raise HubError(
+            f"the Hub ({constants.ENDPOINT}) is switched off", "unset HF_HUB_OFFLINE"
+        ) from error
     except ValueError as error:  # a card that is refused, or an answer that is no answer
         raise HubError(f"the Hub does not take it: {clean_text(error, 300)}", _AGAIN) from error
     except (HfHubHTTPError, httpx.TransportError, RuntimeError, OSError) as error:
@@ -106,7 +112,9 @@ def translate_hub_errors(repo_id: str) -> Iterator[None]:
                 raise _translated(repo_id, found) from error
             if isinstance(found, httpx.TransportError):
                 raise TransientHubError(
-                    f"the connection to the Hub broke at {repo_id} ({type(found).__name__})", _AGAIN
+                    f"the connection to the Hub ({constants.ENDPOINT}) broke at {repo_id}: "
+                    f"{describe_failure(found)}",
+                    f"{_AGAIN}; see that the network, and HTTPS_PROXY if you need one, let it through",
                 ) from error
         raise _untyped(repo_id, error) from error
 
@@ -121,7 +129,7 @@ def _untyped(repo_id: str, error: Exception) -> HubError:
         )
     while error.__cause__ is not None and isinstance(error.__cause__, (OSError, RuntimeError)):
         error = error.__cause__
-    words = _ADDRESS.sub("", str(error))[:200] or type(error).__name__
+    words = clean_text(_ADDRESS.sub("", str(error)[:_MOST_WORDS])) or type(error).__name__
     found = _STATUS.search(words)
     if found is None:
         kind = TransientHubError if isinstance(error, (ConnectionError, TimeoutError)) else HubError
@@ -178,5 +186,4 @@ def _delay(headers: Mapping[str, str]) -> float | None:
     limit = parse_ratelimit_headers(headers)
     if limit is not None and limit.remaining == 0:
         return limit.reset_in_seconds
-    text = headers.get("Retry-After", "")
-    return float(text) if text.isdigit() else None
+    return retry_after(headers.get("Retry-After"))

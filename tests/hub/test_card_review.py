@@ -74,7 +74,7 @@ for text in arguments[0]:
     [
         (Fault("yaml", "status", status=404), [[], []]),
         (Fault("yaml", "status", status=503), [[], []]),  # asked again
-        (Fault("yaml", "status", status=400), [["400 on purpose"], []]),
+        (Fault("yaml", "status", status=400), [['{"error": "400 on purpose"}'], []]),
         (Fault("yaml", "status", status=503, times=9), "the Hub answers 503"),
         (Fault("yaml", "status", status=401), "the Hub does not know your token"),
     ],
