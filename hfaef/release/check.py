@@ -335,16 +335,16 @@ def _loads(folder: Path, manifest: Manifest) -> Iterator[Finding]:
     name = str(folder.resolve())  # it names the data set after the folder, and `.` has no name
 
     for config in loadable_configs(manifest):
-        for split in config.splits:
-            try:
-                rows = load_dataset(name, config.name, split=split.name, streaming=True)
-                next(iter(rows))
-                del rows
-            except Exception as error:  # noqa: BLE001 - whatever it raises is the finding
-                words = f"{type(error).__name__}: {error}"
-                yield Finding(
-                    CARD, f"load_dataset fails on {config.name!r}, {split.name!r}: {words[:200]}"
-                )
+        where = repr(config.name)
+        try:
+            loaded = load_dataset(name, config.name, streaming=True)
+            for split in config.splits:
+                where = f"{config.name!r}, {split.name!r}"
+                next(iter(loaded[split.name]))
+            del loaded
+        except Exception as error:  # noqa: BLE001 - whatever it raises is the finding
+            words = f"{type(error).__name__}: {error}"
+            yield Finding(CARD, f"load_dataset fails on {where}: {words[:200]}")
     # A half-read stream that is left to the end of the process may abort it:
     # https://github.com/apache/arrow/issues/45214
     gc.collect()

@@ -15,7 +15,7 @@ from hfaef.evaluation.evaluate import evaluate
 from hfaef.release.format.manifest import file_entry
 from servers.hub import Hub
 from servers.hub.fixtures import OTHER, Client
-from support.pushes import NAME, finish, push
+from support.pushes import NAME, finish, publish
 from support.releases import contents, fresh_copy, make_release
 
 
@@ -25,10 +25,10 @@ def first(demo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def release(client: Client, first: Path, tmp_path: Path) -> Path:
+def release(hub: Hub, first: Path, tmp_path: Path) -> Path:
     """A release that is published as 1.0.0."""
     folder = fresh_copy(first, tmp_path / "release")
-    assert push(client, folder)["exit"] == 0
+    publish(hub, folder)
     return folder
 
 
@@ -69,7 +69,7 @@ def test_a_file_that_the_hub_keeps_in_git_is_compared_by_its_content(
 ) -> None:
     folder = fresh_copy(first, tmp_path / "release")
     evaluate(str(folder), poolings=["mean"], probes=["knn"])
-    assert push(client, folder)["exit"] == 0
+    publish(hub, folder)
     assert not hub.repo(NAME).resolve("v1.0.0").tree["evaluation.json"].lfs
     scores = (folder / "evaluation.json").read_bytes()
     content = scores.replace(b"knn", b"knm") if spoil else scores
