@@ -12,6 +12,7 @@ import json
 import sys
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
@@ -104,14 +105,8 @@ def load(
 
 
 def _folder(path_or_repo: str | Path, *, pinned: bool) -> Path | None:
-    """The folder that is meant, as commands understand a TARGET; None for a repository.
-
-    Args:
-        path_or_repo: as the user gave it.
-        pinned: whether a version is given, of which a folder has none beside itself.
-
-    Raises:
-        InputError: if it can be neither.
+    """The folder that is meant, as commands understand a TARGET; None for a repository, as a text
+    OWNER/NAME is where a version is pinned.
     """
     there, written = Path(path_or_repo), isinstance(path_or_repo, str)
     if written and (pinned or not there.exists()):
@@ -161,12 +156,14 @@ class _Opened:
         """
         from datasets import DownloadManager
 
-        from hfaef.core.files import sha256_of
+        from hfaef.core.files import require_sha256, sha256_of
 
         if not self.manifest:
             raise ReleaseError(
                 f"{name}: the cache holds no {_MANIFEST} to verify it with", "load it with network"
             )
+        if not Path(name).is_dir():
+            name = f"{name}@{self.manifest.get('version')}"
         downloads = DownloadManager(base_path=self.base)
         files = _files_of(self.manifest, self.config)
         read = (self.builder.config.data_files or {}).values()
@@ -176,18 +173,14 @@ class _Opened:
                 f"{name}: {min(unlisted)} is not in the manifest, but would be read",
                 command_line("hfaef", "check", name),
             )
-        for file in files:
-            try:
-                with self._hub_errors():
-                    fault = sha256_of(Path(downloads.download(file["path"]))) != file["sha256"]
-                words = "is not what the manifest lists (its SHA-256 differs)" if fault else ""
-            except OSError as error:
-                words = f"cannot be read: {error}"
-            if words:
-                raise ReleaseError(
-                    f"{name}, version {self.manifest.get('version')}: {file['path']} {words}",
-                    command_line("hfaef", "check", name),
-                )
+
+        def digest(path: str) -> str:
+            return sha256_of(Path(downloads.download(path)))
+
+        with self._hub_errors():
+            for file in files:
+                path = file["path"]
+                require_sha256(name, path, file["sha256"], partial(digest, path))
 
 
 def _files_of(manifest: dict[str, Any], config: str) -> list[dict[str, Any]]:
@@ -242,7 +235,12 @@ def _open_folder(
     if revision is not None:
         raise InputError(f"{folder} is a folder, which has no revisions", "leave it out")
     _read_manifest(str(folder), str(folder))  # datasets says less of a folder without data
-    opened = _open(str(folder), config)
+    try:
+        opened = _open(str(folder), config)
+    except (ValueError, FileNotFoundError) as error:  # of datasets, for files that are gone
+        raise ReleaseError(
+            f"{folder} cannot be loaded: {error}", command_line("hfaef", "check", folder)
+        ) from error
     found = opened.manifest.get("version")
     if version is not None and found != version.removeprefix("v"):
         raise ReleaseError(f"{folder} is of version {found}, not {version}", "load it from the Hub")

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
-from hfaef.core.files import sha256_of
-from hfaef.errors import ReleaseError, command_line
+from hfaef.core.files import require_sha256, sha256_of
 from hfaef.release.format.manifest import Manifest, read_manifest
 
 
@@ -57,32 +56,20 @@ def verified(release: Release, stored: Mapping[str, str | None] | None = None) -
     listed = {file.path: file.sha256 for file in release.manifest.files}
     seen: set[str] = set()
 
-    def require(path: str, found: str | None) -> None:
-        if found != listed[path]:
-            raise ReleaseError(
-                f"{release.name}: {path} is not what the manifest lists (its SHA-256 differs); "
-                "nothing of it is used",
-                command_line("hfaef", "check", release.name),
-            )
-
     def fetch(path: str) -> Path:
         local = release.fetch(path)
         if path in listed and path not in seen:
-            try:
-                require(path, sha256_of(local))
-            except OSError as error:
-                raise ReleaseError(
-                    f"{release.name}: {path} cannot be read: {error}",
-                    command_line("hfaef", "check", release.name),
-                ) from error
+            require_sha256(release.name, path, listed[path], lambda: sha256_of(local))
             seen.add(path)
         return local
 
     def open_part(path: str) -> IO[bytes]:
-        if path in listed:
-            if stored is None or stored.get(path) is None:
-                return fetch(path).open("rb")
-            require(path, stored[path])
+        if path not in listed:
+            return release.open(path)
+        found = stored.get(path) if stored is not None else None
+        if found is None:
+            return fetch(path).open("rb")
+        require_sha256(release.name, path, listed[path], lambda: found)
         return release.open(path)
 
     return replace(release, fetch=fetch, open=open_part, verified=True)
