@@ -33,6 +33,8 @@ _LOG = logging.getLogger(__name__)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _MESSAGES = 5
 """Of one kind on a card, that are shown."""
+_NO_ROUTE = frozenset({404, 405, 501})
+"""Statuses of a Hub that does not know a route."""
 _PERHAPS_THERE = frozenset({401, 402, 403, 409})
 """Statuses by which the Hub refuses to make a repository that may be there already."""
 
@@ -202,7 +204,7 @@ class Repo:
                 json={"content": card, "repoType": "dataset"},
                 headers=build_hf_headers(library_name="hfaef"),
             )
-            if answer.status_code == HTTPStatus.NOT_FOUND:
+            if answer.status_code in _NO_ROUTE:
                 return CardReview()  # a Hub without this route
             refused = answer.status_code == HTTPStatus.BAD_REQUEST
             if not refused:
