@@ -162,7 +162,7 @@ class _Opened:
             raise ReleaseError(
                 f"{name}: the cache holds no {_MANIFEST} to verify it with", "load it with network"
             )
-        if not Path(name).is_dir():
+        if self.base != str(Path(name).resolve()):
             name = f"{name}@{self.manifest.get('version')}"
         downloads = DownloadManager(base_path=self.base)
         files = _files_of(self.manifest, self.config)
@@ -179,7 +179,7 @@ class _Opened:
 
         with self._hub_errors():
             for file in files:
-                path = file["path"]
+                path = _require_path(name, file["path"])
                 require_sha256(name, path, file["sha256"], partial(digest, path))
 
 
@@ -215,7 +215,7 @@ def _open(target: str, config: str | None, commit: str | None = None) -> _Opened
     entry = configs[name]
     if entry["kind"] == "pooled" and manifest["recipe"]["pack"]["format"] == "webdataset":
         # load_dataset reads one format in a repository, and the table is no WebDataset.
-        globs = {part["name"]: _require_glob(target, part["glob"]) for part in entry["splits"]}
+        globs = {part["name"]: _require_path(target, part["glob"]) for part in entry["splits"]}
         files = {name: f"{base}/{glob}" for name, glob in globs.items()}
         builder = load_dataset_builder("parquet", data_files=files)
     else:
@@ -359,11 +359,11 @@ def _with_view(dataset: Any, view: View) -> Any:
     return dataset.with_transform(decoder.batch)
 
 
-def _require_glob(target: str, glob: str) -> str:
+def _require_path(target: str, path: str) -> str:
     from hfaef.core.names import require_path
 
     try:
-        return require_path(glob, pattern=True)
+        return require_path(path, pattern=True)
     except (TypeError, ValueError) as error:
         raise ReleaseError(f"{target}: {error}", f"hfaef check {target}") from error
 
