@@ -6,7 +6,6 @@ patch and year, lies on the same grid, and was made from the same source.
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from hfaef.build.staging.ledger import Outcome
 from hfaef.build.staging.pixels import StagedPixels
 from hfaef.build.staging.store import Store
 from hfaef.catalog.patch import Patch
+from hfaef.core.aef import is_coarse
 from hfaef.core.codec import decode_row
 from hfaef.core.progress import progress
 from hfaef.core.quantize import from_stored
@@ -25,7 +25,7 @@ from hfaef.core.workers import core_count, ordered_map
 from hfaef.errors import ReleaseError, command_line
 from hfaef.recipe.model import Recipe
 from hfaef.release.format import webdataset
-from hfaef.release.handle import Release
+from hfaef.release.handle import Release, verified
 from hfaef.release.locate import RowPlacement, read_placement
 from hfaef.sources.base import Pixels
 
@@ -64,11 +64,12 @@ class Taken:
 
 
 def open_previous(release: Release, recipe: Recipe) -> Previous:
-    """A release, compared with the source of a recipe.
+    """A release, whose files are verified, compared with the source of a recipe.
 
     Raises:
         ReleaseError: if its files are not what its manifest says.
     """
+    release = verified(release)
     before = source_identity(release.manifest.recipe.get("source") or {})
     now = source_identity(recipe.portable()["source"])
     unnamed = now.get("kind") == "cog" and "root" not in now
@@ -113,7 +114,6 @@ def take_pixels(
     stage = partial(_stage, store.pixels, previous.release.name)
     with progress("take", len(wanted)) as advance:
         for path, some in _by_shard(previous, wanted).items():
-            _verify(previous.release, path)
             rows = _rows(previous, path, some, (*_WHERE, *_PIXELS))
             pairs = ((row, wanted[row["year"], row["id"]]) for row in rows)
             for outcome in ordered_map(stage, pairs, threads or core_count(), _AHEAD):
@@ -154,25 +154,6 @@ def _counted(
             f"{'; '.join(previous.changes)}"
         )
     return Taken(frozenset(taken), frozenset(moved), tuple(notes))
-
-
-def _verify(release: Release, path: str) -> None:
-    """Compare a shard with the manifest."""
-    listed = next(file for file in release.manifest.files if file.path == path)
-    local = release.fetch(path)
-    try:
-        with local.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise ReleaseError(
-            f"{release.name}: {path} cannot be read: {error}",
-            command_line("hfaef", "check", release.name),
-        ) from error
-    if digest != listed.sha256:
-        raise ReleaseError(
-            f"{release.name}: {path} is not what the manifest lists (its SHA-256 differs)",
-            f"{command_line('hfaef', 'check', release.name)}, or build without --from",
-        )
 
 
 def _rows(
@@ -238,7 +219,8 @@ def _stage(pixels: StagedPixels, name: str, pair: tuple[Mapping[str, Any], Patch
         codes = from_stored(decode_row(row))
         if codes.shape[1:] != (patch.grid.height, patch.grid.width):
             return nothing
-        found = Pixels(codes, tuple(row["source"]), bool(row["resampled"]))
+        means = is_coarse(patch.grid)
+        found = Pixels(codes, tuple(row["source"]), bool(row["resampled"]), means=means)
     except (ValueError, LookupError, TypeError) as error:
         raise ReleaseError(
             f"{name}: the row of patch {patch.id} of {patch.year} is not a patch: {error}",

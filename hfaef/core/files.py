@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import re
 import shutil
 import sqlite3
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from hfaef.core.names import special_in
-from hfaef.errors import FolderError
+from hfaef.errors import FolderError, ReleaseError, command_line
 
 STAGING = ".staging"
 """Folder of unfinished work, in the folder of a release."""
@@ -37,6 +38,41 @@ _NEW_FILE = (
     | getattr(os, "O_BINARY", 0)
 )
 """A file that is there, or a link in its place, is an error."""
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal digits; of any size in little memory.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def require_sha256(release: str, name: str, expected: str, find: Callable[[], str | None]) -> None:
+    """Compare a file of a release with its manifest, before any of it is used.
+
+    Args:
+        release: as the user names it.
+        name: of the file.
+        expected: its SHA-256, as the manifest lists it.
+        find: gives the one that it has.
+
+    Raises:
+        ReleaseError: naming the file, if it differs or cannot be read.
+    """
+    try:
+        fault = "" if find() == expected else "is not what the manifest lists (its SHA-256 differs)"
+    except ConnectionError:  # no fault of the file
+        raise
+    except OSError as error:
+        fault = f"cannot be read: {error}"
+    if fault:
+        raise ReleaseError(
+            f"{release}: {name} {fault}; nothing of it is used",
+            command_line("hfaef", "check", release),
+        )
 
 
 @contextmanager

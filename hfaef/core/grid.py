@@ -255,6 +255,12 @@ def canonical_crs(text: str) -> str:
     raise ValueError(f"the CRS {crs.name[:60]!r} has no EPSG code, and WKT 1 cannot say what it is")
 
 
+@lru_cache(maxsize=256)
+def is_geographic(crs: str) -> bool:
+    """Whether a CRS counts in degrees."""
+    return bool(pyproj.CRS.from_user_input(crs).is_geographic)
+
+
 def horizontal_crs(value: str | dict[str, Any]) -> pyproj.CRS:
     """A CRS in any form pyproj reads (a dict is PROJJSON), without heights.
 

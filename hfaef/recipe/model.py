@@ -23,6 +23,7 @@ from pydantic import (
 
 from hfaef.core.names import LONGEST, clean, fault_of, printable
 from hfaef.core.quantize import MAX_SIDE
+from hfaef.recipe.licenses import require_license
 
 FIRST_YEAR = 2017
 """The first year of AEF: https://developers.google.com/earth-engine/datasets/catalog/GOOGLE_SATELLITE_EMBEDDING_V1_ANNUAL"""
@@ -122,6 +123,7 @@ SplitName = Annotated[Literal["train", "validation", "test"], BeforeValidator(_s
 HostName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.-]+$")]
 Location = Annotated[str, AfterValidator(_plain)]
 HttpAddress = Annotated[Location, StringConstraints(pattern=r"^https?://[^\s/@?#\\]+$")]
+License = Annotated[str, AfterValidator(require_license)]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST), AfterValidator(_label)]
 
 
@@ -250,12 +252,13 @@ class Pack(Section):
 class Card(Section):
     """What the dataset card says beyond what is known from the release itself."""
 
-    license: str = "cc-by-4.0"
+    license: License = "cc-by-4.0"
+    """One of those that the Hub knows."""
     pretty_name: str | None = None
     citation: str | None = None
     homepage: str | None = None
     description: str | None = None
-    tags: list[str] = []
+    tags: list[Annotated[str, StringConstraints(min_length=1)]] = []
     notes: Path | None = None
     """A text file in UTF-8 that fills the card's notes."""
 

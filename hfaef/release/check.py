@@ -19,6 +19,7 @@ from hfaef.core.codec import embedding_problem
 from hfaef.core.files import links_in, require_loadable
 from hfaef.core.names import BYTES, alike, fault_of, printable, require_id
 from hfaef.errors import FolderError, HfaefError, command_line
+from hfaef.recipe.licenses import require_license
 from hfaef.release.card.render import (
     CARD,
     CHECKED_KEYS,
@@ -294,6 +295,10 @@ def check_card(release: Release) -> Iterator[Finding]:
         yield Finding(CARD, f"cannot be read: {error}")
         return
     expected = front_matter(release.manifest)
+    try:
+        require_license(expected["license"])
+    except ValueError as error:
+        yield Finding(MANIFEST, str(error))
     for key in CHECKED_KEYS:
         if found.get(key) != expected[key]:
             yield Finding(
@@ -327,16 +332,16 @@ def _loads(folder: Path, manifest: Manifest) -> Iterator[Finding]:
         yield Finding(CARD, str(error))
         return
     for config in loadable_configs(manifest):
-        for split in config.splits:
-            try:
-                rows = load_dataset(name, config.name, split=split.name, streaming=True)
-                next(iter(rows))
-                del rows
-            except Exception as error:  # noqa: BLE001 - whatever it raises is the finding
-                words = f"{type(error).__name__}: {error}"
-                yield Finding(
-                    CARD, f"load_dataset fails on {config.name!r}, {split.name!r}: {words[:200]}"
-                )
+        where = repr(config.name)
+        try:
+            loaded = load_dataset(name, config.name, streaming=True)
+            for split in config.splits:
+                where = f"{config.name!r}, {split.name!r}"
+                next(iter(loaded[split.name]))
+            del loaded
+        except Exception as error:  # noqa: BLE001 - whatever it raises is the finding
+            words = f"{type(error).__name__}: {error}"
+            yield Finding(CARD, f"load_dataset fails on {where}: {words[:200]}")
     # A half-read stream that is left to the end of the process may abort it:
     # https://github.com/apache/arrow/issues/45214
     gc.collect()

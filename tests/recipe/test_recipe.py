@@ -173,6 +173,19 @@ def test_a_file_that_is_no_recipe_is_named(tmp_path: Path, text: bytes, word: st
         ("year=2018", "year: unknown key, did you mean `years`? (known here: card, demo, "),
         ("patches.rooot=x", "patches.rooot: unknown key, did you mean `root`? (known here: "),
         ("patches.path=x", "patches.path: unknown key (known here: kind, labels, root, "),
+        (
+            "card.license=CC-BY-4.0",
+            "card.license: 'CC-BY-4.0' is no licence that the Hub knows, did you mean `cc-by-4.0`?",
+        ),
+        (
+            "card.license=gpl-2.0-or-later",
+            "card.license: 'gpl-2.0-or-later' is no licence that the Hub knows",
+        ),
+        (
+            "card.license=",
+            "card.license: '' is no licence that the Hub knows (https://huggingface.co/",
+        ),
+        ("card.tags=['']", "card.tags.0: String should have at least 1 character"),
         ("card.licence=mit", "card.licence: unknown key, did you mean `license`? (known here: "),
         ("demo.sed=1", "demo.sed: unknown key, did you mean `seed`? (known here: patches, "),
         ("patches.kind=geotiff", "patches.kind: one of geotiffs, torchgeo, table, did you mean"),

@@ -16,6 +16,7 @@ import yaml
 from hfaef.core.files import atomic_write, folder_errors
 from hfaef.core.quantize import dequantize
 from hfaef.errors import ReleaseError, command_line, requirement
+from hfaef.recipe.licenses import require_license
 from hfaef.recipe.model import SPLITS
 from hfaef.release.card import tables
 from hfaef.release.card.edits import keep_notes, put_card
@@ -239,12 +240,19 @@ def write_card(folder: Path, *, replace: bool = False) -> Path:
         replace: whether edits outside the notes may go.
 
     Raises:
-        ReleaseError: if the folder holds no finished release, or the card was edited outside its
-            notes.
+        ReleaseError: if the folder holds no finished release, the card was edited outside its
+            notes, or the Hub knows no such licence.
     """
     path = folder / CARD
+    manifest = read_manifest(folder)
+    try:
+        require_license(front_matter(manifest)["license"])
+    except ValueError as error:
+        raise ReleaseError(
+            f"{folder}: {error}", "set `card.license` in its recipe and build it again"
+        ) from error
     notes = kept_notes(folder, replace=replace)
-    put_card(path, render_card(read_manifest(folder), read_evaluation(folder), notes))
+    put_card(path, render_card(manifest, read_evaluation(folder), notes))
     return path
 
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from hfaef.core import codec
+from hfaef.core.files import sha256_of
 from hfaef.core.names import require_id, require_path
 from hfaef.errors import FolderError, ReleaseError, command_line, upgrade_command
 from hfaef.recipe.model import SPLITS
@@ -277,10 +278,8 @@ def content_sha256(manifest: Manifest) -> str:
 
 def file_entry(folder: Path, path: Path, rows: int) -> File:
     """The manifest's line on a file."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     name = path.relative_to(folder).as_posix()
-    return File(path=name, bytes=path.stat().st_size, sha256=digest, rows=rows)
+    return File(path=name, bytes=path.stat().st_size, sha256=sha256_of(path), rows=rows)
 
 
 def make_configs(
