@@ -26,6 +26,8 @@ SPECIAL = {
     "$HOME": "$HOME",
     "x.py": ".py",
 }
+FAILS = ("a[b]c", "a::b", "x.py")
+"""Where nothing is loaded; from the others, files of other folders may be."""
 PLAIN = [
     "a[b",
     "a]b",
@@ -47,15 +49,15 @@ def test_what_datasets_cannot_load_is_refused_before_anything_is_done(
     demo_release: Path, demo_root: Path, tmp_path: Path, name: str
 ) -> None:
     folder = fresh_copy(demo_release, tmp_path / name)
-    words = rf"{name!r} holds"
-    with pytest.raises(Exception):  # noqa: B017, PT011 - whatever datasets makes of it
-        assert datasets.load_dataset(str(folder), split="train", streaming=True).num_columns == 0
+    if name in FAILS:
+        with pytest.raises((FileNotFoundError, RuntimeError)):
+            datasets.load_dataset(str(folder), split="train", streaming=True)
     with pytest.raises(FolderError) as caught:
         hfaef.load(folder)
     assert f"the path {folder} holds {SPECIAL[name]!r}, which `datasets` takes" in str(caught.value)
     assert caught.value.hint == "move it to another folder"
     [finding] = check_folder(folder)
-    assert caught.value.message in finding.problem, words
+    assert caught.value.message in finding.problem
     with pytest.raises(FolderError) as caught:
         build(demo_recipe(demo_root), tmp_path / name / "new.py")
     assert caught.value.hint == "choose another --out"
