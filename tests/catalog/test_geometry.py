@@ -166,7 +166,7 @@ def test_coordinates_that_are_texts_are_read(tmp_path: Path) -> None:
 def test_heights_are_not_used_and_told(tmp_path: Path) -> None:
     found = read_shape(tmp_path, shapely.Point(11.5, 48.1, 500))
     assert grid_of(found) == grid_of(read_shape(tmp_path, POINT))
-    assert found.notes == ("columns not used: heights of the geometries",)
+    assert found.notes == ("not used: heights of the geometries",)
 
 
 # --- Coordinate reference systems
@@ -368,7 +368,7 @@ def test_a_column_geometry_without_metadata_is_lon_lat(tmp_path: Path) -> None:
 @pytest.fixture
 def frame() -> geopandas.GeoDataFrame:
     shapes = [POINT, shapely.Point(11.6, 48.2)]
-    columns = {"id": ["001", "b"], "label": ["Forest", "Water"], "year": [2017, 2018]}
+    columns = {"id": ["001", "b"], "label": ["Forest", "Water"], "country": ["DE", "AT"]}
     return geopandas.GeoDataFrame(columns, geometry=shapes, crs=4326)
 
 
@@ -382,7 +382,9 @@ def test_files_of_gis_programs_are_read(
     assert set(grids) == {"001", "b"}
     assert found.label_names == ("Forest", "Water")
     assert grids["001"] == grid_of(read_shape(tmp_path, POINT))
-    assert found.notes == ("columns not used: year",)
+    assert found.notes == (
+        "columns not used: country; `patches.keep` keeps them, `patches.ignore` leaves them out",
+    )
 
 
 @pytest.mark.parametrize("suffix", ["gpkg", "fgb", "shp"])

@@ -23,6 +23,8 @@ from hfaef.recipe.patches import Table
 
 HEAD = "id,label,lon,lat\n"
 
+WAYS_OUT = "`patches.keep` keeps them, `patches.ignore` leaves them out"
+
 
 def read(path: Path, **changes: object) -> Catalog:
     return table.read(Table.model_validate({"kind": "table", "path": path, **changes}), 2018)
@@ -135,6 +137,7 @@ def test_stray_spaces_and_unicode_forms_are_mended_and_told(tmp_path: Path) -> N
         "values of `label` with stray spaces, taken off: 1",
         "values of `label` brought to Unicode's composed form (NFC): 1",
         "values of `split` with stray spaces, taken off: 1",
+        "splits read in 'split': 'val' as validation (1)",
     )
 
 
@@ -427,7 +430,7 @@ def test_the_property_id_is_used_and_the_features_own_is_told(tmp_path: Path) ->
 
 @pytest.mark.parametrize("suffix", ["csv", "geojson", "parquet"])
 def test_columns_that_are_not_used_are_named_once(tmp_path: Path, suffix: str) -> None:
-    more = {"year": 2017, "country": "DE", "date": "2017-07-01"}
+    more = {"fold": 3, "country": "DE", "date": "2017-07-01"}
     match suffix:
         case "csv":
             cells = ",".join(map(str, more.values()))
@@ -439,12 +442,12 @@ def test_columns_that_are_not_used_are_named_once(tmp_path: Path, suffix: str) -
         case _:
             columns = {name: [value] for name, value in more.items()}
             found = read_parquet(tmp_path, label=["x"], **columns)
-    assert found.notes == ("columns not used: year, country, date",)
+    assert found.notes == (f"columns not used: fold, country, date; {WAYS_OUT}",)
 
 
 def test_a_place_that_is_given_twice_is_told(tmp_path: Path) -> None:
     found = read_csv(tmp_path, "id,label,lon,lat,west,\na,x,11.5,48.1,3,\n")
-    assert found.notes == ("columns not used: west, column 6",)
+    assert found.notes == (f"columns not used: west, column 6; {WAYS_OUT}",)
 
 
 @pytest.mark.parametrize("suffix", [".xlsx", ".csv.gz", ""])

@@ -59,7 +59,7 @@ def test_without_a_name_the_working_folders_recipe_is_read(
         ("patches.rot=x", "patches.rot", "unknown key"),
         ("patches.kind=shapes", "patches", "geotiffs"),
         ("source.kind=ftp", "source", "cog"),
-        ("years=[]", "years", "at least 1"),
+        ("years=[]", "years", "name at least one, as in `years = [2018]`"),
         ("years=[1999]", "years.0", "2017"),
         ("years=[2018,2018]", "", "twice"),
         ("name=a/b", "name", "pattern"),
@@ -95,7 +95,7 @@ TABLE = ["patches.kind=table", "patches.path=points.csv"]
 @pytest.mark.parametrize(
     ("changes", "word"),
     [
-        (["patches.schemes=['a', 'a']"], "names a column twice"),
+        (["patches.schemes=['a', 'a']"], "schemes names 'a' twice"),
         (["patches.schemes=['pooled_b']"], "pooled vectors"),
         (["patches.size=1673"], 'patches.size: .* set `pack.codec = "raw"`'),
         (["patches.size=4097", "pack.codec=raw"], "4096"),
@@ -173,7 +173,10 @@ def test_a_file_that_is_no_recipe_is_named(tmp_path: Path, text: bytes, word: st
     [
         ("year=2018", "year: unknown key, did you mean `years`? (known here: card, demo, "),
         ("patches.rooot=x", "patches.rooot: unknown key, did you mean `root`? (known here: "),
-        ("patches.path=x", "patches.path: unknown key (known here: kind, labels, root, "),
+        (
+            "patches.path=x",
+            "patches.path: unknown key (known here: folds, ignore, keep, kind, labels, ",
+        ),
         ("card.licence=mit", "card.licence: unknown key, did you mean `license`? (known here: "),
         ("demo.sed=1", "demo.sed: unknown key, did you mean `seed`? (known here: patches, "),
         ("patches.kind=geotiff", "patches.kind: one of geotiffs, torchgeo, table, did you mean"),
@@ -191,8 +194,8 @@ def test_the_nearest_right_word_is_named_and_what_is_allowed(
 
 
 def test_a_misspelt_key_is_named_before_the_one_that_is_missing_for_it(recipe_file: Path) -> None:
-    recipe_file.write_text(MINIMAL.replace("years =", "year ="))
-    with pytest.raises(RecipeError, match=r"year: unknown key, did you mean `years`.*and 1 more"):
+    recipe_file.write_text(MINIMAL.replace("name =", "nam ="))
+    with pytest.raises(RecipeError, match=r"nam: unknown key, did you mean `name`.*and 1 more"):
         read_recipe(str(recipe_file))
 
 

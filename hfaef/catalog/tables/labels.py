@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -68,16 +69,28 @@ def _one(rows: Rows, section: Described, ids: Sequence[str]) -> Labels:
         names = sorted(set(values), key=lambda label: (int(label), label))
     else:
         names = sorted(set(values))
-    for separator in _SEPARATORS:
-        if some := sum(separator in value for value in values):
-            notes.append(
-                f"labels that hold `{separator}`, each taken for one name: {some:,}; for several "
-                f'labels a patch set patches.target = "classes" and separator = "{separator}"'
-            )
-            break
+    notes += _note_separator(values, names)
     listed = tuple(section.labels or names)
     _require_listed(rows, [(value,) for value in values], listed, ids)
     return Labels(values, listed, tuple(notes))
+
+
+def _note_separator(values: Sequence[str], names: Sequence[str]) -> list[str]:
+    """A note on labels that look like several in one text; a comma may stand in a name, too."""
+    for separator in _SEPARATORS:
+        parts = Counter(
+            part for name in names for part in {clean(one) for one in name.split(separator)}
+        )
+        if separator == "," and not any(
+            parts[clean(part)] > 1 for name in names if "," in name for part in name.split(",")
+        ):
+            continue
+        if some := sum(separator in value for value in values):
+            return [
+                f"labels that hold `{separator}`, each taken for one name: {some:,}; for several "
+                f'labels a patch set patches.target = "classes" and separator = "{separator}"'
+            ]
+    return []
 
 
 def _several(rows: Rows, section: Described, ids: Sequence[str]) -> Labels:
