@@ -11,7 +11,6 @@ from pathlib import Path, PurePosixPath
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
-from hfaef.catalog.make_splits import make_splits
 from hfaef.catalog.patch import (
     Catalog,
     Patch,
@@ -86,7 +85,7 @@ def read(section: Geotiffs, year: int) -> Catalog:
             unreadable.append(Unreadable(identity, label, grid, own))
         else:
             patches.append(Patch(identity, grid, label, splits[row], years[row], kept=of.kept[row]))
-    catalog = Catalog(
+    return Catalog(
         patches=tuple(patches),
         label_names=of.label_names,
         schemes=(*section.splits, *of.schemes),
@@ -97,7 +96,6 @@ def read(section: Geotiffs, year: int) -> Catalog:
         notes=(*notes, *of.notes, *alone),
         unreadable=tuple(unreadable),
     )
-    return make_splits(catalog, section.make_splits)
 
 
 def _described_by_folders(section: Geotiffs, ids: Mapping[Path, str]) -> Attributes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from hfaef.catalog.make_splits import make_splits
 from hfaef.catalog.patch import Catalog, Patch, Unreadable, list_faults
 from hfaef.catalog.tables.attributes import Attributes, read_attributes, without_split
 from hfaef.catalog.tables.columns import Rows, coordinates
@@ -39,7 +38,7 @@ def read(section: Table, year: int) -> Catalog:
     notes = [*of.notes, *more]
     if rows.shapes is not None and rows.shapes.heights:
         notes.append("not used: heights of the geometries")
-    catalog = Catalog(
+    return Catalog(
         patches=tuple(
             Patch(
                 id=of.ids[row],
@@ -61,7 +60,6 @@ def read(section: Table, year: int) -> Catalog:
         notes=tuple(notes),
         unreadable=_unreadable(rows, of, found, dropped, skip=section.skip_bad),
     )
-    return make_splits(catalog, section.make_splits)
 
 
 def _place_columns(rows: Rows) -> tuple[str, ...]:

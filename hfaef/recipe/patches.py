@@ -64,7 +64,7 @@ Shares = tuple[
 class Section(BaseModel):
     """A table of the recipe; a key that it does not know is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class RandomSplits(Section):
@@ -130,12 +130,24 @@ class Described(Section):
             raise ValueError('separator: it parts several labels; set target = "classes"')
         if self.nearest_year and self.year is None:
             raise ValueError("nearest_year: name the column of the years, in `year`")
-        columns = [*(self.schemes or ()), *self.folds]
+        keep = [] if self.keep == "all" else self.keep
         made = [name for name in ("random", "spatial") if getattr(self.make_splits, name)]
-        for what, names in (("schemes", columns), ("make_splits", [*columns, *made])):
-            if twice := sorted({name for name in names if names.count(name) > 1}):
-                raise ValueError(f"{what} names {twice[0]!r} twice")
-        if self.keep != "all" and (taken := sorted(COLUMNS & set(self.keep))):
+        named: dict[str, str] = {}
+        for key, names in (
+            ("schemes", self.schemes or []),
+            ("folds", self.folds),
+            ("make_splits", made),
+            ("keep", keep),
+            ("ignore", self.ignore),
+        ):
+            for name in names:
+                if name in named:
+                    too = "twice" if named[name] == key else f"that `{named[name]}` names, too"
+                    raise ValueError(f"{key} names {name!r} {too}")
+                named[name] = key
+        if self.year in self.ignore:
+            raise ValueError(f"ignore names {self.year!r}, the column of `year`")
+        if taken := sorted(COLUMNS & set(keep)):
             raise ValueError(
                 f"keep: {taken[0]!r} is the name of one of hfaef's own columns; rename it"
             )

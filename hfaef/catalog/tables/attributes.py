@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -16,7 +18,7 @@ from hfaef.catalog.tables.labels import read_labels
 from hfaef.core.names import printable
 from hfaef.errors import CatalogError
 from hfaef.recipe.columns import SPLITS, UNASSIGNED, KeptColumn
-from hfaef.recipe.patches import Described
+from hfaef.recipe.patches import Described, Geotiffs
 
 _SPLIT_WORDS = {
     "training": "train",
@@ -27,7 +29,7 @@ _SPLIT_WORDS = {
 }
 """Other words for splits."""
 
-_DATE = re.compile(r"([0-9]{4})-[0-9]{2}-[0-9]{2}([T ].*)?")
+_DATE = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})([T ].*)?")
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,8 @@ def read_attributes(
     notes += labels.notes
     schemes = section.schemes
     if schemes is None:
-        schemes = ["split"] if "split" in rows.names and "split" not in section.folds else []
+        free = {*rows.names}.difference(section.folds, section.keep, section.ignore)
+        schemes = ["split"] if "split" in free else []
     splits: list[dict[str, str]] = [{} for _ in ids]
     for key, names in (("schemes", schemes), ("folds", section.folds)):
         for name in names:
@@ -81,10 +84,16 @@ def read_attributes(
     years = _years(rows, section.year, ids, notes) if section.year else None
     used = {identity, "label", *schemes, *section.folds, *place, section.year, *section.ignore}
     others = [name for name in rows.names if name not in used]
-    kept_columns, kept = read_kept(
-        rows, others if section.keep == "all" else section.keep, {*schemes, *section.folds}
+    made = [name for name in ("random", "spatial") if getattr(section.make_splits, name)]
+    lists = section.splits if isinstance(section, Geotiffs) else ()
+    taken = {*schemes, *section.folds, *made, *lists}
+    kept_columns, kept, more = read_kept(
+        rows, others if section.keep == "all" else section.keep, taken
     )
+    notes += more
     unused = [name for name in others if name not in {column.name for column in kept_columns}]
+    if absent := [name for name in section.ignore if name not in rows.names]:
+        notes.append(f"columns of `patches.ignore` that are not there: {', '.join(absent)}")
     if unused:
         words = f"columns not used: {printable(', '.join(unused))}"
         notes.append(f"{words}; `patches.keep` keeps them, `patches.ignore` leaves them out")
@@ -109,7 +118,7 @@ def _require_year_named(rows: Rows, section: Described) -> None:
             raise CatalogError(f"{rows.path} has no column {section.year!r}", "mend `patches.year`")
         return
     for name in rows.names:
-        if name.lower() == "year" and name not in section.ignore:
+        if name.lower() == "year" and name not in (*section.ignore, *section.keep):
             raise CatalogError(
                 f"{rows.path} has a column {name!r}, and the recipe does not say what it is",
                 f'for the embedding of each patch\'s own year set patches.year = "{name}"; '
@@ -152,7 +161,7 @@ def _splits(rows: Rows, ids: Sequence[str], scheme: str, notes: list[str]) -> li
 
 
 def _folds(rows: Rows, ids: Sequence[str], name: str, notes: list[str]) -> list[str]:
-    found, more = texts(rows, name, blank=True)
+    found, more = texts(_with_whole_numbers(rows, name, notes), name, blank=True)
     notes += more
     folds = {fold for fold in found if fold}
     if len(folds) < 2:
@@ -168,13 +177,32 @@ def _folds(rows: Rows, ids: Sequence[str], name: str, notes: list[str]) -> list[
     return [fold or UNASSIGNED for fold in found]
 
 
+def _with_whole_numbers(rows: Rows, name: str, notes: list[str]) -> Rows:
+    """The same table, but a column of numbers such as 1.0 and NaN holds whole numbers and nothing.
+
+    That is how programs write whole numbers of which some are missing.
+    """
+    values = rows.column(name)
+    held = [value for value in values if isinstance(value, float) and not math.isnan(value)]
+    if not any(isinstance(value, float) for value in values) or not all(
+        value.is_integer() for value in held
+    ):
+        return rows
+    if held:
+        notes.append(f"values of `{name}` such as {held[0]} read as whole numbers: {len(held):,}")
+    whole = [
+        (None if math.isnan(value) else int(value)) if isinstance(value, float) else value
+        for value in values
+    ]
+    return replace(rows, column=lambda asked: whole if asked == name else rows.column(asked))
+
+
 def _years(rows: Rows, column: str, ids: Sequence[str], notes: list[str]) -> list[int]:
     years, dates = [], 0
     for row, value in enumerate(rows.column(column)):
-        matched = re.fullmatch(_DATE, value.strip()) if isinstance(value, str) else None
-        if isinstance(value, date) or matched:
+        if (day := _date_of(value)) is not None:
             dates += 1
-            years.append(int(matched[1]) if matched else value.year)
+            years.append(day.year)
             continue
         try:
             number = number_of(value)
@@ -192,6 +220,14 @@ def _years(rows: Rows, column: str, ids: Sequence[str], notes: list[str]) -> lis
     return years
 
 
+def _date_of(value: object) -> date | None:
+    """A date, or one that a text begins with; None if it is something else."""
+    if isinstance(value, str) and (matched := re.fullmatch(_DATE, value.strip())):
+        with suppress(ValueError):
+            return date.fromisoformat(matched[1])
+    return value if isinstance(value, date) else None
+
+
 def without_split(
     section: Described, splits: Sequence[Mapping[str, str]]
 ) -> tuple[frozenset[int], list[str]]:
@@ -201,13 +237,20 @@ def without_split(
         section: says what becomes of them.
         splits: of each patch, by scheme and fold.
     """
-    if section.unassigned == "drop":
-        none = [row for row, of in enumerate(splits) if of and {*of.values()} == {UNASSIGNED}]
-        return frozenset(none), [
-            f"patches without a split, left out: {len(none):,}"
-        ] if none else []
-    counts = Counter(name for of in splits for name, split in of.items() if split == UNASSIGNED)
-    return frozenset(), [
+    dropped = frozenset(
+        row
+        for row, of in enumerate(splits)
+        if section.unassigned == "drop" and of and {*of.values()} == {UNASSIGNED}
+    )
+    counts = Counter(
+        name
+        for row, of in enumerate(splits)
+        for name, split in of.items()
+        if split == UNASSIGNED and row not in dropped
+    )
+    notes = [f"patches without a split, left out: {len(dropped):,}"] if dropped else []
+    notes += [
         f"patches that {name!r} gives no split: {count:,}, in `{UNASSIGNED}`"
         for name, count in counts.items()
     ]
+    return dropped, notes

@@ -54,7 +54,7 @@ def read_rows(path: Path, needed: Sequence[str]) -> Rows:
         CatalogError: naming the file, and the row or column that is wrong.
     """
     if not path.is_file():
-        raise CatalogError(f"there is no table {path}", "mend `patches.path`")
+        raise CatalogError(f"there is no table {path}", "mend its path in the recipe")
     with _readable(path):
         match path.suffix.lower():
             case ".csv" | ".tsv":
@@ -68,7 +68,7 @@ def read_rows(path: Path, needed: Sequence[str]) -> Rows:
             case _:
                 raise CatalogError(
                     f"{path} is no .csv, .parquet, .geojson, {', '.join(_VECTOR_FILES)}",
-                    "mend `patches.path`",
+                    "mend its path in the recipe",
                 )
     if not rows.count:
         raise CatalogError(f"{path} holds no patch: it has no row", "fill it")
@@ -176,7 +176,7 @@ def _cells(path: Path, text: str, separator: str) -> tuple[list[list[str]], list
     finally:
         csv.field_size_limit(limit)
     if not cells:
-        raise CatalogError(f"{path} is empty", "fill it, or mend `patches.path`")
+        raise CatalogError(f"{path} is empty", "fill it, or mend its path in the recipe")
     return cells, lines
 
 
