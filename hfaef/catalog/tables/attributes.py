@@ -32,6 +32,9 @@ _SPLIT_WORDS = {
 _DATE = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})([T ].*)?")
 
 
+_YEAR_HINT = "write years as 2019, or dates as 2019-07-01"
+
+
 @dataclass(frozen=True)
 class Attributes:
     """Of each row of a table, in its order."""
@@ -208,12 +211,12 @@ def _years(rows: Rows, column: str, ids: Sequence[str], notes: list[str]) -> lis
             number = number_of(value)
         except ValueError as error:
             what = f"has the {column} {error}"
-            raise rows.fault(row, what, "write years as 2019, or dates as 2019-07-01") from error
+            raise rows.fault(row, what, _YEAR_HINT, ids[row]) from error
         if number is None:
             raise rows.fault(row, f"has no {column}", "fill it in", ids[row])
         if not (number.is_integer() and 1000 <= number <= 9999):
             what = f"has the {column} {printable(str(value))[:60]}, which is no year"
-            raise rows.fault(row, what, "write years as 2019, or dates as 2019-07-01", ids[row])
+            raise rows.fault(row, what, _YEAR_HINT, ids[row])
         years.append(int(number))
     if dates:
         notes.append(f"dates in `{column}` of which the year is taken: {dates:,}")
@@ -250,7 +253,8 @@ def without_split(
     )
     notes = [f"patches without a split, left out: {len(dropped):,}"] if dropped else []
     notes += [
-        f"patches that {name!r} gives no split: {count:,}, in `{UNASSIGNED}`"
-        for name, count in counts.items()
+        f"patches that {name!r} gives no split: {counts[name]:,}, in `{UNASSIGNED}`"
+        for name in splits[0]
+        if counts[name]
     ]
     return dropped, notes

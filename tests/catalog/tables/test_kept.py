@@ -262,7 +262,9 @@ def test_nan_is_missing_in_every_format_and_counted(
 )
 def test_infinite_numbers_are_refused_with_their_row(tmp_path: Path, column: pa.Array) -> None:
     path = write_table(tmp_path / "a.parquet", points(weight=column))
-    with pytest.raises(CatalogError, match=r"row 2 has the weight -?inf, which is no finite number"):
+    with pytest.raises(
+        CatalogError, match=r"row 2 has the weight -?inf, which is no finite number"
+    ):
         keep(path, "weight")
 
 
