@@ -72,14 +72,16 @@ def read(section: Geotiffs, year: int) -> Catalog:
         {**listed[identity], **split} for identity, split in zip(of.ids, of.splits, strict=True)
     ]
     dropped, alone = without_split(section, splits)
+    left = {identity for row, identity in enumerate(of.ids) if row not in dropped}
+    ids = {path: identity for path, identity in ids.items() if identity in left}
     grids = {ids[path]: grid for path, grid in zip(ids, read_all(ids), strict=True)}
     _require_grids(ids, grids, skip=section.skip_bad)
     years = of.years or [year] * len(of.ids)
     patches, unreadable = [], []
     for row, identity in enumerate(of.ids):
-        grid, label = grids[identity], of.labels[row]
         if row in dropped:
             continue
+        grid, label = grids[identity], of.labels[row]
         if isinstance(grid, str):
             own = of.years[row] if of.years else None
             unreadable.append(Unreadable(identity, label, grid, own))
@@ -130,7 +132,7 @@ def _described_by_table(path: Path, section: Geotiffs, id_by_name: Mapping[str, 
             f"call it `id`, or one of {', '.join(_NAMES[1:])}; "
             f"its columns: {printable(', '.join(rows.names[:20]))}",
         )
-    names, _ = texts(rows, column)
+    names, told = texts(rows, column)
     known = [_name_of_file(name, id_by_name) for name in names]
     here = [row for row, name in enumerate(known) if name is not None]
     if lacking := sorted(id_by_name.keys() - {*known}):
@@ -139,14 +141,15 @@ def _described_by_table(path: Path, section: Geotiffs, id_by_name: Mapping[str, 
             f"{path} has no row for the file {printable(lacking[0])}{more}",
             "add rows, or take the files out of `patches.root`",
         )
-    of = read_attributes(rows.select(here), section, identity=column)
+    ids = [id_by_name[name] for row in here if (name := known[row]) is not None]
+    of = read_attributes(rows.select(here), section, [column], ids)
     notes = [f"files are named by the column {column!r}"] if column != "id" else []
+    notes += told
     if others := len(names) - len(here):
         notes.append(f"rows of {path.name} that name no file here: {others:,}")
     if rows.shapes is not None:
         notes.append("geometries not used: the files say where patches are")
-    ids = [id_by_name[name] for row in here if (name := known[row]) is not None]
-    return replace(of, ids=ids, notes=(*notes, *of.notes))
+    return replace(of, notes=(*notes, *of.notes))
 
 
 def _name_of_file(text: str, known: Collection[str]) -> str | None:

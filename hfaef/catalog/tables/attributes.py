@@ -54,22 +54,22 @@ class Attributes:
 
 
 def read_attributes(
-    rows: Rows, section: Described, place: Collection[str] = (), identity: str = "id"
+    rows: Rows, section: Described, used: Collection[str] = (), ids: Sequence[str] | None = None
 ) -> Attributes:
     """What a table says of each patch.
 
     Args:
         rows: of the table.
         section: says which columns there are.
-        place: columns that say where a patch is.
-        identity: column that names it.
+        used: columns that say where a patch is, or which.
+        ids: of the patches; those of the column `id` by default.
 
     Raises:
         CatalogError: naming the column, and the row, that cannot be used.
     """
     _require_year_named(rows, section)
     notes = [*rows.notes]
-    ids = _ids(rows, identity, notes)
+    ids = _ids(rows, notes) if ids is None else [*ids]
     labels = read_labels(rows, section, ids)
     notes += labels.notes
     schemes = section.schemes
@@ -85,8 +85,8 @@ def read_attributes(
             for row, split in enumerate(read(rows, ids, name, notes)):
                 splits[row][name] = split
     years = _years(rows, section.year, ids, notes) if section.year else None
-    used = {identity, "label", *schemes, *section.folds, *place, section.year, *section.ignore}
-    others = [name for name in rows.names if name not in used]
+    named = {"id", "label", *schemes, *section.folds, section.year, *section.ignore, *used}
+    others = [name for name in rows.names if name not in named]
     made = [name for name in ("random", "spatial") if getattr(section.make_splits, name)]
     lists = section.splits if isinstance(section, Geotiffs) else ()
     taken = {*schemes, *section.folds, *made, *lists}
@@ -129,8 +129,8 @@ def _require_year_named(rows: Rows, section: Described) -> None:
             )
 
 
-def _ids(rows: Rows, column: str, notes: list[str]) -> list[str]:
-    names, more = texts(rows, column)
+def _ids(rows: Rows, notes: list[str]) -> list[str]:
+    names, more = texts(rows, "id")
     ids = []
     for row, name in enumerate(names):
         try:
