@@ -71,6 +71,7 @@ class RandomSplits(Section):
     """A scheme made here: patches at random, each label in the same shares."""
 
     seed: int = Field(0, ge=0)
+    """Another one gives other splits."""
     shares: Shares = (0.6, 0.2, 0.2)
     """Of train, validation and test."""
 
@@ -85,7 +86,7 @@ class SpatialSplits(RandomSplits):
     """A scheme made here: square blocks of the ground at random, each whole in one split."""
 
     km: float = Field(20.0, ge=0.1, le=2000)
-    """A side of a block."""
+    """Kilometres a side of a block."""
 
 
 class MakeSplits(Section):
@@ -105,7 +106,7 @@ class Described(Section):
     labels: list[Label] | None = None
     """Label names in the order of their numbers; sorted by default."""
     year: Column | None = None
-    """Column that holds each patch's own year, instead of `years` for all."""
+    """Column that holds each patch's own year, or a date in it, instead of `years` for all."""
     nearest_year: bool = False
     """Whether a year without embeddings gives way to the nearest that has some."""
     schemes: list[Scheme] | None = None
@@ -113,12 +114,15 @@ class Described(Section):
     folds: list[Scheme] = []
     """Columns that hold the names of folds, for cross-validation."""
     unassigned: Literal["keep", "drop"] | None = None
-    """Patches without a split: a split of their own, or left out."""
+    """What becomes of patches without a split: `keep` makes them a split of their own,
+    ``unassigned``, and `drop` leaves them out. Lists may leave patches out only if this is given."""
     make_splits: MakeSplits = MakeSplits()
+    """Schemes that are made here, beside those of the table or the lists."""
     keep: list[Column] | Literal["all"] = []
-    """Columns that come along into the rows, typed as in the table."""
+    """Columns that come along into the rows, typed as in the table (a CSV's are texts), or
+    ``"all"``: every one that no other key names."""
     ignore: list[Column] = []
-    """Columns that are left out knowingly."""
+    """Columns that are left out without a note."""
     skip_bad: bool = False
     """Whether to go on without what cannot be read or placed; the release names it as missing."""
 
