@@ -210,7 +210,7 @@ def _years(rows: Rows, column: str, ids: Sequence[str], notes: list[str]) -> lis
         try:
             number = number_of(value)
         except ValueError as error:
-            what = f"has the {column} {error}"
+            what = f"has the {column} {printable(str(value))[:60]!r}, which is no year"
             raise rows.fault(row, what, _YEAR_HINT, ids[row]) from error
         if number is None:
             raise rows.fault(row, f"has no {column}", "fill it in", ids[row])

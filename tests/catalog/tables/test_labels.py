@@ -100,6 +100,10 @@ def test_stray_spaces_and_unicode_forms_in_lists_are_mended_and_told(tmp_path: P
         (["a", "b; b"], r"row 2 \(line 3\): patch p1 has the label 'b' twice"),
         (["a", "a;b;"], r"row 2 \(line 3\): patch p1 has an empty label among others \(a;b;\)"),
         (["a", "a;c\td"], r"row 2 \(line 3\): patch p1 has the label .* control character"),
+        (
+            ["a", "['a', 'b']"],
+            r"row 2 .*, a list in the writing of a program; write the names with",
+        ),
         (["", ""], r"a\.csv: no row has a label"),
     ],
 )

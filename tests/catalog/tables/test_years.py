@@ -60,13 +60,13 @@ def test_years_may_be_numbers_texts_or_dates_and_dates_are_told(
     ("value", "word"),
     [
         ("", "has no when"),
-        ("summer", "has the when 'summer', which is no number"),
+        ("summer", "has the when 'summer', which is no year"),
         ("2018.5", r"has the when 2018\.5, which is no year"),
         ("18", "has the when 18, which is no year"),
         ("20190701", "has the when 20190701, which is no year"),
-        ("01/07/2019", "has the when '01/07/2019', which is no number"),
-        ("2019-13-01", "has the when '2019-13-01', which is no number"),
-        ("nan", "has the when 'nan', which is no number"),
+        ("01/07/2019", "has the when '01/07/2019', which is no year"),
+        ("2019-13-01", "has the when '2019-13-01', which is no year"),
+        ("nan", "has the when 'nan', which is no year"),
     ],
 )
 def test_what_is_no_year_is_named_with_its_row(tmp_path: Path, value: str, word: str) -> None:
