@@ -13,8 +13,9 @@ from hfaef.catalog.make_splits import make_splits
 from hfaef.catalog.patch import Catalog, Patch, Unreadable, list_faults, sort_patches
 from hfaef.catalog.years import choose_years
 from hfaef.errors import CatalogError
+from hfaef.recipe.columns import MOST_SIDE
 from hfaef.recipe.model import FIRST_YEAR, MOST_SHEET_PIXELS, RAW_HINT, EarthEngine, Recipe
-from hfaef.recipe.patches import MOST_SIDE, Described, Geotiffs, Table, TorchGeo
+from hfaef.recipe.patches import Described, Geotiffs, Table, TorchGeo
 
 
 def open_catalog(recipe: Recipe, available: Collection[int] | None = None) -> Catalog:

@@ -1,4 +1,4 @@
-"""Words for a release's columns that recipe, catalog and release share: targets, splits, names."""
+"""What recipe, catalog and release agree on: targets, names of splits and columns, a patch's side."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from pydantic import StringConstraints
 
 Target = Literal["class", "classes", "number"]
 """What a label is: one of some names, any number of them, or a number to predict."""
+
+MOST_SIDE = 4096
+"""Pixels a side of a patch."""
 
 SPLITS = ("train", "validation", "test")
 """Names of splits, in the order in which they are listed."""

@@ -18,10 +18,7 @@ from pydantic import (
 )
 
 from hfaef.core.names import LONGEST, clean, fault_of, printable
-from hfaef.recipe.columns import COLUMNS, Target
-
-MOST_SIDE = 4096
-"""Pixels a side of a patch."""
+from hfaef.recipe.columns import COLUMNS, MOST_SIDE, Target
 
 
 def _split_name(name: object) -> object:

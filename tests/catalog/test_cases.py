@@ -74,14 +74,13 @@ def test_what_can_be_used_is_kept_as_written(
 
 
 @pytest.mark.parametrize(
-    ("case", "note"),
+    ("case", "ignore", "note"),
     [
-        ("shape-folds/points.csv", "columns not used: fold, parcel"),
-        ("shape-own-years/points.csv", "columns not used: country, date, weight"),
+        ("shape-folds/points.csv", [], "columns not used: fold, parcel"),
+        ("shape-own-years/points.csv", ["year"], "columns not used: country, date, weight"),
     ],
     indirect=["case"],
 )
-def test_columns_that_no_key_names_are_told(case: Path, note: str) -> None:
-    section = Table(kind="table", path=case, ignore=["year"])
-    (told,) = table.read(section, 2018).notes
+def test_columns_that_no_key_names_are_told(case: Path, ignore: list[str], note: str) -> None:
+    (told,) = table.read(Table(kind="table", path=case, ignore=ignore), 2018).notes
     assert told == f"{note}; `patches.keep` keeps them, `patches.ignore` leaves them out"

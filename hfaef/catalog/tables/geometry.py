@@ -26,7 +26,7 @@ from hfaef.core.grid import (
     project,
     utm_crs,
 )
-from hfaef.recipe.patches import MOST_SIDE
+from hfaef.recipe.columns import MOST_SIDE
 
 LIMITS = (-180.0, -80.0, 180.0, 84.0)
 """Degrees that UTM covers."""
