@@ -38,12 +38,13 @@ class Patches(Dataset[Sample]):  # type: ignore[misc]  # torch is not followed
 
     def __init__(self, rows: datasets.Dataset) -> None:
         self.rows = rows
+        self._classes = class_count(rows)
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, number: int) -> Sample:
-        return to_tensors(self.rows[number])
+        return to_tensors(self.rows[number], self._classes)
 
     def __getitems__(self, numbers: Sequence[int]) -> list[Sample]:
         """A batch, read at once; loaders of torch ask for it."""
@@ -60,7 +61,7 @@ class Patches(Dataset[Sample]):  # type: ignore[misc]  # torch is not followed
         batch = self.rows[numbers]
         names = list(batch)
         return [
-            to_tensors(dict(zip(names, cells, strict=True)))
+            to_tensors(dict(zip(names, cells, strict=True)), self._classes)
             for cells in zip(*batch.values(), strict=True)
         ]
 
@@ -75,9 +76,10 @@ class PatchStream(IterableDataset[Sample]):  # type: ignore[misc]  # torch is no
     def __init__(self, rows: datasets.IterableDataset) -> None:
         # Row groups are the shards then, so that one file keeps several workers busy.
         self.rows = rows.reshard()
+        self._classes = class_count(rows)
 
     def __iter__(self) -> Iterator[Sample]:
-        return map(to_tensors, self.rows)
+        return (to_tensors(row, self._classes) for row in self.rows)
 
 
 def _threads() -> int:
@@ -86,14 +88,34 @@ def _threads() -> int:
     return max(1, core_count() // (worker.num_workers if worker else 1))
 
 
-def to_tensors(row: dict[str, Any]) -> Sample:
-    """A row with its arrays as tensors of their own dtype; a label is int64 or float32."""
+def class_count(rows: datasets.Dataset | datasets.IterableDataset) -> int:
+    """How many classes the labels of rows have; 0 if they are numbers to predict, or unknown."""
+    label = (rows.features or {}).get("label")
+    return len(getattr(getattr(label, "feature", label), "names", ()))
+
+
+def label_tensor(label: float | Sequence[int], classes: int) -> torch.Tensor:
+    """int64 () for the number of a class, float32 () for a number to predict, and for several
+    labels float32 (classes,), 1 for each of them and 0 elsewhere.
+    """
+    if isinstance(label, (int, float)):
+        return torch.tensor(label, dtype=torch.int64 if isinstance(label, int) else torch.float32)
+    hot = torch.zeros(classes, dtype=torch.float32)
+    hot[list(label)] = 1
+    return hot
+
+
+def to_tensors(row: dict[str, Any], classes: int = 0) -> Sample:
+    """A row with its arrays as tensors of their own dtype, and its label as `label_tensor`.
+
+    Args:
+        row: as of `hfaef.load`.
+        classes: how many there are, for rows with several labels.
+    """
     sample = dict(row)
     for name in ("embedding", "mask"):
         if name in sample:
             sample[name] = torch.from_numpy(sample[name])
     if "label" in sample:
-        number = sample["label"]
-        whole = isinstance(number, int)
-        sample["label"] = torch.tensor(number, dtype=torch.int64 if whole else torch.float32)
+        sample["label"] = label_tensor(sample["label"], classes)
     return sample

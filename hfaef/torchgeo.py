@@ -4,6 +4,8 @@
     task = ClassificationTask("resnet18", in_channels=64, num_classes=10)
     Trainer(max_epochs=3).fit(task, module)
 
+For several labels a patch it is ``task="multilabel"``, for numbers to predict `RegressionTask`.
+
 Needs the extra ``torchgeo``.
 """
 
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from hfaef.errors import missing_package
 from hfaef.load import load
+from hfaef.torch import label_tensor
 
 try:
     import torch
@@ -29,7 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["EmbeddingDataModule", "EmbeddingDataset", "Sample"]
 
 Sample = dict[str, Any]
-"""`image` float32 (64, H, W), 0 where there is no data; `label` int64 or float32; `bounds`
+"""`image` float32 (64, H, W), 0 where there is no data; `label` int64, the number of a class,
+float32 (), a number to predict, or float32 (classes,), 1 for each of several labels; `bounds`
 float64 (4,): west, south, east, north in degrees."""
 
 
@@ -58,7 +62,8 @@ class EmbeddingDataset(NonGeoDataset):  # type: ignore[misc]  # TorchGeo has no 
         )
         self.transforms = transforms
         label = self.rows.features["label"]
-        self.classes: list[str] = list(getattr(label, "names", ()))
+        several = getattr(label, "feature", None)
+        self.classes: list[str] = list(getattr(several or label, "names", ()))
         """Names of the labels in the order of their numbers; none if they are targets."""
 
     def __len__(self) -> int:
@@ -70,9 +75,7 @@ class EmbeddingDataset(NonGeoDataset):  # type: ignore[misc]  # TorchGeo has no 
         embedding: NDArray[Any] = row["embedding"]
         sample: Sample = {
             "image": torch.from_numpy(embedding),
-            "label": torch.tensor(
-                row["label"], dtype=torch.int64 if self.classes else torch.float32
-            ),
+            "label": label_tensor(row["label"], len(self.classes)),
             "bounds": torch.tensor(row["bounds"], dtype=torch.float64),
         }
         return self.transforms(sample) if self.transforms else sample

@@ -26,7 +26,8 @@ ROWS = [
     {"hub"},
     {"evaluation", "build"},
     {"load"},
-    {"torch", "torchgeo"},
+    {"torch"},
+    {"torchgeo"},
     {"cli"},
     {"__main__"},
 ]

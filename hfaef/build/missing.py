@@ -10,7 +10,7 @@ import numpy as np
 from hfaef.build.fetch.read import read_grid
 from hfaef.build.fetch.retry import Policy
 from hfaef.build.staging.ledger import Outcome
-from hfaef.catalog.patch import Catalog, Patch
+from hfaef.catalog.patch import Catalog, Patch, label_text
 from hfaef.core.grid import WGS84, Grid, project, utm_crs
 from hfaef.errors import HfaefError, IncompleteError, command_line
 from hfaef.release.format.manifest import Missing
@@ -39,8 +39,8 @@ def find_missing(
         outcome = outcomes.get((patch.year, patch.id))
         if outcome is None or not outcome.fetched:
             reason = outcome.reason if outcome else "not tried"
-            label = str(patch.label)
-            missing.append(Missing(id=patch.id, year=patch.year, label=label, reason=reason))
+            label = label_text(patch.label)
+            missing.append(Missing(id=patch.id, year=patch.row_year, label=label, reason=reason))
     return tuple(missing)
 
 
@@ -48,17 +48,17 @@ def unreadable_outcomes(catalog: Catalog, years: Sequence[int]) -> list[Outcome]
     """What the ledger says of patches whose file or row the recipe lets us go on without."""
     return [
         Outcome(year, bad.id, fetched=False, reason=bad.reason, attempts=0, permanent=True)
-        for year in years
         for bad in catalog.unreadable
+        for year in (years if bad.year is None else (bad.year,))
     ]
 
 
 def find_unreadable(catalog: Catalog, years: Sequence[int]) -> tuple[Missing, ...]:
     """The same patches, as the manifest lists them."""
     return tuple(
-        Missing(id=bad.id, year=year, label=str(bad.label), reason=bad.reason)
-        for year in years
+        Missing(id=bad.id, year=year, label=label_text(bad.label), reason=bad.reason)
         for bad in catalog.unreadable
+        for year in (years if bad.year is None else (bad.year,))
     )
 
 
@@ -90,7 +90,9 @@ def require_enough(
     never = [
         patch
         for patch in catalog.patches
-        if (key := (patch.year, patch.id)) in keys and key in outcomes and outcomes[key].permanent
+        if (patch.row_year, patch.id) in keys
+        and (key := (patch.year, patch.id)) in outcomes
+        and outcomes[key].permanent
     ]
     first = f"the first: {missing[0].id}: {missing[0].reason}"
     swapped = 2 * len(never) > len(catalog.patches) and _is_swapped(never, source)

@@ -41,7 +41,8 @@ from hfaef.core.net.endpoints import trusted_hosts
 from hfaef.core.progress import progress
 from hfaef.core.workers import ParallelMap, core_count, ordered_map
 from hfaef.errors import HfaefError
-from hfaef.recipe.model import SPLITS, Cog, EarthEngine, Recipe
+from hfaef.recipe.columns import SPLITS
+from hfaef.recipe.model import Cog, EarthEngine, Recipe
 from hfaef.release.card.additions import (
     again,
     carry_additions,
@@ -154,7 +155,7 @@ def build(
     with contextlib.ExitStack() as stack:
         # First, so that nobody downloads patches only to learn that a login has expired.
         source = stack.enter_context(contextlib.closing(open_source(recipe.source, recipe.years)))
-        whole = open_catalog(recipe)
+        whole = open_catalog(recipe, source.years if recipe.year_column else None)
         store = stack.enter_context(Store(folder, staging))
         reads = min(threads or source.max_requests, source.max_requests)
         cluster = None
@@ -284,7 +285,7 @@ def _write_release(
     """Make a whole release in the staging; gives its manifest, and notes for the user."""
     packing = store.folder / NEW
     gone = {(patch.year, patch.id) for patch in missing}
-    rows = sum((patch.year, patch.id) not in gone for patch in catalog.patches)
+    rows = sum((patch.row_year, patch.id) not in gone for patch in catalog.patches)
     with folder_errors(packing):
         shutil.rmtree(packing, ignore_errors=True)
         packing.mkdir()
@@ -325,9 +326,9 @@ def _write_release(
     return manifest, tuple(notes)
 
 
-def _leakage(kept: list[Patch], schemes: tuple[str, ...], year: int) -> tuple[Leak, ...]:
+def _leakage(kept: list[Patch], schemes: tuple[str, ...], year: int | None) -> tuple[Leak, ...]:
     """How near the splits come to each other; the places are the same every year."""
-    patches = [patch for patch in kept if patch.year == year]
+    patches = [patch for patch in kept if year in (None, patch.year)]
     rings = np.array([outline.ring for outline in outlines(patch.grid for patch in patches)])
     splits = {scheme: [patch.splits[scheme] for patch in patches] for scheme in schemes}
     return audit(rings, splits, SPLITS)
@@ -337,9 +338,16 @@ def _manifest(
     recipe: Recipe, catalog: Catalog, packed: Packed, missing: tuple[Missing, ...]
 ) -> Manifest:
     gone = {(patch.year, patch.id) for patch in missing}
-    kept = [patch for patch in catalog.patches if (patch.year, patch.id) not in gone]
-    counts = Counter(patch.label for patch in kept)
-    years = tuple(sorted({patch.year for patch in kept}, key=recipe.years.index))
+    kept = [patch for patch in catalog.patches if (patch.row_year, patch.id) not in gone]
+    counts = Counter(
+        name
+        for patch in kept
+        for name in (patch.label if isinstance(patch.label, tuple) else (patch.label,))
+    )
+    years = tuple(sorted({patch.row_year for patch in kept}))
+    if not catalog.own_years:
+        years = tuple(year for year in recipe.years if year in years)
+    config_years = (None,) if catalog.own_years else years
     return Manifest(
         format=FORMAT,
         name=recipe.name,
@@ -348,13 +356,18 @@ def _manifest(
         packages=package_versions(),
         years=years,
         schemes=catalog.schemes,
+        target=catalog.target,
         label_names=catalog.label_names,
+        folds=catalog.folds,
+        kept=catalog.kept,
+        own_years=catalog.own_years,
+        nearest_years=catalog.nearest_years,
         rows=len(kept),
         rows_by_label={label: counts[label] for label in catalog.label_names},
-        configs=make_configs(packed.files, years, catalog.schemes),
+        configs=make_configs(packed.files, config_years, catalog.schemes),
         files=packed.files,
         missing=missing,
         preview=packed.basis,
-        leakage=_leakage(kept, catalog.schemes, years[0]),
+        leakage=_leakage(kept, catalog.schemes, config_years[0]),
         notes=catalog.notes,
     )

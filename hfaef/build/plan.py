@@ -146,7 +146,8 @@ def plan(
         from hfaef.demo import write_world
 
         write_world(recipe.demo)
-    whole = open_catalog(recipe)
+    there = _years_there(_own_index(recipe.source)) if recipe.year_column else None
+    whole = open_catalog(recipe, there)
     settled = read_settled(folder or Path("build") / recipe.name, inputs(recipe, whole))
     catalog = whole.first(limit)
     taken = Taken()
@@ -190,7 +191,7 @@ def make_plan(
     return Plan(
         name=recipe.name,
         patches=len(catalog.patches),
-        years=tuple(recipe.years),
+        years=catalog.years if catalog.own_years else tuple(recipe.years),
         staged_bytes=values + STAGED_HEADER * len(catalog.patches),
         release_bytes=round(values * SHEET_SHARE),
         costs=tuple(costs),
@@ -230,16 +231,21 @@ def _own_index(section: Cog | EarthEngine) -> TileIndex | None:
 
 def _require_years(recipe: Recipe, index: TileIndex | None) -> None:
     """Raise RecipeError if a year cannot be had."""
+    there, words = _years_there(index), "no embedding can be there of"
     if index is not None:
-        there, words = index.years, f"the tiles in {_local_root(recipe.source)} have no"
-    else:
-        # A year's embedding is made when the year is over.
-        last = datetime.now(tz=UTC).year - 1
-        there, words = list(range(FIRST_YEAR, last + 1)), "no embedding can be there of"
+        words = f"the tiles in {_local_root(recipe.source)} have no"
     if lacking := [str(year) for year in sorted(recipe.years) if year not in there]:
         raise RecipeError(
             f"years: {words} {', '.join(lacking)}", f"choose among {', '.join(map(str, there))}"
         )
+
+
+def _years_there(index: TileIndex | None) -> list[int]:
+    """Years that the recipe's source has, or can have."""
+    if index is not None:
+        return index.years
+    # A year's embedding is made when the year is over.
+    return list(range(FIRST_YEAR, datetime.now(tz=UTC).year))
 
 
 def sort_by_block(patches: Sequence[Patch]) -> list[Patch]:

@@ -35,7 +35,7 @@ _ROWS = 16
 _AHEAD = 4
 """Rows a thread that may wait to be decoded."""
 
-_WHERE = ("id", "year", "crs", "transform")
+_WHERE = ("id", "year", "observed_year", "crs", "transform")
 _PIXELS = ("embedding", "height", "width", "resampled", "source")
 
 
@@ -85,8 +85,8 @@ def find_unchanged(previous: Previous, patches: Iterable[Patch]) -> Taken:
     taken, moved = set[Key](), set[Key]()
     for path, some in _by_shard(previous, wanted).items():
         for row in _rows(previous, path, some, _WHERE):
-            key = row["year"], row["id"]
-            (taken if _same_place(row, wanted[key]) else moved).add(key)
+            patch = wanted[row["year"], row["id"]]
+            (taken if _same_place(row, patch) else moved).add((patch.year, patch.id))
     return _counted(previous, taken, moved, {})
 
 
@@ -128,7 +128,7 @@ def take_pixels(
 def _wanted(previous: Previous, patches: Iterable[Patch]) -> dict[Key, Patch]:
     """Patches of which the release has a row of that year."""
     rows = previous.placement.rows
-    return {(p.year, p.id): p for p in patches if (p.year, p.id) in rows}
+    return {(p.row_year, p.id): p for p in patches if (p.row_year, p.id) in rows}
 
 
 def _by_shard(previous: Previous, wanted: Iterable[Key]) -> dict[str, set[Key]]:
@@ -206,6 +206,8 @@ def _open(release: Release, path: str, *, whole: bool) -> Any:
 
 def _same_place(row: Mapping[str, Any], patch: Patch) -> bool:
     grid = patch.grid
+    if row.get("observed_year", row["year"]) != patch.year:
+        return False
     return (row.get("crs"), tuple(row.get("transform") or ())) == (grid.crs, tuple(grid.transform))
 
 

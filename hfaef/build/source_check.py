@@ -46,14 +46,17 @@ def check_sample(
     """
     release = open_release(target)
     rows = read_placement(release).rows
-    patches = {(patch.year, patch.id): patch for patch in open_catalog(recipe).patches}
-    both = sorted(rows.keys() & patches.keys())
-    if not both:
-        raise InputError(f"no patch of the recipe is in {target}", "give the recipe it is made of")
-    chance = random.Random(seed)  # noqa: S311 - chooses rows, guards nothing
-    chosen = chance.sample(both, min(count, len(both)))
     findings: list[Finding] = []
     with closing(open_source(recipe.source, recipe.years)) as source:
+        catalog = open_catalog(recipe, source.years if recipe.year_column else None)
+        patches = {(patch.row_year, patch.id): patch for patch in catalog.patches}
+        both = sorted(rows.keys() & patches.keys())
+        if not both:
+            raise InputError(
+                f"no patch of the recipe is in {target}", "give the recipe it is made of"
+            )
+        chance = random.Random(seed)  # noqa: S311 - chooses rows, guards nothing
+        chosen = chance.sample(both, min(count, len(both)))
         for key in sorted(chosen, key=lambda key: (rows[key].path, rows[key].group)):
             findings += _differences(release, rows[key], patches[key], source)
     return len(chosen), findings
@@ -64,7 +67,7 @@ def _differences(
 ) -> Iterator[Finding]:
     row = _row(release, location, patch.id)
     where = f"patch {patch.id} of {patch.year}"
-    if (row["id"], row["year"]) != (patch.id, patch.year):
+    if (row["id"], row["year"]) != (patch.id, patch.row_year):
         yield Finding(location.path, f"{where} is not where the pooled vectors say")
         return
     grid = patch.grid

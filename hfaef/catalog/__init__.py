@@ -1,49 +1,77 @@
 """Which patches a recipe names; `patch` holds the contract, and `open_catalog` opens a kind.
 
-The kinds are `geotiffs`, `table` and `torchgeo`. A table is read by `tabular` (files), `columns`
-(values) and `geometry` (places); `splits` reads lists of patches.
+The kinds are `geotiffs`, `table` and `torchgeo`; `tables` reads tables, `splits` lists of patches.
+`make_splits` and `years` give patches what their table does not say.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
+from hfaef.catalog.make_splits import make_splits
 from hfaef.catalog.patch import Catalog, Patch, Unreadable, list_faults, sort_patches
+from hfaef.catalog.years import choose_years
 from hfaef.core.quantize import MAX_SIDE
 from hfaef.errors import CatalogError
-from hfaef.recipe.model import (
-    MOST_SHEET_PIXELS,
-    RAW_HINT,
-    EarthEngine,
-    Geotiffs,
-    Recipe,
-    Table,
-    TorchGeo,
-)
+from hfaef.recipe.model import FIRST_YEAR, MOST_SHEET_PIXELS, RAW_HINT, EarthEngine, Recipe
+from hfaef.recipe.patches import Described, Geotiffs, Table, TorchGeo
 
 
-def open_catalog(recipe: Recipe) -> Catalog:
-    """The catalog that a recipe names; reads headers and lists only.
+def open_catalog(recipe: Recipe, available: Collection[int] | None = None) -> Catalog:
+    """The catalog that a recipe names; reads headers, tables and lists only.
+
+    Args:
+        recipe: names the patches.
+        available: years that the source has, from which patches with years of their own get
+            theirs; all years by default.
 
     Raises:
         CatalogError: naming the file, list or patch that cannot be used.
     """
+    year = recipe.years[0] if recipe.years else FIRST_YEAR
     match recipe.patches:
         case Geotiffs() as section:
             from hfaef.catalog import geotiffs
 
-            catalog = geotiffs.read(section, recipe.years[0])
+            catalog = geotiffs.read(section, year)
         case TorchGeo() as section:
             from hfaef.catalog import torchgeo
 
-            catalog = torchgeo.read(section, recipe.years[0])
+            catalog = torchgeo.read(section, year)
         case Table() as section:
             from hfaef.catalog import table
 
-            catalog = table.read(section, recipe.years[0])
+            catalog = table.read(section, year)
+    if catalog.own_years:
+        if recipe.years:
+            words = "`years` of the recipe is not used: each patch has its own"
+            catalog = replace(catalog, notes=(*catalog.notes, words))
+        if available is not None:
+            nearest = isinstance(recipe.patches, Described) and recipe.patches.nearest_year
+            catalog = choose_years(catalog, available, nearest=nearest)
+    if recipe.pack.format == "webdataset":
+        _require_json(catalog)
     catalog = _within_limits(catalog, recipe)
-    others = [replace(p, year=year) for year in recipe.years[1:] for p in catalog.patches]
+    if isinstance(recipe.patches, Described):
+        catalog = make_splits(catalog, recipe.patches.make_splits)
+    others = [
+        replace(patch, year=other)
+        for other in (() if catalog.own_years else recipe.years[1:])
+        for patch in catalog.patches
+    ]
     return replace(catalog, patches=sort_patches([*catalog.patches, *others]))
+
+
+def _require_json(catalog: Catalog) -> None:
+    """Raise CatalogError if a kept column holds what the JSON of a WebDataset has no words for."""
+    for column in catalog.kept:
+        if column.dtype.startswith(("date", "timestamp")):
+            raise CatalogError(
+                f"the column {column.name!r} cannot be kept: a WebDataset's JSON holds no "
+                f"{column.dtype}",
+                'write it as text in the table, or set pack.format = "parquet"',
+            )
 
 
 def _within_limits(catalog: Catalog, recipe: Recipe) -> Catalog:
@@ -52,20 +80,23 @@ def _within_limits(catalog: Catalog, recipe: Recipe) -> Catalog:
     Raises:
         CatalogError: naming patches that could be fetched in vain, or not at all.
     """
-    reasons = ((patch, _fault_of(patch, recipe)) for patch in catalog.patches)
-    faults = [Unreadable(patch.id, patch.label, reason) for patch, reason in reasons if reason]
+    found = ((patch, _fault_of(patch, recipe)) for patch in catalog.patches)
+    faults = {(patch.year, patch.id): (patch, reason) for patch, reason in found if reason}
     if not faults:
         return catalog
     if not recipe.patches.skip_bad:
-        words = [f"patch {patch.id} {patch.reason}" for patch in faults]
+        words = [f"patch {patch.id} {reason}" for patch, reason in faults.values()]
         raise CatalogError(
             list_faults(words), "mend that, or go on without them: --set patches.skip_bad=true"
         )
-    gone = {patch.id for patch in faults}
+    gone = (
+        Unreadable(patch.id, patch.label, reason, patch.row_year if catalog.own_years else None)
+        for patch, reason in faults.values()
+    )
     return replace(
         catalog,
-        patches=tuple(patch for patch in catalog.patches if patch.id not in gone),
-        unreadable=(*catalog.unreadable, *faults),
+        patches=tuple(patch for patch in catalog.patches if (patch.year, patch.id) not in faults),
+        unreadable=(*catalog.unreadable, *gone),
     )
 
 

@@ -1,12 +1,13 @@
-"""Patches that are GeoTIFFs in one folder a label; only their headers are read."""
+"""Patches that are GeoTIFFs, labelled by their folders or by a table; only headers are read."""
 
 from __future__ import annotations
 
 import os
 import stat
 import warnings
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 
 import rasterio
 from rasterio._err import CPLE_BaseError
@@ -23,11 +24,14 @@ from hfaef.catalog.patch import (
     note_encoded,
 )
 from hfaef.catalog.splits import read_schemes
-from hfaef.core.grid import Grid, canonical_crs
+from hfaef.catalog.tables.attributes import Attributes, read_attributes, without_split
+from hfaef.catalog.tables.columns import texts
+from hfaef.catalog.tables.files import read_rows
+from hfaef.core.grid import Grid, canonical_crs, misplaced
 from hfaef.core.names import clean, fault_of, printable
 from hfaef.core.workers import ordered_map
 from hfaef.errors import CatalogError
-from hfaef.recipe.model import Geotiffs
+from hfaef.recipe.patches import Geotiffs
 
 _SUFFIXES = {".tif", ".tiff"}
 _SYSTEM = {"__MACOSX", "Thumbs.db", "desktop.ini", "@eaDir", "$RECYCLE.BIN", "lost+found"}
@@ -39,15 +43,21 @@ _OTHER = "files left out that are no .tif or .tiff"
 _DEEPEST = 64
 """Folders in one another; more are a mistake, or a trap."""
 
+_UNUSABLE = "has a grid that cannot be used: "
+
 _THREADS = 8
 """Enough to hide the latency of a network disk."""
+
+
+_NAMES = ("id", "file", "filename", "file_name", "image", "name", "path")
+"""Columns of a table that may name files; the first that is there does."""
 
 
 def read(section: Geotiffs, year: int) -> Catalog:
     """The catalog of a folder.
 
     Raises:
-        CatalogError: naming the files, the folder or the list that cannot be used.
+        CatalogError: naming the files, the folder, the table or the list that cannot be used.
     """
     root = section.root
     try:
@@ -58,28 +68,127 @@ def read(section: Geotiffs, year: int) -> Catalog:
         ) from error
     if not there:
         raise CatalogError(f"there is no folder {root}", "mend `patches.root`")
-    paths, notes = find_rasters(root)
+    paths, notes = find_rasters(root, by_folder=section.table is None)
     if not paths:
         raise CatalogError(f"there is no .tif below {root}", "mend `patches.root`")
     ids, more = make_ids(paths)
-    labels, spaced = _labels(paths)
-    splits_of, told = read_schemes(section.splits, {clean(path.stem): ids[path] for path in paths})
-    patches, unreadable = read_patches(ids, labels, splits_of, year, skip_bad=section.skip_bad)
-    names = label_names(labels.values(), section.labels)
-    with naming(root):
+    id_by_name = {clean(path.stem): identity for path, identity in ids.items()}
+    listed, told = read_schemes(
+        section.splits, id_by_name, unassigned=section.unassigned is not None
+    )
+    notes = [*notes, *more, *told]
+    if section.table is None:
+        of = _described_by_folders(section, ids)
+    else:
+        of = _described_by_table(section.table, section, id_by_name)
+    splits = [
+        {**listed[identity], **split} for identity, split in zip(of.ids, of.splits, strict=True)
+    ]
+    dropped, alone = without_split(section, splits)
+    left = {identity for row, identity in enumerate(of.ids) if row not in dropped}
+    ids = {path: identity for path, identity in ids.items() if identity in left}
+    grids = {ids[path]: grid for path, grid in zip(ids, read_all(ids), strict=True)}
+    _require_grids(ids, grids, skip=section.skip_bad)
+    years = of.years or [year] * len(of.ids)
+    patches, unreadable = [], []
+    for row, identity in enumerate(of.ids):
+        if row in dropped:
+            continue
+        grid, label = grids[identity], of.labels[row]
+        if isinstance(grid, str):
+            own = of.years[row] if of.years else None
+            unreadable.append(Unreadable(identity, label, grid, own))
+        else:
+            patches.append(Patch(identity, grid, label, splits[row], years[row], kept=of.kept[row]))
+    with naming(section.table or root):
         return Catalog(
-            patches=patches,
-            label_names=names,
-            schemes=tuple(section.splits),
-            notes=(*notes, *more, *spaced, *told),
-            unreadable=unreadable,
+            patches=tuple(patches),
+            label_names=of.label_names,
+            schemes=(*section.splits, *of.schemes),
+            target=section.target,
+            folds=of.folds,
+            kept=of.kept_columns,
+            own_years=of.years is not None,
+            notes=(*notes, *of.notes, *alone),
+            unreadable=tuple(unreadable),
         )
 
 
-def find_rasters(root: Path) -> tuple[list[Path], list[str]]:
+def _described_by_folders(section: Geotiffs, ids: Mapping[Path, str]) -> Attributes:
+    """Of each file, its label: the name of its folder."""
+    labels, notes = _labels(ids)
+    names = label_names(labels.values(), section.labels)
+    return Attributes(
+        ids=list(ids.values()),
+        labels=list(labels.values()),
+        label_names=names,
+        splits=[{} for _ in ids],
+        schemes=(),
+        folds=(),
+        years=None,
+        kept=[() for _ in ids],
+        kept_columns=(),
+        notes=tuple(notes),
+    )
+
+
+def _described_by_table(path: Path, section: Geotiffs, id_by_name: Mapping[str, str]) -> Attributes:
+    """Of each row that names a file what the table says; the ids are those of the files.
+
+    Raises:
+        CatalogError: naming the column or row that cannot be used, or a file without a row.
+    """
+    rows = read_rows(path, ("label",))
+    column = next((name for name in _NAMES if name in rows.names), None)
+    if column is None:
+        raise CatalogError(
+            f"{path} has no column that names files",
+            f"call it `id`, or one of {', '.join(_NAMES[1:])}; "
+            f"its columns: {printable(', '.join(rows.names[:20]))}",
+        )
+    names, told = texts(rows, column)
+    known = [_name_of_file(name, id_by_name) for name in names]
+    here = [row for row, name in enumerate(known) if name is not None]
+    if lacking := sorted(id_by_name.keys() - {*known}):
+        more = f", and {len(lacking) - 1:,} more" if len(lacking) > 1 else ""
+        raise CatalogError(
+            f"{path} has no row for the file {printable(lacking[0])}{more}",
+            "add rows, or take the files out of `patches.root`",
+        )
+    ids = [id_by_name[name] for row in here if (name := known[row]) is not None]
+    of = read_attributes(rows.select(here), section, [column], ids)
+    notes = [f"files are named by the column {column!r}"] if column != "id" else []
+    notes += told
+    if others := len(names) - len(here):
+        notes.append(f"rows of {path.name} that name no file here: {others:,}")
+    if rows.shapes is not None:
+        notes.append("geometries not used: the files say where patches are")
+    return replace(of, notes=(*notes, *of.notes))
+
+
+def _name_of_file(text: str, known: Collection[str]) -> str | None:
+    """The name without folder and extension that a text means; None for none of those known."""
+    name = PurePosixPath(text.replace("\\", "/")).name
+    stem = clean(PurePosixPath(name).stem)
+    return name if name in known else stem if stem in known else None
+
+
+def _require_grids(ids: Mapping[Path, str], grids: Mapping[str, Grid | str], *, skip: bool) -> None:
+    """Raise CatalogError, naming the first files without a grid, unless they are to be skipped."""
+    faults = {path: grid for path, name in ids.items() if isinstance(grid := grids[name], str)}
+    if faults and not skip:
+        words = [f"{_shown(path)} {reason}" for path, reason in faults.items()]
+        count = f"{len(words):,} of {len(ids):,} files cannot be used: " if len(words) > 1 else ""
+        raise CatalogError(
+            f"{count}{list_faults(words)}",
+            "mend or remove what is wrong, or go on without it: --set patches.skip_bad=true",
+        )
+
+
+def find_rasters(root: Path, *, by_folder: bool = True) -> tuple[list[Path], list[str]]:
     """GeoTIFFs in folders below a root, in order, and notes on what was passed over.
 
-    Links are followed.
+    Links are followed. Where folders are labels (`by_folder`), no file may lie beside them.
 
     Raises:
         CatalogError: naming a link to a folder above it, or a GeoTIFF that is in no folder of
@@ -93,7 +202,7 @@ def find_rasters(root: Path) -> tuple[list[Path], list[str]]:
         raise CatalogError(f"cannot read {error.filename}: {error.strerror}", "mend it") from error
     above = {folder for path in found for folder in path.parents[1:]} | {root}
     stray = [path for path in found if path.parent in above]
-    if stray:
+    if stray and by_folder:
         more = f", and {len(stray) - 1:,} more" if len(stray) > 1 else ""
         raise CatalogError(
             f"{_shown(stray[0])}{more} lies beside the folders of labels, in none of them",
@@ -185,31 +294,29 @@ def read_patches(
     Raises:
         CatalogError: naming the first files that cannot be used, if they are not to be skipped.
     """
+    grids = {ids[path]: grid for path, grid in zip(ids, read_all(ids), strict=True)}
+    _require_grids(ids, grids, skip=skip_bad)
     patches, unreadable = [], []
-    faults: dict[Path, str] = {}
-    for path, grid in zip(ids, _read_all(ids), strict=True):
-        identity, label = ids[path], labels[path]
+    for path, identity in ids.items():
+        grid = grids[identity]
         if isinstance(grid, str):
-            faults[path] = grid
-            unreadable.append(Unreadable(identity, label, grid))
+            unreadable.append(Unreadable(identity, labels[path], grid))
         else:
-            patches.append(Patch(identity, grid, label, splits_of[identity], year))
-    if faults and not skip_bad:
-        words = [f"{_shown(path)} {reason}" for path, reason in faults.items()]
-        count = f"{len(words):,} of {len(ids):,} files cannot be used: " if len(words) > 1 else ""
-        raise CatalogError(
-            f"{count}{list_faults(words)}",
-            "mend or remove what is wrong, or go on without it: --set patches.skip_bad=true",
-        )
+            patches.append(Patch(identity, grid, labels[path], splits_of[identity], year))
     return tuple(patches), tuple(unreadable)
 
 
-def _read_all(paths: Iterable[Path]) -> list[Grid | str]:
+def read_all(paths: Iterable[Path]) -> list[Grid | str]:
     """Grids of GeoTIFFs, read in parallel, or why there is none."""
     with warnings.catch_warnings():
         # A file without georeferencing is an error of ours, with its name.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        return list(ordered_map(_read_one, paths, _THREADS))
+        found = list(ordered_map(_read_one, paths, _THREADS))
+    grids = {row: grid for row, grid in enumerate(found) if isinstance(grid, Grid)}
+    rows = list(grids)
+    for number, reason in misplaced(list(grids.values())).items():  # at once: it is a third faster
+        found[rows[number]] = _UNUSABLE + reason
+    return found
 
 
 def read_grid(path: Path) -> Grid:
@@ -218,7 +325,7 @@ def read_grid(path: Path) -> Grid:
     Raises:
         CatalogError: if it is no whole, georeferenced TIFF.
     """
-    (found,) = _read_all([path])
+    (found,) = read_all([path])
     if isinstance(found, str):
         raise CatalogError(f"{_shown(path)} {found}", "mend it, or remove it")
     return found
@@ -232,7 +339,7 @@ def _read_one(path: Path) -> Grid | str:
     except (RasterioError, CPLE_BaseError, OSError):
         return "is no readable GeoTIFF"
     except ValueError as error:
-        return f"has a grid that cannot be used: {error}"
+        return f"{_UNUSABLE}{error}"
 
 
 def _grid_or_fault(path: Path) -> Grid | str:

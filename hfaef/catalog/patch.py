@@ -8,14 +8,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from hfaef.core.grid import Grid
 from hfaef.core.names import BYTES, LONGEST, alike, encode_id, fault_of, printable, require_id
 from hfaef.errors import CatalogError
-from hfaef.recipe.model import SPLITS
+from hfaef.recipe.columns import HELD_SPLITS, KeptColumn, Target
 
 _SHOWN = 10
 """Faults of a catalog that a message names."""
+
+
+Label = str | float | tuple[str, ...]
+"""A name, a number to predict, or several names in the order of their numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +31,21 @@ class Patch:
     """Unique in its year: letters, digits, ``_`` and ``-``."""
     grid: Grid
     """North-up."""
-    label: str | float
-    """One of the catalog's label names; a number if the catalog has none."""
+    label: Label
+    """As the catalog's target says; names are among the catalog's label names."""
     splits: dict[str, str]
-    """One of `SPLITS` for each of the catalog's schemes."""
+    """One of `HELD_SPLITS` for each of the catalog's schemes, and a fold for each of its folds."""
     year: int
+    """Of the embedding."""
+    stated_year: int | None = None
+    """Of the patch itself, if that is another one."""
+    kept: tuple[Any, ...] = ()
+    """A value, or None, for each of the catalog's kept columns."""
+
+    @property
+    def row_year(self) -> int:
+        """What its row says: its own year."""
+        return self.year if self.stated_year is None else self.stated_year
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +53,11 @@ class Unreadable:
     """A patch whose grid cannot be known, in no year: the release lacks it, and says why."""
 
     id: str
-    label: str | float
+    label: Label
     reason: str
     """What is wrong with its file or row, without a path of this machine: ``has no CRS``."""
+    year: int | None = None
+    """The only year that it has; None for each year of the recipe."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +71,18 @@ class Catalog:
     patches: tuple[Patch, ...]
     """Sorted by year, then id."""
     label_names: tuple[str, ...]
-    """The order gives each label its number; none means that labels are numbers to predict."""
+    """The order gives each label its number; none, if labels are numbers to predict."""
     schemes: tuple[str, ...]
     """Split schemes, the default first; none means that every patch is for training."""
+    target: Target = "class"
+    folds: tuple[str, ...] = ()
+    """Schemes of folds, for cross-validation."""
+    kept: tuple[KeptColumn, ...] = ()
+    """Columns that come along into the rows."""
+    own_years: bool = False
+    """Whether each patch has a year of its own, rather than all patches each year."""
+    nearest_years: bool = False
+    """Whether a patch's embedding may be of another year than the patch."""
     notes: tuple[str, ...] = ()
     """What a user should know of how it was read."""
     unreadable: tuple[Unreadable, ...] = ()
@@ -70,35 +96,56 @@ class Catalog:
         if len(set(self.label_names)) != len(self.label_names):
             raise CatalogError("a label is listed twice", "mend `patches.labels`")
         _require_readable(self.label_names)
+        if bool(self.label_names) != (self.target != "number"):
+            raise CatalogError(
+                f"the target {self.target!r} and the names of labels contradict each other",
+                "mend `patches.target` or `patches.labels`",
+            )
         known = frozenset(self.label_names)
-        gone = {patch.id for patch in self.unreadable}
+        gone = {(patch.year, patch.id) for patch in self.unreadable}
         seen: set[tuple[int, str]] = set()
         for patch in self.patches:
-            try:
-                require_id(patch.id)
-            except ValueError as error:
-                raise CatalogError(str(error), "rename the patch") from error
-            if (patch.year, patch.id) in seen or patch.id in gone:
+            key = patch.year, patch.id
+            if key in seen or key in gone or (None, patch.id) in gone:
                 raise CatalogError(f"patch {patch.id} occurs twice", "give each patch its own id")
-            seen.add((patch.year, patch.id))
-            _require_label(patch, known)
-            for scheme in self.schemes:
-                if patch.splits.get(scheme) not in SPLITS:
-                    raise CatalogError(
-                        f"patch {patch.id} has no split in the scheme {scheme!r}",
-                        "name it in one of the scheme's lists",
-                    )
+            seen.add(key)
+            self._require(patch, known)
+
+    def _require(self, patch: Patch, known: frozenset[str]) -> None:
+        """Raise CatalogError if a patch breaks what is said of its fields."""
+        try:
+            require_id(patch.id)
+        except ValueError as error:
+            raise CatalogError(str(error), "rename the patch") from error
+        _require_label(patch, known, self.target)
+        for scheme in self.schemes:
+            if patch.splits.get(scheme) not in HELD_SPLITS:
+                raise CatalogError(
+                    f"patch {patch.id} has no split in the scheme {scheme!r}",
+                    "name it in one of the scheme's lists",
+                )
+        if len(patch.kept) != len(self.kept) or not patch.splits.keys() >= set(self.folds):
+            raise CatalogError(f"patch {patch.id} lacks a fold or a kept column", "mend it")
 
     def first(self, count: int | None) -> Catalog:
-        """The catalog of a few patches a year, spread evenly over the ids; all for None."""
+        """The catalog of a few patches a year, spread evenly over the ids; all for None.
+
+        Of patches with years of their own it is so many in all.
+        """
         if count is None:
             return self
+        years: list[int | None] = [None] if self.own_years else [*self.years]
         kept: list[Patch] = []
-        for year in sorted({patch.year for patch in self.patches}):
-            of_year = [patch for patch in self.patches if patch.year == year]
+        for year in years:
+            of_year = [patch for patch in self.patches if year in (None, patch.year)]
             taken = min(count, len(of_year))
             kept += [of_year[index * len(of_year) // taken] for index in range(taken)]
         return replace(self, patches=tuple(kept))
+
+    @property
+    def years(self) -> tuple[int, ...]:
+        """Of the embeddings."""
+        return tuple(sorted({patch.year for patch in self.patches}))
 
 
 def _require_readable(labels: Sequence[str]) -> None:
@@ -115,18 +162,27 @@ def _require_readable(labels: Sequence[str]) -> None:
         )
 
 
-def _require_label(patch: Patch, known: frozenset[str]) -> None:
-    """Raise CatalogError unless a patch's label is one of those known, or a number if none is."""
-    if not known and not (isinstance(patch.label, float) and math.isfinite(patch.label)):
+def _require_label(patch: Patch, known: frozenset[str], target: Target) -> None:
+    """Raise CatalogError unless a patch's label is as the target says."""
+    if target == "number":
+        if not (isinstance(patch.label, float) and math.isfinite(patch.label)):
+            raise CatalogError(
+                f"patch {patch.id} has the label {patch.label!r}, which is no finite number",
+                "mend the patch",
+            )
+        return
+    names = patch.label if isinstance(patch.label, tuple) else (patch.label,)
+    if isinstance(patch.label, tuple) != (target == "classes") or len(set(names)) != len(names):
         raise CatalogError(
-            f"patch {patch.id} has the label {patch.label!r}, which is no finite number",
+            f"patch {patch.id} has the label {patch.label!r}, which is not of the target {target}",
             "mend the patch",
         )
-    if known and patch.label not in known:
-        raise CatalogError(
-            f"patch {patch.id} has the label {patch.label!r}, which is not in the list",
-            "add it to `patches.labels`, or mend the patch",
-        )
+    for name in names:
+        if name not in known:
+            raise CatalogError(
+                f"patch {patch.id} has the label {name!r}, which is not in the list",
+                "add it to `patches.labels`, or mend the patch",
+            )
 
 
 @contextmanager
@@ -143,9 +199,16 @@ def sort_patches(patches: Iterable[Patch]) -> tuple[Patch, ...]:
     return tuple(sorted(patches, key=lambda patch: (patch.year, patch.id)))
 
 
-def label_number(label: str | float, names: Sequence[str]) -> float:
-    """What a row holds of a label: its place among the names, or the number that it is."""
-    return names.index(str(label)) if names else float(label)
+def label_value(label: Label, names: Sequence[str]) -> float | list[int]:
+    """What a row holds of a label: its place among the names, their places, or the number."""
+    if isinstance(label, tuple):
+        return sorted(names.index(name) for name in label)
+    return names.index(label) if isinstance(label, str) else label
+
+
+def label_text(label: Label) -> str:
+    """A label as messages and lists of missing patches show it."""
+    return ", ".join(label) if isinstance(label, tuple) else str(label)
 
 
 def label_names(found: Iterable[str], listed: Sequence[str] | None) -> tuple[str, ...]:

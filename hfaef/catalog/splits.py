@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from hfaef.core.names import clean
 from hfaef.errors import CatalogError
+from hfaef.recipe.columns import UNASSIGNED
 
 Scheme = TypeVar("Scheme", bound=str)
 Split = TypeVar("Split", bound=str)
@@ -44,7 +45,11 @@ def read_list(path: Path, known: Collection[str] = ()) -> list[str]:
 
 
 def assign(
-    scheme: str, lists: Mapping[str, Collection[str]], ids: Collection[str]
+    scheme: str,
+    lists: Mapping[str, Collection[str]],
+    ids: Collection[str],
+    *,
+    unassigned: bool = False,
 ) -> tuple[dict[str, str], list[str]]:
     """The split of each patch in a scheme, and notes on names that are no patch of ours.
 
@@ -52,9 +57,10 @@ def assign(
         scheme: name of the scheme, for messages.
         lists: for each split the ids that it names.
         ids: all patches.
+        unassigned: whether patches may be in none of the lists.
 
     Raises:
-        CatalogError: if a patch is in two splits or in none, or the lists name no patch at all.
+        CatalogError: if a patch is in two splits or, if that may not be, in none, or the lists name no patch at all.
     """
     known = frozenset(ids)
     split_of: dict[str, str] = {}
@@ -75,11 +81,13 @@ def assign(
             "check `patches.root` and the lists",
         )
     left_out = sorted(known - split_of.keys())
-    if left_out:
+    if left_out and unassigned:
+        split_of |= dict.fromkeys(left_out, UNASSIGNED)
+    elif left_out:
         more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
         raise CatalogError(
             f"the scheme {scheme!r} leaves out patch {left_out[0]}{more}",
-            "name every patch in one of its lists",
+            'name every patch in one of its lists, or set patches.unassigned = "keep" or "drop"',
         )
     if not others:
         return split_of, []
@@ -89,13 +97,17 @@ def assign(
 
 
 def read_schemes(
-    schemes: Mapping[Scheme, Mapping[Split, Path]], id_of: Mapping[str, str]
+    schemes: Mapping[Scheme, Mapping[Split, Path]],
+    id_of: Mapping[str, str],
+    *,
+    unassigned: bool = False,
 ) -> tuple[dict[str, dict[str, str]], list[str]]:
     """For each patch its split in each scheme, and notes, from the lists of all schemes.
 
     Args:
         schemes: for each scheme the lists of its splits.
         id_of: the patches' ids by the names of their files; lists may use either.
+        unassigned: whether lists may leave patches out.
 
     Raises:
         CatalogError: if a list cannot be read, or names a patch that another split has, or if
@@ -109,7 +121,7 @@ def read_schemes(
             str(split): [ids.get(name, name) for name in read_list(path, ids)]
             for split, path in lists.items()
         }
-        split_of, more = assign(scheme, named, splits_of)
+        split_of, more = assign(scheme, named, splits_of, unassigned=unassigned)
         notes += more
         for identity, split in split_of.items():
             splits_of[identity][scheme] = split

@@ -12,7 +12,7 @@ from hfaef.catalog.geotiffs import make_ids, read_patches
 from hfaef.catalog.patch import Catalog
 from hfaef.catalog.splits import read_schemes
 from hfaef.errors import CatalogError, missing_package
-from hfaef.recipe.model import TorchGeo
+from hfaef.recipe.patches import TorchGeo
 
 _SPLITS = {"train": "train", "val": "validation", "test": "test"}
 """TorchGeo's names and ours."""

@@ -157,12 +157,16 @@ def outlines(grids: Iterable[Grid]) -> Iterator[Outline]:
 def misplaced(grids: Sequence[Grid]) -> dict[int, str]:
     """Why grids, by their numbers, have no bounds; those that have some are left out."""
     found = {}
-    for first in range(0, len(grids), _OUTLINES):
-        batch = grids[first : first + _OUTLINES]
-        for number, (box, there) in enumerate(_extents(*_edges(batch))):
-            if reason := _out_of_place(batch[number], box, there=there):
-                found[first + number] = reason
-    return found
+    # By CRS, as those of one CRS are projected at once.
+    order = iter(sorted(range(len(grids)), key=lambda number: grids[number].crs))
+    while numbers := list(islice(order, _OUTLINES)):
+        batch = [grids[number] for number in numbers]
+        for number, grid, (box, there) in zip(
+            numbers, batch, _extents(*_edges(batch)), strict=True
+        ):
+            if reason := _out_of_place(grid, box, there=there):
+                found[number] = reason
+    return dict(sorted(found.items()))
 
 
 def _boxes(

@@ -192,7 +192,7 @@ def summary(evaluation: Evaluation) -> Iterator[str]:
             shown = score.cross_validated or score.neighbours == PUBLISHED_NEIGHBOURS
             if score.features == features.name and shown:
                 value = 100 * score.accuracy.value
-                parts.append(f"{score.probe} {score.scheme} {score.year} {value:.1f}")
+                parts.append(f"{score.probe} {score.scheme} {score.year or 'all'} {value:.1f}")
         yield f"{features.name}: {', '.join(parts) or 'nothing to tell'}"
     warned = sum(len(score.warnings) for score in evaluation.scores)
     if warned or evaluation.skipped:
@@ -224,7 +224,7 @@ def measure(
         with progress("pool", len(rows.ids)) as advance:
             pooled = pool_release(target.folder, manifest, poolings, on, Path(scratch), advance)
         sets: dict[str, Vectors] = {**pooled, **{one.name: one.vectors for one in read}}
-        works = len(sets) * len(manifest.schemes) * len(manifest.years) * len(probes)
+        works = len(sets) * len(manifest.schemes) * len(manifest.config_years) * len(probes)
         with progress("probe", works) as advance:
             results = list(_results(sets, rows, manifest, probes, advance))
     evaluation = Evaluation(
@@ -270,7 +270,9 @@ def _results(
     probes: Sequence[str],
     advance: Advance,
 ) -> Iterator[Result]:
-    for (name, vectors), year, scheme in product(sets.items(), manifest.years, manifest.schemes):
+    for (name, vectors), year, scheme in product(
+        sets.items(), manifest.config_years, manifest.schemes
+    ):
         train, test = (rows.of_split(scheme, year, split) for split in (TRAIN, TEST))
         about = {"features": name, "scheme": scheme, "year": year}
         for kind in probes:

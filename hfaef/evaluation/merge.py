@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from hfaef.errors import InputError
 from hfaef.release.format.scores import Evaluation, Protocol, Score, Skipped
 
-Unit = tuple[str, str, int, str]
+Unit = tuple[str, str, int | None, str]
 """Vectors, scheme, year and probe: what one fit of a probe gives, whatever its settings."""
 
 _NAMED = 8

@@ -63,9 +63,11 @@ class Rows:
     splits: dict[str, tuple[str, ...]]
     """By scheme."""
 
-    def of_split(self, scheme: str, year: int, split: str) -> Int64:
-        """Numbers of the rows of a split, sorted by id."""
-        wanted = np.array([name == split for name in self.splits[scheme]]) & (self.years == year)
+    def of_split(self, scheme: str, year: int | None, split: str) -> Int64:
+        """Numbers of the rows of a split, sorted by id; of all years for None."""
+        wanted = np.array([name == split for name in self.splits[scheme]])
+        if year is not None:
+            wanted &= self.years == year
         return np.array(sorted(np.flatnonzero(wanted), key=self.ids.__getitem__), np.int64)
 
 

@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-import unicodedata
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ByteSize,
-    ConfigDict,
     Field,
     StringConstraints,
     model_validator,
 )
 
-from hfaef.core.names import LONGEST, clean, fault_of, printable
-from hfaef.core.quantize import MAX_SIDE
 from hfaef.recipe.licenses import require_license
+from hfaef.recipe.patches import Described, Geotiffs, Section, Table, TorchGeo
 
 FIRST_YEAR = 2017
 """The first year of AEF: https://developers.google.com/earth-engine/datasets/catalog/GOOGLE_SATELLITE_EMBEDDING_V1_ANNUAL"""
@@ -31,63 +26,11 @@ FIRST_YEAR = 2017
 KINDS = frozenset({"geotiffs", "torchgeo", "table", "cog", "earthengine"})
 """Kinds of patches and of sources."""
 
-COLUMNS = frozenset(
-    {
-        "embedding",
-        "preview",
-        "id",
-        "label",
-        "label_name",
-        "year",
-        "crs",
-        "transform",
-        "bounds",
-        "geometry",
-        "valid_fraction",
-        "resampled",
-        "source",
-        "mean",
-        "min",
-        "max",
-        "std",
-        "height",
-        "width",
-        "mask",
-        "pooled",
-        "default",
-    }
-)
-"""Names that a split scheme cannot have: it names a column, a folder and a config."""
-
 MOST_SHEET_PIXELS = 2 * 89_478_485 // 64
 """Pixels of a patch, 1,672 a side, whose sheet of 64 bands Pillow still opens:
 https://pillow.readthedocs.io/en/stable/reference/Image.html#PIL.Image.open"""
 
 RAW_HINT = 'set `pack.codec = "raw"`, or make the patches smaller'
-
-
-def _split_name(name: object) -> object:
-    return "validation" if name == "val" else name
-
-
-def _free_name(name: str) -> str:
-    if name in COLUMNS:
-        raise ValueError(f"{name!r} is the name of a column; call the scheme something else")
-    if name.startswith("pooled_") or re.search(r"_\d{4}$", name):
-        raise ValueError(
-            f"{name!r} is what a config of pooled vectors, or of a year, is called; "
-            "call the scheme something else"
-        )
-    return name
-
-
-def _label(name: str) -> str:
-    cleaned = clean(name)
-    if len(cleaned) != len(unicodedata.normalize("NFC", name)):
-        raise ValueError(f"{name!r} begins or ends with spaces")
-    if fault := fault_of(cleaned):
-        raise ValueError(f"{printable(name)!r} {fault}")
-    return cleaned
 
 
 _REMOTE = ("http", "https", "s3", "gs")
@@ -116,85 +59,10 @@ def _size(value: object) -> object:
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$"
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
-Scheme = Annotated[
-    str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$"), AfterValidator(_free_name)
-]
-SplitName = Annotated[Literal["train", "validation", "test"], BeforeValidator(_split_name)]
 HostName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.-]+$")]
 Location = Annotated[str, AfterValidator(_plain)]
 HttpAddress = Annotated[Location, StringConstraints(pattern=r"^https?://[^\s/@?#\\]+$")]
 License = Annotated[str, AfterValidator(require_license)]
-Label = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST), AfterValidator(_label)]
-
-
-class Section(BaseModel):
-    """A table of the recipe; a key that it does not know is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Geotiffs(Section):
-    """Patches are GeoTIFFs in one folder a label."""
-
-    kind: Literal["geotiffs"]
-    root: Path
-    """Holds ``LABEL/NAME.tif``, at any depth."""
-    labels: list[Label] | None = None
-    """Label names in the order of their numbers; alphabetical by default."""
-    splits: dict[Scheme, dict[SplitName, Path]] = {}
-    """For each scheme its lists, a patch name a line."""
-    skip_bad: bool = False
-    """Whether to go on without files that cannot be read; the release names them as missing."""
-
-    @model_validator(mode="after")
-    def _lists_given(self) -> Geotiffs:
-        for scheme, lists in self.splits.items():
-            if not lists:
-                raise ValueError(f"the scheme {scheme!r} names no list")
-        return self
-
-
-class TorchGeo(Section):
-    """Patches are a data set of TorchGeo, which downloads, checks and splits it."""
-
-    kind: Literal["torchgeo"]
-    dataset: Literal["EuroSAT", "EuroSAT100"]
-    root: Path
-    """Where TorchGeo keeps the data set."""
-    download: bool = False
-    checksum: bool = True
-    """Whether to compare MD5 sums of what is on disk with TorchGeo's."""
-    schemes: list[Literal["random", "spatial"]] = Field(["random", "spatial"], min_length=1)
-    skip_bad: bool = False
-    """Whether to go on without files that cannot be read; the release names them as missing."""
-
-
-class Table(Section):
-    """Patches are rows of a table: points or boxes in lon/lat (WGS 84), or geometries."""
-
-    kind: Literal["table"]
-    path: Path
-    """``.parquet``, ``.csv``, ``.geojson``, ``.gpkg``, ``.fgb`` or ``.shp``."""
-    size: int = Field(64, ge=1, le=MAX_SIDE)
-    """Pixels a side of the patch round a point."""
-    resolution: Literal[10, 20, 40, 80, 160, 320] = 10
-    """Metres a pixel; above 10, pixels are those of AEF's overviews."""
-    target: Literal["class", "number"] = "class"
-    """What `label` holds: the name of a class, or a number to predict."""
-    labels: list[Label] | None = None
-    """Label names in the order of their numbers; sorted by default."""
-    schemes: list[Scheme] | None = None
-    """Columns that hold split names; the column ``split``, if there is one, by default."""
-    skip_bad: bool = False
-    """Whether to go on without rows that have no place; the release names them as missing."""
-
-    @model_validator(mode="after")
-    def _possible(self) -> Table:
-        if self.target == "number" and self.labels is not None:
-            raise ValueError("labels: a number to predict has no names")
-        if len(set(self.schemes or ())) != len(self.schemes or ()):
-            raise ValueError("schemes names a column twice")
-        return self
 
 
 class Cog(Section):
@@ -207,7 +75,7 @@ class Cog(Section):
     https://source.coop/tge-labs/aef"""
     index: Location | None = None
     """Path or URL of the index; below the root by default."""
-    hosts: list[HostName] = []
+    hosts: list[HostName] = Field(default_factory=list)
     """Other hosts that the root's may send us to."""
 
 
@@ -258,7 +126,7 @@ class Card(Section):
     citation: str | None = None
     homepage: str | None = None
     description: str | None = None
-    tags: list[Annotated[str, StringConstraints(min_length=1)]] = []
+    tags: list[Annotated[str, StringConstraints(min_length=1)]] = Field(default_factory=list)
     notes: Path | None = None
     """A text file in UTF-8 that fills the card's notes."""
 
@@ -277,7 +145,8 @@ class Recipe(Section):
     """A recipe: which patches, from which source, for which years, packed and described how."""
 
     name: Name
-    years: list[Annotated[int, Field(ge=FIRST_YEAR, le=2100)]] = Field(min_length=1)
+    years: list[Annotated[int, Field(ge=FIRST_YEAR, le=2100)]] = Field(default_factory=list)
+    """Of all patches, unless each has its own (`patches.year`)."""
     patches: Geotiffs | TorchGeo | Table = Field(discriminator="kind")
     source: Cog | EarthEngine = Field(discriminator="kind")
     pack: Pack = Pack()
@@ -288,6 +157,8 @@ class Recipe(Section):
     def _distinct(self) -> Recipe:
         if len(set(self.years)) != len(self.years):
             raise ValueError("years names a year twice")
+        if not self.years and self.year_column is None:
+            raise ValueError("years: name at least one, as in `years = [2018]`")
         if isinstance(self.patches, Table) and self.pack.codec == "png":
             side = self.patches.size
             if side**2 > MOST_SHEET_PIXELS:
@@ -297,14 +168,22 @@ class Recipe(Section):
                 )
         return self
 
+    @property
+    def year_column(self) -> str | None:
+        """Column of the table of patches that holds each one's own year."""
+        return self.patches.year if isinstance(self.patches, Described) else None
+
     def portable(self) -> dict[str, Any]:
         """The recipe without what belongs to one machine or account: paths, project, speed.
 
         This is what a release publishes, so two machines publish the same.
         """
         content = self.model_dump(mode="json", exclude={"demo": {"root"}}, exclude_none=True)
-        for key in ("root", "path", "download", "checksum", "splits", "skip_bad"):
+        for key in ("root", "path", "table", "download", "checksum", "splits", "skip_bad"):
             content["patches"].pop(key, None)
+        for key, value in list(content["patches"].items()):
+            if value in ([], {}, False):  # it says nothing
+                del content["patches"][key]
         if isinstance(self.patches, Geotiffs):
             content["patches"]["splits"] = {
                 scheme: sorted(lists) for scheme, lists in self.patches.splits.items()
@@ -342,7 +221,3 @@ def _public_url(location: str) -> str | None:
         return None
     port = f":{parts.port}" if parts.port else ""
     return f"{parts.scheme}://{parts.hostname}{port}{parts.path}"
-
-
-SPLITS = ("train", "validation", "test")
-"""Names of splits in a release, in the order in which they are listed."""

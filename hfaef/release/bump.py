@@ -31,6 +31,10 @@ def classify_changes(before: Manifest, after: Manifest) -> VersionBump:
 
 
 def _breaking(before: Manifest, after: Manifest) -> list[str]:
+    return [*_other_meaning(before, after), *_columns_gone(before, after)]
+
+
+def _other_meaning(before: Manifest, after: Manifest) -> list[str]:
     found = []
     if before.format != after.format:
         found.append(f"the rows have format {after.format} instead of {before.format}")
@@ -38,15 +42,30 @@ def _breaking(before: Manifest, after: Manifest) -> list[str]:
         old, new = (manifest.recipe.get("pack", {}).get(key) for manifest in (before, after))
         if old != new:
             found.append(f"the {key} of the embeddings is {new} instead of {old}")
-    if before.storage.label_name and not after.storage.label_name:
-        found.append("the column label_name is gone")
+    if before.labelling != after.labelling:
+        found.append(f"label is of the target {after.labelling} instead of {before.labelling}")
+    if before.own_years != after.own_years:
+        found.append("`year` is the patch's own" if after.own_years else "`year` is one for all")
     if after.label_names[: len(before.label_names)] != before.label_names:
         found.append("label numbers mean other labels")
+    return found
+
+
+def _columns_gone(before: Manifest, after: Manifest) -> list[str]:
+    found = []
+    if before.storage.label_name and not after.storage.label_name:
+        found.append("the column label_name is gone")
     found += [
         f"the split scheme {scheme} is gone"
         for scheme in before.schemes
         if scheme not in after.schemes
     ]
+    found += [f"the folds {name} are gone" for name in before.folds if name not in after.folds]
+    types = {column.name: column for column in after.kept}
+    for column in before.kept:
+        if types.get(column.name, column) != column:
+            found.append(f"the column {column.name} is of another type")
+    found += [f"the column {one.name} is gone" for one in before.kept if one.name not in types]
     return found
 
 
@@ -59,6 +78,8 @@ def _data(before: Manifest, after: Manifest) -> list[str]:
     for word, old, new in (
         ("year", before.years, after.years),
         ("split scheme", before.schemes, after.schemes),
+        ("fold column", before.folds, after.folds),
+        ("column", [one.name for one in before.kept], [one.name for one in after.kept]),
         ("label", before.label_names, after.label_names),
     ):
         found += [f"the {word} {item} is new" for item in new if item not in old]

@@ -47,7 +47,8 @@ from hfaef.release.format.paths import (
     STAGING,
     matches,
 )
-from hfaef.release.format.schema import file_schema
+from hfaef.release.format.rows import label_problem
+from hfaef.release.format.schema import file_schema, row_schema
 from hfaef.release.format.scores import SCORES, read_evaluation
 from hfaef.release.handle import Release, open_folder
 
@@ -181,7 +182,7 @@ def _row_count(file: File, rows: int) -> Iterator[Finding]:
 
 def _schema(path: str, found: pa.Schema, kind: str, manifest: Manifest) -> Iterator[Finding]:
     """Differences between a shard's columns and those that all shards must have."""
-    expected = file_schema(kind, manifest.label_names, manifest.schemes, manifest.storage)
+    expected = file_schema(kind, row_schema(manifest))
     for name in expected.names:
         if name not in found.names:
             yield Finding(path, f"lacks the column {name!r}, which would load as None")
@@ -204,8 +205,9 @@ def _rows(
     """Rows whose values contradict the manifest or the folder they lie in; counts ids in `seen`."""
     kind = path.partition("/")[0]
     seen.update((kind, row["year"], row["id"]) for row in table.select(["year", "id"]).to_pylist())
+    kept = {column.name for column in manifest.kept}
     for name in table.column_names:
-        if table[name].null_count:
+        if table[name].null_count and name not in kept:
             yield Finding(path, f"has rows without {name!r}")
             return
     named = [name for name in ("label_name",) if name in table.column_names]
@@ -221,19 +223,23 @@ def _rows(
 
 def _contradictions(path: str, kind: str, row: dict[str, Any], manifest: Manifest) -> Iterator[str]:
     """What a row says that its manifest or its folder does not."""
-    if manifest.label_names and not 0 <= row["label"] < len(manifest.label_names):
-        yield f"has the label {row['label']}, which has no name"
-    elif row.get("label_name", name := manifest.label_of(row["label"])) != name:
+    if problem := label_problem(row["label"], manifest):
+        yield problem
+    elif _listed(row.get("label_name", name := manifest.label_of(row["label"]))) != _listed(name):
         yield "has a `label_name` that is not the name of its label"
     if row["year"] not in manifest.years:
         yield f"is of {row['year']}, which is no year of the release"
     for config in manifest.configs:
-        if config.scheme is None or (config.year, config.kind) != (row["year"], kind):
+        if config.scheme is None or config.kind != kind or config.year not in (None, row["year"]):
             continue
         split = row[config.scheme]
         glob = {one.name: one.glob for one in config.splits}.get(split)
         if glob is None or not matches(path, glob):
             yield f"is in {config.scheme}={split}, but lies elsewhere"
+
+
+def _listed(label: object) -> object:
+    return list(label) if isinstance(label, tuple) else label
 
 
 def _sheets(path: str, shard: pq.ParquetFile) -> Iterator[Finding]:
@@ -268,7 +274,7 @@ def _configs(manifest: Manifest) -> Iterator[Finding]:
             elif rows != split.rows:
                 yield Finding(MANIFEST, f"{where} has {rows:,} rows, not {split.rows:,}")
     rows = sum(file.rows for file in manifest.files if file.path.startswith("data/"))
-    labelled = sum(manifest.rows_by_label.values()) if manifest.label_names else rows
+    labelled = sum(manifest.rows_by_label.values()) if manifest.labelling == "class" else rows
     if rows != manifest.rows or labelled != rows:
         yield Finding(MANIFEST, f"says {manifest.rows:,} rows, but its files hold {rows:,}")
 

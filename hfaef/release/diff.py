@@ -26,6 +26,8 @@ class RowDiff:
     relabelled: tuple[str, ...]
     resplit: tuple[str, ...]
     """In another split of a scheme that both releases have."""
+    changed: tuple[str, ...]
+    """With another value in a kept column that both releases have."""
     repixelled: tuple[str, ...]
     """With another embedding."""
 
@@ -36,6 +38,7 @@ class RowDiff:
             "removed": self.removed,
             "with another label": self.relabelled,
             "in another split": self.resplit,
+            "with another value in a kept column": self.changed,
             "with other pixels": self.repixelled,
         }
         return tuple(
@@ -151,15 +154,17 @@ def compare_rows(before: Release, after: Release) -> RowDiff:
     The pooled vectors stand for the embeddings: they are small, and other pixels have another
     mean.
     """
-    schemes = [name for name in before.manifest.schemes if name in after.manifest.schemes]
+    told = {*after.manifest.schemes, *after.manifest.folds}
+    schemes = [n for n in (*before.manifest.schemes, *before.manifest.folds) if n in told]
+    kept = [column.name for column in before.manifest.kept if column in after.manifest.kept]
     same = {file.sha256 for file in before.manifest.files} & {
         file.sha256 for file in after.manifest.files
     }
     # Only rows of files that differ can differ; equal bytes mean equal rows, label names included.
     if before.manifest.label_names != after.manifest.label_names:
         same = set()
-    old = _read(before, same, schemes)
-    new = _read(after, same, schemes)
+    old = _read(before, same, schemes, kept)
+    new = _read(after, same, schemes, kept)
     both = sorted(old.keys() & new.keys())
     several = len({*before.manifest.years, *after.manifest.years}) > 1
 
@@ -171,18 +176,22 @@ def compare_rows(before: Release, after: Release) -> RowDiff:
         removed=names(old.keys() - new.keys()),
         relabelled=names(key for key in both if old[key].label != new[key].label),
         resplit=names(key for key in both if old[key].splits != new[key].splits),
+        changed=names(key for key in both if old[key].kept != new[key].kept),
         repixelled=names(key for key in both if old[key].vector != new[key].vector),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    label: str | float
+    label: str | float | tuple[str, ...]
     splits: tuple[str, ...]
+    kept: tuple[str, ...]
     vector: bytes
 
 
-def _read(release: Release, same: set[str], schemes: Sequence[str]) -> dict[tuple[int, str], _Row]:
+def _read(
+    release: Release, same: set[str], schemes: Sequence[str], kept: Sequence[str]
+) -> dict[tuple[int, str], _Row]:
     """The rows of the files whose content is not in `same`, by year and id.
 
     Raises:
@@ -195,7 +204,7 @@ def _read(release: Release, same: set[str], schemes: Sequence[str]) -> dict[tupl
         if not file.path.startswith("pooled/") or file.sha256 in same:
             continue
         try:
-            found |= _read_table(release, file, schemes)
+            found |= _read_table(release, file, schemes, kept)
         except (OSError, ValueError, LookupError, TypeError, pa.ArrowException) as error:
             raise ReleaseError(
                 f"{release.name}: {file.path} cannot be read: {error}",
@@ -205,19 +214,20 @@ def _read(release: Release, same: set[str], schemes: Sequence[str]) -> dict[tupl
 
 
 def _read_table(
-    release: Release, file: File, schemes: Sequence[str]
+    release: Release, file: File, schemes: Sequence[str], kept: Sequence[str]
 ) -> dict[tuple[int, str], _Row]:
     import pyarrow.parquet as pq
 
-    columns = ["id", "year", "label", "valid_fraction", "mean", *schemes]
+    columns = ["id", "year", "label", "valid_fraction", "mean", *schemes, *kept]
     table = pq.read_table(release.fetch(file.path), columns=columns, partitioning=None)
     means = table["mean"].combine_chunks().flatten().to_numpy().reshape(table.num_rows, -1)
     fractions = table["valid_fraction"].to_numpy()
-    plain = table.select(["id", "year", "label", *schemes]).to_pylist()
+    plain = table.select(["id", "year", "label", *schemes, *kept]).to_pylist()
     return {
         (row["year"], require_id(row["id"])): _Row(
             release.manifest.label_of(row["label"]),
             tuple(row[scheme] for scheme in schemes),
+            tuple(repr(row[name]) for name in kept),
             mean.tobytes() + fraction.tobytes(),
         )
         for row, mean, fraction in zip(plain, means, fractions, strict=True)

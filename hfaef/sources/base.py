@@ -79,6 +79,10 @@ class Source(Protocol):
     max_requests: int
     """Reads that may be under way at once."""
 
+    @property
+    def years(self) -> tuple[int, ...]:
+        """Years that it has embeddings of, in order."""
+
     def read(self, grid: Grid, year: int) -> Pixels:
         """The embedding on this grid.
 

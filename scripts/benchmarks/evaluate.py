@@ -46,7 +46,7 @@ from hfaef.release.format.manifest import (
 )
 from hfaef.release.format.preview import PreviewBasis
 from hfaef.release.format.rows import stored_of
-from hfaef.release.format.schema import file_schema
+from hfaef.release.format.schema import RowSchema, file_schema
 
 LABELS = tuple(f"label{number}" for number in range(10))
 SIDE = 64
@@ -98,7 +98,7 @@ def write_release(folder: Path, patches: int) -> None:
         chance = int(hashlib.sha256(str(number).encode()).hexdigest()[:8], 16) / 2**32
         return "train" if chance < 0.6 else "validation" if chance < 0.8 else "test"
 
-    schema = file_schema("data", LABELS, ("random",))
+    schema = file_schema("data", RowSchema("class", LABELS, ("random",)))
     files = []
     for split in SHARES:
         wanted = [number for number in range(patches) if split_of(number) == split]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hfaef.catalog import geotiffs
 from hfaef.catalog.patch import Catalog
 from hfaef.catalog.splits import read_list
-from hfaef.recipe.model import Geotiffs
+from hfaef.recipe.patches import Geotiffs
 from support.refusals import used_or_refused
 
 few = settings(max_examples=30, suppress_health_check=list(HealthCheck), database=None)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hfaef.core.names import clean, fault_of
 from hfaef.errors import CatalogError
 from support.names import decode_id
-from support.tables import HEAD, feature, labels, read, read_csv
+from support.tables import HEAD, WAYS_OUT, feature, labels, read, read_csv
 
 
 @pytest.mark.parametrize("word", ["001", "true", "10:00", "NA", "1e5", "null", "2018-07-01", "-0"])
@@ -84,6 +84,7 @@ def test_stray_spaces_and_unicode_forms_are_mended_and_told(tmp_path: Path) -> N
         "values of `label` with stray spaces, taken off: 1",
         "values of `label` brought to Unicode's composed form (NFC): 1",
         "values of `split` with stray spaces, taken off: 1",
+        "splits read in 'split': 'val' as validation (1)",
     )
 
 
@@ -277,7 +278,7 @@ def test_columns_that_are_perhaps_meant_are_named(tmp_path: Path, header: str, w
 def test_of_two_columns_the_one_that_is_written_so_is_used(tmp_path: Path) -> None:
     found = read_csv(tmp_path, "ID,id,label,lon,lat\nwrong,a,x,11.5,48.1\n")
     assert [patch.id for patch in found.patches] == ["a"]
-    assert found.notes == ("columns not used: ID",)
+    assert found.notes == (f"columns not used: ID; {WAYS_OUT}",)
 
 
 @pytest.mark.parametrize(

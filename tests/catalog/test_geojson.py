@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hfaef.errors import CatalogError
-from support.tables import feature, read, read_csv, read_geojson, read_parquet
+from support.tables import WAYS_OUT, feature, read, read_csv, read_geojson, read_parquet
 
 
 def test_numbers_and_texts_of_geojson_are_names(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_the_property_id_is_used_and_the_features_own_is_told(tmp_path: Path) ->
 
 @pytest.mark.parametrize("suffix", ["csv", "geojson", "parquet"])
 def test_columns_that_are_not_used_are_named_once(tmp_path: Path, suffix: str) -> None:
-    more = {"year": 2017, "country": "DE", "date": "2017-07-01"}
+    more = {"fold": 3, "country": "DE", "date": "2017-07-01"}
     match suffix:
         case "csv":
             cells = ",".join(map(str, more.values()))
@@ -84,12 +84,12 @@ def test_columns_that_are_not_used_are_named_once(tmp_path: Path, suffix: str) -
         case _:
             columns = {name: [value] for name, value in more.items()}
             found = read_parquet(tmp_path, label=["x"], **columns)
-    assert found.notes == ("columns not used: year, country, date",)
+    assert found.notes == (f"columns not used: fold, country, date; {WAYS_OUT}",)
 
 
 def test_a_place_that_is_given_twice_is_told(tmp_path: Path) -> None:
     found = read_csv(tmp_path, "id,label,lon,lat,west,\na,x,11.5,48.1,3,\n")
-    assert found.notes == ("columns not used: west, column 6",)
+    assert found.notes == (f"columns not used: west, column 6; {WAYS_OUT}",)
 
 
 @pytest.mark.parametrize("suffix", [".xlsx", ".csv.gz", ""])

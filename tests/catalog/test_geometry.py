@@ -13,7 +13,7 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hfaef.catalog.geometry import make_grids, places_of_shapes, read_shapes
+from hfaef.catalog.tables.geometry import make_grids, places_of_shapes, read_shapes
 from hfaef.core.grid import WGS84, Grid
 from hfaef.errors import CatalogError
 from support.tables import POINT, grid_of, read, read_shape, square
@@ -124,7 +124,7 @@ def test_coordinates_that_are_texts_are_read(tmp_path: Path) -> None:
 def test_heights_are_not_used_and_told(tmp_path: Path) -> None:
     found = read_shape(tmp_path, shapely.Point(11.5, 48.1, 500))
     assert grid_of(found) == grid_of(read_shape(tmp_path, POINT))
-    assert found.notes == ("columns not used: heights of the geometries",)
+    assert found.notes == ("not used: heights of the geometries",)
 
 
 @pytest.mark.parametrize("kind", [4, 5, 6, 7, 11, 12, 0x20000007, 1007, 2006, 3004])

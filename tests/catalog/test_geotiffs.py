@@ -12,7 +12,7 @@ from hfaef.catalog import geotiffs
 from hfaef.catalog.patch import Unreadable
 from hfaef.core.grid import Grid
 from hfaef.errors import CatalogError
-from hfaef.recipe.model import Geotiffs
+from hfaef.recipe.patches import Geotiffs
 from support.names import decode_id
 
 

@@ -11,13 +11,13 @@ import pytest
 import shapely
 
 from hfaef.errors import CatalogError
-from support.tables import POINT, grid_of, read, read_shape, square
+from support.tables import POINT, WAYS_OUT, grid_of, read, read_shape, square
 
 
 @pytest.fixture
 def frame() -> geopandas.GeoDataFrame:
     shapes = [POINT, shapely.Point(11.6, 48.2)]
-    columns = {"id": ["001", "b"], "label": ["Forest", "Water"], "year": [2017, 2018]}
+    columns = {"id": ["001", "b"], "label": ["Forest", "Water"], "country": ["DE", "AT"]}
     return geopandas.GeoDataFrame(columns, geometry=shapes, crs=4326)
 
 
@@ -31,7 +31,7 @@ def test_files_of_gis_programs_are_read(
     assert set(grids) == {"001", "b"}
     assert found.label_names == ("Forest", "Water")
     assert grids["001"] == grid_of(read_shape(tmp_path, POINT))
-    assert found.notes == ("columns not used: year",)
+    assert found.notes == (f"columns not used: country; {WAYS_OUT}",)
 
 
 @pytest.mark.parametrize("suffix", ["gpkg", "fgb", "shp"])
@@ -198,7 +198,7 @@ def test_heights_in_files_of_gis_programs_are_not_used_and_told(
 ) -> None:
     found = read(write(tmp_path / f"a.{suffix}", shapely.Point(11.5, 48.1, 500)))
     assert grid_of(found) == grid_of(read_shape(tmp_path, POINT))
-    assert found.notes == ("columns not used: heights of the geometries",)
+    assert found.notes == ("not used: heights of the geometries",)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -207,7 +207,7 @@ def test_coordinates_in_columns_of_a_file_with_geometries_are_told(
 ) -> None:
     found = read(write(tmp_path / f"a.{suffix}", POINT, lon=["1"], lat=["2"]))
     assert grid_of(found) == grid_of(read_shape(tmp_path, POINT))
-    assert found.notes == ("columns not used: lon, lat",)
+    assert found.notes == (f"columns not used: lon, lat; {WAYS_OUT}",)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 from hfaef.catalog import torchgeo
 from hfaef.errors import CatalogError
-from hfaef.recipe.model import TorchGeo
+from hfaef.recipe.patches import TorchGeo
 from support.refusals import used_or_refused
 
 EuroSAT100 = pytest.importorskip("torchgeo.datasets").EuroSAT100

@@ -16,7 +16,8 @@ import hfaef
 from hfaef.build.pipeline import build
 from hfaef.catalog import open_catalog, table
 from hfaef.errors import CatalogError, InputError, RecipeError
-from hfaef.recipe.model import Recipe, Table
+from hfaef.recipe.model import Recipe
+from hfaef.recipe.patches import Table
 from hfaef.recipe.read import read_recipe
 from hfaef.release.card.render import parse_front_matter
 from hfaef.release.check import check_folder

@@ -14,17 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hfaef.catalog import open_catalog
-from hfaef.recipe.model import (
-    Card,
-    Cog,
-    Demo,
-    EarthEngine,
-    Geotiffs,
-    Pack,
-    Recipe,
-    Table,
-    TorchGeo,
-)
+from hfaef.recipe.model import Card, Cog, Demo, EarthEngine, Pack, Recipe
+from hfaef.recipe.patches import Geotiffs, Table, TorchGeo
 from hfaef.recipe.paths import require_inputs
 from hfaef.recipe.read import read_recipe
 from support.refusals import used_or_refused

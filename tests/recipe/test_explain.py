@@ -23,7 +23,7 @@ def test_all_that_is_wrong_is_named(tmp_path: Path) -> None:
     path.write_text("")
     with pytest.raises(RecipeError) as caught:
         read_recipe(str(path))
-    words = "name: missing (and 3 more: years: missing; patches: missing; source: missing)"
+    words = "name: missing (and 2 more: patches: missing; source: missing)"
     assert caught.value.message == f"{path}: {words}"
 
 

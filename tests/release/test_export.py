@@ -24,7 +24,7 @@ from hfaef.cli.output import Output
 from hfaef.core.files import atomic_folder, folder_errors
 from hfaef.core.quantize import BAND_NAMES
 from hfaef.errors import FolderError, InputError
-from hfaef.recipe.model import Geotiffs
+from hfaef.recipe.patches import Geotiffs
 from hfaef.release.check import check_folder
 from hfaef.release.format.manifest import read_manifest
 from hfaef.release.gis.export import export

@@ -106,7 +106,7 @@ def test_bands_in_another_order_are_still_unit_vectors() -> None:
 
 
 def test_means_of_unlike_pixels_are_shorter_and_pass_as_means_alone() -> None:
-    codes = filled(2, 2)
+    codes = filled(0, 2, 2)
     short = np.round(codes * 0.8).astype(np.int8)
     with pytest.raises(NotUnitError):
         pixels(short)

@@ -13,10 +13,12 @@ import shapely
 from hfaef.catalog import table
 from hfaef.catalog.patch import Catalog
 from hfaef.core.grid import WGS84, Grid, project
-from hfaef.recipe.model import Table
+from hfaef.recipe.patches import Table
 
 HEAD = "id,label,lon,lat\n"
 POINT = shapely.Point(11.5, 48.1)
+
+WAYS_OUT = "`patches.keep` keeps them, `patches.ignore` leaves them out"
 
 
 def read(path: Path, **changes: object) -> Catalog:

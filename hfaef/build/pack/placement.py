@@ -40,8 +40,8 @@ def place_rows(patches: Iterable[Patch], placement: RowPlacement) -> PlacedRows:
     kept: list[tuple[RowLocation, Patch]] = []
     fresh: list[Patch] = []
     for patch in patches:
-        location = placement.rows.get((patch.year, patch.id))
-        if location is not None and location.splits == patch.splits:
+        location = placement.rows.get((patch.row_year, patch.id))
+        if location is not None and location.splits.items() <= patch.splits.items():
             kept.append((location, patch))
         else:
             fresh.append(patch)

@@ -19,7 +19,7 @@ from hfaef.build.pack.placement import place_rows
 from hfaef.build.staging.ledger import Outcome
 from hfaef.build.staging.pixels import StagedPixels
 from hfaef.build.staging.store import Store
-from hfaef.catalog.patch import Catalog, Patch, label_number
+from hfaef.catalog.patch import Catalog, Patch, label_value
 from hfaef.core import sheet
 from hfaef.core.codec import encode_raw
 from hfaef.core.files import folder_errors
@@ -34,13 +34,14 @@ from hfaef.release.format.paths import (
     MISSING,
     PICTURES,
     StorageFormat,
+    first_split,
     is_partitioned,
     partition_folder,
     shard_name,
     shuffled,
 )
 from hfaef.release.format.preview import PreviewBasis, fit_basis, render
-from hfaef.release.format.schema import file_schema
+from hfaef.release.format.schema import RowSchema, file_schema
 from hfaef.release.format.webdataset import TarShard
 from hfaef.release.locate import RowPlacement
 
@@ -119,23 +120,32 @@ def pack(
     outcomes = store.outcomes()
     fetched = {key for key, outcome in outcomes.items() if outcome.fetched}
     staged = [patch for patch in catalog.patches if (patch.year, patch.id) in fetched]
-    years = sorted({patch.year for patch in staged})
+    years: Sequence[int | None] = (None,)
+    if not catalog.own_years:
+        years = sorted({patch.year for patch in staged})
     partitions: dict[tuple[str, str], list[Patch]] = defaultdict(list)
     for patch in staged:
         below = partition_folder("", patch.year, patch.splits, years, catalog.schemes)
-        split = patch.splits[catalog.schemes[0]] if catalog.schemes else "train"
-        partitions[below, split].append(patch)
+        partitions[below, first_split(patch.splits, catalog.schemes)].append(patch)
     placed = [(key, place_rows(partitions[key], placement)) for key in sorted(partitions)]
     order = [patch for _, patches in placed for patch in patches.order]
     basis = placement.basis or _sample_basis(order, store, parallel_map)
-    encode = _Encoder(store.pixels, catalog.label_names, basis, storage)
+    schema = RowSchema(
+        catalog.target,
+        catalog.label_names,
+        catalog.schemes,
+        catalog.folds,
+        catalog.kept,
+        catalog.nearest_years,
+        storage,
+    )
+    encode = _Encoder(store.pixels, schema, basis)
     folders = is_partitioned(years, catalog.schemes)
-    names = (catalog.label_names, catalog.schemes)
-    schemas = {kind: file_schema(kind, *names, storage) for kind in KINDS}
+    schemas = {kind: file_schema(kind, schema) for kind in KINDS}
 
     def open_shard(folder: Path, number: int) -> ParquetShard | TarShard:
         if storage.format == "webdataset":
-            return TarShard(folder, number, classes=bool(catalog.label_names))
+            return TarShard(folder, number, classes=catalog.target == "class")
         return ParquetShard(folder, number, schemas["data"])
 
     files: list[File] = []
@@ -169,13 +179,8 @@ class _Encoder:
     """Reads and encodes staged patches; a value that other processes can use."""
 
     pixels: StagedPixels
-    label_names: tuple[str, ...]
+    schema: RowSchema
     basis: PreviewBasis
-    storage: StorageFormat
-
-    @property
-    def _named(self) -> bool:
-        return self.storage.label_name and bool(self.label_names)
 
     def __call__(self, staged: Staged) -> Row:
         patch = staged.patch
@@ -185,16 +190,21 @@ class _Encoder:
         pooled = pool(codes, squares)
         common = {
             "id": patch.id,
-            "label": label_number(patch.label, self.label_names),
-            **({"label_name": str(patch.label)} if self._named else {}),
-            "year": patch.year,
+            "label": label_value(patch.label, self.schema.label_names),
+            **({"label_name": patch.label} if self.schema.named else {}),
+            **{
+                column.name: value
+                for column, value in zip(self.schema.kept, patch.kept, strict=True)
+            },
+            "year": patch.row_year,
+            **({"observed_year": patch.year} if self.schema.observed_year else {}),
             **patch.splits,
             # As Parquet's float32 holds it, so that all formats hold the same number.
             "valid_fraction": float(np.float32(pooled.valid_fraction)),
         }
         stored = to_stored(codes)
         embedding: bytes | dict[str, Any]
-        if self.storage.codec == "raw":
+        if self.schema.storage.codec == "raw":
             common |= {"height": patch.grid.height, "width": patch.grid.width}
             embedding = encode_raw(stored)
         else:

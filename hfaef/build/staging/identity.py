@@ -56,7 +56,8 @@ def inputs(recipe: Recipe, catalog: Catalog) -> Inputs:
     for patch in catalog.patches:
         places.update(repr((patch.id, *_grid_values(patch.grid))).encode())
         grids[patch.year, patch.id] = grid_digest(patch.grid)
-    return Inputs(tuple(recipe.years), source_identity(recipe.source), grids, places.hexdigest())
+    years = catalog.years if catalog.own_years else tuple(recipe.years)
+    return Inputs(years, source_identity(recipe.source), grids, places.hexdigest())
 
 
 def grid_digest(grid: Grid) -> str:

@@ -19,10 +19,10 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from hfaef.errors import install_command
-from hfaef.recipe.model import SPLITS
+from hfaef.recipe.columns import HELD_SPLITS
 from hfaef.release.card.lettering import font_for, labels_as_drawn
 from hfaef.release.format.manifest import Manifest
-from hfaef.release.format.paths import BALANCE, LABELS, MAP, shuffled
+from hfaef.release.format.paths import BALANCE, LABELS, MAP, first_split, shuffled
 from hfaef.release.format.rows import read_rows
 
 if TYPE_CHECKING:
@@ -33,9 +33,14 @@ WIDTH = 760
 
 GROUND, INK, FAINT = "#fbfbfa", "#1f2328", "#d5d8dc"
 
-COLOURS = {"train": "#0072b2", "validation": "#e69f00", "test": "#882255"}
-MARKERS = {"train": "o", "validation": "^", "test": "s"}
-HATCHES = {"train": "", "validation": "///", "test": "..."}
+COLOURS = {
+    "train": "#0072b2",
+    "validation": "#e69f00",
+    "test": "#882255",
+    "unassigned": "#8a9099",
+}
+MARKERS = {"train": "o", "validation": "^", "test": "s", "unassigned": "x"}
+HATCHES = {"train": "", "validation": "///", "test": "...", "unassigned": "xx"}
 
 _TILE = 64
 """Pixels of a preview in the figure."""
@@ -56,7 +61,8 @@ class PatchLocations:
     lon: npt.NDArray[np.float64]
     lat: npt.NDArray[np.float64]
     """Middles of the patches, degrees."""
-    labels: npt.NDArray[np.int64]
+    labels: list[list[int]]
+    """Numbers of each one's labels; none, if they are numbers to predict."""
     splits: dict[str, npt.NDArray[np.str_]]
     """By scheme."""
 
@@ -110,39 +116,55 @@ def draw_labels(folder: Path, manifest: Manifest) -> bytes:
 
 def read_previews(folder: Path, manifest: Manifest, count: int) -> dict[int, list[bytes]]:
     """JPEGs of a few patches of each label, by its number: the same ones each time."""
-    chosen: dict[int, list[str]] = {}
-    rows = _columns(folder, manifest, ["id", "label", "year"])
-    first_year = rows["year"] == manifest.years[0]
-    classes = len(manifest.label_names)
-    for number in range(classes or 1):
-        ids = rows["id"][first_year & ((rows["label"] == number) | (classes == 0))].tolist()
-        chosen[number] = sorted(ids, key=shuffled)[:count]
-    among = {identity for ids in chosen.values() for identity in ids}
-    found: dict[str, bytes] = {}
-    for row in read_rows(folder, manifest, columns=["id", "year", "preview"]):
-        if row["id"] in among and row["year"] == manifest.years[0]:
-            found[row["id"]] = row["preview"]["bytes"]
-    return {number: [found[identity] for identity in ids] for number, ids in chosen.items()}
+    chosen: dict[int, list[tuple[int, str]]] = {}
+    rows = _first_rows(folder, manifest, ["id", "label", "year"])
+    for number in range(len(manifest.label_names) or 1):
+        keys = [
+            (row["year"], row["id"])
+            for row in rows
+            if not manifest.label_names or number in _numbers(row["label"], manifest)
+        ]
+        chosen[number] = sorted(keys, key=lambda key: (shuffled(key[1]), key[0]))[:count]
+    among = {key for keys in chosen.values() for key in keys}
+    found = {
+        key: row["preview"]["bytes"]
+        for row in read_rows(folder, manifest, columns=["id", "year", "preview"])
+        if (key := (row["year"], row["id"])) in among
+    }
+    return {number: [found[key] for key in keys] for number, keys in chosen.items()}
 
 
 def read_locations(folder: Path, manifest: Manifest) -> PatchLocations:
     """Locations, labels and splits of a release's patches."""
-    rows = _columns(folder, manifest, ["bounds", "label", "year", *manifest.schemes])
-    kept = rows["year"] == manifest.years[0]
-    bounds = np.stack(rows["bounds"][kept])
+    rows = _first_rows(
+        folder, manifest, ["bounds", "label", "year", *manifest.schemes, *manifest.folds]
+    )
+    bounds = np.array([row["bounds"] for row in rows])
     return PatchLocations(
         lon=(bounds[:, 0] + bounds[:, 2]) / 2,
         lat=(bounds[:, 1] + bounds[:, 3]) / 2,
-        labels=rows["label"][kept].astype(np.int64),
-        splits={scheme: rows[scheme][kept].astype(str) for scheme in manifest.schemes}
-        or {"": np.full(int(kept.sum()), "train")},
+        labels=[_numbers(row["label"], manifest) for row in rows],
+        splits={s: np.array([row[s] for row in rows], np.str_) for s in manifest.schemes}
+        or {"": np.array([first_split(_some(row, manifest.folds), ()) for row in rows])},
     )
 
 
-def _columns(folder: Path, manifest: Manifest, names: list[str]) -> dict[str, Any]:
-    """Columns of all rows, small ones, as numpy arrays."""
-    rows = list(read_rows(folder, manifest, columns=names))
-    return {name: np.array([row[name] for row in rows]) for name in names}
+def _first_rows(folder: Path, manifest: Manifest, names: list[str]) -> list[dict[str, Any]]:
+    """Small columns of the rows of the first year, or of all where each has its own."""
+    year = manifest.config_years[0]
+    rows = read_rows(folder, manifest, columns=names)
+    return [row for row in rows if year in (None, row["year"])]
+
+
+def _some(row: dict[str, Any], names: Sequence[str]) -> dict[str, str]:
+    return {name: row[name] for name in names}
+
+
+def _numbers(label: float | list[int], manifest: Manifest) -> list[int]:
+    """Numbers of a row's labels; none, if it is a number to predict."""
+    if not manifest.label_names:
+        return []
+    return label if isinstance(label, list) else [int(label)]
 
 
 def draw_map(locations: PatchLocations) -> bytes:
@@ -160,7 +182,7 @@ def draw_map(locations: PatchLocations) -> bytes:
         size = float(np.clip(6000 / max(len(locations.lon), 1), 2, 22))
         for axis, (scheme, split) in zip(axes, locations.splits.items(), strict=False):
             # All splits in one order of drawing, or the last would hide the others.
-            for name in SPLITS:
+            for name in HELD_SPLITS:
                 inside = split == name
                 if inside.any():
                     axis.scatter(
@@ -195,8 +217,10 @@ def draw_balance(locations: PatchLocations, names: Sequence[str]) -> bytes:
         axes = figure.subplots(1, across, squeeze=False, sharey=True, sharex=True).ravel()
         for axis, (scheme, split) in zip(axes, locations.splits.items(), strict=False):
             left = np.zeros(len(shown))
-            for name in SPLITS:
-                counts = np.bincount(locations.labels[split == name], minlength=len(names))
+            for name in HELD_SPLITS:
+                held = [one for one, of in zip(locations.labels, split, strict=True) if of == name]
+                numbers = np.array([number for one in held for number in one], np.int64)
+                counts = np.bincount(numbers, minlength=len(names))
                 if counts.any():
                     axis.barh(
                         range(len(shown)),
@@ -217,7 +241,7 @@ def draw_balance(locations: PatchLocations, names: Sequence[str]) -> bytes:
         axes[0].set_ylabel("label")
         axes[0].invert_yaxis()
         handles, texts = axes[0].get_legend_handles_labels()
-        figure.legend(handles, texts, loc="outside upper right", ncols=3, fontsize=8, frameon=False)
+        figure.legend(handles, texts, loc="outside upper right", ncols=4, fontsize=8, frameon=False)
 
     return _plotted(plot, 1.3 + 0.27 * len(shown))
 

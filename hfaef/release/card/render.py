@@ -16,8 +16,8 @@ import yaml
 from hfaef.core.files import atomic_write, folder_errors
 from hfaef.core.quantize import dequantize
 from hfaef.errors import ReleaseError, command_line, requirement
+from hfaef.recipe.columns import HELD_SPLITS, SPLITS
 from hfaef.recipe.licenses import require_license
-from hfaef.recipe.model import SPLITS
 from hfaef.release.card import tables
 from hfaef.release.card.edits import keep_notes, put_card
 from hfaef.release.card.lettering import labels_as_drawn
@@ -25,7 +25,7 @@ from hfaef.release.card.notes import BEGIN, END, README, read_notes, sealed
 from hfaef.release.card.references import References, card_folder, read_references
 from hfaef.release.format.manifest import Config, Manifest, content_sha256, read_manifest
 from hfaef.release.format.paths import KINDS, MANIFEST
-from hfaef.release.format.schema import features, loaded_features
+from hfaef.release.format.schema import features, loaded_features, row_schema
 from hfaef.release.format.scores import SCORES, Evaluation, read_evaluation
 from hfaef.release.handle import Release
 
@@ -68,6 +68,11 @@ def front_matter(manifest: Manifest) -> dict[str, Any]:
         "task_categories": [
             "image-classification" if manifest.label_names else "tabular-regression"
         ],
+        **(
+            {"task_ids": ["multi-label-image-classification"]}
+            if manifest.labelling == "classes"
+            else {}
+        ),
         "tags": list(dict.fromkeys([*_TAGS, *settings.get("tags", [])])),
         "size_categories": [size],
         "configs": configs,
@@ -137,7 +142,7 @@ def render_card(
     values = dict(
         manifest=manifest,
         requirement=requirement(),
-        splits=SPLITS,
+        splits=[name for name in HELD_SPLITS if name in SPLITS or _holds(manifest, name)],
         pretty_name=settings.get("pretty_name") or manifest.name,
         description=settings.get("description")
         or "AlphaEarth Foundations embeddings of labelled, georeferenced patches.",
@@ -174,7 +179,7 @@ def _scores(
     manifest: Manifest, references: References, evaluation: Evaluation | None
 ) -> dict[str, Any]:
     """What the card says of scores, measured and published."""
-    year = manifest.years[0]
+    year = manifest.config_years[0]
     found: dict[str, Any] = {
         "evaluation": evaluation,
         "headline": "",
@@ -201,6 +206,10 @@ def _scores(
     return found
 
 
+def _holds(manifest: Manifest, split: str) -> bool:
+    return any(part.name == split for config in manifest.configs for part in config.splits)
+
+
 def _numbered(manifest: Manifest) -> list[tuple[int, str]]:
     """Number and name of the labels that the figures cannot write out."""
     names = manifest.label_names
@@ -220,7 +229,7 @@ def _golden() -> dict[str, list[float]]:
 def _columns(manifest: Manifest) -> dict[str, str]:
     """Type of each column of the rows, as people write it."""
     types = {}
-    columns = features("data", manifest.label_names, manifest.schemes, manifest.storage)
+    columns = features("data", row_schema(manifest))
     for name, feature in columns.items():
         kind = type(feature).__name__
         if kind == "Value":

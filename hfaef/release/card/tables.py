@@ -22,7 +22,7 @@ def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def headline(evaluation: Evaluation, schemes: Sequence[str], year: int) -> str:
+def headline(evaluation: Evaluation, schemes: Sequence[str], year: int | None) -> str:
     """Accuracies of the first feature set in a line; empty if there are none."""
     name = evaluation.features[0].name
     parts = []
@@ -34,7 +34,7 @@ def headline(evaluation: Evaluation, schemes: Sequence[str], year: int) -> str:
     return "; ".join(parts)
 
 
-def scores_table(evaluation: Evaluation, schemes: Sequence[str], year: int) -> str:
+def scores_table(evaluation: Evaluation, schemes: Sequence[str], year: int | None) -> str:
     """Accuracy of every feature set by probe and scheme, with the gap from first to last scheme."""
     gap = len(schemes) > 1
     head = ["vectors", "length"]
@@ -74,7 +74,7 @@ def _per_cent(value: float) -> str:
     return f"{100 * value:.1f}"
 
 
-def neighbours_table(evaluation: Evaluation, schemes: Sequence[str], year: int) -> str:
+def neighbours_table(evaluation: Evaluation, schemes: Sequence[str], year: int | None) -> str:
     """Accuracy of the kNN by number of neighbours, for the first feature set."""
     name = evaluation.features[0].name
     counts = sorted({score.neighbours for score in evaluation.scores if score.neighbours})
@@ -85,7 +85,7 @@ def neighbours_table(evaluation: Evaluation, schemes: Sequence[str], year: int) 
     return _markdown(["scheme", *(f"k = {k}" for k in counts)], rows)
 
 
-def metrics_table(evaluation: Evaluation, schemes: Sequence[str], year: int) -> str:
+def metrics_table(evaluation: Evaluation, schemes: Sequence[str], year: int | None) -> str:
     """Balanced accuracy and macro F1 of every feature set, kNN and linear probe."""
     head = ["vectors"]
     head += [f"{what}, {scheme}" for scheme in schemes for what in ("balanced", "macro F1")]
@@ -101,7 +101,9 @@ def metrics_table(evaluation: Evaluation, schemes: Sequence[str], year: int) -> 
     return _markdown(head, rows)
 
 
-def published_table(published: PublishedResults, evaluation: Evaluation | None, year: int) -> str:
+def published_table(
+    published: PublishedResults, evaluation: Evaluation | None, year: int | None
+) -> str:
     """Ours and published accuracies by pooling; the published ones of the same embeddings."""
     head = ["pooling"]
     for title in _titles(published):
@@ -141,10 +143,10 @@ def warnings(evaluation: Evaluation) -> Iterator[str]:
     vectors: dict[str, list[str]] = {}
     for score in evaluation.scores:
         for warning in score.warnings:
-            about = f"{score.probe}, {score.scheme} {score.year}: {warning}"
+            about = f"{score.probe}, {score.scheme} {score.year or 'all years'}: {warning}"
             vectors.setdefault(about, []).append(score.features)
     for skip in evaluation.skipped:
-        about = f"{skip.probe}, {skip.scheme} {skip.year}: not run, {skip.reason}"
+        about = f"{skip.probe}, {skip.scheme} {skip.year or 'all years'}: not run, {skip.reason}"
         vectors.setdefault(about, []).append(skip.features)
     for about, names in vectors.items():
         yield f"{about} (`{'`, `'.join(dict.fromkeys(names))}`)"

@@ -18,7 +18,7 @@ from hfaef.core import codec
 from hfaef.core.files import sha256_of
 from hfaef.core.names import require_id, require_path
 from hfaef.errors import FolderError, ReleaseError, command_line, upgrade_command
-from hfaef.recipe.model import SPLITS
+from hfaef.recipe.columns import HELD_SPLITS, KeptColumn, Target
 from hfaef.release.format.paths import (
     KINDS,
     MANIFEST,
@@ -67,7 +67,7 @@ class File(Part):
 class SplitPart(Part):
     """One split of a config."""
 
-    name: Literal["train", "validation", "test"]
+    name: Literal["train", "validation", "test", "unassigned"]
     glob: Annotated[str, AfterValidator(partial(require_path, pattern=True))]
     """The files that hold it."""
     rows: int
@@ -80,7 +80,8 @@ class Config(Part):
     name: Name
     default: bool
     kind: Literal["data", "pooled"]
-    year: int
+    year: int | None
+    """None for rows of all years, where each patch has its own."""
     scheme: Name | None
     splits: tuple[SplitPart, ...]
 
@@ -159,9 +160,20 @@ class Manifest(Part):
     packages: dict[str, str]
     years: tuple[int, ...] = Field(min_length=1)
     schemes: tuple[Name, ...]
+    target: Target | None = None
+    """What `label` holds; not in releases of hfaef 0.1, whose numbers are float64."""
     label_names: tuple[str, ...]
+    folds: tuple[Name, ...] = ()
+    """Schemes of folds, for cross-validation."""
+    kept: tuple[KeptColumn, ...] = ()
+    """Columns of the table of patches that came along."""
+    own_years: bool = False
+    """Whether each patch has a year of its own."""
+    nearest_years: bool = False
+    """Whether an embedding may be of another year than its patch: then rows say which."""
     rows: int
     rows_by_label: dict[str, int]
+    """Rows that bear each label; with several labels a row they add up to more."""
     configs: tuple[Config, ...]
     files: tuple[File, ...]
     """All but the card and the manifest itself."""
@@ -180,9 +192,21 @@ class Manifest(Part):
         form, codec = packing.get("format", "parquet"), packing.get("codec", "png")
         return StorageFormat(form, codec, packing.get("label_name", False))
 
-    def label_of(self, number: float) -> str | float:
-        """A row's label: a class name, or the number itself if it is to be predicted."""
-        return self.label_names[int(number)] if self.label_names else number
+    @property
+    def labelling(self) -> Target:
+        """What `label` holds."""
+        return self.target or ("class" if self.label_names else "number")
+
+    @property
+    def config_years(self) -> tuple[int | None, ...]:
+        """Years that have configs of their own; None for one of all years."""
+        return (None,) if self.own_years else self.years
+
+    def label_of(self, value: float | Sequence[int]) -> str | float | tuple[str, ...]:
+        """A row's label: a class name, several, or the number itself if it is to be predicted."""
+        if isinstance(value, (int, float)):
+            return self.label_names[int(value)] if self.label_names else value
+        return tuple(self.label_names[number] for number in value)
 
 
 def manifest_bytes(manifest: Manifest) -> bytes:
@@ -283,14 +307,14 @@ def file_entry(folder: Path, path: Path, rows: int) -> File:
 
 
 def make_configs(
-    files: Sequence[File], years: Sequence[int], schemes: Sequence[str]
+    files: Sequence[File], years: Sequence[int | None], schemes: Sequence[str]
 ) -> tuple[Config, ...]:
     """The configs over these files; a split without a row is left out."""
     configs = []
     for number, (name, kind, year, scheme) in enumerate(config_names(years, schemes)):
         splits = []
         tar = any(file.path.startswith(f"{kind}/") and file.path.endswith(".tar") for file in files)
-        for split in SPLITS:
+        for split in HELD_SPLITS:
             suffix = ".tar" if tar else ".parquet"
             glob = split_glob(kind, year, scheme, split, years, schemes, suffix)
             held = [file for file in files if matches(file.path, glob)]
@@ -298,8 +322,6 @@ def make_configs(
             if rows:
                 size = sum(file.bytes for file in held)
                 splits.append(SplitPart(name=split, glob=glob, rows=rows, bytes=size))
-            if scheme is None:
-                break
         configs.append(
             Config(
                 name=name,

@@ -7,7 +7,7 @@ where one set of files serves several configs.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -17,6 +17,7 @@ from hfaef.core import files
 from hfaef.core.files import atomic_write, folder_lock, links_in, make_real_folders
 from hfaef.core.names import printable
 from hfaef.errors import FolderError, ReleaseError
+from hfaef.recipe.columns import SPLITS, UNASSIGNED
 
 STAGING = files.STAGING
 """Folder of a build's unfinished work, in the release's folder."""
@@ -68,28 +69,44 @@ def shuffled(identity: str) -> str:
     return hashlib.sha256(identity.encode()).hexdigest()
 
 
-def is_partitioned(years: Sequence[int], schemes: Sequence[str]) -> bool:
+def is_partitioned(years: Sequence[int | None], schemes: Sequence[str]) -> bool:
     """Whether one set of files serves several configs, and so lies in Hive folders."""
     return len(years) > 1 or len(schemes) > 1
 
 
+def first_split(splits: Mapping[str, str], schemes: Sequence[str]) -> str:
+    """The split of a row in the default config.
+
+    Without a scheme all rows are for training, but for those that folds leave out.
+    """
+    if schemes:
+        return splits[schemes[0]]
+    return UNASSIGNED if splits and {*splits.values()} == {UNASSIGNED} else SPLITS[0]
+
+
 def partition_folder(
-    kind: str, year: int, splits: dict[str, str], years: Sequence[int], schemes: Sequence[str]
+    kind: str,
+    year: int,
+    splits: Mapping[str, str],
+    years: Sequence[int | None],
+    schemes: Sequence[str],
 ) -> str:
     """The folder of a partition, as ``data/random=train/spatial=test``; `kind` if there is one."""
     if not is_partitioned(years, schemes):
         return kind
     parts = [str(year)] if len(years) > 1 else []
-    parts += [f"{scheme}={splits[scheme]}" for scheme in schemes] or ["split=train"]
+    parts += [f"{scheme}={splits[scheme]}" for scheme in schemes] or [
+        f"split={first_split(splits, ())}"
+    ]
     return "/".join([kind, *parts])
 
 
 def split_glob(
     kind: str,
-    year: int,
+    year: int | None,
     scheme: str | None,
     split: str,
-    years: Sequence[int],
+    years: Sequence[int | None],
     schemes: Sequence[str],
     suffix: str = ".parquet",
 ) -> str:
@@ -98,7 +115,7 @@ def split_glob(
         return f"{kind}/{split}/*.tar" if suffix == ".tar" else f"{kind}/{split}-*.parquet"
     parts = [str(year)] if len(years) > 1 else []
     parts += [f"{name}={split}" if name == scheme else f"{name}=*" for name in schemes] or [
-        "split=train"
+        f"split={split}"
     ]
     return "/".join([kind, *parts, f"*{suffix}"])
 
@@ -115,8 +132,8 @@ def shard_name(
 
 
 def config_names(
-    years: Sequence[int], schemes: Sequence[str]
-) -> Iterator[tuple[str, str, int, str | None]]:
+    years: Sequence[int | None], schemes: Sequence[str]
+) -> Iterator[tuple[str, str, int | None, str | None]]:
     """Name, kind, year and scheme of every config, the default one first."""
     names = []
     for year in years:

@@ -62,12 +62,23 @@ def _checked(row: dict[str, Any], manifest: Manifest) -> dict[str, Any]:
     identity = require_id(row["id"]) if "id" in row else "of a row"
     if "year" in row and row["year"] not in manifest.years:
         raise ValueError(f"patch {identity} is of a year that is none of the release")
-    label = row.get("label", 0)
-    if type(label) not in {int, float}:
-        raise ValueError(f"patch {identity} has a label that is no number")
-    if manifest.label_names and not 0 <= label < len(manifest.label_names):
-        raise ValueError(f"patch {identity} has the label {label}, which has no name")
+    if "label" in row and (problem := label_problem(row["label"], manifest)):
+        raise ValueError(f"patch {identity} {problem}")
     return row
+
+
+def label_problem(value: object, manifest: Manifest) -> str:
+    """What is wrong with a row's label, in words; empty if nothing is."""
+    several = manifest.labelling == "classes"
+    if several != isinstance(value, list):
+        return f"has the label {value!r}, not {'a list' if several else 'one value'}"
+    numbers: list[Any] = value if isinstance(value, list) else [value]
+    for number in numbers:
+        if type(number) not in {int, float}:
+            return "has a label that is no number"
+        if manifest.label_names and not 0 <= number < len(manifest.label_names):
+            return f"has the label {number}, which has no name"
+    return "has a label twice" if len(set(numbers)) != len(numbers) else ""
 
 
 def _with_shape(shard: pq.ParquetFile, columns: Sequence[str] | None) -> list[str] | None:

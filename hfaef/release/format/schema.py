@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from hfaef.core.quantize import BANDS
+from hfaef.recipe.columns import KeptColumn, Target
 from hfaef.release.format.manifest import Manifest
 from hfaef.release.format.paths import VECTORS, StorageFormat
 
@@ -16,41 +17,73 @@ if TYPE_CHECKING:
     import datasets
 
 
-def features(
-    kind: str,
-    label_names: Sequence[str],
-    schemes: Sequence[str],
-    storage: StorageFormat | None = None,
-) -> datasets.Features:
-    """Columns of a release's rows in their order, as `datasets` types them.
+@dataclass(frozen=True)
+class RowSchema:
+    """What the columns of a release's rows depend on."""
 
-    Without label names a label is a number to predict.
-    """
-    from datasets import ClassLabel, Features, Image, List, Value
+    target: Target | None
+    """None for releases of hfaef 0.1, whose numbers are float64."""
+    label_names: tuple[str, ...] = ()
+    schemes: tuple[str, ...] = ()
+    folds: tuple[str, ...] = ()
+    kept: tuple[KeptColumn, ...] = ()
+    observed_year: bool = False
+    """Whether the year of the embedding stands beside that of the patch."""
+    storage: StorageFormat = field(default_factory=StorageFormat)
 
-    labels = {"label": ClassLabel(names=list(label_names)) if label_names else Value("float64")}
-    if label_names and storage is not None and storage.label_name:
-        labels["label_name"] = Value("string")
+    @property
+    def named(self) -> bool:
+        """Whether names of labels stand beside their numbers."""
+        return bool(self.label_names) and self.storage.label_name
+
+
+def row_schema(manifest: Manifest) -> RowSchema:
+    """That of a release."""
+    return RowSchema(
+        manifest.target,
+        manifest.label_names,
+        manifest.schemes,
+        manifest.folds,
+        manifest.kept,
+        manifest.nearest_years,
+        manifest.storage,
+    )
+
+
+def features(kind: str, schema: RowSchema) -> datasets.Features:
+    """Columns of a release's rows in their order, as `datasets` types them."""
+    from datasets import Features, Image, List, Value
+
+    years = {"year": Value("int32")}
+    if schema.observed_year:
+        years["observed_year"] = Value("int32")
+    splits = {name: Value("string") for name in (*schema.schemes, *schema.folds)}
+    kept = {
+        column.name: List(Value(column.dtype)) if column.is_list else Value(column.dtype)
+        for column in schema.kept
+    }
     if kind == "pooled":
         # By how seldom they change: storage that finds the head of a file finds the rest.
         vectors: dict[str, Any] = {
             **{name: List(Value("float32"), length=BANDS) for name in VECTORS},
             "valid_fraction": Value("float32"),
             "id": Value("string"),
-            "year": Value("int32"),
-            **{scheme: Value("string") for scheme in schemes},
-            **labels,
+            **years,
+            **splits,
+            **kept,
+            **_labels(schema),
         }
         return Features(vectors)
-    raw = storage is not None and storage.codec == "raw"
+    raw = schema.storage.codec == "raw"
     shape = {"height": Value("int32"), "width": Value("int32")} if raw else {}
     return Features(
         {
             "embedding": Value("binary") if raw else Image(),
             "id": Value("string"),
-            **labels,
-            "year": Value("int32"),
-            **{scheme: Value("string") for scheme in schemes},
+            **_labels(schema),
+            **kept,
+            **years,
+            **splits,
             **shape,
             "crs": Value("string"),
             "transform": List(Value("float64"), length=6),
@@ -63,6 +96,19 @@ def features(
             "preview": Image(),
         }
     )
+
+
+def _labels(schema: RowSchema) -> dict[str, Any]:
+    from datasets import ClassLabel, List, Value
+
+    if not schema.label_names:
+        return {"label": Value("float32" if schema.target else "float64")}
+    several = schema.target == "classes"
+    number, name = ClassLabel(names=list(schema.label_names)), Value("string")
+    found = {"label": List(number) if several else number}
+    if schema.named:
+        found["label_name"] = List(name) if several else name
+    return found
 
 
 def sample_features(columns: datasets.Features) -> datasets.Features:
@@ -81,7 +127,7 @@ def sample_features(columns: datasets.Features) -> datasets.Features:
 
 def loaded_features(kind: str, manifest: Manifest) -> datasets.Features:
     """Columns that `load_dataset` gives of a kind of rows."""
-    columns = features(kind, manifest.label_names, manifest.schemes, manifest.storage)
+    columns = features(kind, row_schema(manifest))
     tar = manifest.storage.suffix(kind) == ".tar"
     return sample_features(columns) if tar else shown_first(columns)
 
@@ -96,20 +142,15 @@ def shown_first(columns: datasets.Features) -> datasets.Features:
     return Features({name: columns[name] for name in (*first, *rest, *last)})
 
 
-def file_schema(
-    kind: str,
-    label_names: Sequence[str],
-    schemes: Sequence[str],
-    storage: StorageFormat | None = None,
-) -> pa.Schema:
+def file_schema(kind: str, schema: RowSchema) -> pa.Schema:
     """Arrow schema of a shard, with what `datasets` and GeoParquet readers look for."""
-    schema: pa.Schema = features(kind, label_names, schemes, storage).arrow_schema
+    arrow: pa.Schema = features(kind, schema).arrow_schema
     # What pyarrow makes of a folder's name; plain strings would make it refuse the folder.
     few_values = pa.dictionary(pa.int32(), pa.string())
-    for name in ("label_name", *schemes):
-        if name in schema.names:
-            schema = schema.set(schema.get_field_index(name), pa.field(name, few_values))
-    return with_geometry(schema) if kind == "data" else schema
+    for name in ("label_name", *schema.schemes, *schema.folds):
+        if name in arrow.names and pa.types.is_string(arrow.field(name).type):
+            arrow = arrow.set(arrow.get_field_index(name), pa.field(name, few_values))
+    return with_geometry(arrow) if kind == "data" else arrow
 
 
 def with_geometry(schema: pa.Schema) -> pa.Schema:

@@ -65,7 +65,8 @@ class Score(Part):
 
     features: str
     scheme: str
-    year: int
+    year: int | None
+    """None for rows of all years, where each has its own."""
     probe: Probe
     neighbours: int | None = None
     """k of a kNN."""
@@ -89,7 +90,8 @@ class Skipped(Part):
 
     features: str
     scheme: str
-    year: int
+    year: int | None
+    """None for rows of all years, where each has its own."""
     probe: Probe
     reason: str
 
@@ -111,7 +113,7 @@ class Evaluation(Part):
         return self.measured_on.content_sha256 == content_sha256(manifest)
 
     def score(
-        self, features: str, scheme: str, year: int, *, neighbours: int | None = None
+        self, features: str, scheme: str, year: int | None, *, neighbours: int | None = None
     ) -> Score | None:
         """The kNN with these neighbours; without, the cross-validated linear probe."""
         wanted = (features, scheme, year, neighbours, neighbours is None)

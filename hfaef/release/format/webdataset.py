@@ -19,7 +19,7 @@ from hfaef.core.codec import embedding_problem
 from hfaef.release.format.manifest import Manifest
 from hfaef.release.format.paths import PICTURES
 from hfaef.release.format.sample import KEY, MEMBERS, REST, identity_of, key_of, members_of, row_of
-from hfaef.release.format.schema import features
+from hfaef.release.format.schema import features, row_schema
 
 if TYPE_CHECKING:
     import datasets
@@ -83,7 +83,7 @@ def inspect(path: Path, manifest: Manifest, step: int) -> tuple[list[str], pa.Ta
     problems: list[str] = []
     rows: list[dict[str, Any]] = []
     keys: set[str] = set()
-    columns = features("data", manifest.label_names, manifest.schemes, manifest.storage)
+    columns = features("data", row_schema(manifest))
     plain = [name for name in columns if name not in PICTURES]
     try:
         # Readers would group the members of a file with other names in ways of their own.

@@ -89,6 +89,7 @@ def export(
     require_place(folder)
     folders = folder_names(manifest.label_names)
     attribution = read_references().attribution.text
+    columns = described_by(manifest)
     table: list[dict[str, Any]] = []
 
     def write(made: Path, row: dict[str, Any]) -> dict[str, Any]:
@@ -96,16 +97,16 @@ def export(
         label = manifest.label_of(row["label"])
         tags = {
             "id": row["id"],
-            "label": str(label),
+            "label": ", ".join(label) if isinstance(label, tuple) else str(label),
             "year": str(row["year"]),
-            **{scheme: row[scheme] for scheme in manifest.schemes},
+            **{name: str(row[name]) for name in columns},
             "meaning": _VALUES if values else _CODES,
             "attribution": attribution,
         }
         with folder_errors(made / path):
             (made / path).parent.mkdir(parents=True, exist_ok=True)
             height, width = write_cog(made / path, row, tags, compression, values=values)
-        plain = {name: row[name] for name in ("id", "year", *manifest.schemes, "geometry")}
+        plain = {name: row[name] for name in ("id", "year", *columns, "geometry")}
         tile = Tile(path, row["year"], row["crs"], tuple(row["transform"]), height, width)
         return {**plain, "label": label, "path": path, "tile": tile}
 
@@ -191,8 +192,10 @@ def _write_table(
             f"{release}: patch {error.args[0][1]} has no pooled vector",
             command_line("hfaef", "check", release),
         ) from error
-    names = ("id", "label", "year", *manifest.schemes, "path", "geometry")
+    names = ("id", "label", "year", *described_by(manifest), "path", "geometry")
     columns: dict[str, Any] = {name: [entry[name] for entry in entries] for name in names}
+    if manifest.labelling == "classes":
+        columns["label"] = pa.array(columns["label"], pa.list_(pa.string()))
     columns["valid_fraction"] = pa.array([row["valid_fraction"] for row in found], pa.float32())
     means = np.array([row["mean"] for row in found], np.float32)
     # One column a band: GIS programs show numbers, not lists.
@@ -202,8 +205,15 @@ def _write_table(
     pq.write_table(table, path, compression="zstd")
 
 
+def described_by(manifest: Manifest) -> tuple[str, ...]:
+    """Columns that say more of a patch than id, label and year."""
+    observed = ("observed_year",) if manifest.nearest_years else ()
+    kept = (column.name for column in manifest.kept)
+    return (*observed, *manifest.schemes, *manifest.folds, *kept)
+
+
 def _path(row: dict[str, Any], manifest: Manifest, folders: Sequence[str]) -> str:
     """Where a patch lies, from the export's folder on."""
     parts = [str(row["year"])] if len(manifest.years) > 1 else []
-    parts.append(folders[int(row["label"])] if manifest.label_names else "patches")
+    parts.append(folders[int(row["label"])] if manifest.labelling == "class" else "patches")
     return "/".join([*parts, f"{file_name(row['id'])}.tif"])

@@ -39,6 +39,11 @@ class CogSource:
         """Of announced patches. Found in one thread, as pyproj makes its context anew in each
         thread, which takes as long as reading a patch."""
 
+    @property
+    def years(self) -> tuple[int, ...]:
+        """Years that the index has tiles of."""
+        return tuple(self._index.years)
+
     def prefetch(self, patches: Iterable[PatchKey]) -> None:
         """Find the tiles of each patch, and announce it to the store."""
         for grid, year in patches:

@@ -18,9 +18,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hfaef.catalog.columns import Rows, column_hint
-from hfaef.catalog.csv_cells import read_cells
-from hfaef.catalog.geometry import crs_of, native_geometry, read_shapes
+from hfaef.catalog.tables.cells import read_cells
+from hfaef.catalog.tables.columns import Rows, column_hint
+from hfaef.catalog.tables.geometry import crs_of, native_geometry, read_shapes
 from hfaef.core.grid import WGS84
 from hfaef.core.names import clean, printable
 from hfaef.errors import CatalogError
@@ -53,7 +53,9 @@ def read_rows(path: Path, needed: Sequence[str]) -> Rows:
     with _readable(path):
         if not path.is_file():
             what = "is no file" if path.exists() else "is not there"
-            raise CatalogError(f"there is no table {path}: it {what}", "mend `patches.path`")
+            raise CatalogError(
+                f"there is no table {path}: it {what}", "mend its path in the recipe"
+            )
         match path.suffix.lower():
             case ".csv" | ".tsv":
                 rows = _read_csv(path, needed)
@@ -66,7 +68,7 @@ def read_rows(path: Path, needed: Sequence[str]) -> Rows:
             case _:
                 raise CatalogError(
                     f"{path} is no .csv, .parquet, .geojson, {', '.join(_VECTOR_FILES)}",
-                    "mend `patches.path`",
+                    "mend its path in the recipe",
                 )
     if not rows.count:
         raise CatalogError(f"{path} holds no patch: it has no row", "fill it")
@@ -196,7 +198,8 @@ def _named_crs(collection: dict[str, Any]) -> str:
 
 def _read_parquet(path: Path) -> Rows:
     with pq.ParquetFile(path) as file:
-        names = file.schema_arrow.names
+        schema = file.schema_arrow
+        names = schema.names
         count = file.metadata.num_rows
         _require_once(path, names)
         geometry = _geometry_column(file)
@@ -214,7 +217,8 @@ def _read_parquet(path: Path) -> Rows:
         if encoding not in ("wkb", "wkt"):
             values = [native_geometry(encoding, value) for value in values]
         shapes = read_shapes(values, crs)
-    return Rows(path, tuple(names), count, column, shapes)
+    types = {field.name: field.type for field in schema}
+    return Rows(path, tuple(names), count, column, shapes, types=types)
 
 
 def _values(path: Path, name: str, column: pa.ChunkedArray) -> list[Any]:
@@ -341,7 +345,8 @@ def _read_vector_file(path: Path, driver: str, magic: bytes) -> Rows:
 
     shapes = read_shapes(_values(path, "geometry", outlines), crs_of(about["crs"]))
     notes = tuple(f"GDAL says: {printable(word)}" for word in words)
-    return Rows(path, tuple(names), len(table), column, shapes, notes=notes)
+    types = {field.name: field.type for field in table.schema}
+    return Rows(path, tuple(names), len(table), column, shapes, notes=notes, types=types)
 
 
 @contextmanager

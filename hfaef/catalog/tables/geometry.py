@@ -211,10 +211,12 @@ def make_grids(places: Places, size: int, side: int) -> list[Grid | str]:
         else:
             zones[number] = utm_crs((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
     x, y = np.zeros_like(places.x), np.zeros_like(places.y)
-    zone_of_vertex = np.repeat(zones, vertices)
-    for zone in set(zones.tolist()) - {""}:
-        own = zone_of_vertex == zone
-        x[own], y[own] = project(places.x[own], places.y[own], places.crs, zone)
+    known, zone_of_row = np.unique(zones, return_inverse=True)
+    zone_of_vertex = np.repeat(zone_of_row, vertices)
+    for number, zone in enumerate(known.tolist()):
+        if zone:
+            own = zone_of_vertex == number
+            x[own], y[own] = project(places.x[own], places.y[own], places.crs, zone)
     extents = _extents((x - EASTING) / side, y / side, first)
     margin = places.rounding / side
     for number in np.flatnonzero(zones != "").tolist():

@@ -84,7 +84,7 @@ def _read(path: Path, text: str, needed: Sequence[str]) -> Cells:
             f"{path}: row {len(rows)} (line {line}) has {what}", "mend its quotes"
         ) from error
     if not rows:
-        raise CatalogError(f"{path} is empty", "fill it, or mend `patches.path`")
+        raise CatalogError(f"{path} is empty", "fill it, or mend its path in the recipe")
     return Cells(rows, lines, tuple(_notes(separator, empty, stated=bool(stated))))
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
-from hfaef.catalog.geometry import Shapes
+from hfaef.catalog.tables.geometry import Shapes
 from hfaef.core.names import clean, fault_of, printable
 from hfaef.errors import CatalogError
 
@@ -38,11 +39,27 @@ class Rows:
     """In a CSV, whose values have no types, the line of each row."""
     notes: tuple[str, ...] = ()
     """What a user should know of how it was read."""
+    types: Mapping[str, pa.DataType] = field(default_factory=dict)
+    """Of columns, where the file has types."""
+
+    numbers: Sequence[int] = ()
+    """The number of each row in its file, from 1, where some are left out."""
 
     def where(self, row: int) -> str:
         """A row as people find it, counted from 1."""
         line = f" (line {self.lines[row]})" if len(self.lines) else ""
-        return f"row {row + 1}{line}"
+        return f"row {self.numbers[row] if len(self.numbers) else row + 1}{line}"
+
+    def select(self, chosen: Sequence[int]) -> Rows:
+        """Some of the rows, by number from 0; without geometries."""
+        return replace(
+            self,
+            count=len(chosen),
+            column=lambda name: list(map(self.column(name).__getitem__, chosen)),
+            shapes=None,
+            lines=[self.lines[row] for row in chosen] if len(self.lines) else (),
+            numbers=[row + 1 for row in chosen],
+        )
 
     def fault(self, row: int, what: str, hint: str, identity: str | None = None) -> CatalogError:
         """The error that a row is; with the id of its patch once that is known."""
@@ -50,8 +67,13 @@ class Rows:
         return CatalogError(f"{self.path}: {self.where(row)}{patch} {what}", hint)
 
 
-def texts(rows: Rows, name: str) -> tuple[list[str], list[str]]:
+def texts(rows: Rows, name: str, *, blank: bool = False) -> tuple[list[str], list[str]]:
     """A column of names, a text a row as written but for `clean`, and notes on what that changed.
+
+    Args:
+        rows: of the table.
+        name: of the column.
+        blank: whether a row may have none; its text is empty.
 
     Raises:
         CatalogError: naming the first row with no text, or with something that is none.
@@ -59,6 +81,9 @@ def texts(rows: Rows, name: str) -> tuple[list[str], list[str]]:
     found, spaced, composed = [], 0, 0
     kinds: set[type] = set()
     for row, value in enumerate(rows.column(name)):
+        if blank and (value is None or (isinstance(value, str) and not clean(value))):
+            found.append("")
+            continue
         _require_text(rows, row, name, value)
         kinds.add(type(value))
         if len(kinds) > 1:
@@ -122,7 +147,12 @@ def _require_text(rows: Rows, row: int, name: str, value: object) -> None:
     if value is None:
         raise rows.fault(row, f"has no {name}", "fill it in")
     if isinstance(value, (list, tuple)):
-        raise rows.fault(row, f"has a list as {name} ({_shown(value)})", "keep one value a row")
+        raise rows.fault(
+            row,
+            f"has a list as {name} ({_shown(value)})",
+            "keep one value a row"
+            + ('; for several labels: patches.target = "classes"' if name == "label" else ""),
+        )
     if type(value) not in _KINDS:
         what = f"the {type(value).__name__} {_shown(value)!r}"
         raise rows.fault(

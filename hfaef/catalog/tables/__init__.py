@@ -1,0 +1,1 @@
+"""Tables of patches: `files` reads them, `columns` and `geometry` their values, `attributes` rows."""
