@@ -9,6 +9,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from hfaef.recipe.model import KINDS, Recipe
+from hfaef.recipe.patches import Described
 
 
 def explain(error: ValidationError) -> str:
@@ -40,7 +41,10 @@ def _message(error: Mapping[str, Any], location: Sequence[str | int]) -> str:
     match error["type"]:
         case "extra_forbidden":
             known = keys_beside(location)
-            return f"unknown key{nearest(location[-1], known)} (known here: {', '.join(known)})"
+            what = f"unknown key{nearest(location[-1], known)}"
+            if "torchgeo" in location and location[-1] in Described.model_fields:
+                what = "TorchGeo's data sets have their own labels and splits"
+            return f"{what} (known here: {', '.join(known)})"
         case "missing":
             return "missing"
         case "union_tag_not_found":

@@ -172,7 +172,9 @@ def test_what_folders_of_labels_cannot_give_is_refused(
 )
 def test_torchgeo_has_no_columns(recipe_file: Path, key: str) -> None:
     changes = ["patches.kind=torchgeo", "patches.dataset=EuroSAT100", "patches.root=data"]
-    with pytest.raises(RecipeError, match=f"patches.{key}: unknown key"):
+    with pytest.raises(
+        RecipeError, match=f"patches.{key}: TorchGeo's data sets have their own labels and splits"
+    ):
         read_recipe(str(recipe_file), [*changes, f"patches.{key}=classes"])
 
 
