@@ -10,6 +10,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from hfaef.recipe.model import FIRST_YEAR, KINDS, Recipe
+from hfaef.recipe.patches import Described
 
 
 def explain(error: ValidationError) -> str:
@@ -62,7 +63,10 @@ def _message(error: Mapping[str, Any], location: Sequence[str | int], key: str) 
         case "dict_type" | "model_type" | "model_attributes_type":
             said = f"a table of keys, as in `[{key}]`"
         case "extra_forbidden":
-            said = f"unknown key{nearest(location[-1], known)} (known here: {', '.join(known)})"
+            said = f"unknown key{nearest(location[-1], known)}"
+            if "torchgeo" in location and location[-1] in Described.model_fields:
+                said = "TorchGeo's data sets have their own labels and splits"
+            said += f" (known here: {', '.join(known)})"
         case "missing":
             said = "missing"
         case "union_tag_not_found":

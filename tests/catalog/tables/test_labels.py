@@ -8,8 +8,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from hfaef.catalog.patch import label_value
+from hfaef.core.names import clean, fault_of
 from hfaef.errors import CatalogError
 from support.table_formats import FORMATS, by_id, open_table, points, write_table
 
@@ -113,6 +116,37 @@ def test_several_labels_that_cannot_be_used_are_named_with_their_row(
     path = write_table(tmp_path / "a.csv", points(label=values))
     with pytest.raises(CatalogError, match=word):
         open_table(path, target="classes", separator=";")
+
+
+NAMES = st.text(st.sampled_from("ab\u00e4\u0308 ,|\"'\n"), max_size=3)
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.lists(NAMES, max_size=4), min_size=1, max_size=4), st.sampled_from(FORMATS[:3]))
+def test_whatever_several_labels_are_they_come_back_or_are_refused(
+    tmp_path: Path, rows: list[list[str]], suffix: str
+) -> None:
+    texts = suffix == "csv"
+    column = pa.array(rows, pa.list_(pa.string())) if suffix == "parquet" else rows
+    written = [";".join(names) for names in rows] if texts else column
+    path = write_table(tmp_path / f"a.{suffix}", points(label=written))
+    # A cell with nothing but spaces holds no label.
+    expected = [
+        [] if texts and not ";".join(names).strip() else [clean(name) for name in names]
+        for names in rows
+    ]
+    known = sorted({name for names in expected for name in names})
+    possible = bool(known) and not any(fault_of(name) for name in known)
+    possible &= all(len(set(names)) == len(names) for names in expected)
+    if not possible:
+        with pytest.raises(CatalogError) as caught:
+            open_table(path, target="classes", separator=";" if texts else None)
+        assert str(caught.value).isprintable()
+        return
+    found = open_table(path, target="classes", separator=";" if texts else None)
+    assert found.label_names == tuple(known)
+    labels = by_id(found, "label")
+    assert [labels[f"p{n}"] for n in range(len(rows))] == [tuple(sorted(n)) for n in expected]
 
 
 @pytest.mark.parametrize(
