@@ -11,6 +11,7 @@ import inspect
 import json
 import sys
 from dataclasses import dataclass
+from datetime import date, datetime
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
@@ -67,7 +68,8 @@ def load(
 
     Args:
         path_or_repo: a release folder, or ``owner/name`` on the Hub.
-        split: ``train``, ``validation`` or ``test``; all of them, in a dictionary, by default.
+        split: ``train``, ``validation``, ``test`` or ``unassigned``; all that there are, in a
+            dictionary, by default.
         config: one of the release's configs, the pooled tables among them; its default one by
             default.
         version: ``1.2.0``: what the tag ``v1.2.0`` names; a folder must be of that version.
@@ -81,7 +83,9 @@ def load(
         columns: names of those to read; all by default.
 
     Returns:
-        Rows whose `embedding` is an array. Configs of pooled vectors come as they are.
+        Rows whose `embedding` is an array. Configs of pooled vectors come as they are. `label` is
+        the number of a class, a list of such, or a number to predict; read as a stream, rows have
+        no `features`, so the names are those of ``load_dataset`` or the release's card.
 
     Raises:
         ReleaseError: if it is no release, or of a newer format or another version.
@@ -101,6 +105,7 @@ def load(
         raise ReleaseError(
             f"{target} is of version {manifest['version']}, not {version}", "load it from the Hub"
         )
+    dates = _date_columns(manifest)
     if split == "val":
         split = "validation"
     if streaming:
@@ -109,8 +114,8 @@ def load(
         builder.download_and_prepare()
         loaded = builder.as_dataset(split=split)
     if isinstance(loaded, dict):
-        return type(loaded)({name: _with_view(part, view) for name, part in loaded.items()})
-    return _with_view(loaded, view)
+        return type(loaded)({name: _with_view(part, view, dates) for name, part in loaded.items()})
+    return _with_view(loaded, view, dates)
 
 
 def _open(
@@ -161,7 +166,13 @@ def _read_manifest(target: str, downloads: datasets.DownloadManager) -> dict[str
     return dict(content)
 
 
-def _with_view(dataset: Any, view: _View) -> Any:
+def _date_columns(manifest: dict[str, Any]) -> tuple[str, ...]:
+    """Kept columns of dates and times, which a WebDataset holds as texts."""
+    kept = ((one["name"], one["dtype"]) for one in manifest.get("kept", ()))
+    return tuple(name for name, dtype in kept if dtype.startswith(("date", "timestamp")))
+
+
+def _with_view(dataset: Any, view: _View, dates: tuple[str, ...]) -> Any:
     """The data set with a release's columns, whose embeddings are decoded when rows are read."""
     from datasets import Image, IterableDataset
 
@@ -171,7 +182,7 @@ def _with_view(dataset: Any, view: _View) -> Any:
     tar = "__key__" in dataset.column_names
     if tar and streaming:
         dataset = dataset.cast_column("png", Image(decode=False))
-        return dataset.map(_Decoder(view, {}).sample, remove_columns=dataset.column_names)
+        return dataset.map(_Decoder(view, {}, dates).sample, remove_columns=dataset.column_names)
     if tar:
         # Each column of the record becomes one of its own.
         dataset = dataset.flatten().remove_columns(["__key__", "__url__"])
@@ -189,7 +200,7 @@ def _with_view(dataset: Any, view: _View) -> Any:
         dataset = dataset.select_columns(wanted + beside)
         if isinstance(dataset.features["embedding"], Image):
             dataset = dataset.cast_column("embedding", Image(decode=False))
-    decoder = _Decoder(view, {} if streaming else _only_shape(dataset))
+    decoder = _Decoder(view, {} if streaming else _only_shape(dataset), dates if tar else ())
     if streaming:
         return dataset.map(decoder.row, remove_columns=dataset.column_names)
     return dataset.with_transform(decoder.batch)
@@ -200,6 +211,20 @@ def _require_id(identity: object) -> None:
 
     try:
         require_id(identity)
+    except ValueError as error:
+        raise ReleaseError(
+            str(error), "do not use this release: `hfaef check` tells more"
+        ) from error
+
+
+def _moment(value: Any) -> Any:
+    """A date or time, or a list of them, from ISO 8601."""
+    if isinstance(value, list):
+        return [_moment(one) for one in value]
+    if not isinstance(value, str):
+        return value
+    try:
+        return datetime.fromisoformat(value) if "T" in value else date.fromisoformat(value)
     except ValueError as error:
         raise ReleaseError(
             str(error), "do not use this release: `hfaef check` tells more"
@@ -245,6 +270,8 @@ class _Decoder:
     view: _View
     shape: dict[str, int]
     """Height and width of every patch, where all are alike; else empty."""
+    dates: tuple[str, ...] = ()
+    """Columns whose texts are dates or times."""
 
     def batch(self, batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
         """Rows, by column."""
@@ -255,6 +282,9 @@ class _Decoder:
                 bytes.fromhex(value) if isinstance(value, str) else value
                 for value in batch["geometry"]
             ]
+        for name in self.dates:
+            if name in batch:
+                batch[name] = [_moment(value) for value in batch[name]]
         if "embedding" in batch:
             names = [name for name in ("embedding", *_SHAPE) if name in batch]
             cells = zip(*(batch[name] for name in names), strict=True)

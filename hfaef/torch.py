@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from hfaef.core.workers import core_count
-from hfaef.errors import missing_package
+from hfaef.errors import InputError, missing_package
 
 try:
     import torch
@@ -71,12 +71,14 @@ class PatchStream(IterableDataset[Sample]):  # type: ignore[misc]  # torch is no
 
     Args:
         rows: one split, as of ``hfaef.load(..., streaming=True)``.
+        classes: how many there are, which a stream does not say; needed where patches have
+            several labels.
     """
 
-    def __init__(self, rows: datasets.IterableDataset) -> None:
+    def __init__(self, rows: datasets.IterableDataset, classes: int = 0) -> None:
         # Row groups are the shards then, so that one file keeps several workers busy.
         self.rows = rows.reshard()
-        self._classes = class_count(rows)
+        self._classes = classes or class_count(rows)
 
     def __iter__(self) -> Iterator[Sample]:
         return (to_tensors(row, self._classes) for row in self.rows)
@@ -97,9 +99,18 @@ def class_count(rows: datasets.Dataset | datasets.IterableDataset) -> int:
 def label_tensor(label: float | Sequence[int], classes: int) -> torch.Tensor:
     """int64 () for the number of a class, float32 () for a number to predict, and for several
     labels float32 (classes,), 1 for each of them and 0 elsewhere.
+
+    Raises:
+        InputError: if there are several labels and it is not known of how many, or of fewer.
     """
     if isinstance(label, (int, float)):
         return torch.tensor(label, dtype=torch.int64 if isinstance(label, int) else torch.float32)
+    if not all(0 <= number < classes for number in label) or not classes:
+        what = f"of {classes} classes" if classes else "of an unknown number of classes"
+        raise InputError(
+            f"a patch has the labels {list(label)} {what}",
+            "say how many there are: PatchStream(rows, classes=N) or to_tensors(row, classes=N)",
+        )
     hot = torch.zeros(classes, dtype=torch.float32)
     hot[list(label)] = 1
     return hot
@@ -110,7 +121,7 @@ def to_tensors(row: dict[str, Any], classes: int = 0) -> Sample:
 
     Args:
         row: as of `hfaef.load`.
-        classes: how many there are, for rows with several labels.
+        classes: how many there are; needed for rows with several labels.
     """
     sample = dict(row)
     for name in ("embedding", "mask"):

@@ -4,7 +4,8 @@
     task = ClassificationTask("resnet18", in_channels=64, num_classes=10)
     Trainer(max_epochs=3).fit(task, module)
 
-For several labels a patch it is ``task="multilabel"``, for numbers to predict `RegressionTask`.
+For several labels a patch it is ``task="multilabel", num_labels=10``, for numbers to predict
+`RegressionTask`.
 
 Needs the extra ``torchgeo``.
 """
@@ -42,7 +43,7 @@ class EmbeddingDataset(NonGeoDataset):  # type: ignore[misc]  # TorchGeo has no 
 
     Args:
         release: a folder, or ``owner/name`` on the Hub.
-        split: ``train``, ``val`` (or ``validation``) or ``test``.
+        split: ``train``, ``val`` (or ``validation``), ``test`` or ``unassigned``.
         config: one of the release's configs of patches; its default one by default.
         version: ``1.2.0``; what is there, by default.
         transforms: applied to each sample.

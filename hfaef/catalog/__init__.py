@@ -61,7 +61,11 @@ def _within_limits(catalog: Catalog, recipe: Recipe) -> Catalog:
         CatalogError: naming patches that could be fetched in vain, or not at all.
     """
     reasons = ((patch, _fault_of(patch, recipe)) for patch in catalog.patches)
-    faults = [Unreadable(patch.id, patch.label, reason) for patch, reason in reasons if reason]
+    faults = [
+        Unreadable(patch.id, patch.label, reason, patch.row_year if catalog.own_years else None)
+        for patch, reason in reasons
+        if reason
+    ]
     if not faults:
         return catalog
     if not recipe.patches.skip_bad:
@@ -69,10 +73,14 @@ def _within_limits(catalog: Catalog, recipe: Recipe) -> Catalog:
         raise CatalogError(
             list_faults(words), "mend that, or go on without them: --set patches.skip_bad=true"
         )
-    gone = {patch.id for patch in faults}
+    gone = {(patch.id, patch.year) for patch in faults}
     return replace(
         catalog,
-        patches=tuple(patch for patch in catalog.patches if patch.id not in gone),
+        patches=tuple(
+            patch
+            for patch in catalog.patches
+            if (patch.id, patch.row_year if catalog.own_years else None) not in gone
+        ),
         unreadable=(*catalog.unreadable, *faults),
     )
 

@@ -11,12 +11,19 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pyarrow as pa
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from hfaef.core import codec
-from hfaef.core.names import require_id, require_path
+from hfaef.core.names import fault_of, printable, require_id, require_path
 from hfaef.errors import ReleaseError, upgrade_command
-from hfaef.recipe.columns import HELD_SPLITS, KeptColumn, Target
+from hfaef.recipe.columns import COLUMNS, HELD_SPLITS, KeptColumn, Target
 from hfaef.release.format.paths import (
     KINDS,
     MANIFEST,
@@ -137,8 +144,23 @@ class Manifest(Part):
     preview: PreviewBasis
     """How previews were coloured."""
     leakage: tuple[Leak, ...] = ()
-    """How near the splits of each scheme come to each other, in the first year."""
+    """How near splits come to each other in each scheme, and folds, in the first year."""
     notes: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Manifest:
+        if bool(self.label_names) == (self.labelling == "number"):
+            raise ValueError(f"the target {self.labelling!r} and label_names contradict each other")
+        if self.nearest_years and not self.own_years:
+            raise ValueError("nearest_years: patches have no years of their own")
+        seen = {*self.schemes}
+        for name in (*self.folds, *(column.name for column in self.kept)):
+            if fault := fault_of(name):
+                raise ValueError(f"the column {printable(name)!r} {fault}")
+            if name in seen or name in COLUMNS:
+                raise ValueError(f"there are two columns {name!r}")
+            seen.add(name)
+        return self
 
     @property
     def storage(self) -> StorageFormat:
@@ -228,9 +250,10 @@ def parse_manifest(text: bytes, name: str) -> Manifest:
         raise ReleaseError(f"{name} is no manifest: it is too deep", "build it again") from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where = "".join(f"{part}." for part in first["loc"]).removesuffix(".")
         raise ReleaseError(
-            f"{name} is no manifest: {where}: {first['msg']}", "build the release again"
+            f"{name} is no manifest: {where + ': ' if where else ''}{first['msg']}",
+            "build the release again",
         ) from error
 
 
