@@ -108,6 +108,7 @@ def load(
     dates = _date_columns(manifest)
     if split == "val":
         split = "validation"
+    _require_split(target, split, config, manifest)
     if streaming:
         loaded = builder.as_streaming_dataset(split=split)
     else:
@@ -140,6 +141,20 @@ def _open(
         files = {name: f"{base}/{glob}" for name, glob in globs.items()}
         return load_dataset_builder("parquet", data_files=files), manifest
     return load_dataset_builder(target, config, revision=_commit(base) or revision), manifest
+
+
+def _require_split(
+    target: str, split: str | None, config: str | None, manifest: dict[str, Any]
+) -> None:
+    """Raise InputError for a plain name of a split that a config does not have."""
+    known = [
+        part["name"]
+        for entry in manifest["configs"]
+        if (entry["default"] if config is None else entry["name"] == config)
+        for part in entry["splits"]
+    ]
+    if split is not None and split.isidentifier() and split != "all" and split not in known:
+        raise InputError(f"{target} has no split {split!r}", f"it has {', '.join(known)}")
 
 
 def _commit(base: str) -> str | None:

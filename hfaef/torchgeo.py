@@ -4,8 +4,8 @@
     task = ClassificationTask("resnet18", in_channels=64, num_classes=10)
     Trainer(max_epochs=3).fit(task, module)
 
-For several labels a patch it is ``task="multilabel", num_labels=10``, for numbers to predict
-`RegressionTask`.
+For several labels a patch it is ``task="multilabel", loss="bce", num_labels=10``, for numbers to
+predict `RegressionTask`.
 
 Needs the extra ``torchgeo``.
 """
@@ -34,8 +34,8 @@ __all__ = ["EmbeddingDataModule", "EmbeddingDataset", "Sample"]
 
 Sample = dict[str, Any]
 """`image` float32 (64, H, W), 0 where there is no data; `label` int64, the number of a class,
-float32 (), a number to predict, or float32 (classes,), 1 for each of several labels; `bounds`
-float64 (4,): west, south, east, north in degrees."""
+float32 (), a number to predict, or int64 (classes,), 1 for each of several labels, which is what
+TorchGeo's own data sets hold; `bounds` float64 (4,): west, south, east, north in degrees."""
 
 
 class EmbeddingDataset(NonGeoDataset):  # type: ignore[misc]  # TorchGeo has no types
@@ -64,6 +64,7 @@ class EmbeddingDataset(NonGeoDataset):  # type: ignore[misc]  # TorchGeo has no 
         self.transforms = transforms
         label = self.rows.features["label"]
         several = getattr(label, "feature", None)
+        self._several = several is not None
         self.classes: list[str] = list(getattr(several or label, "names", ()))
         """Names of the labels in the order of their numbers; none if they are targets."""
 
@@ -74,9 +75,10 @@ class EmbeddingDataset(NonGeoDataset):  # type: ignore[misc]  # TorchGeo has no 
         """The sample of a row."""
         row = self.rows[index]
         embedding: NDArray[Any] = row["embedding"]
+        label = label_tensor(row["label"], len(self.classes))
         sample: Sample = {
             "image": torch.from_numpy(embedding),
-            "label": label_tensor(row["label"], len(self.classes)),
+            "label": label.to(torch.int64) if self._several else label,
             "bounds": torch.tensor(row["bounds"], dtype=torch.float64),
         }
         return self.transforms(sample) if self.transforms else sample

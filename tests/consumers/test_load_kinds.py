@@ -11,6 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 from datasets import ClassLabel, List, Value, load_dataset
+
+import hfaef
+from hfaef.errors import InputError
+from hfaef.release.format.manifest import read_manifest
 from support.kinds import (
     DTYPES,
     KEPT,
@@ -22,10 +26,6 @@ from support.kinds import (
     write_points,
     year_of,
 )
-
-import hfaef
-from hfaef.errors import InputError
-from hfaef.release.format.manifest import read_manifest
 
 FORMS = {"png": (), "raw": ("pack.codec=raw",), "webdataset": ("pack.format=webdataset",)}
 
@@ -124,6 +124,17 @@ def test_unassigned_patches_are_a_split_of_their_own(built: tuple[str, str, Path
         assert {row["id"] for row in only} == expected
 
 
+def test_a_split_that_is_not_there_is_named_with_those_that_are(
+    built: tuple[str, str, Path],
+) -> None:
+    kind, _, folder = built
+    missing = "test" if kind == "number" else "fold"
+    there = ", ".join(part.name for part in read_manifest(folder).configs[0].splits)
+    with pytest.raises(InputError, match=f"has no split '{missing}'; it has {there}"):
+        hfaef.load(folder, missing)
+    assert len(hfaef.load(folder, "train[:2]")) == 2
+
+
 def test_columns_may_be_chosen(built: tuple[str, str, Path]) -> None:
     kind, _, folder = built
     columns = ["embedding", "label", *(column.name for column in read_manifest(folder).kept)]
@@ -183,7 +194,7 @@ def test_the_webdataset_package_reads_labels_where_they_belong(
     gc.collect()
     assert len(samples) == read_manifest(folder).rows
     for sample in samples:
-        row = json.loads(sample["json"], parse_constant=lambda text: pytest.fail(text))
+        row = json.loads(sample["json"], parse_constant=pytest.fail)
         held = labels_of(kind, int(row["id"][1:]))
         if kind == "classes":
             assert "cls" not in sample
@@ -207,13 +218,16 @@ def test_trainers_of_torchgeo_take_a_step(world: Path, tmp_path: Path, kind: str
 
     from hfaef.torchgeo import EmbeddingDataModule, EmbeddingDataset
 
-    folder = build_kind(kind, world, tmp_path, "patches.size=32").folder
+    changes = ["patches.size=32"]
+    if kind == "number":
+        changes.append("patches.make_splits.random.seed=1")
+    folder = build_kind(kind, world, tmp_path, *changes).folder
     about = {"model": "resnet18", "weights": None, "in_channels": 64}
     if kind == "number":
         task = RegressionTask(**about, num_outputs=1)
         assert EmbeddingDataset(folder).classes == []
     elif kind == "classes":
-        task = ClassificationTask(**about, task="multilabel", num_labels=len(NAMES))
+        task = ClassificationTask(**about, task="multilabel", loss="bce", num_labels=len(NAMES))
     else:
         task = ClassificationTask(**about, task="multiclass", num_classes=len(NAMES))
     if kind != "number":

@@ -11,7 +11,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from support.kinds import KINDS, NAMES, build_kind, write_points
 
 import hfaef
 from hfaef.errors import ReleaseError
@@ -29,6 +28,7 @@ from hfaef.release.format.manifest import (
 from hfaef.release.format.rows import read_rows
 from hfaef.release.format.schema import file_schema, row_schema
 from hfaef.release.handle import open_folder
+from support.kinds import KINDS, NAMES, build_kind, write_points
 
 Change = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -37,9 +37,7 @@ Change = Callable[[dict[str, Any]], dict[str, Any]]
 def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A release of every kind; not to be written to."""
     world = write_points(tmp_path_factory.mktemp("kinds"))
-    return {
-        kind: build_kind(kind, world, tmp_path_factory.mktemp(kind)).folder for kind in KINDS
-    }
+    return {kind: build_kind(kind, world, tmp_path_factory.mktemp(kind)).folder for kind in KINDS}
 
 
 @pytest.fixture
@@ -165,9 +163,7 @@ def test_a_column_of_another_type_is_found(
     assert any(one.startswith(f"has {column!r} as ") and ", not " in one for one in found)
 
 
-def test_a_webdataset_whose_kept_values_are_of_another_type_is_found(
-    built: dict[str, Path], tmp_path: Path
-) -> None:
+def test_a_webdataset_whose_kept_values_are_of_another_type_is_found(tmp_path: Path) -> None:
     world = write_points(tmp_path)
     folder = build_kind("class", world, tmp_path / "tar", "pack.format=webdataset").folder
     assert check_folder(folder) == []
