@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import geopandas
+import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 import rasterio
@@ -14,8 +15,11 @@ from hfaef.build.pipeline import Built, build
 from hfaef.build.plan import plan
 from hfaef.build.source_check import check_sample
 from hfaef.build.status import read_status
+from hfaef.catalog import geotiffs
 from hfaef.hub.open import open_release
 from hfaef.recipe.columns import UNASSIGNED
+from hfaef.recipe.patches import Geotiffs
+from hfaef.recipe.read import read_recipe
 from hfaef.release.check import check_folder
 from hfaef.release.diff import ReleaseDiff, compare
 from hfaef.release.gis.export import export
@@ -228,3 +232,47 @@ def test_a_kept_column_that_bears_a_name_of_the_exports_own_gets_another(
     with rasterio.open(folder / found["path"]) as dataset:
         assert dataset.tags()["kept_path"] == "DE"
         assert dataset.tags()["meaning"].startswith("q = value")
+
+
+@pytest.mark.parametrize("kind", ["classes", "number"])
+def test_an_export_is_patches_of_another_recipe(
+    built: dict[str, Built], tmp_path: Path, kind: str
+) -> None:
+    folder = export(built[kind].folder, tmp_path / "gis").folder
+    section = Geotiffs(
+        kind="geotiffs",
+        root=folder,
+        table=folder / "pooled.parquet",
+        target=built[kind].manifest.labelling,
+        unassigned="keep",
+        ignore=["year"],
+    )
+    found = geotiffs.read(section, 2018)
+    assert len(found.patches) == POINTS
+    for patch in found.patches:
+        label = labels_of(kind, int(patch.id[1:]))
+        if kind == "classes":
+            assert patch.label == tuple(sorted(label, key=NAMES.index))
+        else:
+            assert patch.label == pytest.approx(label, rel=1e-6)
+
+
+def test_a_patch_of_its_own_year_that_is_too_large_is_missing_in_that_year_alone(
+    world: Path, tmp_path: Path
+) -> None:
+    place = pyarrow.csv.read_csv(world / "points.csv").slice(0, 1).to_pylist()[0]
+    west, south = place["lon"], place["lat"]
+    lines = ["id,label,own,west,south,east,north"]
+    for identity, year, side in (("a", 2018, 0.001), ("b", 2024, 1.0), ("b", 2018, 0.001)):
+        box = f"{west},{south},{west + side},{south + side}"
+        lines.append(f"{identity},Dry,{year},{box}")
+    (tmp_path / "boxes.csv").write_text("\n".join(lines))
+    changes = ["name=Boxes", "patches.kind=table", f"patches.path={tmp_path / 'boxes.csv'}"]
+    changes += ["patches.year=own", "patches.skip_bad=true", "source.kind=cog"]
+    changes += [f"source.root={world / 'aef'}"]
+    (tmp_path / "empty.toml").write_text("")
+    found = build(read_recipe(str(tmp_path / "empty.toml"), changes), tmp_path / "release")
+    assert [(one.id, one.year) for one in found.manifest.missing] == [("b", 2024)]
+    assert "over 4,096 a side" in found.manifest.missing[0].reason
+    rows = hfaef.load(found.folder, "train", columns=["id", "year"])
+    assert {(row["id"], row["year"]) for row in rows} == {("a", 2018), ("b", 2018)}
