@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["Dtype", "Layout", "load"]
+__all__ = ["Dtype", "Layout", "load", "multi_hot"]
 
 Dtype = Literal["uint8", "float32"]
 Layout = Literal["bands_first", "bands_last"]
@@ -343,6 +343,24 @@ class _Decoder:
         if self.view.layout == "bands_last":
             array = np.ascontiguousarray(np.moveaxis(array, 0, -1))
         return array, mask
+
+
+def multi_hot(labels: Sequence[int], classes: int) -> npt.NDArray[np.float32]:
+    """The labels of a row as float32 (classes,): 1 for each of them and 0 elsewhere.
+
+    Raises:
+        InputError: if it is not known how many classes there are, or there are fewer.
+    """
+    import numpy as np
+
+    if not classes or not all(0 <= number < classes for number in labels):
+        of = f"of {classes} classes" if classes else "of an unknown number of classes"
+        raise InputError(
+            f"a patch has the labels {list(labels)} {of}", "say how many there are: classes=N"
+        )
+    hot = np.zeros(classes, np.float32)
+    hot[list(labels)] = 1
+    return hot
 
 
 class _CallableModule(ModuleType):

@@ -11,7 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from hfaef.core.workers import core_count
-from hfaef.errors import InputError, missing_package
+from hfaef.errors import missing_package
+from hfaef.load import multi_hot
 
 try:
     import torch
@@ -38,7 +39,7 @@ class Patches(Dataset[Sample]):  # type: ignore[misc]  # torch is not followed
 
     def __init__(self, rows: datasets.Dataset) -> None:
         self.rows = rows
-        self._classes = class_count(rows)
+        self._classes = _class_count(rows)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -78,7 +79,7 @@ class PatchStream(IterableDataset[Sample]):  # type: ignore[misc]  # torch is no
     def __init__(self, rows: datasets.IterableDataset, classes: int = 0) -> None:
         # Row groups are the shards then, so that one file keeps several workers busy.
         self.rows = rows.reshard()
-        self._classes = classes or class_count(rows)
+        self._classes = classes or _class_count(rows)
 
     def __iter__(self) -> Iterator[Sample]:
         return (to_tensors(row, self._classes) for row in self.rows)
@@ -90,13 +91,13 @@ def _threads() -> int:
     return max(1, core_count() // (worker.num_workers if worker else 1))
 
 
-def class_count(rows: datasets.Dataset | datasets.IterableDataset) -> int:
+def _class_count(rows: datasets.Dataset | datasets.IterableDataset) -> int:
     """How many classes the labels of rows have; 0 if they are numbers to predict, or unknown."""
     label = (rows.features or {}).get("label")
     return len(getattr(getattr(label, "feature", label), "names", ()))
 
 
-def label_tensor(label: float | Sequence[int], classes: int) -> torch.Tensor:
+def _label_tensor(label: float | Sequence[int], classes: int) -> torch.Tensor:
     """int64 () for the number of a class, float32 () for a number to predict, and for several
     labels float32 (classes,), 1 for each of them and 0 elsewhere.
 
@@ -105,19 +106,11 @@ def label_tensor(label: float | Sequence[int], classes: int) -> torch.Tensor:
     """
     if isinstance(label, (int, float)):
         return torch.tensor(label, dtype=torch.int64 if isinstance(label, int) else torch.float32)
-    if not all(0 <= number < classes for number in label) or not classes:
-        what = f"of {classes} classes" if classes else "of an unknown number of classes"
-        raise InputError(
-            f"a patch has the labels {list(label)} {what}",
-            "say how many there are: PatchStream(rows, classes=N) or to_tensors(row, classes=N)",
-        )
-    hot = torch.zeros(classes, dtype=torch.float32)
-    hot[list(label)] = 1
-    return hot
+    return torch.from_numpy(multi_hot(label, classes))
 
 
 def to_tensors(row: dict[str, Any], classes: int = 0) -> Sample:
-    """A row with its arrays as tensors of their own dtype, and its label as `label_tensor`.
+    """A row with its arrays as tensors of their own dtype, and its label as `_label_tensor`.
 
     Args:
         row: as of `hfaef.load`.
@@ -128,5 +121,5 @@ def to_tensors(row: dict[str, Any], classes: int = 0) -> Sample:
         if name in sample:
             sample[name] = torch.from_numpy(sample[name])
     if "label" in sample:
-        sample["label"] = label_tensor(sample["label"], classes)
+        sample["label"] = _label_tensor(sample["label"], classes)
     return sample

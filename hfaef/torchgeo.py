@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfaef.errors import missing_package
-from hfaef.load import load
-from hfaef.torch import label_tensor
+from hfaef.load import load, multi_hot
 
 try:
     import torch
@@ -75,10 +74,13 @@ class EmbeddingDataset(NonGeoDataset):  # type: ignore[misc]  # TorchGeo has no 
         """The sample of a row."""
         row = self.rows[index]
         embedding: NDArray[Any] = row["embedding"]
-        label = label_tensor(row["label"], len(self.classes))
+        if self._several:
+            label = torch.from_numpy(multi_hot(row["label"], len(self.classes))).to(torch.int64)
+        else:
+            label = torch.tensor(row["label"])
         sample: Sample = {
             "image": torch.from_numpy(embedding),
-            "label": label.to(torch.int64) if self._several else label,
+            "label": label,
             "bounds": torch.tensor(row["bounds"], dtype=torch.float64),
         }
         return self.transforms(sample) if self.transforms else sample

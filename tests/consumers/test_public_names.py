@@ -17,7 +17,7 @@ from hfaef.load import load
 
 PUBLIC = {
     "hfaef": {"__version__", "dequantize", "load"},
-    "hfaef.load": {"Dtype", "Layout", "load"},
+    "hfaef.load": {"Dtype", "Layout", "load", "multi_hot"},
     "hfaef.torch": {"PatchStream", "Patches", "Sample", "to_tensors"},
     "hfaef.torchgeo": {"EmbeddingDataModule", "EmbeddingDataset", "Sample"},
 }
