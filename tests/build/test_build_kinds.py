@@ -20,12 +20,14 @@ from hfaef.hub.open import open_release
 from hfaef.recipe.columns import UNASSIGNED
 from hfaef.recipe.patches import Geotiffs
 from hfaef.recipe.read import read_recipe
+from hfaef.release.card.additions import write_figures
 from hfaef.release.check import check_folder
 from hfaef.release.diff import ReleaseDiff, compare
 from hfaef.release.gis.export import export
 from hfaef.release.handle import open_folder
 from hfaef.release.leakage import OTHER_FOLDS
 from support.kinds import KEPT, KINDS, NAMES, POINTS, build_kind, labels_of, recipe_of, write_points
+from support.releases import fresh_copy
 
 
 @pytest.fixture(scope="module")
@@ -276,3 +278,15 @@ def test_a_patch_of_its_own_year_that_is_too_large_is_missing_in_that_year_alone
     assert "over 4,096 a side" in found.manifest.missing[0].reason
     rows = hfaef.load(found.folder, "train", columns=["id", "year"])
     assert {(row["id"], row["year"]) for row in rows} == {("a", 2018), ("b", 2018)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_figures_of_each_kind_are_drawn_and_fit_the_release(
+    built: dict[str, Built], tmp_path: Path, kind: str
+) -> None:
+    pytest.importorskip("matplotlib", reason="the extra `eval` is not installed")
+    folder = fresh_copy(built[kind].folder, tmp_path / "release")
+    drawn = {path.name for path in write_figures(folder)}
+    assert drawn == {"labels.png", "map.png"} | ({"balance.png"} if kind != "number" else set())
+    assert check_folder(folder) == []
