@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hub.test_formats import RUN
+from release.card.test_render import blocks
 
 from hfaef.build.pipeline import build
 from hfaef.release.format.manifest import read_manifest
@@ -119,3 +121,17 @@ def test_a_changed_list_of_labels_sends_what_a_relabel_sends(
     # A row's list takes a few bytes more than its number, and so do the columns of its shard.
     assert sent["classes"][0] == sent["class"][0]
     assert abs(sent["classes"][1] - sent["class"][1]) < 0.1 * sent["class"][1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_code_of_the_card_of_each_kind_runs_as_it_stands(
+    client: Client, world: Path, tmp_path: Path, kind: str, form: str
+) -> None:
+    pytest.importorskip("torch", reason="the extra `torchgeo` brings torch")
+    built = build_kind(kind, world, tmp_path, *FORMS[form])
+    folder = fresh_copy(built.folder, tmp_path / built.manifest.name)
+    found = blocks((folder / "README.md").read_text(encoding="utf-8"), "python")
+    from_its_folder = f"import os; os.chdir({str(tmp_path)!r})\n"
+    assert client.run(from_its_folder + RUN, found) == len(found) >= 6
