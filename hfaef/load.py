@@ -11,7 +11,7 @@ import inspect
 import json
 import sys
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from types import ModuleType
@@ -57,7 +57,8 @@ def load(
         path_or_repo: a release folder, or ``owner/name`` on the Hub. A folder of that name that is
             there goes first, unless `version` or `revision` is given; a `Path`, and a path of
             any other form, is always a folder.
-        split: ``train``, ``validation`` or ``test``; all of them, in a dictionary, by default.
+        split: ``train``, ``validation``, ``test`` or ``unassigned``; all that there are, in a
+            dictionary, by default.
         config: one of the release's configs, the pooled tables among them; its default one by
             default.
         version: ``1.2.0``: what the tag ``v1.2.0`` names; a folder must be of that version.
@@ -73,7 +74,9 @@ def load(
             a row is read. It reads all of each file, so not with `streaming`.
 
     Returns:
-        Rows whose `embedding` is an array. Configs of pooled vectors come as they are.
+        Rows whose `embedding` is an array. Configs of pooled vectors come as they are. `label` is
+        the number of a class, a list of such, or a number to predict; read as a stream, rows have
+        no `features`, so the names are those of ``load_dataset`` or the release's card.
 
     Raises:
         ReleaseError: if it is no release, of a newer format or another version, or a file is not
@@ -83,7 +86,7 @@ def load(
         HubError: if the Hub has no such repository or revision, or cannot be reached and the cache
             does not hold it.
     """
-    from hfaef.core.codec import View
+    from hfaef.core.codec import View, date_columns
 
     view = View(dtype, layout, mask, None if columns is None else tuple(columns))
     if version is not None and revision is not None:
@@ -98,6 +101,7 @@ def load(
         opened = _open_folder(folder, config, version, revision)
     if verify:
         opened.verify(str(path_or_repo))
+    view = replace(view, dates=date_columns(opened.manifest))
     loaded = opened.read("validation" if split == "val" else split, streaming=streaming)
     if isinstance(loaded, dict):
         return type(loaded)({name: _with_view(part, view) for name, part in loaded.items()})
@@ -136,7 +140,14 @@ class _Opened:
     """The folder, or ``hf://datasets/OWNER/NAME@COMMIT``, that its files lie in."""
 
     def read(self, split: str | None, *, streaming: bool) -> Any:
-        """Rows of a split, or of all of them by name."""
+        """Rows of a split, or of all of them by name.
+
+        Raises:
+            InputError: if the config has no such split.
+        """
+        known = [part["name"] for part in _splits_of(self.manifest, self.config)]
+        if known and split and split.isidentifier() and split not in (*known, "all"):
+            raise InputError(f"there is no split {split!r}", f"there are {', '.join(known)}")
         with self._hub_errors():
             if streaming:
                 return self.builder.as_streaming_dataset(split=split)
@@ -186,14 +197,14 @@ class _Opened:
                 require_sha256(name, path, file["sha256"], partial(digest, path))
 
 
+def _splits_of(manifest: dict[str, Any], config: str) -> list[dict[str, Any]]:
+    configs = manifest.get("configs", ())
+    return [part for one in configs if one["name"] == config for part in one["splits"]]
+
+
 def _files_of(manifest: dict[str, Any], config: str) -> list[dict[str, Any]]:
     """The manifest's lines on files that a config reads."""
-    globs = [
-        part["glob"]
-        for entry in manifest.get("configs", ())
-        if entry["name"] == config
-        for part in entry["splits"]
-    ]
+    globs = [part["glob"] for part in _splits_of(manifest, config)]
     listed = manifest.get("files", ())
     return [file for file in listed if any(PurePosixPath(file["path"]).match(g) for g in globs)]
 
@@ -331,7 +342,7 @@ def _with_view(dataset: Any, view: View) -> Any:
     """The data set with a release's columns, whose embeddings are decoded when rows are read."""
     from datasets import Image, IterableDataset
 
-    from hfaef.core.codec import SHAPE, Decoder
+    from hfaef.core.codec import SHAPE, Decoder, common_shape
     from hfaef.release.format.sample import MEMBERS, REST
 
     streaming = isinstance(dataset, IterableDataset)
@@ -356,7 +367,7 @@ def _with_view(dataset: Any, view: View) -> Any:
         dataset = dataset.select_columns(wanted + beside)
         if isinstance(dataset.features["embedding"], Image):
             dataset = dataset.cast_column("embedding", Image(decode=False))
-    decoder = Decoder(view, {} if streaming else _only_shape(dataset))
+    decoder = Decoder(view, {} if streaming else common_shape(dataset))
     if streaming:
         return dataset.map(decoder.row, remove_columns=dataset.column_names)
     return dataset.with_transform(decoder.batch)
@@ -369,17 +380,6 @@ def _require_path(target: str, path: str) -> str:
         return require_path(path, pattern=True)
     except (TypeError, ValueError) as error:
         raise ReleaseError(f"{target}: {error}", command_line("hfaef", "check", target)) from error
-
-
-def _only_shape(dataset: Any) -> dict[str, int]:
-    """Height and width, if all rows have the same."""
-    from hfaef.core.codec import SHAPE
-
-    if not set(SHAPE) <= set(dataset.column_names):
-        return {}
-    values = {name: dataset.unique(name) for name in SHAPE}
-    alike = all(len(found) == 1 for found in values.values())
-    return {name: found[0] for name, found in values.items()} if alike else {}
 
 
 class _CallableModule(ModuleType):

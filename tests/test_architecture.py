@@ -26,8 +26,7 @@ ROWS = [
     {"hub"},
     {"evaluation", "build"},
     {"load"},
-    {"torch"},
-    {"torchgeo"},
+    {"torch", "torchgeo"},
     {"cli"},
     {"__main__"},
 ]

@@ -326,12 +326,15 @@ def _write_release(
     return manifest, tuple(notes)
 
 
-def _leakage(kept: list[Patch], schemes: tuple[str, ...], year: int | None) -> tuple[Leak, ...]:
-    """How near the splits come to each other; the places are the same every year."""
+def _leakage(kept: list[Patch], catalog: Catalog, year: int | None) -> tuple[Leak, ...]:
+    """How near splits and folds come to each other; the places are the same every year."""
     patches = [patch for patch in kept if year in (None, patch.year)]
     rings = np.array([outline.ring for outline in outlines(patch.grid for patch in patches)])
-    splits = {scheme: [patch.splits[scheme] for patch in patches] for scheme in schemes}
-    return audit(rings, splits, SPLITS)
+    splits, folds = (
+        {name: [patch.splits[name] for patch in patches] for name in names}
+        for names in (catalog.schemes, catalog.folds)
+    )
+    return audit(rings, splits, SPLITS, folds)
 
 
 def _manifest(
@@ -368,6 +371,6 @@ def _manifest(
         files=packed.files,
         missing=missing,
         preview=packed.basis,
-        leakage=_leakage(kept, catalog.schemes, config_years[0]),
+        leakage=_leakage(kept, catalog, config_years[0]),
         notes=catalog.notes,
     )

@@ -51,7 +51,7 @@ def open_catalog(recipe: Recipe, available: Collection[int] | None = None) -> Ca
             nearest = isinstance(recipe.patches, Described) and recipe.patches.nearest_year
             catalog = choose_years(catalog, available, nearest=nearest)
     if recipe.pack.format == "webdataset":
-        _require_json(catalog)
+        catalog = _with_texts_told(catalog)
     catalog = _within_limits(catalog, recipe)
     if isinstance(recipe.patches, Described):
         catalog = make_splits(catalog, recipe.patches.make_splits)
@@ -63,15 +63,11 @@ def open_catalog(recipe: Recipe, available: Collection[int] | None = None) -> Ca
     return replace(catalog, patches=sort_patches([*catalog.patches, *others]))
 
 
-def _require_json(catalog: Catalog) -> None:
-    """Raise CatalogError if a kept column holds what the JSON of a WebDataset has no words for."""
-    for column in catalog.kept:
-        if column.dtype.startswith(("date", "timestamp")):
-            raise CatalogError(
-                f"the column {column.name!r} cannot be kept: a WebDataset's JSON holds no "
-                f"{column.dtype}",
-                'write it as text in the table, or set pack.format = "parquet"',
-            )
+def _with_texts_told(catalog: Catalog) -> Catalog:
+    """The same catalog; a note names kept columns that the JSON of a WebDataset holds as texts."""
+    times = [one.name for one in catalog.kept if one.dtype.startswith(("date", "timestamp"))]
+    words = f"dates and times that a WebDataset holds as texts (ISO 8601): {', '.join(times)}"
+    return replace(catalog, notes=(*catalog.notes, words)) if times else catalog
 
 
 def _within_limits(catalog: Catalog, recipe: Recipe) -> Catalog:

@@ -235,7 +235,7 @@ def score_table(evaluation: Evaluation) -> Table:
                 for number in (score.accuracy.low, score.accuracy.value, score.accuracy.high)
             )
             probe = f"kNN, k = {score.neighbours}" if score.probe == "knn" else "linear"
-            counts = (str(score.year), f"{score.train:,}", f"{score.test:,}")
+            counts = (str(score.year or "all"), f"{score.train:,}", f"{score.test:,}")
             interval = f"{low} to {high}"
             rows.append((score.features, probe, score.scheme, *counts, value, interval))
     head = ("vectors", "probe", "scheme", "year", "train", "test")
@@ -248,7 +248,7 @@ def score_notes(evaluation: Evaluation) -> list[str]:
     return [
         *(f"{warning} (probes: {count})" for warning, count in warned.items()),
         *(
-            f"not run: {one.probe} of {one.features}, {one.scheme} {one.year}: {one.reason}"
+            f"not run: {one.probe} of {one.features}, {one.scheme} {one.year or 'all years'}: {one.reason}"
             for one in evaluation.skipped
         ),
     ]

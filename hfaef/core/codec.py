@@ -7,8 +7,9 @@ faster, and needs the patch's height and width beside it.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Any, Literal
 
 import numpy as np
@@ -79,6 +80,8 @@ class View:
     mask: bool = False
     columns: tuple[str, ...] | None = None
     """All of them for None."""
+    dates: tuple[str, ...] = ()
+    """Columns of dates and times, which a WebDataset holds as texts."""
 
     def __post_init__(self) -> None:
         if self.dtype not in ("uint8", "float32"):
@@ -104,6 +107,9 @@ class Decoder:
                 bytes.fromhex(value) if isinstance(value, str) else value
                 for value in batch["geometry"]
             ]
+        for name in self.view.dates:
+            if name in batch:
+                batch[name] = [_moment(value) for value in batch[name]]
         if "embedding" in batch:
             names = [name for name in ("embedding", *SHAPE) if name in batch]
             cells = zip(*(batch[name] for name in names), strict=True)
@@ -142,6 +148,51 @@ class Decoder:
         if self.view.layout == "bands_last":
             array = np.ascontiguousarray(np.moveaxis(array, 0, -1))
         return array, mask
+
+
+def date_columns(manifest: dict[str, Any]) -> tuple[str, ...]:
+    """Kept columns of dates and times, by the content of a manifest."""
+    kept = ((one["name"], one["dtype"]) for one in manifest.get("kept", ()))
+    return tuple(name for name, dtype in kept if dtype.startswith(("date", "timestamp")))
+
+
+def _moment(value: Any) -> Any:
+    """A date or time, or a list of them, from ISO 8601."""
+    if isinstance(value, list):
+        return [_moment(one) for one in value]
+    if not isinstance(value, str):
+        return value
+    try:
+        return datetime.fromisoformat(value) if "T" in value else date.fromisoformat(value)
+    except ValueError as error:
+        raise ReleaseError(
+            str(error), "do not use this release: `hfaef check` tells more"
+        ) from error
+
+
+def common_shape(dataset: Any) -> dict[str, int]:
+    """Height and width of a data set's rows, if all have the same."""
+    if not set(SHAPE) <= set(dataset.column_names):
+        return {}
+    values = {name: dataset.unique(name) for name in SHAPE}
+    alike = all(len(found) == 1 for found in values.values())
+    return {name: found[0] for name, found in values.items()} if alike else {}
+
+
+def multi_hot(labels: Sequence[int], classes: int) -> npt.NDArray[np.float32]:
+    """The labels of a row as float32 (classes,): 1 for each of them and 0 elsewhere.
+
+    Raises:
+        InputError: if it is not known how many classes there are, or there are fewer.
+    """
+    if not classes or not all(0 <= number < classes for number in labels):
+        of = f"of {classes} classes" if classes else "of an unknown number of classes"
+        raise InputError(
+            f"a patch has the labels {list(labels)} {of}", "say how many there are: classes=N"
+        )
+    hot = np.zeros(classes, np.float32)
+    hot[list(labels)] = 1
+    return hot
 
 
 def _require_id(identity: object) -> None:

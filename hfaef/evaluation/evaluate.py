@@ -144,16 +144,7 @@ def evaluate(
     except ImportError as error:
         raise missing_package("`hfaef eval`", error) from error
     opened = open_target(target)
-    if not opened.manifest.schemes:
-        raise InputError(
-            f"{target} has no split scheme, so nothing to train and test on",
-            "name one in the recipe's `patches`",
-        )
-    if not opened.manifest.label_names:
-        raise InputError(
-            f"the labels of {target} are numbers to predict, and the probes tell classes apart",
-            "probe its pooled vectors with a regression of your own",
-        )
+    _require_probable(target, opened.manifest)
     poolings = poolings or tuple(POOLINGS)
     inside = opened.origin.repo is None and out is None
     path = opened.folder / SCORES if inside else out or Path(SCORES)
@@ -182,6 +173,27 @@ def evaluate(
             with folder_errors(path):
                 atomic_write(path, content)
     return Evaluated(evaluation, path, (*damaged, *used, *notes))
+
+
+def _require_probable(target: str, manifest: Manifest) -> None:
+    """Raise InputError if a release's labels or splits are none that the probes know."""
+    if not manifest.schemes:
+        folds = f", but folds ({', '.join(manifest.folds)})" if manifest.folds else ""
+        alone = "cross-validate its pooled vectors yourself, or " if folds else ""
+        raise InputError(
+            f"{target} has no split scheme{folds}, so nothing to train and test on",
+            f"{alone}name one in the recipe's `patches`, or have one made by `patches.make_splits`",
+        )
+    words = {
+        "number": ("are numbers to predict", "a regression"),
+        "classes": ("are several a patch", "a multi-label classifier"),
+    }
+    if manifest.labelling in words:
+        what, instead = words[manifest.labelling]
+        raise InputError(
+            f"the labels of {target} {what}, and the probes tell one class from others",
+            f"probe its pooled vectors with {instead} of your own",
+        )
 
 
 def summary(evaluation: Evaluation) -> Iterator[str]:

@@ -52,7 +52,6 @@ _FIRST = ("extra_forbidden", "union_tag_invalid")
 
 
 def _message(error: Mapping[str, Any], location: Sequence[str | int], key: str) -> str:
-    known = keys_beside(location) if error["type"] == "extra_forbidden" else []
     match error["type"]:
         case "greater_than_equal" | "less_than_equal" if "years" in location:
             said = f"there is no {str(error['input'])[:20]}, only {_years()}"
@@ -63,10 +62,7 @@ def _message(error: Mapping[str, Any], location: Sequence[str | int], key: str) 
         case "dict_type" | "model_type" | "model_attributes_type":
             said = f"a table of keys, as in `[{key}]`"
         case "extra_forbidden":
-            said = f"unknown key{nearest(location[-1], known)}"
-            if "torchgeo" in location and location[-1] in Described.model_fields:
-                said = "TorchGeo's data sets have their own labels and splits"
-            said += f" (known here: {', '.join(known)})"
+            said = _unknown(location)
         case "missing":
             said = "missing"
         case "union_tag_not_found":
@@ -79,6 +75,15 @@ def _message(error: Mapping[str, Any], location: Sequence[str | int], key: str) 
         case _:
             said = str(error["msg"].removeprefix("Value error, "))
     return said
+
+
+def _unknown(location: Sequence[str | int]) -> str:
+    """What to say of a key that no section has."""
+    known = keys_beside(location)
+    said = f"unknown key{nearest(location[-1], known)}"
+    if "torchgeo" in location and location[-1] in Described.model_fields:
+        said = "TorchGeo's data sets have their own labels and splits"
+    return f"{said} (known here: {', '.join(known)})"
 
 
 def _years() -> str:

@@ -20,6 +20,7 @@ from hfaef.core.files import links_in, require_loadable
 from hfaef.core.names import BYTES, alike, fault_of, printable, require_id
 from hfaef.errors import FolderError, HfaefError, command_line
 from hfaef.recipe.licenses import require_license
+from hfaef.recipe.model import FIRST_YEAR
 from hfaef.release.card.render import (
     CARD,
     CHECKED_KEYS,
@@ -210,8 +211,9 @@ def _rows(
         if table[name].null_count and name not in kept:
             yield Finding(path, f"has rows without {name!r}")
             return
-    named = [name for name in ("label_name",) if name in table.column_names]
-    for row in table.select(["id", "label", *named, "year", *manifest.schemes]).to_pylist():
+    optional = [name for name in ("label_name", "observed_year") if name in table.column_names]
+    splits = [*manifest.schemes, *manifest.folds]
+    for row in table.select(["id", "label", "year", *optional, *splits]).to_pylist():
         try:
             patch = f"patch {require_id(row['id'])}"
         except ValueError as error:
@@ -229,6 +231,11 @@ def _contradictions(path: str, kind: str, row: dict[str, Any], manifest: Manifes
         yield "has a `label_name` that is not the name of its label"
     if row["year"] not in manifest.years:
         yield f"is of {row['year']}, which is no year of the release"
+    if row.get("observed_year", FIRST_YEAR) < FIRST_YEAR:
+        yield f"has an embedding of {row['observed_year']}, before the first one, {FIRST_YEAR}"
+    for name in manifest.folds:
+        if not row[name].strip():
+            yield f"has an empty fold in {name!r}"
     for config in manifest.configs:
         if config.scheme is None or config.kind != kind or config.year not in (None, row["year"]):
             continue

@@ -12,13 +12,20 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pyarrow as pa
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from hfaef.core import codec
 from hfaef.core.files import sha256_of
-from hfaef.core.names import require_id, require_path
+from hfaef.core.names import fault_of, printable, require_id, require_path
 from hfaef.errors import FolderError, ReleaseError, command_line, upgrade_command
-from hfaef.recipe.columns import HELD_SPLITS, KeptColumn, Target
+from hfaef.recipe.columns import COLUMNS, HELD_SPLITS, KeptColumn, Target
 from hfaef.release.format.paths import (
     KINDS,
     MANIFEST,
@@ -182,8 +189,23 @@ class Manifest(Part):
     preview: PreviewBasis
     """How previews were coloured."""
     leakage: tuple[Leak, ...] = ()
-    """How near the splits of each scheme come to each other, in the first year."""
+    """How near splits come to each other in each scheme, and folds, in the first year."""
     notes: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Manifest:
+        if bool(self.label_names) == (self.labelling == "number"):
+            raise ValueError(f"the target {self.labelling!r} and label_names contradict each other")
+        if self.nearest_years and not self.own_years:
+            raise ValueError("nearest_years: patches have no years of their own")
+        seen = {*self.schemes}
+        for name in (*self.folds, *(column.name for column in self.kept)):
+            if fault := fault_of(name):
+                raise ValueError(f"the column {printable(name)!r} {fault}")
+            if name in seen or name in COLUMNS:
+                raise ValueError(f"there are two columns {name!r}")
+            seen.add(name)
+        return self
 
     @property
     def storage(self) -> StorageFormat:
@@ -285,7 +307,8 @@ def parse_manifest(text: bytes, name: str) -> Manifest:
 def _first_fault(error: ValidationError) -> str:
     """Key and fault of what stands first in an error."""
     first = error.errors(include_url=False)[0]
-    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    where = ".".join(map(str, first["loc"]))
+    return f"{where}: {first['msg']}" if where else str(first["msg"])
 
 
 def package_versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """An export for GIS: a cloud-optimised GeoTIFF a patch, and a table of vectors.
 
     FOLDER/[YEAR/]LABEL/ID.tif    64 bands A00..A63: uint8, nodata 255; with `values` float32, NaN
-    FOLDER/pooled.parquet         GeoParquet: outline, label, splits, mean vector A00..A63, path
+    FOLDER/pooled.parquet         GeoParquet: outline, label, splits, kept columns, mean vector
+                               A00..A63, path; of several labels a list
     FOLDER/mosaic[-YEAR][-CRS].vrt    with `mosaic`: all patches of a year and CRS as one picture
 
 The folder can be patches of another recipe: it is what the kind ``geotiffs`` reads.
@@ -26,7 +27,7 @@ from hfaef.release.card.references import read_references
 from hfaef.release.format.manifest import Manifest, read_manifest
 from hfaef.release.format.paths import require_outside
 from hfaef.release.format.rows import read_rows, stored_of
-from hfaef.release.format.schema import with_geometry
+from hfaef.release.format.schema import features, row_schema, with_geometry
 from hfaef.release.gis.mosaic import Tile, write_mosaics
 
 TABLE = "pooled.parquet"
@@ -99,14 +100,14 @@ def export(
             "id": row["id"],
             "label": ", ".join(label) if isinstance(label, tuple) else str(label),
             "year": str(row["year"]),
-            **{name: str(row[name]) for name in columns},
+            **{columns[name]: str(row[name]) for name in columns if row[name] is not None},
             "meaning": _VALUES if values else _CODES,
             "attribution": attribution,
         }
         with folder_errors(made / path):
             (made / path).parent.mkdir(parents=True, exist_ok=True)
             height, width = write_cog(made / path, row, tags, compression, values=values)
-        plain = {name: row[name] for name in ("id", "year", *columns, "geometry")}
+        plain = {name: row[name] for name in ("id", "year", "geometry")}
         tile = Tile(path, row["year"], row["crs"], tuple(row["transform"]), height, width)
         return {**plain, "label": label, "path": path, "tile": tile}
 
@@ -192,10 +193,16 @@ def _write_table(
             f"{release}: patch {error.args[0][1]} has no pooled vector",
             command_line("hfaef", "check", release),
         ) from error
-    names = ("id", "label", "year", *described_by(manifest), "path", "geometry")
-    columns: dict[str, Any] = {name: [entry[name] for entry in entries] for name in names}
+    columns: dict[str, Any] = {}
+    for name in ("id", "label", "year"):
+        columns[name] = [entry[name] for entry in entries]
     if manifest.labelling == "classes":
         columns["label"] = pa.array(columns["label"], pa.list_(pa.string()))
+    types = features("pooled", row_schema(manifest)).arrow_schema
+    for name, written in described_by(manifest).items():
+        columns[written] = pa.array([row[name] for row in found], types.field(name).type)
+    for name in ("path", "geometry"):
+        columns[name] = [entry[name] for entry in entries]
     columns["valid_fraction"] = pa.array([row["valid_fraction"] for row in found], pa.float32())
     means = np.array([row["mean"] for row in found], np.float32)
     # One column a band: GIS programs show numbers, not lists.
@@ -205,11 +212,17 @@ def _write_table(
     pq.write_table(table, path, compression="zstd")
 
 
-def described_by(manifest: Manifest) -> tuple[str, ...]:
-    """Columns that say more of a patch than id, label and year."""
+def described_by(manifest: Manifest) -> dict[str, str]:
+    """Columns that say more of a patch than id, label and year, and what an export calls them:
+    a kept one that bears a name of the export's own gets another.
+    """
     observed = ("observed_year",) if manifest.nearest_years else ()
+    own = (*observed, *manifest.schemes, *manifest.folds)
+    taken = {"path", "meaning", "attribution", *BAND_NAMES}
     kept = (column.name for column in manifest.kept)
-    return (*observed, *manifest.schemes, *manifest.folds, *kept)
+    return dict(zip(own, own, strict=True)) | {
+        name: f"kept_{name}" if name in taken else name for name in kept
+    }
 
 
 def _path(row: dict[str, Any], manifest: Manifest, folders: Sequence[str]) -> str:

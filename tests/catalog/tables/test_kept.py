@@ -278,17 +278,12 @@ def test_infinite_numbers_are_refused_with_their_row(tmp_path: Path, column: pa.
     ],
     ids=lambda column: str(column.type),
 )
-def test_dates_are_refused_for_a_webdataset_naming_the_ways_out(
-    tmp_path: Path, column: pa.Array
-) -> None:
+def test_dates_are_texts_in_a_webdataset_and_that_is_told(tmp_path: Path, column: pa.Array) -> None:
     path = write_table(tmp_path / "a.parquet", points(day=column))
-    assert keep(path, "day").kept[0].name == "day"
-    with pytest.raises(
-        CatalogError,
-        match=r"the column 'day' cannot be kept: a WebDataset's JSON holds no (date32|timestamp.*);"
-        r' write it as text in the table, or set pack\.format = "parquet"',
-    ):
-        keep(path, "day", pack={"format": "webdataset"})
+    assert not keep(path, "day").notes
+    found = keep(path, "day", pack={"format": "webdataset"})
+    assert found.kept[0].name == "day"
+    assert found.notes == ("dates and times that a WebDataset holds as texts (ISO 8601): day",)
 
 
 # --- Names

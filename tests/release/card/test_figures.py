@@ -19,6 +19,7 @@ from hfaef.release.card.figures import (
 from hfaef.release.check import check_folder
 from hfaef.release.format.manifest import read_manifest
 from hfaef.release.format.paths import BALANCE, LABELS, MAP
+from hfaef.release.format.rows import read_rows
 
 
 def luminance(colour):
@@ -99,11 +100,8 @@ def test_previews_are_of_their_label(demo_release):
     found = read_previews(demo_release, manifest, 3)
     assert set(found) == set(range(len(manifest.label_names)))
     assert all(len(previews) == 3 for previews in found.values())
-    names = figures._columns(demo_release, manifest, ["id", "preview"])
-    label_of = {
-        preview["bytes"]: labels[identity]
-        for identity, preview in zip(names["id"], names["preview"], strict=True)
-    }
+    rows = read_rows(demo_release, manifest, columns=["id", "preview"])
+    label_of = {row["preview"]["bytes"]: labels[row["id"]] for row in rows}
     for number, previews in found.items():
         assert {label_of[preview] for preview in previews} == {number}
 
