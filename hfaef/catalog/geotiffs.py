@@ -43,7 +43,7 @@ _THREADS = 8
 """Enough to hide the latency of a network disk."""
 
 
-_NAMES = ("id", "file", "filename", "file_name", "image", "name", "path")
+FILE_COLUMNS = ("id", "file", "filename", "file_name", "image", "name", "path")
 """Columns of a table that may name files; the first that is there does."""
 
 
@@ -125,15 +125,15 @@ def _described_by_table(path: Path, section: Geotiffs, id_by_name: Mapping[str, 
         CatalogError: naming the column or row that cannot be used, or a file without a row.
     """
     rows = read_rows(path, ("label",))
-    column = next((name for name in _NAMES if name in rows.names), None)
+    column = next((name for name in FILE_COLUMNS if name in rows.names), None)
     if column is None:
         raise CatalogError(
             f"{path} has no column that names files",
-            f"call it `id`, or one of {', '.join(_NAMES[1:])}; "
+            f"call it `id`, or one of {', '.join(FILE_COLUMNS[1:])}; "
             f"its columns: {printable(', '.join(rows.names[:20]))}",
         )
     names, _ = texts(rows, column)
-    known = [_name_of_file(name, id_by_name) for name in names]
+    known = [name_of_file(name, id_by_name) for name in names]
     here = [row for row, name in enumerate(known) if name is not None]
     if lacking := sorted(id_by_name.keys() - {*known}):
         more = f", and {len(lacking) - 1:,} more" if len(lacking) > 1 else ""
@@ -151,7 +151,7 @@ def _described_by_table(path: Path, section: Geotiffs, id_by_name: Mapping[str, 
     return replace(of, ids=ids, notes=(*notes, *of.notes))
 
 
-def _name_of_file(text: str, known: Collection[str]) -> str | None:
+def name_of_file(text: str, known: Collection[str]) -> str | None:
     """The name without folder and extension that a text means; None for none of those known."""
     name = PurePosixPath(text.replace("\\", "/")).name
     stem = clean(PurePosixPath(name).stem)

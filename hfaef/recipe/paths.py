@@ -18,6 +18,7 @@ from hfaef.recipe.shipped import built_in
 PATHS = (
     "patches.root",
     "patches.path",
+    "patches.table",
     "patches.splits",
     "source.root",
     "source.index",
@@ -26,7 +27,7 @@ PATHS = (
 )
 """Keys that hold a path; below ``patches.splits`` all values do."""
 
-INPUTS = ("patches.root", "patches.path", "patches.splits", "card.notes")
+INPUTS = ("patches.root", "patches.path", "patches.table", "patches.splits", "card.notes")
 """Those that must be there before anything is read; sources look for theirs themselves."""
 
 

@@ -18,7 +18,7 @@ from hfaef.errors import CatalogError
 from hfaef.recipe.columns import SPLITS, UNASSIGNED, KeptColumn
 from hfaef.recipe.patches import Described
 
-_SPLIT_WORDS = {
+SPLIT_WORDS = {
     "training": "train",
     "val": "validation",
     "valid": "validation",
@@ -78,7 +78,7 @@ def read_attributes(
             read = _splits if key == "schemes" else _folds
             for row, split in enumerate(read(rows, ids, name, notes)):
                 splits[row][name] = split
-    years = _years(rows, section.year, ids, notes) if section.year else None
+    years = read_years(rows, section.year, ids, notes) if section.year else None
     used = {identity, "label", *schemes, *section.folds, *place, section.year, *section.ignore}
     others = [name for name in rows.names if name not in used]
     kept_columns, kept = read_kept(
@@ -137,7 +137,7 @@ def _splits(rows: Rows, ids: Sequence[str], scheme: str, notes: list[str]) -> li
     splits = []
     for row, word in enumerate(found):
         lower = word.lower()
-        split = _SPLIT_WORDS.get(lower, lower) if word else UNASSIGNED
+        split = SPLIT_WORDS.get(lower, lower) if word else UNASSIGNED
         if split not in (*SPLITS, UNASSIGNED):
             what = f"has the split {printable(word)!r} in {scheme!r}"
             hint = f'use one of {", ".join(SPLITS)}; for cross-validation: patches.folds = ["{scheme}"]'
@@ -168,7 +168,12 @@ def _folds(rows: Rows, ids: Sequence[str], name: str, notes: list[str]) -> list[
     return [fold or UNASSIGNED for fold in found]
 
 
-def _years(rows: Rows, column: str, ids: Sequence[str], notes: list[str]) -> list[int]:
+def read_years(rows: Rows, column: str, ids: Sequence[str], notes: list[str]) -> list[int]:
+    """A column of years or dates, a year a row; a note on dates is added to `notes`.
+
+    Raises:
+        CatalogError: naming the first row that has no year.
+    """
     years, dates = [], 0
     for row, value in enumerate(rows.column(column)):
         matched = re.fullmatch(_DATE, value.strip()) if isinstance(value, str) else None

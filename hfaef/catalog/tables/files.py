@@ -140,13 +140,15 @@ def _read_csv(path: Path, needed: Sequence[str]) -> Rows:
 
 
 def _separator(text: str, needed: Sequence[str]) -> str:
-    """The first separator by which the header has the needed columns; a comma if none has."""
+    """The first separator by which the header has the needed columns, or the most columns."""
     head = text[: text.find("\n") + 1] or text[:100_000]
+    counts = {}
     for separator in _SEPARATORS:
         names = next(csv.reader(io.StringIO(head, newline=""), delimiter=separator), [])
-        if {clean(name) for name in names} >= set(needed):
+        if needed and {clean(name) for name in names} >= set(needed):
             return separator
-    return ","
+        counts[separator] = len(names)
+    return max(counts, key=counts.__getitem__)
 
 
 def _cells(path: Path, text: str, separator: str) -> tuple[list[list[str]], list[int]]:
