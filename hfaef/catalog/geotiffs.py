@@ -26,7 +26,7 @@ from hfaef.catalog.splits import read_schemes
 from hfaef.catalog.tables.attributes import Attributes, read_attributes, without_split
 from hfaef.catalog.tables.columns import texts
 from hfaef.catalog.tables.files import read_rows
-from hfaef.core.grid import Grid, canonical_crs
+from hfaef.core.grid import Grid, canonical_crs, misplaced
 from hfaef.core.names import clean, fault_of, printable
 from hfaef.core.workers import ordered_map
 from hfaef.errors import CatalogError
@@ -38,6 +38,8 @@ _SYSTEM = {"__MACOSX", "Thumbs.db", "desktop.ini", "@eaDir", "$RECYCLE.BIN", "lo
 
 _HIDDEN = "hidden and system files and folders left out"
 _OTHER = "files left out that are no .tif or .tiff"
+
+_UNUSABLE = "has a grid that cannot be used: "
 
 _THREADS = 8
 """Enough to hide the latency of a network disk."""
@@ -292,7 +294,12 @@ def read_all(paths: Iterable[Path]) -> list[Grid | str]:
     with warnings.catch_warnings():
         # A file without georeferencing is an error of ours, with its name.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        return list(ordered_map(_grid_or_fault, paths, _THREADS))
+        found = list(ordered_map(_grid_or_fault, paths, _THREADS))
+    grids = {row: grid for row, grid in enumerate(found) if isinstance(grid, Grid)}
+    rows = list(grids)
+    for number, reason in misplaced(list(grids.values())).items():  # at once: it is a third faster
+        found[rows[number]] = _UNUSABLE + reason
+    return found
 
 
 def read_grid(path: Path) -> Grid:
@@ -318,18 +325,16 @@ def _grid_or_fault(path: Path) -> Grid | str:
             if _is_cut_off(path, dataset):
                 return "is cut off"
             a, b, c, d, e, f = (float(value) for value in dataset.transform[:6])
-            grid = Grid(
+            return Grid(
                 crs=canonical_crs(dataset.crs.to_wkt()),
                 transform=(a, b, c, d, e, f),
                 height=dataset.height,
                 width=dataset.width,
             ).north_up()
-            grid.bounds()
-            return grid
     except RasterioError:
         return "is no readable GeoTIFF"
     except ValueError as error:
-        return f"has a grid that cannot be used: {error}"
+        return f"{_UNUSABLE}{error}"
 
 
 def _is_cut_off(path: Path, dataset: rasterio.DatasetReader) -> bool:

@@ -135,6 +135,10 @@ class Described(Section):
         for what, names in (("schemes", columns), ("make_splits", [*columns, *made])):
             if twice := sorted({name for name in names if names.count(name) > 1}):
                 raise ValueError(f"{what} names {twice[0]!r} twice")
+        if self.keep != "all" and (
+            twice := sorted({n for n in self.keep if self.keep.count(n) > 1})
+        ):
+            raise ValueError(f"keep names {twice[0]!r} twice")
         if self.keep != "all" and (taken := sorted(COLUMNS & set(self.keep))):
             raise ValueError(
                 f"keep: {taken[0]!r} is the name of one of hfaef's own columns; rename it"

@@ -184,7 +184,7 @@ def read_years(rows: Rows, column: str, ids: Sequence[str], notes: list[str]) ->
         try:
             number = number_of(value)
         except ValueError as error:
-            what = f"has the {column} {error}"
+            what = f"has the {column} {str(error).split(', which')[0]}, which is no year"
             raise rows.fault(row, what, "write years as 2019, or dates as 2019-07-01") from error
         if number is None:
             raise rows.fault(row, f"has no {column}", "fill it in", ids[row])

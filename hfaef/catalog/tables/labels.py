@@ -121,6 +121,9 @@ def _parts(
                 "labels",
                 'name it, as in patches.separator = ";"',
             )
+        if value.strip().startswith("[") and value.strip().endswith("]"):
+            what = f"has the label {printable(value)[:60]!r}, a list in the writing of a program"
+            raise rows.fault(row, what, f"write the names with {separator!r} between", ids[row])
         return value.split(separator) if value.strip() else []
     if value is None:
         return []

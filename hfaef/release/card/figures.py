@@ -22,7 +22,7 @@ from hfaef.errors import install_command
 from hfaef.recipe.columns import HELD_SPLITS
 from hfaef.release.card.lettering import font_for, labels_as_drawn
 from hfaef.release.format.manifest import Manifest
-from hfaef.release.format.paths import BALANCE, LABELS, MAP, shuffled
+from hfaef.release.format.paths import BALANCE, LABELS, MAP, first_split, shuffled
 from hfaef.release.format.rows import read_rows
 
 if TYPE_CHECKING:
@@ -136,14 +136,16 @@ def read_previews(folder: Path, manifest: Manifest, count: int) -> dict[int, lis
 
 def read_locations(folder: Path, manifest: Manifest) -> PatchLocations:
     """Locations, labels and splits of a release's patches."""
-    rows = _first_rows(folder, manifest, ["bounds", "label", "year", *manifest.schemes])
+    rows = _first_rows(
+        folder, manifest, ["bounds", "label", "year", *manifest.schemes, *manifest.folds]
+    )
     bounds = np.array([row["bounds"] for row in rows])
     return PatchLocations(
         lon=(bounds[:, 0] + bounds[:, 2]) / 2,
         lat=(bounds[:, 1] + bounds[:, 3]) / 2,
         labels=[_numbers(row["label"], manifest) for row in rows],
         splits={s: np.array([row[s] for row in rows], np.str_) for s in manifest.schemes}
-        or {"": np.full(len(rows), "train")},
+        or {"": np.array([first_split(_some(row, manifest.folds), ()) for row in rows])},
     )
 
 
@@ -152,6 +154,10 @@ def _first_rows(folder: Path, manifest: Manifest, names: list[str]) -> list[dict
     year = manifest.config_years[0]
     rows = read_rows(folder, manifest, columns=names)
     return [row for row in rows if year in (None, row["year"])]
+
+
+def _some(row: dict[str, Any], names: Sequence[str]) -> dict[str, str]:
+    return {name: row[name] for name in names}
 
 
 def _numbers(label: float | list[int], manifest: Manifest) -> list[int]:

@@ -65,6 +65,11 @@ def front_matter(manifest: Manifest) -> dict[str, Any]:
         "task_categories": [
             "image-classification" if manifest.label_names else "tabular-regression"
         ],
+        **(
+            {"task_ids": ["multi-label-image-classification"]}
+            if manifest.labelling == "classes"
+            else {}
+        ),
         "tags": list(dict.fromkeys([*_TAGS, *settings.get("tags", [])])),
         "size_categories": [size],
         "configs": configs,
