@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -173,6 +176,84 @@ def test_code_of_the_card_runs_in_every_form(demo_root: Path, tmp_path: Path, fo
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def classes_recipe(root: Path, *changes: str) -> Recipe:
+    world = root / "data/demo"
+    places = [f"demo.root={world}", "demo.patches=40", f"patches.root={world / 'patches'}"]
+    places += [f"patches.table={world / 'several.csv'}", f"source.root={world / 'aef'}"]
+    places += [
+        f"patches.splits.{scheme}.{split}={world / 'lists' / f'{scheme}-{split}.txt'}"
+        for scheme in ("random", "spatial")
+        for split in ("train", "val", "test")
+    ]
+    return read_recipe("demo-classes", [*places, *changes])
+
+
+def points_recipe(root: Path, *changes: str) -> Recipe:
+    places = [f"demo.root={root}", "demo.patches=20", f"source.root={root / 'aef'}"]
+    return read_recipe(
+        "demo-points", [*places, f"patches.path={root / 'surveys.geojson'}", *changes]
+    )
+
+
+@pytest.fixture(scope="module")
+def classes(demo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    recipe = classes_recipe(demo_root)
+    return build(recipe, tmp_path_factory.mktemp("classes") / recipe.name).folder
+
+
+@pytest.fixture(scope="module")
+def points(years_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    recipe = points_recipe(years_world)
+    return build(recipe, tmp_path_factory.mktemp("points") / recipe.name).folder
+
+
+def test_demo_classes_has_the_labels_of_its_table(classes: Path, demo_root: Path) -> None:
+    assert check_folder(classes) == []
+    with (demo_root / "data/demo/several.csv").open() as file:
+        wanted = {row["id"]: set(row["label"].split(";")) for row in csv.DictReader(file)}
+    assert any(len(names) > 1 for names in wanted.values())
+    names = read_manifest(classes).label_names
+    rows = [row for part in hfaef.load(classes).values() for row in part]
+    assert {row["id"]: {names[number] for number in row["label"]} for row in rows} == wanted
+    for row in rows:
+        assert row["id"].partition("_")[0] in wanted[row["id"]], "the label of its middle"
+
+
+def test_demo_points_has_a_year_of_its_own_for_each_pixel(points: Path, years_world: Path) -> None:
+    assert check_folder(points) == []
+    features = json.loads((years_world / "surveys.geojson").read_text())["features"]
+    wanted = {feature["properties"]["id"]: feature["properties"] for feature in features}
+    manifest = read_manifest(points)
+    assert [config.name for config in manifest.configs] == ["spatial", "pooled"]
+    assert manifest.folds == ("fold",)
+    rows = [row for part in hfaef.load(points).values() for row in part]
+    assert len(rows) == 300
+    for row in rows:
+        said = wanted[row["id"]]
+        assert row["embedding"].shape == (64, 1, 1)
+        assert manifest.label_names[row["label"]] == said["label"]
+        assert (row["year"], str(row["fold"])) == (said["year"], str(said["fold"]))
+        assert row["observed_year"] == (2018 if row["year"] <= 2021 else 2024)
+        assert (row["region"], row["confidence"]) == (said["region"], said["confidence"])
+    assert {row["year"] for row in rows} == set(range(2018, 2025))
+
+
+def test_a_world_that_lacks_a_table_gets_the_one_that_it_was_written_with(
+    years_world: Path, tmp_path: Path
+) -> None:
+    from hfaef.demo import write_world
+
+    root = tmp_path / "world"
+    shutil.copytree(years_world, root)
+    for name in ("several.csv", "surveys.geojson"):
+        (root / name).unlink()
+    demo = points_recipe(root).demo
+    assert demo is not None
+    write_world(demo)
+    for name in ("points.csv", "several.csv", "surveys.geojson"):
+        assert (root / name).read_bytes() == (years_world / name).read_bytes()
 
 
 def test_probes_of_classes_refuse_a_target(target: Path) -> None:
