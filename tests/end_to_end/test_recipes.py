@@ -156,26 +156,32 @@ def test_years_share_their_patches_in_the_catalog(years_world: Path) -> None:
         assert one.splits is two.splits
 
 
-@pytest.mark.parametrize("form", list(FORMS))
-def test_code_of_the_card_runs_in_every_form(demo_root: Path, tmp_path: Path, form: str) -> None:
+def run_code(folder: Path) -> str:
+    """Run the Python blocks of a release's card as they stand; gives what they print."""
     pytest.importorskip("torch", reason="the extra `torchgeo` brings torch")
     from release.card.test_render import blocks
 
-    recipe = target_recipe(demo_root, *FORMS[form])
-    folder = build(recipe, tmp_path / recipe.name).folder
-    text = (folder / "README.md").read_text()
-    assert "a number to predict" in text
-    code = blocks(text, "python")
+    code = blocks((folder / "README.md").read_text(), "python")
     assert len(code) >= 6
     # In one process, as each import of torch takes seconds.
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", "\n".join(code)],
-        cwd=tmp_path,
+        cwd=folder.parent,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("form", list(FORMS))
+def test_code_of_the_card_runs_in_every_form(demo_root: Path, tmp_path: Path, form: str) -> None:
+    recipe = target_recipe(demo_root, *FORMS[form])
+    folder = build(recipe, tmp_path / recipe.name).folder
+    text = (folder / "README.md").read_text()
+    assert "a number to predict" in text
+    run_code(folder)
 
 
 def classes_recipe(root: Path, *changes: str) -> Recipe:
@@ -238,6 +244,30 @@ def test_demo_points_has_a_year_of_its_own_for_each_pixel(points: Path, years_wo
         assert row["observed_year"] == (2018 if row["year"] <= 2021 else 2024)
         assert (row["region"], row["confidence"]) == (said["region"], said["confidence"])
     assert {row["year"] for row in rows} == set(range(2018, 2025))
+
+
+def test_the_card_tells_of_several_labels_and_its_code_runs(classes: Path) -> None:
+    text = (classes / "README.md").read_text()
+    assert "6 labels, any number a patch" in text
+    assert "| `label` | list of ClassLabel |" in text
+    assert "`hfaef eval` does it" not in text
+    counts = read_manifest(classes).rows_by_label
+    assert sum(counts.values()) > 40
+    for label, count in counts.items():
+        assert f"| {label} | {count} |" in text
+    printed = run_code(classes)
+    assert "torch.Size([24, 64]) torch.Size([24, 6])" in printed, "a vector and labels a patch"
+
+
+def test_the_card_tells_of_own_years_folds_and_kept_columns_and_its_code_runs(
+    points: Path,
+) -> None:
+    text = (points / "README.md").read_text()
+    assert "**300 patches**, 6 labels, years 2018 to 2024, each patch its own" in text
+    assert "**Folds** for cross-validation in the column `fold`" in text
+    assert "| `confidence` | float64 | kept from the table of patches |" in text
+    assert "| `observed_year` | int32 |" in text
+    assert "torch.Size([64, 1, 1])" in run_code(points)
 
 
 def test_a_world_that_lacks_a_table_gets_the_one_that_it_was_written_with(
