@@ -110,7 +110,7 @@ def _label_tensor(label: float | Sequence[int], classes: int) -> torch.Tensor:
 
 
 def to_tensors(row: dict[str, Any], classes: int = 0) -> Sample:
-    """A row with its arrays as tensors of their own dtype, and its label as `_label_tensor`.
+    """A row with arrays and pooled vectors as tensors of their own dtype, its label as `_label_tensor`.
 
     Args:
         row: as of `hfaef.load`.
@@ -120,6 +120,9 @@ def to_tensors(row: dict[str, Any], classes: int = 0) -> Sample:
     for name in ("embedding", "mask"):
         if name in sample:
             sample[name] = torch.from_numpy(sample[name])
+    for name in ("mean", "std", "min", "max"):  # of pooled vectors
+        if name in sample:
+            sample[name] = torch.tensor(sample[name], dtype=torch.float32)
     if "label" in sample:
         sample["label"] = _label_tensor(sample["label"], classes)
     return sample

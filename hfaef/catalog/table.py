@@ -13,8 +13,8 @@ from hfaef.core.grid import Grid
 from hfaef.errors import CatalogError
 from hfaef.recipe.patches import Table
 
-_POINT = ("lon", "lat")
-_BOX = ("west", "south", "east", "north")
+POINT = ("lon", "lat")
+BOX = ("west", "south", "east", "north")
 
 
 def read(section: Table, year: int) -> Catalog:
@@ -27,8 +27,12 @@ def read(section: Table, year: int) -> Catalog:
     Raises:
         CatalogError: naming the file, and the column or row that cannot be used.
     """
-    rows = read_rows(section.path, ("id", "label"))
-    place_columns = _place_columns(rows)
+    return read_catalog(read_rows(section.path, ("id", "label")), section, year)
+
+
+def read_catalog(rows: Rows, section: Table, year: int) -> Catalog:
+    """The catalog of the rows of a table, as `read`."""
+    place_columns = find_place(rows)
     of = read_attributes(rows, section, place_columns)
     places = _places(rows, place_columns)
     found = make_grids(places, section.size, section.resolution)
@@ -64,11 +68,15 @@ def read(section: Table, year: int) -> Catalog:
         )
 
 
-def _place_columns(rows: Rows) -> tuple[str, ...]:
-    """The columns that say where patches are; none, if geometries do."""
+def find_place(rows: Rows) -> tuple[str, ...]:
+    """The columns that say where patches are; none, if geometries do.
+
+    Raises:
+        CatalogError: if there are neither.
+    """
     if rows.shapes is not None:
         return ()
-    for names in (_POINT, _BOX):
+    for names in (POINT, BOX):
         if set(names) <= set(rows.names):
             return names
     raise CatalogError(
@@ -91,7 +99,7 @@ def _places(rows: Rows, names: Sequence[str]) -> Places:
         values, faults = coordinates(rows, name)
         sides.append(values)
         wrong = {**faults, **wrong}
-    corners = sides if names == _BOX else [*sides, *sides]
+    corners = sides if names == BOX else [*sides, *sides]
     return places_of_boxes(*corners, wrong=wrong)
 
 

@@ -227,13 +227,43 @@ def _missing(found: Status) -> Table:
 
 def init(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the data set.")],
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="FILE_OR_FOLDER",
+            help="A table of patches (.csv, .parquet, .geojson, .gpkg, .fgb, .shp) or a folder of "
+            "GeoTIFFs: the recipe fits what is found there, and says what is unclear.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> Report:
-    """Write NAME.toml: a commented recipe that builds as it is, to make your own."""
-    from hfaef.recipe.read import write_commented
+    """Write NAME.toml: a commented recipe that builds as it is, or one that fits your patches."""
+    from hfaef.recipe.write import path_of, write_commented, write_draft
 
-    path = str(write_commented(name))
-    lines = [f"wrote {path}", f"build it:   {command_line('hfaef', 'build', path)}"]
-    return Report({"path": path}, lines, values=[path])
+    if source is None:
+        path = str(write_commented(name))
+        lines = [f"wrote {path}", f"build it:   {command_line('hfaef', 'build', path)}"]
+        return Report({"path": path}, lines, values=[path])
+
+    from hfaef.catalog.inspect import inspect
+
+    path_of(name)  # before the patches are read, which may take long
+    draft = inspect(source)
+    path = str(write_draft(name, draft))
+    unclear = [line.key for line in (draft.years, *draft.patches) if line and line.unclear]
+    width = max(len(what) for what, _ in draft.found)
+    lines = [f"{what:<{width}}  {words}" for what, words in draft.found]
+    lines.append(f"wrote {path}" + (f"; unclear in it: {', '.join(unclear)}" if unclear else ""))
+    lines += [f"before it builds: {words}" for words in draft.to_do]
+    lines.append(f"then:       {command_line('hfaef', 'plan', path)}")
+    summary = {
+        "path": path,
+        "found": dict(draft.found),
+        "unclear": unclear,
+        "to_do": list(draft.to_do),
+    }
+    return Report(summary, lines, values=[path])
 
 
 def schema() -> Report:

@@ -12,9 +12,9 @@ from pydantic import ValidationError
 
 from hfaef.errors import RecipeError
 from hfaef.recipe.explain import explain, nearest
-from hfaef.recipe.model import NAME_PATTERN, Recipe
+from hfaef.recipe.model import Recipe
 from hfaef.recipe.paths import count_from
-from hfaef.recipe.shipped import built_in, commented
+from hfaef.recipe.shipped import built_in
 
 
 def read_recipe(name: str | None, changes: Sequence[str] = ()) -> Recipe:
@@ -62,28 +62,6 @@ def read_recipe(name: str | None, changes: Sequence[str] = ()) -> Recipe:
 
 
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
-
-
-def write_commented(name: str) -> Path:
-    """Write a commented recipe, ``NAME.toml``, that builds as it is.
-
-    Raises:
-        RecipeError: if the name cannot be one, or the file is there.
-    """
-    name = name.removesuffix(".toml")
-    if not re.fullmatch(NAME_PATTERN, name):
-        raise RecipeError(
-            f"{name!r} cannot be a data set's name", "use letters, digits, `.`, `_` and `-`"
-        )
-    path = Path(f"{name}.toml")
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(commented(name))
-    except OSError as error:
-        raise RecipeError(
-            f"cannot write {path}: {error.strerror}", "choose another name"
-        ) from error
-    return path
 
 
 def _parse(text: str) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from hfaef.errors import RecipeError
 from hfaef.recipe.model import Card, Cog, Demo, Recipe
 from hfaef.recipe.patches import Geotiffs, Table, TorchGeo
 from hfaef.recipe.paths import PATHS, require_inputs
-from hfaef.recipe.read import built_in, read_recipe, write_commented
+from hfaef.recipe.read import built_in, read_recipe
+from hfaef.recipe.write import write_commented
 
 MINIMAL = """
 name = "trial"

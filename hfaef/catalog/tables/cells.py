@@ -101,7 +101,7 @@ def _notes(separator: str, empty: Sequence[int], *, stated: bool) -> list[str]:
 
 
 def _separator(text: str, needed: Sequence[str]) -> str:
-    """The first separator by which the header has the needed columns; a comma if none has."""
+    """The first separator by which the header has the needed columns, or else the most columns."""
     content = _CONTENT.search(text)
     start = text.rfind("\n", 0, content.start()) + 1 if content else 0
     end = text.find("\n", start) + 1 or start + 100_000
@@ -113,6 +113,6 @@ def _separator(text: str, needed: Sequence[str]) -> str:
     }
     for form in (str, str.casefold):  # a header in capitals is refused by the names it has
         for separator, names in headers.items():
-            if {form(clean(name)) for name in names} >= set(needed):
+            if needed and {form(clean(name)) for name in names} >= set(needed):
                 return separator
-    return ","
+    return max(headers, key=lambda separator: len(headers[separator]))

@@ -7,6 +7,7 @@ the text below.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,7 @@ def render_card(
     environment.filters["thousands"] = _thousands
     environment.filters["cell"] = _cell
     environment.filters["rows_of"] = _rows_of
+    environment.filters["spans"] = _spans
     repo = manifest.repo
     tag = f"v{manifest.version}" if repo and manifest.version else None
     template = environment.get_template("card.md.jinja")
@@ -236,7 +238,10 @@ def _columns(manifest: Manifest) -> dict[str, str]:
             kind = feature.dtype
         elif kind == "List":
             length = f"[{feature.length}]" if feature.length > 0 else ""
-            kind = f"list of {feature.feature.dtype}{length}"
+            of = feature.feature
+            kind = (
+                f"list of {of.dtype if type(of).__name__ == 'Value' else type(of).__name__}{length}"
+            )
         types[name] = kind
     return types
 
@@ -341,6 +346,18 @@ def _thousands(number: Any) -> str:
 def _cell(text: str) -> str:
     """A text as a cell of a Markdown table."""
     return " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+
+
+def _spans(years: Sequence[int]) -> str:
+    """Years in order, three and more in a row as their first and last."""
+    runs: list[list[int]] = []
+    for year in sorted(years):
+        if runs and year == runs[-1][-1] + 1:
+            runs[-1].append(year)
+        else:
+            runs.append([year])
+    shown = [[f"{run[0]} to {run[-1]}"] if len(run) > 2 else map(str, run) for run in runs]
+    return ", ".join(text for run in shown for text in run)
 
 
 def _rows_of(config: Config, split: str) -> str:

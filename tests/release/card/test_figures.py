@@ -79,6 +79,20 @@ def test_nothing_of_a_map_is_cut_off(box, schemes):
         assert (edge == tuple(bytes.fromhex(GROUND[1:]))).all()
 
 
+@pytest.mark.parametrize("split", list(COLOURS))
+def test_patches_of_every_split_are_seen_on_the_map(split):
+    pytest.importorskip("matplotlib", reason="the extra `eval` is not installed")
+    lon, lat = np.meshgrid(np.linspace(11, 12, 6), np.linspace(48, 48.5, 5))
+    places = figures.PatchLocations(
+        lon.ravel(), lat.ravel(), [[0]] * 30, {"one": np.full(30, split)}
+    )
+    with Image.open(io.BytesIO(figures.draw_map(places))) as image:
+        pixels = np.asarray(image.convert("RGB")).astype(int)
+    colour, ground = (np.array([*bytes.fromhex(c[1:])]) for c in (COLOURS[split], GROUND))
+    drawn = 0.8 * colour + 0.2 * ground
+    assert (np.abs(pixels - drawn).max(axis=-1) < 12).sum() > 30 * 5
+
+
 def test_without_matplotlib_there_are_previews(demo_release, monkeypatch):
     monkeypatch.setattr(figures, "find_spec", lambda _: None)
     assert list(draw(demo_release, read_manifest(demo_release))) == [LABELS]
