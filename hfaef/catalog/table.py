@@ -83,7 +83,7 @@ def find_place(rows: Rows) -> tuple[str, ...]:
         f"{rows.path} has no place columns",
         column_hint(
             rows.names,
-            (*_POINT, *_BOX, "geometry"),
+            (*POINT, *BOX, "geometry"),
             "add lon and lat, or west, south, east and north, or geometry",
         ),
     )
