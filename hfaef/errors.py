@@ -51,6 +51,7 @@ class HfaefError(Exception):
     Args:
         message: what is wrong, naming the file, key or patch.
         hint: the next command to type, or what to change.
+        delay: seconds that a server asks to wait before it is asked again, if it said so.
     """
 
     exit_code = 1
@@ -59,10 +60,11 @@ class HfaefError(Exception):
     details: tuple[str, ...] = ()
     """Lines that show more than the message says, such as the difference of two texts."""
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    def __init__(self, message: str, hint: str = "", *, delay: float | None = None) -> None:
         super().__init__(message)
         self.message = one_line(message)
         self.hint = one_line(hint)
+        self.delay = delay
 
     def __str__(self) -> str:
         return f"{self.message}; {self.hint}" if self.hint else self.message
@@ -109,20 +111,11 @@ class SourceError(HfaefError):
 
 
 class Throttled(SourceError):
-    """Over a quota.
-
-    Args:
-        message: what the source said.
-        delay: seconds the source asks to wait, if it said so.
-    """
-
-    def __init__(self, message: str, hint: str = "", *, delay: float | None = None) -> None:
-        super().__init__(message, hint)
-        self.delay = delay
+    """Over a quota."""
 
 
 def retry_after(header: str | None) -> float | None:
-    """Seconds that a Retry-After header asks to wait, for `Throttled.delay`.
+    """Seconds that a Retry-After header asks to wait, for `HfaefError.delay`.
 
     It holds seconds or a date: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
     """
@@ -227,12 +220,13 @@ def upgrade_command() -> str:
     return command_line("git", "-C", folder, "pull")
 
 
-def missing_package(what: str, error: ImportError) -> MissingPackageError:
+def missing_package(what: str, error: ImportError, extra: str = "") -> MissingPackageError:
     """What to raise where an import fails: the package, and the command that installs it.
 
     Args:
         what: needs the package.
         error: of the import.
+        extra: that brings all it needs; by default the one that brings the package.
     """
     package = (error.name or "").partition(".")[0]
     if not package or not isinstance(error, ModuleNotFoundError):
@@ -243,5 +237,5 @@ def missing_package(what: str, error: ImportError) -> MissingPackageError:
         )
     return MissingPackageError(
         f"{what} needs {package}, which is not installed",
-        install_command(EXTRAS.get(package, BUILD)),
+        install_command(extra or EXTRAS.get(package, BUILD)),
     )

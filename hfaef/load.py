@@ -10,19 +10,21 @@ import importlib
 import inspect
 import json
 import sys
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path, PurePosixPath
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
-from hfaef.errors import InputError, ReleaseError, upgrade_command
+from hfaef.errors import HubError, InputError, ReleaseError, command_line, upgrade_command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import datasets
-    import numpy as np
-    import numpy.typing as npt
+
+    from hfaef.core.codec import View
 
 __all__ = ["Dtype", "Layout", "load"]
 
@@ -30,24 +32,6 @@ Dtype = Literal["uint8", "float32"]
 Layout = Literal["bands_first", "bands_last"]
 
 _MANIFEST = "release.json"
-_SHAPE = ("height", "width")
-
-
-@dataclass(frozen=True)
-class _View:
-    """How embeddings are handed over."""
-
-    dtype: Dtype = "uint8"
-    layout: Layout = "bands_first"
-    mask: bool = False
-    columns: tuple[str, ...] | None = None
-    """All of them for None."""
-
-    def __post_init__(self) -> None:
-        if self.dtype not in ("uint8", "float32"):
-            raise InputError(f"dtype {self.dtype!r} is neither uint8 nor float32")
-        if self.layout not in ("bands_first", "bands_last"):
-            raise InputError(f"layout {self.layout!r} is neither bands_first nor bands_last")
 
 
 def load(
@@ -62,12 +46,19 @@ def load(
     layout: Layout = "bands_first",
     mask: bool = False,
     columns: Sequence[str] | None = None,
+    verify: bool = False,
 ) -> datasets.Dataset | datasets.DatasetDict | datasets.IterableDataset:
     """A release, from a folder or the Hub.
 
+    Where the Hub cannot be reached, what `datasets` or the client of the Hub hold in their caches
+    of that very commit is read.
+
     Args:
-        path_or_repo: a release folder, or ``owner/name`` on the Hub.
-        split: ``train``, ``validation`` or ``test``; all of them, in a dictionary, by default.
+        path_or_repo: a release folder, or ``owner/name`` on the Hub. A folder of that name that is
+            there goes first, unless `version` or `revision` is given; a `Path`, and a path of
+            any other form, is always a folder.
+        split: ``train``, ``validation``, ``test`` or ``unassigned``; all that there are, in a
+            dictionary, by default.
         config: one of the release's configs, the pooled tables among them; its default one by
             default.
         version: ``1.2.0``: what the tag ``v1.2.0`` names; a folder must be of that version.
@@ -79,75 +70,261 @@ def load(
         mask: add a column `mask`, bool (H, W), True where there is data; floats are 0 elsewhere,
             not NaN.
         columns: names of those to read; all by default.
+        verify: compare the SHA-256 of every file of the config with the release's manifest, before
+            a row is read. It reads all of each file, so not with `streaming`.
 
     Returns:
-        Rows whose `embedding` is an array. Configs of pooled vectors come as they are.
+        Rows whose `embedding` is an array. Configs of pooled vectors come as they are. `label` is
+        the number of a class, a list of such, or a number to predict; read as a stream, rows have
+        no `features`, so the names are those of ``load_dataset`` or the release's card.
 
     Raises:
-        ReleaseError: if it is no release, or of a newer format or another version.
-        InputError: if it has no such config, split or column.
+        ReleaseError: if it is no release, of a newer format or another version, or a file is not
+            what its manifest lists.
+        InputError: if there is no such folder and it cannot be a repository, it has no such
+            config, split or column, or lies in a folder whose path `datasets` reads as a pattern.
+        HubError: if the Hub has no such repository or revision, or cannot be reached and the cache
+            does not hold it.
     """
-    view = _View(dtype, layout, mask, None if columns is None else tuple(columns))
+    from hfaef.core.codec import View, date_columns
+
+    view = View(dtype, layout, mask, None if columns is None else tuple(columns))
     if version is not None and revision is not None:
         raise InputError("version and revision both say which commit", "give one of them")
-    target = str(path_or_repo)
-    local = Path(target).is_dir()
-    if local:
-        target = str(Path(target).resolve())  # datasets names a data set after it; `.` has no name
-    if version is not None and not local:
-        revision = f"v{version.removeprefix('v')}"
-    builder, manifest = _open(target, config, revision)
-    if version is not None and local and manifest["version"] != version.removeprefix("v"):
-        raise ReleaseError(
-            f"{target} is of version {manifest['version']}, not {version}", "load it from the Hub"
-        )
-    if split == "val":
-        split = "validation"
-    if streaming:
-        loaded = builder.as_streaming_dataset(split=split)
+    if verify and streaming:
+        raise InputError("verify reads whole files, streaming only parts", "give one of them")
+    folder = _folder(path_or_repo, pinned=bool(version or revision))
+    if folder is None:
+        tag = None if version is None else f"v{version.removeprefix('v')}"
+        opened = _open_repository(str(path_or_repo), config, tag or revision)
     else:
-        builder.download_and_prepare()
-        loaded = builder.as_dataset(split=split)
+        opened = _open_folder(folder, config, version, revision)
+    if verify:
+        opened.verify(str(path_or_repo))
+    view = replace(view, dates=date_columns(opened.manifest))
+    loaded = opened.read("validation" if split == "val" else split, streaming=streaming)
     if isinstance(loaded, dict):
         return type(loaded)({name: _with_view(part, view) for name, part in loaded.items()})
     return _with_view(loaded, view)
 
 
-def _open(
-    target: str, config: str | None, revision: str | None
-) -> tuple[datasets.DatasetBuilder, dict[str, Any]]:
-    """The builder of a config, pinned to a commit, and the manifest of that commit."""
-    from datasets import DownloadManager, load_dataset_builder
+def _folder(path_or_repo: str | Path, *, pinned: bool) -> Path | None:
+    """The folder that is meant, as commands understand a TARGET; None for a repository, as a text
+    OWNER/NAME is where a version is pinned.
+    """
+    from hfaef.core.files import require_loadable
 
-    known = load_dataset_builder(target, revision=revision)
-    # For a repository this names the commit, to which datasets has resolved branch or tag.
-    base = known.base_path
-    manifest = _read_manifest(target, DownloadManager(base_path=base))
+    there, written = Path(path_or_repo), isinstance(path_or_repo, str)
+    if written and (pinned or not there.exists()):
+        from hfaef.core.net.repository import REPO_ID
+
+        if REPO_ID.fullmatch(str(path_or_repo)):
+            return None
+    if there.is_dir():
+        require_loadable(there, "move it to another folder")
+        return there.resolve()  # datasets names a data set after it; `.` has no name
+    raise InputError(
+        f"{str(path_or_repo)!r} is neither a folder nor OWNER/NAME on the Hub", "name one of these"
+    )
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A config of a release."""
+
+    builder: datasets.DatasetBuilder
+    manifest: dict[str, Any]
+    """Empty if the caches hold rows alone."""
+    config: str
+    base: str
+    """The folder, or ``hf://datasets/OWNER/NAME@COMMIT``, that its files lie in."""
+
+    def read(self, split: str | None, *, streaming: bool) -> Any:
+        """Rows of a split, or of all of them by name.
+
+        Raises:
+            InputError: if the config has no such split.
+        """
+        known = [part["name"] for part in _splits_of(self.manifest, self.config)]
+        if known and split and split.isidentifier() and split not in (*known, "all"):
+            raise InputError(f"there is no split {split!r}", f"there are {', '.join(known)}")
+        with self._hub_errors():
+            if streaming:
+                return self.builder.as_streaming_dataset(split=split)
+            self.builder.download_and_prepare()
+            return self.builder.as_dataset(split=split)
+
+    def _hub_errors(self) -> AbstractContextManager[None]:
+        scheme, _, rest = self.base.partition("://datasets/")
+        if scheme != "hf":
+            return nullcontext()
+        from hfaef.core.net.repository import reading_from_hub
+
+        return reading_from_hub(rest.partition("@")[0])
+
+    def verify(self, name: str) -> None:
+        """Compare the files of the config with the manifest.
+
+        Raises:
+            ReleaseError: naming the first that is not what it lists, or not there.
+        """
+        from datasets import DownloadManager
+
+        from hfaef.core.files import require_sha256, sha256_of
+
+        if not self.manifest:
+            raise ReleaseError(
+                f"{name}: the cache holds no {_MANIFEST} to verify it with", "load it with network"
+            )
+        if self.base != str(Path(name).resolve()):
+            name = f"{name}@{self.manifest.get('version')}"
+        downloads = DownloadManager(base_path=self.base)
+        files = _files_of(self.manifest, self.config)
+        read = (self.builder.config.data_files or {}).values()
+        paths = {str(path).removeprefix(f"{self.base}/") for part in read for path in part}
+        if unlisted := paths - {file["path"] for file in files}:
+            raise ReleaseError(
+                f"{name}: {min(unlisted)} is not in the manifest, but would be read",
+                command_line("hfaef", "check", name),
+            )
+
+        def digest(path: str) -> str:
+            return sha256_of(Path(downloads.download(path)))
+
+        with self._hub_errors():
+            for file in files:
+                path = _require_path(name, file["path"])
+                require_sha256(name, path, file["sha256"], partial(digest, path))
+
+
+def _splits_of(manifest: dict[str, Any], config: str) -> list[dict[str, Any]]:
+    configs = manifest.get("configs", ())
+    return [part for one in configs if one["name"] == config for part in one["splits"]]
+
+
+def _files_of(manifest: dict[str, Any], config: str) -> list[dict[str, Any]]:
+    """The manifest's lines on files that a config reads."""
+    globs = [part["glob"] for part in _splits_of(manifest, config)]
+    listed = manifest.get("files", ())
+    return [file for file in listed if any(PurePosixPath(file["path"]).match(g) for g in globs)]
+
+
+def _open(target: str, config: str | None, commit: str | None = None) -> _Opened:
+    """A config, pinned to a commit, and the manifest of that commit."""
+    from datasets import load_dataset_builder
+
+    known = load_dataset_builder(target, revision=commit)
+    base = str(known.base_path)
+    if commit is not None and not base.endswith(f"@{commit}"):
+        # Without a word, datasets takes the newest of its cache where it cannot reach the Hub.
+        raise ConnectionError(f"the Hub gave no answer for {commit}")
+    manifest = _read_manifest(target, base)
     configs = {entry["name"]: entry for entry in manifest["configs"]}
-    if config is None or configs.get(config, {}).get("default"):
-        return known, manifest
-    if config not in configs:
+    default = next((name for name, entry in configs.items() if entry.get("default")), "")
+    name = default if config is None else config
+    if name == default:
+        return _Opened(known, manifest, name, base)
+    if name not in configs:
         raise InputError(f"{target} has no config {config!r}", f"it has {', '.join(configs)}")
-    entry = configs[config]
+    entry = configs[name]
     if entry["kind"] == "pooled" and manifest["recipe"]["pack"]["format"] == "webdataset":
         # load_dataset reads one format in a repository, and the table is no WebDataset.
-        globs = {part["name"]: _require_glob(target, part["glob"]) for part in entry["splits"]}
+        globs = {part["name"]: _require_path(target, part["glob"]) for part in entry["splits"]}
         files = {name: f"{base}/{glob}" for name, glob in globs.items()}
-        return load_dataset_builder("parquet", data_files=files), manifest
-    return load_dataset_builder(target, config, revision=_commit(base) or revision), manifest
+        builder = load_dataset_builder("parquet", data_files=files)
+    else:
+        builder = load_dataset_builder(target, name, revision=commit)
+    return _Opened(builder, manifest, name, base)
 
 
-def _commit(base: str) -> str | None:
-    """The commit in ``hf://datasets/OWNER/NAME@COMMIT``."""
-    return base.rpartition("@")[2] if base.startswith("hf://") and "@" in base else None
+def _open_folder(
+    folder: Path, config: str | None, version: str | None, revision: str | None
+) -> _Opened:
+    """A config of a folder, which has to be of the version.
+
+    Raises:
+        InputError: if a revision of it is asked for.
+        ReleaseError: if it is of another version, or holds no release.
+    """
+    if revision is not None:
+        raise InputError(f"{folder} is a folder, which has no revisions", "leave it out")
+    _read_manifest(str(folder), str(folder))  # datasets says less of a folder without data
+    try:
+        opened = _open(str(folder), config)
+    except (ValueError, FileNotFoundError) as error:  # of datasets, for files that are gone
+        raise ReleaseError(
+            f"{folder} cannot be loaded: {error}", command_line("hfaef", "check", folder)
+        ) from error
+    found = opened.manifest.get("version")
+    if version is not None and found != version.removeprefix("v"):
+        raise ReleaseError(f"{folder} is of version {found}, not {version}", "load it from the Hub")
+    return opened
 
 
-def _read_manifest(target: str, downloads: datasets.DownloadManager) -> dict[str, Any]:
+def _open_repository(repo_id: str, config: str | None, revision: str | None) -> _Opened:
+    """A config of a repository, from the Hub; if it cannot be reached, from the caches.
+
+    Raises:
+        HubError: if neither has it.
+    """
+    from hfaef.core.net.repository import UnreachableError, find_commit, reading_from_hub
+
+    commit = revision
+    try:
+        try:
+            commit = find_commit(repo_id, revision)
+            with reading_from_hub(repo_id):
+                # As an address: a folder of that name is none of our business.
+                return _open(f"hf://datasets/{repo_id}", config, commit)
+        except UnreachableError as error:
+            return _open_cached(repo_id, config, commit, error)
+    except HubError as error:
+        if revision is not None:
+            raise
+        # OWNER/NAME without a version may as well have been meant as the path of a folder.
+        raise HubError(
+            f"there is no folder {repo_id}, and {error.message}",
+            f"{error.hint}, or name the folder of a release",
+        ) from error
+
+
+def _open_cached(
+    repo_id: str, config: str | None, revision: str | None, error: HubError
+) -> _Opened:
+    """A config at the commit that a revision last had, as far as the caches hold it."""
+    from hfaef.core.net.repository import cached_builder, cached_configs, cached_snapshot
+
+    snapshot = cached_snapshot(repo_id, revision)
+    where = f"{repo_id} at {revision or 'main'}"
+    if snapshot is None:
+        raise HubError(f"{error.message}; and the cache does not hold {where}", error.hint)
+    there = (snapshot / _MANIFEST).is_file()
+    manifest = _read_manifest(repo_id, str(snapshot)) if there else {}
+    name = config or next(iter(cached_configs(snapshot)), "default")
+    builder = cached_builder(repo_id, name, snapshot.name)
+    if builder is not None:
+        return _Opened(builder, manifest, name, str(snapshot))
+    files = _files_of(manifest, name)
+    if files and all((snapshot / file["path"]).is_file() for file in files):
+        with suppress(FileNotFoundError):  # of the default config, which datasets looks at, too
+            return _open(str(snapshot), name)
+    raise HubError(
+        f"{error.message}; and the cache does not hold all of the config {name!r} of {where}",
+        error.hint,
+    )
+
+
+def _read_manifest(target: str, base: str) -> dict[str, Any]:
+    from datasets import DownloadManager
+
     from hfaef.core.codec import FORMAT
 
     try:
-        content = json.loads(Path(downloads.download(_MANIFEST)).read_bytes())
+        path = DownloadManager(base_path=base).download(_MANIFEST)
+        content = json.loads(Path(path).read_bytes())
         found = int(content["format"])
+    except ConnectionError:
+        raise
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ReleaseError(
             f"{target} holds no release: its {_MANIFEST} cannot be read: {error}",
@@ -161,17 +338,18 @@ def _read_manifest(target: str, downloads: datasets.DownloadManager) -> dict[str
     return dict(content)
 
 
-def _with_view(dataset: Any, view: _View) -> Any:
+def _with_view(dataset: Any, view: View) -> Any:
     """The data set with a release's columns, whose embeddings are decoded when rows are read."""
     from datasets import Image, IterableDataset
 
+    from hfaef.core.codec import SHAPE, Decoder, common_shape
     from hfaef.release.format.sample import MEMBERS, REST
 
     streaming = isinstance(dataset, IterableDataset)
     tar = "__key__" in dataset.column_names
     if tar and streaming:
         dataset = dataset.cast_column("png", Image(decode=False))
-        return dataset.map(_Decoder(view, {}).sample, remove_columns=dataset.column_names)
+        return dataset.map(Decoder(view, {}).sample, remove_columns=dataset.column_names)
     if tar:
         # Each column of the record becomes one of its own.
         dataset = dataset.flatten().remove_columns(["__key__", "__url__"])
@@ -185,127 +363,30 @@ def _with_view(dataset: Any, view: _View) -> Any:
     if "embedding" not in wanted:
         dataset = dataset.select_columns(wanted)
     else:
-        beside = [name for name in _SHAPE if name in known and name not in wanted]
+        beside = [name for name in SHAPE if name in known and name not in wanted]
         dataset = dataset.select_columns(wanted + beside)
         if isinstance(dataset.features["embedding"], Image):
             dataset = dataset.cast_column("embedding", Image(decode=False))
-    decoder = _Decoder(view, {} if streaming else _only_shape(dataset))
+    decoder = Decoder(view, {} if streaming else common_shape(dataset))
     if streaming:
         return dataset.map(decoder.row, remove_columns=dataset.column_names)
     return dataset.with_transform(decoder.batch)
 
 
-def _require_id(identity: object) -> None:
-    from hfaef.core.names import require_id
-
-    try:
-        require_id(identity)
-    except ValueError as error:
-        raise ReleaseError(
-            str(error), "do not use this release: `hfaef check` tells more"
-        ) from error
-
-
-def _require_glob(target: str, glob: str) -> str:
+def _require_path(target: str, path: str) -> str:
     from hfaef.core.names import require_path
 
     try:
-        return require_path(glob, pattern=True)
+        return require_path(path, pattern=True)
     except (TypeError, ValueError) as error:
-        raise ReleaseError(f"{target}: {error}", f"hfaef check {target}") from error
-
-
-def _only_shape(dataset: Any) -> dict[str, int]:
-    """Height and width, if all rows have the same."""
-    if not set(_SHAPE) <= set(dataset.column_names):
-        return {}
-    values = {name: dataset.unique(name) for name in _SHAPE}
-    alike = all(len(found) == 1 for found in values.values())
-    return {name: found[0] for name, found in values.items()} if alike else {}
-
-
-def _writable(arrays: list[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
-    """The same arrays, or copies of them, that can be written to.
-
-    Arrays of one shape are copied into one: an allocation for each takes longer than all the rest.
-    """
-    import numpy as np
-
-    if len(arrays) == 1 and arrays[0].flags.writeable:
-        return arrays
-    if len({array.shape for array in arrays}) == 1:
-        return list(np.stack(arrays))
-    return [array.copy() for array in arrays]
-
-
-@dataclass(frozen=True)
-class _Decoder:
-    """Decodes embeddings into arrays; it can be pickled, for the workers of a loader."""
-
-    view: _View
-    shape: dict[str, int]
-    """Height and width of every patch, where all are alike; else empty."""
-
-    def batch(self, batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
-        """Rows, by column."""
-        for identity in batch.get("id", ()):
-            _require_id(identity)
-        if "geometry" in batch:
-            batch["geometry"] = [
-                bytes.fromhex(value) if isinstance(value, str) else value
-                for value in batch["geometry"]
-            ]
-        if "embedding" in batch:
-            names = [name for name in ("embedding", *_SHAPE) if name in batch]
-            cells = zip(*(batch[name] for name in names), strict=True)
-            pairs = [self._arrays(dict(zip(names, row, strict=True))) for row in cells]
-            batch["embedding"] = _writable([array for array, _ in pairs])
-            if self.view.mask:
-                batch["mask"] = [mask for _, mask in pairs]
-        if self.view.columns is None:
-            return batch
-        return {name: batch[name] for name in (*self.view.columns, "mask") if name in batch}
-
-    def row(self, row: dict[str, Any]) -> dict[str, Any]:
-        """One row."""
-        return {
-            name: values[0]
-            for name, values in self.batch({name: [row[name]] for name in row}).items()
-        }
-
-    def sample(self, sample: dict[str, Any]) -> dict[str, Any]:
-        """The row of a sample of a WebDataset."""
-        row = {"embedding": sample["png"], "preview": sample["jpg"], **sample["json"]}
-        if "cls" in sample:
-            row["label"] = sample["cls"]
-        return self.row(row)
-
-    def _arrays(self, row: dict[str, Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
-        """The embedding of a row, and where it holds data if that is asked for."""
-        import numpy as np
-
-        from hfaef.core.codec import decode_row
-        from hfaef.core.quantize import STORED_NODATA, dequantize
-
-        array: npt.NDArray[Any] = decode_row({**self.shape, **row})
-        mask = np.empty(0, np.bool_)
-        if self.view.mask:
-            mask = (array != STORED_NODATA).all(axis=0)
-        if self.view.dtype == "float32":
-            array = dequantize(array)
-            if self.view.mask:
-                array[:, ~mask] = 0
-        if self.view.layout == "bands_last":
-            array = np.ascontiguousarray(np.moveaxis(array, 0, -1))
-        return array, mask
+        raise ReleaseError(f"{target}: {error}", command_line("hfaef", "check", target)) from error
 
 
 class _CallableModule(ModuleType):
     """This module, which is its function, too.
 
-    A package has one attribute for a submodule and for a function of the same name, and whoever
-    imports the submodule later sets it anew. So the attribute is always the module, and calling
-    it is calling `load`: `hfaef.load(...)` works whatever was imported before.
+    A package has one attribute for a submodule and a function of one name, which an import of the
+    submodule sets anew: so it is always the module, and calling that is calling `load`.
     """
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

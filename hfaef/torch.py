@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from hfaef.core.codec import multi_hot
 from hfaef.core.workers import core_count
 from hfaef.errors import missing_package
 
@@ -17,7 +18,7 @@ try:
     import torch
     from torch.utils.data import Dataset, IterableDataset, get_worker_info
 except ImportError as error:
-    raise missing_package("hfaef.torch", error) from error
+    raise missing_package("hfaef.torch", error, "torch") from error
 
 if TYPE_CHECKING:
     import datasets
@@ -38,7 +39,7 @@ class Patches(Dataset[Sample]):  # type: ignore[misc]  # torch is not followed
 
     def __init__(self, rows: datasets.Dataset) -> None:
         self.rows = rows
-        self._classes = class_count(rows)
+        self._classes = _class_count(rows)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -71,12 +72,14 @@ class PatchStream(IterableDataset[Sample]):  # type: ignore[misc]  # torch is no
 
     Args:
         rows: one split, as of ``hfaef.load(..., streaming=True)``.
+        classes: how many there are, which a stream does not say; needed where patches have
+            several labels.
     """
 
-    def __init__(self, rows: datasets.IterableDataset) -> None:
+    def __init__(self, rows: datasets.IterableDataset, classes: int = 0) -> None:
         # Row groups are the shards then, so that one file keeps several workers busy.
         self.rows = rows.reshard()
-        self._classes = class_count(rows)
+        self._classes = classes or _class_count(rows)
 
     def __iter__(self) -> Iterator[Sample]:
         return (to_tensors(row, self._classes) for row in self.rows)
@@ -88,34 +91,38 @@ def _threads() -> int:
     return max(1, core_count() // (worker.num_workers if worker else 1))
 
 
-def class_count(rows: datasets.Dataset | datasets.IterableDataset) -> int:
+def _class_count(rows: datasets.Dataset | datasets.IterableDataset) -> int:
     """How many classes the labels of rows have; 0 if they are numbers to predict, or unknown."""
     label = (rows.features or {}).get("label")
     return len(getattr(getattr(label, "feature", label), "names", ()))
 
 
-def label_tensor(label: float | Sequence[int], classes: int) -> torch.Tensor:
+def _label_tensor(label: float | Sequence[int], classes: int) -> torch.Tensor:
     """int64 () for the number of a class, float32 () for a number to predict, and for several
     labels float32 (classes,), 1 for each of them and 0 elsewhere.
+
+    Raises:
+        InputError: if there are several labels and it is not known of how many, or of fewer.
     """
     if isinstance(label, (int, float)):
         return torch.tensor(label, dtype=torch.int64 if isinstance(label, int) else torch.float32)
-    hot = torch.zeros(classes, dtype=torch.float32)
-    hot[list(label)] = 1
-    return hot
+    return torch.from_numpy(multi_hot(label, classes))
 
 
 def to_tensors(row: dict[str, Any], classes: int = 0) -> Sample:
-    """A row with its arrays as tensors of their own dtype, and its label as `label_tensor`.
+    """A row with arrays and pooled vectors as tensors of their own dtype, its label as `_label_tensor`.
 
     Args:
         row: as of `hfaef.load`.
-        classes: how many there are, for rows with several labels.
+        classes: how many there are; needed for rows with several labels.
     """
     sample = dict(row)
     for name in ("embedding", "mask"):
         if name in sample:
             sample[name] = torch.from_numpy(sample[name])
+    for name in ("mean", "std", "min", "max"):  # of pooled vectors
+        if name in sample:
+            sample[name] = torch.tensor(sample[name], dtype=torch.float32)
     if "label" in sample:
-        sample["label"] = label_tensor(sample["label"], classes)
+        sample["label"] = _label_tensor(sample["label"], classes)
     return sample

@@ -4,7 +4,8 @@
     task = ClassificationTask("resnet18", in_channels=64, num_classes=10)
     Trainer(max_epochs=3).fit(task, module)
 
-For several labels a patch it is ``task="multilabel"``, for numbers to predict `RegressionTask`.
+For several labels a patch it is ``task="multilabel", loss="bce", num_labels=10``, for numbers to
+predict `RegressionTask`.
 
 Needs the extra ``torchgeo``.
 """
@@ -15,16 +16,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hfaef.core.codec import multi_hot
 from hfaef.errors import missing_package
 from hfaef.load import load
-from hfaef.torch import label_tensor
 
 try:
     import torch
     from torchgeo.datamodules import NonGeoDataModule
     from torchgeo.datasets import NonGeoDataset
 except ImportError as error:
-    raise missing_package("hfaef.torchgeo", error) from error
+    raise missing_package("hfaef.torchgeo", error, "torchgeo") from error
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,8 +34,8 @@ __all__ = ["EmbeddingDataModule", "EmbeddingDataset", "Sample"]
 
 Sample = dict[str, Any]
 """`image` float32 (64, H, W), 0 where there is no data; `label` int64, the number of a class,
-float32 (), a number to predict, or float32 (classes,), 1 for each of several labels; `bounds`
-float64 (4,): west, south, east, north in degrees."""
+float32 (), a number to predict, or int64 (classes,), 1 for each of several labels, which is what
+TorchGeo's own data sets hold; `bounds` float64 (4,): west, south, east, north in degrees."""
 
 
 class EmbeddingDataset(NonGeoDataset):  # type: ignore[misc]  # TorchGeo has no types
@@ -42,7 +43,7 @@ class EmbeddingDataset(NonGeoDataset):  # type: ignore[misc]  # TorchGeo has no 
 
     Args:
         release: a folder, or ``owner/name`` on the Hub.
-        split: ``train``, ``val`` (or ``validation``) or ``test``.
+        split: ``train``, ``val`` (or ``validation``), ``test`` or ``unassigned``.
         config: one of the release's configs of patches; its default one by default.
         version: ``1.2.0``; what is there, by default.
         transforms: applied to each sample.
@@ -63,6 +64,7 @@ class EmbeddingDataset(NonGeoDataset):  # type: ignore[misc]  # TorchGeo has no 
         self.transforms = transforms
         label = self.rows.features["label"]
         several = getattr(label, "feature", None)
+        self._several = several is not None
         self.classes: list[str] = list(getattr(several or label, "names", ()))
         """Names of the labels in the order of their numbers; none if they are targets."""
 
@@ -73,9 +75,13 @@ class EmbeddingDataset(NonGeoDataset):  # type: ignore[misc]  # TorchGeo has no 
         """The sample of a row."""
         row = self.rows[index]
         embedding: NDArray[Any] = row["embedding"]
+        if self._several:
+            label = torch.from_numpy(multi_hot(row["label"], len(self.classes))).to(torch.int64)
+        else:
+            label = torch.tensor(row["label"])
         sample: Sample = {
             "image": torch.from_numpy(embedding),
-            "label": label_tensor(row["label"], len(self.classes)),
+            "label": label,
             "bounds": torch.tensor(row["bounds"], dtype=torch.float64),
         }
         return self.transforms(sample) if self.transforms else sample

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import ast
+import re
 import shlex
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,7 @@ from hypothesis import strategies as st
 
 import hfaef
 from hfaef import errors
+from hfaef.cli.main import COMMANDS
 from hfaef.errors import retry_after
 
 
@@ -28,6 +32,24 @@ def test_a_command_line_is_split_by_a_shell_into_its_words(words: list[object]) 
 def test_words_that_need_no_quotes_have_none() -> None:
     words = ["hfaef", "diff", "OWNER/NAME@1.0.0", "build/my-dataset"]
     assert errors.command_line(*words) == "hfaef diff OWNER/NAME@1.0.0 build/my-dataset"
+
+
+_UNQUOTED = re.compile(rf"\bhfaef ({'|'.join(COMMANDS)}) (\S+ )*$")
+
+
+def test_no_command_is_printed_with_a_word_that_is_not_quoted() -> None:
+    """Commands with words of the user are made by `command_line`, which quotes them."""
+    package = Path(hfaef.__file__).parent
+    found = [
+        f"{path.relative_to(package)}:{part.lineno}"
+        for path in package.rglob("*.py")
+        for text in ast.walk(ast.parse(path.read_text()))
+        if isinstance(text, ast.JoinedStr)
+        for part, follows in pairwise(text.values)
+        if isinstance(part, ast.Constant) and isinstance(follows, ast.FormattedValue)
+        if _UNQUOTED.search(str(part.value))
+    ]
+    assert found == []
 
 
 def test_it_is_installed_from_the_repository_that_its_metadata_name() -> None:

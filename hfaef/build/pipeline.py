@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from hfaef.build.missing import (
 from hfaef.build.pack.rows import Packed, pack, write_missing
 from hfaef.build.plan import sort_by_block
 from hfaef.build.previous import open_previous, take_pixels
+from hfaef.build.staging.command import forget_command, write_command
 from hfaef.build.staging.filesystem import open_staging
 from hfaef.build.staging.identity import inputs
 from hfaef.build.staging.store import Store, require_ours
@@ -116,6 +117,7 @@ def build(
     verify_count: int = 0,
     previous: Release | None = None,
     replace_card: bool = False,
+    command: Sequence[str] = (),
 ) -> Built:
     """Make a release, doing only what earlier builds in the folder left undone.
 
@@ -134,6 +136,7 @@ def build(
         previous: the release before: its rows stay in their shards, and pixels of those that have
             not changed are taken from it.
         replace_card: whether edits of the folder's card outside its notes may go.
+        command: what to type after ``hfaef build`` to go on, kept until the build has finished.
 
     Raises:
         IncompleteError: if patches are missing and that is not allowed.
@@ -159,7 +162,7 @@ def build(
         if scheduler is not None:
             cluster = stack.enter_context(Cluster(scheduler, reads))
             cluster.require(package_versions, store.pixels.files)
-        notes = _claim(store, recipe, whole, limit, refetch=refetch)
+        notes = _claim(store, recipe, whole, limit, command, refetch=refetch)
         fill_notes(folder, kept_notes(folder, replace=replace_card), recipe.card.notes)
         catalog = whole.first(limit)
         policy = Policy()
@@ -209,17 +212,30 @@ def build(
             # Half a release is of no use, and the disk may be full.
             shutil.rmtree(folder / NEW, ignore_errors=True)
             raise
-        swap_in(folder, (*KINDS, FIGURES, SCORES, MISSING, CARD, MANIFEST))
-        store.drop_gone()
+        _finish(store)
     return Built(folder, manifest, (*catalog.notes, *notes, *more), executor.hung)
 
 
+def _finish(store: Store) -> None:
+    """Move the new release to its place, and drop what it needs no more."""
+    swap_in(store.folder, (*KINDS, FIGURES, SCORES, MISSING, CARD, MANIFEST))
+    store.drop_gone()
+    forget_command(store.staging)
+
+
 def _claim(
-    store: Store, recipe: Recipe, catalog: Catalog, limit: int | None, *, refetch: bool
+    store: Store,
+    recipe: Recipe,
+    catalog: Catalog,
+    limit: int | None,
+    command: Sequence[str],
+    *,
+    refetch: bool,
 ) -> tuple[str, ...]:
     """Keep what the staging has of a catalog, and drop the rest; notes of how much that is."""
     recover(store.folder)
     reuse = store.claim(inputs(recipe, catalog), refetch=refetch)
+    write_command(store.staging, command)
     for outcome in unreadable_outcomes(catalog, recipe.years):
         store.record(outcome)
     few, all_ = len(catalog.first(limit).patches), len(catalog.patches)
@@ -310,12 +326,15 @@ def _write_release(
     return manifest, tuple(notes)
 
 
-def _leakage(kept: list[Patch], schemes: tuple[str, ...], year: int | None) -> tuple[Leak, ...]:
-    """How near the splits come to each other; the places are the same every year."""
+def _leakage(kept: list[Patch], catalog: Catalog, year: int | None) -> tuple[Leak, ...]:
+    """How near splits and folds come to each other; the places are the same every year."""
     patches = [patch for patch in kept if year in (None, patch.year)]
     rings = np.array([outline.ring for outline in outlines(patch.grid for patch in patches)])
-    splits = {scheme: [patch.splits[scheme] for patch in patches] for scheme in schemes}
-    return audit(rings, splits, SPLITS)
+    splits, folds = (
+        {name: [patch.splits[name] for patch in patches] for name in names}
+        for names in (catalog.schemes, catalog.folds)
+    )
+    return audit(rings, splits, SPLITS, folds)
 
 
 def _manifest(
@@ -352,6 +371,6 @@ def _manifest(
         files=packed.files,
         missing=missing,
         preview=packed.basis,
-        leakage=_leakage(kept, catalog.schemes, config_years[0]),
+        leakage=_leakage(kept, catalog, config_years[0]),
         notes=catalog.notes,
     )

@@ -6,7 +6,6 @@ patch and year, lies on the same grid, and was made from the same source.
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,14 +17,15 @@ from hfaef.build.staging.ledger import Outcome
 from hfaef.build.staging.pixels import StagedPixels
 from hfaef.build.staging.store import Store
 from hfaef.catalog.patch import Patch
+from hfaef.core.aef import is_coarse
 from hfaef.core.codec import decode_row
 from hfaef.core.progress import progress
 from hfaef.core.quantize import from_stored
 from hfaef.core.workers import core_count, ordered_map
-from hfaef.errors import ReleaseError
+from hfaef.errors import ReleaseError, command_line
 from hfaef.recipe.model import Recipe
 from hfaef.release.format import webdataset
-from hfaef.release.handle import Release
+from hfaef.release.handle import Release, verified
 from hfaef.release.locate import RowPlacement, read_placement
 from hfaef.sources.base import Pixels
 
@@ -59,18 +59,17 @@ class Taken:
     """From the same grid and source."""
     moved: frozenset[Key] = frozenset()
     """On another grid now."""
-    other_source: frozenset[Key] = frozenset()
-    """Made from another source."""
     notes: tuple[str, ...] = field(default=())
     """The same in words."""
 
 
 def open_previous(release: Release, recipe: Recipe) -> Previous:
-    """A release, compared with the source of a recipe.
+    """A release, whose files are verified, compared with the source of a recipe.
 
     Raises:
         ReleaseError: if its files are not what its manifest says.
     """
+    release = verified(release)
     before = source_identity(release.manifest.recipe.get("source") or {})
     now = source_identity(recipe.portable()["source"])
     unnamed = now.get("kind") == "cog" and "root" not in now
@@ -115,7 +114,6 @@ def take_pixels(
     stage = partial(_stage, store.pixels, previous.release.name)
     with progress("take", len(wanted)) as advance:
         for path, some in _by_shard(previous, wanted).items():
-            _verify(previous.release, path)
             rows = _rows(previous, path, some, (*_WHERE, *_PIXELS))
             pairs = ((row, wanted[row["year"], row["id"]]) for row in rows)
             for outcome in ordered_map(stage, pairs, threads or core_count(), _AHEAD):
@@ -155,25 +153,7 @@ def _counted(
             f"{len(other):,} patches of {name} are fetched, as it was made from another source: "
             f"{'; '.join(previous.changes)}"
         )
-    return Taken(frozenset(taken), frozenset(moved), frozenset(other), tuple(notes))
-
-
-def _verify(release: Release, path: str) -> None:
-    """Compare a shard with the manifest."""
-    listed = next(file for file in release.manifest.files if file.path == path)
-    local = release.fetch(path)
-    try:
-        with local.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise ReleaseError(
-            f"{release.name}: {path} cannot be read: {error}", f"hfaef check {release.name}"
-        ) from error
-    if digest != listed.sha256:
-        raise ReleaseError(
-            f"{release.name}: {path} is not what the manifest lists (its SHA-256 differs)",
-            f"hfaef check {release.name}, or build without --from",
-        )
+    return Taken(frozenset(taken), frozenset(moved), tuple(notes))
 
 
 def _rows(
@@ -209,12 +189,13 @@ def _rows(
                             yield row
     except (OSError, ValueError, LookupError, pa.ArrowException, tarfile.TarError) as error:
         raise ReleaseError(
-            f"{release.name}: {path} cannot be read: {error}", f"hfaef check {release.name}"
+            f"{release.name}: {path} cannot be read: {error}",
+            command_line("hfaef", "check", release.name),
         ) from error
     if left:
         raise ReleaseError(
             f"{release.name}: {path} lacks patch {min(left)[1]}, which its pooled vectors list",
-            f"hfaef check {release.name}, or build without --from",
+            f"{command_line('hfaef', 'check', release.name)}, or build without --from",
         )
 
 
@@ -240,11 +221,12 @@ def _stage(pixels: StagedPixels, name: str, pair: tuple[Mapping[str, Any], Patch
         codes = from_stored(decode_row(row))
         if codes.shape[1:] != (patch.grid.height, patch.grid.width):
             return nothing
-        found = Pixels(codes, tuple(row["source"]), bool(row["resampled"]))
+        means = is_coarse(patch.grid)
+        found = Pixels(codes, tuple(row["source"]), bool(row["resampled"]), means=means)
     except (ValueError, LookupError, TypeError) as error:
         raise ReleaseError(
             f"{name}: the row of patch {patch.id} of {patch.year} is not a patch: {error}",
-            f"hfaef check {name}, or build without --from",
+            f"{command_line('hfaef', 'check', name)}, or build without --from",
         ) from error
     pixels.write(patch, found)
     return Outcome(

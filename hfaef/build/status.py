@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hfaef.build.staging.ledger import Outcome, read_outcomes
+from hfaef.build.staging.command import is_unfinished, read_command
+from hfaef.build.staging.ledger import Outcome, read_ledger
 from hfaef.errors import FolderError, command_line
 from hfaef.release.card.additions import stale_additions
 from hfaef.release.format.manifest import Manifest, read_manifest
@@ -31,6 +31,10 @@ class Status:
     """Of the finished release; None if there is none."""
     stale: tuple[str, ...] = ()
     """Scores and figures of the release before that this one lacks."""
+    unfinished: bool = False
+    """Whether a build was begun after the release was made, and has not finished."""
+    command: str | None = None
+    """What goes on with that build; None if it is not known."""
 
     @property
     def released_rows(self) -> int | None:
@@ -47,15 +51,15 @@ class Status:
     @property
     def next_command(self) -> str:
         """What to type next."""
+        if self.unfinished or self.manifest is None:
+            return self.command or command_line("hfaef", "build", "RECIPE", "--out", self.folder)
         if self.published:
             return command_line("hfaef", "check", self.published)
         if SCORES in self.stale:
             return command_line("hfaef", "eval", self.folder)
         if self.stale:
             return command_line("hfaef", "show", self.folder)
-        if self.manifest is not None:
-            return command_line("hfaef", "push", self.folder, "OWNER/NAME")
-        return command_line("hfaef", "build", "RECIPE", "--out", self.folder)
+        return command_line("hfaef", "push", self.folder, "OWNER/NAME")
 
     def summary(self) -> dict[str, Any]:
         """For ``--json``."""
@@ -68,6 +72,7 @@ class Status:
             "repo": self.manifest.repo if self.manifest else None,
             "version": self.manifest.version if self.manifest else None,
             "stale": list(self.stale),
+            "unfinished": self.unfinished,
             "next": self.next_command,
         }
 
@@ -76,21 +81,36 @@ def read_status(folder: Path) -> Status:
     """The state of a build's folder.
 
     Raises:
-        FolderError: if no build was ever started there.
+        FolderError: if no build was ever started there, or its staging is damaged.
+        ReleaseError: if its manifest is damaged.
     """
     staging = folder / STAGING
     recover(folder)
     manifest = read_manifest(folder) if (folder / MANIFEST).is_file() else None
     if not (staging / "inputs.json").is_file():
         if manifest is None:
-            raise FolderError(f"no build was started in {folder}", "hfaef build RECIPE --out DIR")
+            raise FolderError(
+                f"no build was started in {folder}",
+                command_line("hfaef", "build", "RECIPE", "--out", folder),
+            )
         return Status(folder, manifest.rows, manifest.rows, (), manifest)
-    patches = json.loads((staging / "inputs.json").read_text())["patches"]
-    ledger = sqlite3.connect(f"file:{staging / 'ledger.sqlite'}?mode=ro", uri=True)
     try:
-        outcomes = read_outcomes(staging, ledger)
-    finally:
-        ledger.close()
+        patches = int(json.loads((staging / "inputs.json").read_text())["patches"])
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise FolderError(
+            f"cannot read {staging / 'inputs.json'}: {error}",
+            command_line("hfaef", "build", "RECIPE", "--out", folder),
+        ) from error
+    outcomes = read_ledger(staging)
     missing = tuple(outcome for _, outcome in sorted(outcomes.items()) if not outcome.fetched)
     stale = stale_additions(folder)
-    return Status(folder, patches, len(outcomes) - len(missing), missing, manifest, stale)
+    return Status(
+        folder,
+        patches,
+        len(outcomes) - len(missing),
+        missing,
+        manifest,
+        stale,
+        is_unfinished(staging),
+        read_command(staging),
+    )

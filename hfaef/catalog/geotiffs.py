@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+import stat
 import warnings
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import rasterio
+from rasterio._err import CPLE_BaseError
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
-from hfaef.catalog.make_splits import make_splits
 from hfaef.catalog.patch import (
     Catalog,
     Patch,
@@ -19,7 +20,7 @@ from hfaef.catalog.patch import (
     id_of,
     label_names,
     list_faults,
-    note_alike,
+    naming,
     note_encoded,
 )
 from hfaef.catalog.splits import read_schemes
@@ -39,13 +40,16 @@ _SYSTEM = {"__MACOSX", "Thumbs.db", "desktop.ini", "@eaDir", "$RECYCLE.BIN", "lo
 _HIDDEN = "hidden and system files and folders left out"
 _OTHER = "files left out that are no .tif or .tiff"
 
+_DEEPEST = 64
+"""Folders in one another; more are a mistake, or a trap."""
+
 _UNUSABLE = "has a grid that cannot be used: "
 
 _THREADS = 8
 """Enough to hide the latency of a network disk."""
 
 
-_NAMES = ("id", "file", "filename", "file_name", "image", "name", "path")
+FILE_COLUMNS = ("id", "file", "filename", "file_name", "image", "name", "path")
 """Columns of a table that may name files; the first that is there does."""
 
 
@@ -56,7 +60,13 @@ def read(section: Geotiffs, year: int) -> Catalog:
         CatalogError: naming the files, the folder, the table or the list that cannot be used.
     """
     root = section.root
-    if not root.is_dir():
+    try:
+        there = root.is_dir()
+    except OSError as error:  # a name that is too long, or a folder that is closed to us
+        raise CatalogError(
+            f"cannot read {_shown(root)}: {error.strerror}", "mend `patches.root`"
+        ) from error
+    if not there:
         raise CatalogError(f"there is no folder {root}", "mend `patches.root`")
     paths, notes = find_rasters(root, by_folder=section.table is None)
     if not paths:
@@ -75,31 +85,33 @@ def read(section: Geotiffs, year: int) -> Catalog:
         {**listed[identity], **split} for identity, split in zip(of.ids, of.splits, strict=True)
     ]
     dropped, alone = without_split(section, splits)
+    left = {identity for row, identity in enumerate(of.ids) if row not in dropped}
+    ids = {path: identity for path, identity in ids.items() if identity in left}
     grids = {ids[path]: grid for path, grid in zip(ids, read_all(ids), strict=True)}
     _require_grids(ids, grids, skip=section.skip_bad)
     years = of.years or [year] * len(of.ids)
     patches, unreadable = [], []
     for row, identity in enumerate(of.ids):
-        grid, label = grids[identity], of.labels[row]
         if row in dropped:
             continue
+        grid, label = grids[identity], of.labels[row]
         if isinstance(grid, str):
             own = of.years[row] if of.years else None
             unreadable.append(Unreadable(identity, label, grid, own))
         else:
             patches.append(Patch(identity, grid, label, splits[row], years[row], kept=of.kept[row]))
-    catalog = Catalog(
-        patches=tuple(patches),
-        label_names=of.label_names,
-        schemes=(*section.splits, *of.schemes),
-        target=section.target,
-        folds=of.folds,
-        kept=of.kept_columns,
-        own_years=of.years is not None,
-        notes=(*notes, *of.notes, *alone),
-        unreadable=tuple(unreadable),
-    )
-    return make_splits(catalog, section.make_splits)
+    with naming(section.table or root):
+        return Catalog(
+            patches=tuple(patches),
+            label_names=of.label_names,
+            schemes=(*section.splits, *of.schemes),
+            target=section.target,
+            folds=of.folds,
+            kept=of.kept_columns,
+            own_years=of.years is not None,
+            notes=(*notes, *of.notes, *alone),
+            unreadable=tuple(unreadable),
+        )
 
 
 def _described_by_folders(section: Geotiffs, ids: Mapping[Path, str]) -> Attributes:
@@ -116,7 +128,7 @@ def _described_by_folders(section: Geotiffs, ids: Mapping[Path, str]) -> Attribu
         years=None,
         kept=[() for _ in ids],
         kept_columns=(),
-        notes=(*notes, *note_alike(names)),
+        notes=tuple(notes),
     )
 
 
@@ -127,15 +139,15 @@ def _described_by_table(path: Path, section: Geotiffs, id_by_name: Mapping[str, 
         CatalogError: naming the column or row that cannot be used, or a file without a row.
     """
     rows = read_rows(path, ("label",))
-    column = next((name for name in _NAMES if name in rows.names), None)
+    column = next((name for name in FILE_COLUMNS if name in rows.names), None)
     if column is None:
         raise CatalogError(
             f"{path} has no column that names files",
-            f"call it `id`, or one of {', '.join(_NAMES[1:])}; "
+            f"call it `id`, or one of {', '.join(FILE_COLUMNS[1:])}; "
             f"its columns: {printable(', '.join(rows.names[:20]))}",
         )
-    names, _ = texts(rows, column)
-    known = [_name_of_file(name, id_by_name) for name in names]
+    names, told = texts(rows, column)
+    known = [name_of_file(name, id_by_name) for name in names]
     here = [row for row, name in enumerate(known) if name is not None]
     if lacking := sorted(id_by_name.keys() - {*known}):
         more = f", and {len(lacking) - 1:,} more" if len(lacking) > 1 else ""
@@ -143,17 +155,18 @@ def _described_by_table(path: Path, section: Geotiffs, id_by_name: Mapping[str, 
             f"{path} has no row for the file {printable(lacking[0])}{more}",
             "add rows, or take the files out of `patches.root`",
         )
-    of = read_attributes(rows.select(here), section, identity=column)
+    ids = [id_by_name[name] for row in here if (name := known[row]) is not None]
+    of = read_attributes(rows.select(here), section, [column], ids)
     notes = [f"files are named by the column {column!r}"] if column != "id" else []
+    notes += told
     if others := len(names) - len(here):
         notes.append(f"rows of {path.name} that name no file here: {others:,}")
     if rows.shapes is not None:
         notes.append("geometries not used: the files say where patches are")
-    ids = [id_by_name[name] for row in here if (name := known[row]) is not None]
-    return replace(of, ids=ids, notes=(*notes, *of.notes))
+    return replace(of, notes=(*notes, *of.notes))
 
 
-def _name_of_file(text: str, known: Collection[str]) -> str | None:
+def name_of_file(text: str, known: Collection[str]) -> str | None:
     """The name without folder and extension that a text means; None for none of those known."""
     name = PurePosixPath(text.replace("\\", "/")).name
     stem = clean(PurePosixPath(name).stem)
@@ -203,6 +216,10 @@ def _walk(
     folder: Path, trail: tuple[str, ...], found: list[Path], passed: dict[str, list[str]]
 ) -> None:
     """Add to what is found and passed over in a folder; `trail` are it and those above it."""
+    if len(trail) > _DEEPEST:
+        raise CatalogError(
+            f"{_shown(folder)[:200]} lies in over {_DEEPEST} folders", "move it up, or remove it"
+        )
     with os.scandir(folder) as entries:
         listed = sorted(entries, key=lambda entry: entry.name)
     for entry in listed:
@@ -294,7 +311,7 @@ def read_all(paths: Iterable[Path]) -> list[Grid | str]:
     with warnings.catch_warnings():
         # A file without georeferencing is an error of ours, with its name.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        found = list(ordered_map(_grid_or_fault, paths, _THREADS))
+        found = list(ordered_map(_read_one, paths, _THREADS))
     grids = {row: grid for row, grid in enumerate(found) if isinstance(grid, Grid)}
     rows = list(grids)
     for number, reason in misplaced(list(grids.values())).items():  # at once: it is a third faster
@@ -314,27 +331,35 @@ def read_grid(path: Path) -> Grid:
     return found
 
 
-def _grid_or_fault(path: Path) -> Grid | str:
+def _read_one(path: Path) -> Grid | str:
     try:
-        # rioxarray reads the same header through rasterio, in five times the time.
-        with rasterio.open(path, driver="GTiff") as dataset:
-            if dataset.crs is None:
-                return "has no CRS"
-            if dataset.transform.is_identity:
-                return "has no affine"
-            if _is_cut_off(path, dataset):
-                return "is cut off"
-            a, b, c, d, e, f = (float(value) for value in dataset.transform[:6])
-            return Grid(
-                crs=canonical_crs(dataset.crs.to_wkt()),
-                transform=(a, b, c, d, e, f),
-                height=dataset.height,
-                width=dataset.width,
-            ).north_up()
-    except RasterioError:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for
+            return "is no file"
+        return _grid_or_fault(path)
+    except (RasterioError, CPLE_BaseError, OSError):
         return "is no readable GeoTIFF"
     except ValueError as error:
         return f"{_UNUSABLE}{error}"
+
+
+def _grid_or_fault(path: Path) -> Grid | str:
+    # rioxarray reads the same header through rasterio, in five times the time.
+    with rasterio.open(path, driver="GTiff") as dataset:
+        if dataset.crs is None:
+            return "has no CRS"
+        if dataset.transform.is_identity:
+            return "has no affine"
+        if _is_cut_off(path, dataset):
+            return "is cut off"
+        a, b, c, d, e, f = (float(value) for value in dataset.transform[:6])
+        grid = Grid(
+            crs=canonical_crs(dataset.crs.to_wkt()),
+            transform=(a, b, c, d, e, f),
+            height=dataset.height,
+            width=dataset.width,
+        ).north_up()
+        grid.bounds()
+        return grid
 
 
 def _is_cut_off(path: Path, dataset: rasterio.DatasetReader) -> bool:

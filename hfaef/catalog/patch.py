@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from hfaef.core.grid import Grid
-from hfaef.core.names import LONGEST, encode_id, fault_of, printable, require_id, same_word
+from hfaef.core.names import BYTES, LONGEST, alike, encode_id, fault_of, printable, require_id
 from hfaef.errors import CatalogError
 from hfaef.recipe.columns import HELD_SPLITS, KeptColumn, Target
 
@@ -88,13 +90,12 @@ class Catalog:
 
     def __post_init__(self) -> None:
         if not self.patches:
-            more = f" ({len(self.unreadable):,} are unreadable)" if self.unreadable else ""
+            first = next((f": patch {gone.id} {gone.reason}" for gone in self.unreadable), "")
+            more = f" ({len(self.unreadable):,} are unreadable){first}" if first else ""
             raise CatalogError(f"the catalog has no patch{more}", "check `patches` in the recipe")
         if len(set(self.label_names)) != len(self.label_names):
             raise CatalogError("a label is listed twice", "mend `patches.labels`")
-        for label in self.label_names:
-            if fault := fault_of(label):
-                raise CatalogError(f"the label {printable(label)!r} {fault}", "rename it")
+        _require_readable(self.label_names)
         if bool(self.label_names) != (self.target != "number"):
             raise CatalogError(
                 f"the target {self.target!r} and the names of labels contradict each other",
@@ -147,6 +148,20 @@ class Catalog:
         return tuple(sorted({patch.year for patch in self.patches}))
 
 
+def _require_readable(labels: Sequence[str]) -> None:
+    """Raise CatalogError if people cannot read a label, or cannot tell it from another."""
+    for label in labels:
+        fault = "is Python's writing of bytes" if BYTES.fullmatch(label) else fault_of(label)
+        if fault:
+            raise CatalogError(f"the label {printable(label)!r} {fault}", "rename it")
+    if same := alike(labels):
+        words = "; ".join(" and ".join(map(repr, group)) for group in same[:_SHOWN])
+        raise CatalogError(
+            f"labels differ only in spaces, case or Unicode form: {printable(words)}",
+            "give them one name if they are one class, else names that people tell apart",
+        )
+
+
 def _require_label(patch: Patch, known: frozenset[str], target: Target) -> None:
     """Raise CatalogError unless a patch's label is as the target says."""
     if target == "number":
@@ -168,6 +183,15 @@ def _require_label(patch: Patch, known: frozenset[str], target: Target) -> None:
                 f"patch {patch.id} has the label {name!r}, which is not in the list",
                 "add it to `patches.labels`, or mend the patch",
             )
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let errors of a catalog name the file or folder that it is read from."""
+    try:
+        yield
+    except CatalogError as error:
+        raise CatalogError(f"{printable(str(path))}: {error.message}", error.hint) from error
 
 
 def sort_patches(patches: Iterable[Patch]) -> tuple[Patch, ...]:
@@ -211,21 +235,13 @@ def note_encoded(names: Sequence[str], ids: Sequence[str]) -> list[str]:
     encoded = [pair for pair in zip(names, ids, strict=True) if pair[0] != pair[1]]
     if not encoded:
         return []
-    words = "as their names hold other characters than letters, digits, _ and -"
-    return [f"ids encoded: {len(encoded):,}, {words} ({' is '.join(encoded[0])})"]
-
-
-def note_alike(names: Iterable[str]) -> list[str]:
-    """Notes on labels that people would take for one."""
-    groups = defaultdict(list)
-    for name in names:
-        groups[same_word(name)].append(name)
-    return [
-        f"the labels {' and '.join(map(repr, group))} differ only in spaces, case or Unicode form; "
-        "`hfaef check` objects to that"
-        for group in groups.values()
-        if len(group) > 1
-    ]
+    plain = [bool(re.fullmatch("[A-Za-z0-9_-]+", name)) for name, _ in encoded]
+    why = "hold other characters than letters, digits, _ and -"
+    if any(plain):
+        read_alike = "read like the encoding of another name"
+        why = read_alike if all(plain) else f"{why}, or {read_alike}"
+    shown = " is ".join(encoded[0])
+    return [f"ids encoded: {len(encoded):,}, as their names {why} ({shown})"]
 
 
 def list_faults(faults: Sequence[str]) -> str:

@@ -25,15 +25,18 @@ def read_list(path: Path, known: Collection[str] = ()) -> list[str]:
         CatalogError: if it is no text file.
     """
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise CatalogError(f"the split list {path} is no file", "mend its path")
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise CatalogError(
             f"the split list {path} is not UTF-8: line {line}", "save it as UTF-8"
         ) from error
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "no file can have this name"
         raise CatalogError(
-            f"cannot read the split list {path}: {error.strerror}", "mend its path"
+            f"cannot read the split list {path}: {reason}", "mend its path"
         ) from error
     places = (PurePosixPath(clean(line).replace("\\", "/")) for line in lines)
     return [

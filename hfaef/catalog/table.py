@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from hfaef.catalog.make_splits import make_splits
-from hfaef.catalog.patch import Catalog, Patch, Unreadable, list_faults
+from hfaef.catalog.patch import Catalog, Patch, Unreadable, list_faults, naming
 from hfaef.catalog.tables.attributes import Attributes, read_attributes, without_split
-from hfaef.catalog.tables.columns import Rows, coordinates
+from hfaef.catalog.tables.columns import Rows, column_hint, coordinates
 from hfaef.catalog.tables.files import read_rows
 from hfaef.catalog.tables.geometry import Places, make_grids, places_of_boxes, places_of_shapes
 from hfaef.core.grid import Grid
-from hfaef.core.names import printable
 from hfaef.errors import CatalogError
 from hfaef.recipe.patches import Table
 
-_POINT = ("lon", "lat")
-_BOX = ("west", "south", "east", "north")
+POINT = ("lon", "lat")
+BOX = ("west", "south", "east", "north")
 
 
 def read(section: Table, year: int) -> Catalog:
@@ -29,8 +27,12 @@ def read(section: Table, year: int) -> Catalog:
     Raises:
         CatalogError: naming the file, and the column or row that cannot be used.
     """
-    rows = read_rows(section.path, ("id", "label"))
-    place_columns = _place_columns(rows)
+    return read_catalog(read_rows(section.path, ("id", "label")), section, year)
+
+
+def read_catalog(rows: Rows, section: Table, year: int) -> Catalog:
+    """The catalog of the rows of a table, as `read`."""
+    place_columns = find_place(rows)
     of = read_attributes(rows, section, place_columns)
     places = _places(rows, place_columns)
     found = make_grids(places, section.size, section.resolution)
@@ -39,42 +41,51 @@ def read(section: Table, year: int) -> Catalog:
     notes = [*of.notes, *more]
     if rows.shapes is not None and rows.shapes.heights:
         notes.append("not used: heights of the geometries")
-    catalog = Catalog(
-        patches=tuple(
-            Patch(
-                id=of.ids[row],
-                grid=grid,
-                label=of.labels[row],
-                splits=of.splits[row],
-                year=years[row],
-                kept=of.kept[row],
-            )
-            for row, grid in enumerate(found)
-            if isinstance(grid, Grid) and row not in dropped
-        ),
-        label_names=of.label_names,
-        schemes=of.schemes,
-        target=section.target,
-        folds=of.folds,
-        kept=of.kept_columns,
-        own_years=of.years is not None,
-        notes=tuple(notes),
-        unreadable=_unreadable(rows, of, found, dropped, skip=section.skip_bad),
+    unreadable = _unreadable(rows, of, found, dropped, skip=section.skip_bad)
+    patches = tuple(
+        Patch(
+            id=of.ids[row],
+            grid=grid,
+            label=of.labels[row],
+            splits=of.splits[row],
+            year=years[row],
+            kept=of.kept[row],
+        )
+        for row, grid in enumerate(found)
+        if isinstance(grid, Grid) and row not in dropped
     )
-    return make_splits(catalog, section.make_splits)
+    with naming(section.path):
+        return Catalog(
+            patches=patches,
+            label_names=of.label_names,
+            schemes=of.schemes,
+            target=section.target,
+            folds=of.folds,
+            kept=of.kept_columns,
+            own_years=of.years is not None,
+            notes=tuple(notes),
+            unreadable=unreadable,
+        )
 
 
-def _place_columns(rows: Rows) -> tuple[str, ...]:
-    """The columns that say where patches are; none, if geometries do."""
+def find_place(rows: Rows) -> tuple[str, ...]:
+    """The columns that say where patches are; none, if geometries do.
+
+    Raises:
+        CatalogError: if there are neither.
+    """
     if rows.shapes is not None:
         return ()
-    for names in (_POINT, _BOX):
+    for names in (POINT, BOX):
         if set(names) <= set(rows.names):
             return names
     raise CatalogError(
         f"{rows.path} has no place columns",
-        "add lon and lat, or west, south, east and north, or geometry; "
-        f"its columns: {printable(', '.join(rows.names[:20]))}",
+        column_hint(
+            rows.names,
+            (*POINT, *BOX, "geometry"),
+            "add lon and lat, or west, south, east and north, or geometry",
+        ),
     )
 
 
@@ -88,7 +99,7 @@ def _places(rows: Rows, names: Sequence[str]) -> Places:
         values, faults = coordinates(rows, name)
         sides.append(values)
         wrong = {**faults, **wrong}
-    corners = sides if names == _BOX else [*sides, *sides]
+    corners = sides if names == BOX else [*sides, *sides]
     return places_of_boxes(*corners, wrong=wrong)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
+from zipfile import BadZipFile
 
 from hfaef.catalog.geotiffs import make_ids, read_patches
 from hfaef.catalog.patch import Catalog
@@ -75,7 +77,7 @@ def _open(kind: Any, section: TorchGeo, split: str) -> Any:
             f"TorchGeo cannot download {section.dataset}: {error.reason}",
             "check the network, then run again",
         ) from error
-    except (RuntimeError, FileNotFoundError) as error:
+    except (RuntimeError, OSError, ValueError, BadZipFile, zlib.error, EOFError) as error:
         raise CatalogError(
             f"TorchGeo cannot open {section.dataset} in {section.root}: {error}",
             "mend or remove what is there, then run again",

@@ -104,6 +104,17 @@ def build(
     """
     from hfaef.build.pipeline import build as run
 
+    words = [recipe] if recipe else []
+    for option, values in (
+        ("--out", [out]),
+        ("--set", changes or []),
+        ("--limit", [limit]),
+        ("--scheduler", [scheduler]),
+        ("--staging", [staging]),
+        ("--from", [previous]),
+    ):
+        words += [word for value in values if value for word in (option, str(value))]
+    words += ["--allow-missing"] * allow_missing + ["--skip-bad"] * skip_bad
     built = run(
         read_inputs(recipe, changes, skip_bad=skip_bad),
         out,
@@ -116,6 +127,7 @@ def build(
         verify_count=verify,
         previous=_open_previous(previous),
         replace_card=replace_card,
+        command=words,
     )
     summary = built.summary()
     missing = f", {summary['missing']:,} patches missing" if summary["missing"] else ""
@@ -137,6 +149,14 @@ def build(
 
 def plan(
     recipe: RecipeArgument = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Where the release would go; what is staged there is not counted.",
+            show_default="build/NAME",
+        ),
+    ] = None,
     changes: SetOption = None,
     limit: LimitOption = None,
     skip_bad: SkipBadOption = False,
@@ -146,7 +166,7 @@ def plan(
     from hfaef.build.plan import plan as run
 
     wanted = read_inputs(recipe, changes, skip_bad=skip_bad)
-    found = run(wanted, limit=limit, previous=_open_previous(previous))
+    found = run(wanted, out, limit=limit, previous=_open_previous(previous))
     years = ", ".join(map(str, found.years))
     lines: list[str | Table] = [
         (
@@ -207,13 +227,43 @@ def _missing(found: Status) -> Table:
 
 def init(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the data set.")],
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="FILE_OR_FOLDER",
+            help="A table of patches (.csv, .parquet, .geojson, .gpkg, .fgb, .shp) or a folder of "
+            "GeoTIFFs: the recipe fits what is found there, and says what is unclear.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> Report:
-    """Write NAME.toml: a commented recipe that builds as it is, to make your own."""
-    from hfaef.recipe.read import write_commented
+    """Write NAME.toml: a commented recipe that builds as it is, or one that fits your patches."""
+    from hfaef.recipe.write import path_of, write_commented, write_draft
 
-    path = str(write_commented(name))
-    lines = [f"wrote {path}", f"build it:   {command_line('hfaef', 'build', path)}"]
-    return Report({"path": path}, lines, values=[path])
+    if source is None:
+        path = str(write_commented(name))
+        lines = [f"wrote {path}", f"build it:   {command_line('hfaef', 'build', path)}"]
+        return Report({"path": path}, lines, values=[path])
+
+    from hfaef.catalog.inspect import inspect
+
+    path_of(name)  # before the patches are read, which may take long
+    draft = inspect(source)
+    path = str(write_draft(name, draft))
+    unclear = [line.key for line in (draft.years, *draft.patches) if line and line.unclear]
+    width = max(len(what) for what, _ in draft.found)
+    lines = [f"{what:<{width}}  {words}" for what, words in draft.found]
+    lines.append(f"wrote {path}" + (f"; unclear in it: {', '.join(unclear)}" if unclear else ""))
+    lines += [f"before it builds: {words}" for words in draft.to_do]
+    lines.append(f"then:       {command_line('hfaef', 'plan', path)}")
+    summary = {
+        "path": path,
+        "found": dict(draft.found),
+        "unclear": unclear,
+        "to_do": list(draft.to_do),
+    }
+    return Report(summary, lines, values=[path])
 
 
 def schema() -> Report:

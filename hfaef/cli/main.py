@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -11,12 +12,12 @@ from typing import Annotated
 import typer
 
 from hfaef import __version__
-from hfaef.cli import build, release
+from hfaef.cli import build, release, views
 from hfaef.cli.exit import exit_at_once
 from hfaef.cli.options import Command, Group, with_output
 from hfaef.cli.output import Mode, Output, Report
 from hfaef.cli.process import set_environment
-from hfaef.errors import HfaefError, missing_package
+from hfaef.errors import HfaefError, missing_package, one_line
 
 app = typer.Typer(
     help="Turn labelled, georeferenced patches into versioned AlphaEarth embedding data sets.\n\n"
@@ -35,10 +36,10 @@ COMMANDS: dict[str, Callable[..., Report]] = {
     "check": release.check,
     "diff": release.diff,
     "push": release.push,
-    "card": release.card,
+    "card": views.card,
     "eval": release.evaluate,
-    "show": release.show,
-    "export": release.export,
+    "show": views.show,
+    "export": views.export,
     "init": build.init,
     "doctor": build.doctor,
 }
@@ -102,10 +103,18 @@ def run(output: Output) -> int:
         return _unforeseen(output, error)
 
 
+_OUTSIDE = {errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENOTDIR}
+_OUTSIDE |= {errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE}
+"""What a path or disk of the user's may do wherever it is looked at."""
+
+
 def _unforeseen(output: Output, error: Exception) -> int:
     if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("hfaef"):
         missing = missing_package("this command", error)
         return output.error(missing.message, missing.hint, missing.exit_code)
+    if isinstance(error, OSError) and error.errno in _OUTSIDE and error.filename:
+        what = one_line(f"{error.filename}: {error.strerror}")
+        return output.error(what, "mend the path, its rights or its disk, then run again", 2)
     words = " ".join(f"{type(error).__name__}: {error}".split())
     return output.error(words, "this is a fault in hfaef; HFAEF_DEBUG=1 shows where", 1)
 

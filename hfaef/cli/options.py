@@ -30,6 +30,10 @@ RecipeArgument = Annotated[
     ),
 ]
 FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a release.")]
+TargetArgument = Annotated[
+    str,
+    typer.Argument(metavar="TARGET", help="A release folder, or OWNER/NAME[@VERSION] on the Hub."),
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option(

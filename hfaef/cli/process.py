@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 
+from hfaef.core.net.proxies import require_usable_proxies
 from hfaef.core.progress import shown
 from hfaef.errors import InputError
 
@@ -75,7 +76,11 @@ def set_up_hub(*, bars: bool = True) -> None:
 
     Args:
         bars: whether huggingface_hub shows its own progress, a bar a file.
+
+    Raises:
+        InputError: if the environment names a proxy that its client cannot use.
     """
+    require_usable_proxies()
     from huggingface_hub import get_session
     from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
 

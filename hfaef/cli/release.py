@@ -1,4 +1,4 @@
-"""Commands on a finished release: check, compare, publish, score, draw, export."""
+"""Commands on a finished release: check, compare, publish, score."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
-from hfaef.cli.options import FolderArgument, ReplaceCardOption, SetOption
+from hfaef.cli.options import (
+    FolderArgument,
+    ReplaceCardOption,
+    SetOption,
+    TargetArgument,
+)
 from hfaef.cli.output import Report, Table
 from hfaef.cli.process import set_up_hub
 from hfaef.errors import command_line
@@ -19,12 +24,7 @@ if TYPE_CHECKING:
 
 
 def check(
-    target: Annotated[
-        str,
-        typer.Argument(
-            metavar="TARGET", help="A release folder, or OWNER/NAME[@VERSION] on the Hub."
-        ),
-    ],
+    target: TargetArgument,
     against: Annotated[
         str | None,
         typer.Option(
@@ -38,15 +38,19 @@ def check(
 ) -> Report:
     """Check that a release is whole and loads: hashes, columns, labels, splits, card.
 
-    With --against, compare some rows with what the source gives now.
+    A note says if the card was edited outside its notes, which is no fault, but stops what writes
+    it again. With --against, compare some rows with what the source gives now.
     """
     from hfaef.hub.published import check_published
     from hfaef.hub.target import parse_target
+    from hfaef.release.card.render import card_edits
     from hfaef.release.check import check_folder
 
     parsed = parse_target(target)
+    notes: tuple[str, ...] = ()
     if isinstance(parsed, Path):
         findings = check_folder(parsed)
+        notes = () if findings else card_edits(parsed)
     else:
         set_up_hub()
         findings = check_published(parsed)
@@ -64,9 +68,10 @@ def check(
     rows = [{"path": finding.path, "problem": finding.problem} for finding in findings]
     problems = [str(finding) for finding in findings]
     return Report(
-        {"target": target, "findings": rows, "compared": compared},
+        {"target": target, "findings": rows, "compared": compared, "notes": list(notes)},
         lines=[*problems, f"{target}: {verdict}"],
         values=problems,
+        notes=notes,
         exit_code=int(bool(findings)),
     )
 
@@ -148,25 +153,8 @@ def push(
     return Report(pushed.summary(), lines, values=[pushed.version], notes=pushed.notes)
 
 
-def card(folder: FolderArgument, replace_card: ReplaceCardOption = False) -> Report:
-    """Write README.md again from release.json; the notes in it stay."""
-    from hfaef.release.card.render import write_card
-    from hfaef.release.format.manifest import read_manifest
-    from hfaef.release.format.paths import locked_release
-
-    read_manifest(folder)  # before a lock is made in a folder that holds no release
-    with locked_release(folder):
-        path = str(write_card(folder, replace=replace_card))
-    return Report({"path": path}, lines=[path], values=[path])
-
-
 def evaluate(
-    target: Annotated[
-        str,
-        typer.Argument(
-            metavar="TARGET", help="A release folder, or `REPO_ID[@VERSION]` on the Hub."
-        ),
-    ],
+    target: TargetArgument,
     poolings: Annotated[
         list[str] | None,
         typer.Option("--pooling", metavar="NAME", help="One of the poolings; all by default."),
@@ -174,7 +162,8 @@ def evaluate(
     on: Annotated[
         str,
         typer.Option(
-            metavar="WHAT", help="Pool dequantized `values`, or stored `codes` as published."
+            metavar="WHAT",
+            help="Pool dequantized `values`, or the stored uint8 as it is (the study's `codes`).",
         ),
     ] = "values",
     features: Annotated[
@@ -222,11 +211,12 @@ def evaluate(
     Writes evaluation.json and the figures into the release, and its card again; scores that are
     there already and are not measured again stay.
     """
-    from hfaef.evaluation.evaluate import Settings, summary, write_evaluation
+    from hfaef.evaluation.evaluate import Settings, summary
+    from hfaef.evaluation.evaluate import evaluate as run
     from hfaef.hub.target import parse_target
 
     set_up_hub()
-    written = write_evaluation(
+    written = run(
         target,
         Settings(
             poolings=poolings or (),
@@ -284,70 +274,7 @@ def score_notes(evaluation: Evaluation) -> list[str]:
     return [
         *(f"{warning} (probes: {count})" for warning, count in warned.items()),
         *(
-            f"not run: {one.probe} of {one.features}, {one.scheme} {one.year}: {one.reason}"
+            f"not run: {one.probe} of {one.features}, {one.scheme} {one.year or 'all years'}: {one.reason}"
             for one in evaluation.skipped
         ),
     ]
-
-
-def show(
-    folder: FolderArgument,
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="One PNG of all; the release stays as it is."),
-    ] = None,
-    replace_card: ReplaceCardOption = False,
-) -> Report:
-    """Draw a release: previews by label, map, balance. Adds them to it and its card."""
-    from hfaef.release.card.additions import write_figures
-    from hfaef.release.card.figures import not_drawn
-    from hfaef.release.format.paths import require_no_links
-
-    require_no_links(folder)
-    paths = [str(path) for path in write_figures(folder, out, replace_card=replace_card)]
-    return Report({"paths": paths}, lines=paths, values=paths, notes=not_drawn())
-
-
-def export(
-    folder: FolderArgument,
-    to: Annotated[Path, typer.Option(metavar="FOLDER", help="A new or empty folder.")],
-    compression: Annotated[
-        str, typer.Option(metavar="NAME", help="`deflate`, which everything reads, or `zstd`.")
-    ] = "deflate",
-    values: Annotated[
-        bool,
-        typer.Option(
-            "--values",
-            help="float32 values, NaN for no data, for statistics and sums; the codes by default, "
-            "a quarter of the size, exact, but of no use to a calculator.",
-        ),
-    ] = False,
-    mosaic: Annotated[
-        bool,
-        typer.Option(
-            "--mosaic", help="A VRT over all patches of a year and CRS, too: one layer in QGIS."
-        ),
-    ] = False,
-    workers: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Encoders at work at once.")
-    ] = None,
-) -> Report:
-    """Write a release for GIS: a cloud-optimised GeoTIFF a patch, pooled vectors as GeoParquet."""
-    from hfaef.release.format.paths import require_no_links
-    from hfaef.release.gis.export import export as run
-
-    require_no_links(folder)
-    exported = run(
-        folder, to, compression=compression, values=values, mosaic=mosaic, threads=workers
-    )
-    return Report(
-        exported.summary(),
-        lines=[
-            (
-                f"{exported.folder}: {exported.patches:,} GeoTIFFs and a table, "
-                f"{exported.bytes / 1e6:,.1f} MB"
-            ),
-            f"look at it: gdalinfo FILE, or open {exported.folder / 'pooled.parquet'} in QGIS",
-        ],
-        values=[str(exported.folder)],
-    )

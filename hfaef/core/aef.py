@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from hfaef.core.grid import EASTING, Grid, utm_origin, utm_zone
+from hfaef.core.grid import EASTING, Grid, is_geographic, utm_origin, utm_zone
 
 LATTICE = 10.0
 """Metres a side of a pixel; edges lie on multiples of it."""
@@ -24,6 +24,9 @@ TILE_BLOCKS = 8
 
 TILE = BLOCK * TILE_BLOCKS
 """Pixels a side of a tile."""
+
+_METRES_A_DEGREE = 111_195
+"""Of a great circle on a sphere of 6,371 km."""
 
 BLOCK_METRES = BLOCK * LATTICE
 TILE_METRES = TILE * LATTICE
@@ -73,6 +76,13 @@ def on_lattice(grid: Grid) -> bool:
     a, b, c, d, e, f = grid.transform
     square = (a, b, d, e) == (LATTICE, 0, 0, -LATTICE)
     return square and c % LATTICE == 0 and f % LATTICE == 0
+
+
+def is_coarse(grid: Grid) -> bool:
+    """Whether a pixel is so much larger than AEF's that a service may give means of several."""
+    a, b, _, d, e, _ = grid.transform
+    side = math.sqrt(abs(a * e - b * d)) * (_METRES_A_DEGREE if is_geographic(grid.crs) else 1)
+    return side > 1.5 * LATTICE
 
 
 def overview_level(grid: Grid) -> int:

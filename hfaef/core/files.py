@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
+import re
 import shutil
 import sqlite3
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from hfaef.errors import FolderError
+from hfaef.core.names import special_in
+from hfaef.errors import FolderError, ReleaseError, command_line
 
 STAGING = ".staging"
 """Folder of unfinished work, in the folder of a release."""
 
 TEMPORARY = ".part"
 """Ends the name of a file or folder that is not whole yet; only a kill leaves one behind."""
+
+WHOLE = ".whole"
+"""Ends the name of a folder that is whole, and from which all is moved into the folder it lies in."""
+
+_UNFINISHED = re.compile(rf".*\.[0-9a-f]{{32}}({re.escape(TEMPORARY)}|{re.escape(WHOLE)})")
 
 _NEW_FILE = (
     os.O_WRONLY
@@ -30,6 +38,41 @@ _NEW_FILE = (
     | getattr(os, "O_BINARY", 0)
 )
 """A file that is there, or a link in its place, is an error."""
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal digits; of any size in little memory.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def require_sha256(release: str, name: str, expected: str, find: Callable[[], str | None]) -> None:
+    """Compare a file of a release with its manifest, before any of it is used.
+
+    Args:
+        release: as the user names it.
+        name: of the file.
+        expected: its SHA-256, as the manifest lists it.
+        find: gives the one that it has.
+
+    Raises:
+        ReleaseError: naming the file, if it differs or cannot be read.
+    """
+    try:
+        fault = "" if find() == expected else "is not what the manifest lists (its SHA-256 differs)"
+    except ConnectionError:  # no fault of the file
+        raise
+    except OSError as error:
+        fault = f"cannot be read: {error}"
+    if fault:
+        raise ReleaseError(
+            f"{release}: {name} {fault}; nothing of it is used",
+            command_line("hfaef", "check", release),
+        )
 
 
 @contextmanager
@@ -86,22 +129,22 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
 
     Args:
         folder: new or empty; its parents are made. The folder that we are in stays itself, as its
-            shell would be nowhere otherwise: what was made is moved into it, files last.
+            shell would be nowhere otherwise, and so does a mount point: what was made is moved
+            into it, files last. A kill meanwhile leaves that to `finish_folder`.
 
     Raises:
         OSError: if it cannot be made, or `folder` is not empty; what was written is removed.
     """
     folder = folder.resolve()
-    here = folder == Path.cwd()
-    temporary = _temporary(folder if here else folder.parent, folder.name)
+    inside = folder == Path.cwd() or folder.is_mount()
+    temporary = _temporary(folder if inside else folder.parent, folder.name)
     temporary.mkdir(parents=True)
     try:
         yield temporary
-        _require_empty(folder, but=temporary)
-        if here:
-            for path in sorted(temporary.iterdir(), key=lambda path: (path.is_file(), path.name)):
-                path.rename(folder / path.name)
-            temporary.rmdir()
+        _require_empty(folder)
+        if inside:
+            temporary.rename(temporary.with_suffix(WHOLE))
+            finish_folder(folder)
         else:
             if os.name == "nt":
                 with contextlib.suppress(FileNotFoundError):
@@ -112,9 +155,34 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
         raise
 
 
-def _require_empty(folder: Path, but: Path) -> None:
-    """Raise FileExistsError if a folder is there and holds anything but a path."""
-    if folder.exists() and any(path != but for path in folder.iterdir()):
+def finish_folder(folder: Path) -> None:
+    """Move what `atomic_folder` has made whole into the folder that it lies in, files last.
+
+    Another process may be doing the same.
+
+    Raises:
+        OSError: if something cannot be moved; doing it again goes on.
+    """
+    for whole in [*folder.iterdir()] if folder.is_dir() else []:
+        if whole.suffix != WHOLE or not is_unfinished(whole) or whole.is_symlink():
+            continue
+        with contextlib.suppress(FileNotFoundError):  # another process was faster
+            for path in sorted(whole.iterdir(), key=lambda path: (path.is_file(), path.name)):
+                with contextlib.suppress(FileNotFoundError):
+                    path.rename(folder / path.name)
+            whole.rmdir()
+
+
+def is_unfinished(path: Path) -> bool:
+    """Whether a file or folder has a name as `atomic_file` and `atomic_folder` give while they work."""
+    return _UNFINISHED.fullmatch(path.name) is not None
+
+
+def _require_empty(folder: Path) -> None:
+    """Raise FileExistsError if a folder is there and holds more than what others are making."""
+    if folder.exists() and not all(
+        is_unfinished(path) and path.suffix == TEMPORARY for path in folder.iterdir()
+    ):
         reason = "something else was written into it meanwhile"
         raise FileExistsError(errno.ENOTEMPTY, reason, str(folder))
 
@@ -146,6 +214,22 @@ def make_real_folders(folder: Path, name: str) -> Path:
             raise NotADirectoryError(errno.ENOTDIR, "it is a link", str(path))
         path.mkdir(exist_ok=True)
     return path
+
+
+def require_loadable(folder: Path, hint: str) -> None:
+    """Raise FolderError if `datasets` could not load a release in a folder, for the folder's path.
+
+    Args:
+        folder: of the release; it need not be there.
+        hint: what to do then.
+    """
+    path = str(folder.resolve())
+    if found := special_in(path):
+        raise FolderError(
+            f"the path {path} holds {found!r}, which `datasets` takes for more than a name, so no "
+            "release could be loaded from there",
+            hint,
+        )
 
 
 @contextmanager

@@ -157,12 +157,16 @@ def outlines(grids: Iterable[Grid]) -> Iterator[Outline]:
 def misplaced(grids: Sequence[Grid]) -> dict[int, str]:
     """Why grids, by their numbers, have no bounds; those that have some are left out."""
     found = {}
-    for first in range(0, len(grids), _OUTLINES):
-        batch = grids[first : first + _OUTLINES]
-        for number, (box, there) in enumerate(_extents(*_edges(batch))):
-            if reason := _out_of_place(batch[number], box, there=there):
-                found[first + number] = reason
-    return found
+    # By CRS, as those of one CRS are projected at once.
+    order = iter(sorted(range(len(grids)), key=lambda number: grids[number].crs))
+    while numbers := list(islice(order, _OUTLINES)):
+        batch = [grids[number] for number in numbers]
+        for number, grid, (box, there) in zip(
+            numbers, batch, _extents(*_edges(batch)), strict=True
+        ):
+            if reason := _out_of_place(grid, box, there=there):
+                found[number] = reason
+    return dict(sorted(found.items()))
 
 
 def _boxes(
@@ -209,7 +213,8 @@ def points_on(
     a, b, c, d, e, f = np.array([grid.transform for grid in grids]).T[:, :, None]
     columns = np.array([[grid.width] for grid in grids]) * np.asarray(across)
     rows = np.array([[grid.height] for grid in grids]) * np.asarray(down)
-    return a * columns + b * rows + c, d * columns + e * rows + f
+    with np.errstate(over="ignore", invalid="ignore"):  # such a grid is found to be misplaced
+        return a * columns + b * rows + c, d * columns + e * rows + f
 
 
 def project(x: Float64, y: Float64, source: str, target: str) -> tuple[Float64, Float64]:
@@ -252,6 +257,12 @@ def canonical_crs(text: str) -> str:
         if _same_ground(crs, pyproj.CRS.from_wkt(written)):
             return written
     raise ValueError(f"the CRS {crs.name[:60]!r} has no EPSG code, and WKT 1 cannot say what it is")
+
+
+@lru_cache(maxsize=256)
+def is_geographic(crs: str) -> bool:
+    """Whether a CRS counts in degrees."""
+    return bool(pyproj.CRS.from_user_input(crs).is_geographic)
 
 
 def horizontal_crs(value: str | dict[str, Any]) -> pyproj.CRS:

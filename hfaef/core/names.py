@@ -3,7 +3,7 @@
 An id is made of letters, digits, ``_`` and ``-``. Any other character of a name is written as
 ``_0x`` and its Unicode number in hexadecimal digits and ``_``: ``plot.1`` becomes
 ``plot_0x2E_1``. An underscore that would read as the beginning of that is written so itself, so
-two names never have one id, and `decode_id` gives the name back.
+two names never have one id, and an id tells the name.
 
 What a release says is not believed either: `require_id` and `require_path` stand wherever a row, a
 sample or a manifest is read, so that no name leads out of a folder. A label is any text, and
@@ -15,9 +15,9 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
-from urllib.parse import unquote
 
 LONGEST = 200
 """Characters of an id or a label."""
@@ -35,8 +35,14 @@ _UNSAFE = re.compile(
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
 """https://learn.microsoft.com/windows/win32/fileio/naming-a-file"""
 
+_SPECIAL = re.compile(r"[*?]|\[[^/]*\]|::|\$\{?[A-Za-z_]\w*|\.py$", re.ASCII)
+"""What `datasets` takes for more than a name in the path of a folder: patterns and chains of addresses
+of fsspec, variables of the environment, and a script. It lets none of them be escaped there.
+https://filesystem-spec.readthedocs.io/en/latest/features.html"""
+
 _ESCAPED = re.compile(r"[^A-Za-z0-9_-]|_(?=0x[0-9A-F]{2,6}(?:_|[^A-Za-z0-9_-]))")
-_ESCAPE = re.compile(r"_0x([0-9A-F]{2,6})_")
+BYTES = re.compile(r"""b(['"]).*\1""", re.DOTALL)
+"""What Python writes of bytes, where somebody forgot to decode them."""
 _JOINERS = "\u200c\u200d"
 """Format characters that words of some languages need."""
 
@@ -50,6 +56,8 @@ def fault_of(name: str) -> str | None:
     """Why a cleaned text can be no name of a patch, label or split; None if it can."""
     if not name:
         return "is empty"
+    if len(name) > LONGEST:
+        return f"has over {LONGEST} characters"
     if name.isascii() and name.isprintable():
         return None
     for letter in name:
@@ -71,14 +79,17 @@ def encode_id(name: str) -> str:
     return _ESCAPED.sub(lambda found: f"_0x{ord(found[0]):02X}_", name)
 
 
-def decode_id(identity: str) -> str:
-    """The name that an id was made of."""
-    return _ESCAPE.sub(lambda found: chr(int(found[1], 16)), identity)
-
-
 def same_word(name: str) -> str:
     """What two names have in common that differ only in spaces, case or Unicode form."""
     return "".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
+def alike(names: Iterable[str]) -> list[list[str]]:
+    """Groups of different names that are the `same_word`."""
+    groups = defaultdict(list)
+    for name in dict.fromkeys(names):
+        groups[same_word(name)].append(name)
+    return [group for group in groups.values() if len(group) > 1]
 
 
 def require_id(value: object, what: str = "patch id") -> str:
@@ -114,12 +125,21 @@ def require_path(value: str, *, pattern: bool = False) -> str:
     return value
 
 
+def special_in(path: str) -> str | None:
+    """What `datasets` takes for more than a name in the absolute path of a folder; mostly nothing.
+
+    ``load_dataset`` finds no file in such a folder, or others' files.
+    """
+    found = _SPECIAL.search(path)
+    return found[0] if found else None
+
+
 def file_name(text: str) -> str:
     """The name of a file or folder that any disk takes, as readable as can be.
 
     What would lead elsewhere is written as in a URL, ``%2F`` for ``/``, and so are a dot at the
     beginning, a dot or space at the end, and the first letter of a device's name (``CON``).
-    `text_of_file_name` gives the text back, unless it was over 200 bytes long: then its end is
+    Decoded as in a URL it is the text again, unless that was over 200 bytes long: then its end is
     ``%~`` and a part of its hash.
     """
     name = _UNSAFE.sub(lambda found: _percent(found[0]), text)
@@ -130,11 +150,6 @@ def file_name(text: str) -> str:
     if name[-1] in ". ":
         name = name[:-1] + _percent(name[-1])
     return _short(name, text)
-
-
-def text_of_file_name(name: str) -> str:
-    """The text that `file_name` or `folder_names` made a name of."""
-    return "" if name == "%~" else unquote(name, errors="surrogatepass")
 
 
 def folder_names(labels: Sequence[str]) -> tuple[str, ...]:

@@ -7,19 +7,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _SECONDS_BETWEEN_LINES = 10.0
 
@@ -37,20 +28,14 @@ class Advance(Protocol):
         """Show it."""
 
 
-class _Rate(ProgressColumn):
-    """Things a second."""
-
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text(f"{speed:,.1f}/s" if speed else "-/s")
-
-
 @contextmanager
 def progress(title: str, total: int) -> Iterator[Advance]:
     """Show work of this many things on standard error, unless `shown` says no."""
     if not shown.get():
         yield _nothing
         return
+    from rich.console import Console
+
     console = Console(stderr=True)
     with _bar(console, title, total) if console.is_terminal else _lines(title, total) as advance:
         yield advance
@@ -62,19 +47,29 @@ def _nothing(note: str, steps: int = 1) -> None:
 
 @contextmanager
 def _bar(console: Console, title: str, total: int) -> Iterator[Advance]:
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        _Rate(),
+        TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=console) as bar:
-        task = bar.add_task(title, total=total, note="")
+        task = bar.add_task(title, total=total, note="", rate="-/s")
 
         def advance(note: str, steps: int = 1) -> None:
             bar.update(task, advance=steps, note=note)
+            if speed := bar.tasks[0].finished_speed or bar.tasks[0].speed:
+                bar.update(task, rate=f"{speed:,.1f}/s")
 
         yield advance
 

@@ -23,6 +23,9 @@ BANDS = 64
 
 BAND_NAMES = tuple(f"A{band:02d}" for band in range(BANDS))
 
+MAX_SIDE = 4096
+"""Pixels a side of the largest patch; bounds the memory that a sheet from elsewhere may claim."""
+
 NODATA = -128
 """Code of a pixel without data, in all bands at once."""
 

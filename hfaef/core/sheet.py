@@ -14,13 +14,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from hfaef.core.quantize import BANDS
+from hfaef.core.quantize import BANDS, MAX_SIDE
 
 TILES = 8
 """Tiles in a row and in a column of a sheet."""
-
-MAX_SIDE = 4096
-"""Pixels a side of the largest patch; bounds the memory that a sheet from elsewhere may claim."""
 
 
 def encode(stored: npt.NDArray[np.uint8]) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import rasterio
 
-from hfaef.core.files import atomic_folder, folder_errors
+from hfaef.core.files import atomic_folder, atomic_write, folder_errors
 from hfaef.core.grid import WGS84, Grid, project, utm_crs
 from hfaef.demo.field import Field
 from hfaef.demo.tiles import write_store
@@ -55,6 +55,18 @@ _APART = 0.0085
 _SHARES = (("train", 0.6), ("val", 0.8), ("test", 1.0))
 """Splits, and where each ends in a row of all patches."""
 
+_COVER = 0.1
+"""Share of a patch that a label must cover to be one of several."""
+
+_SURVEYED = 300
+"""Points with years of their own."""
+
+_FIRST_SURVEY = 2018
+_SURVEYS = 7
+"""Years in which points were seen, from the first on."""
+
+_FOLDS = 5
+
 _WRONG_ZONE = 4
 _BEYOND_DATA = 3
 """Patches with such a quirk."""
@@ -84,6 +96,7 @@ def write_world(settings: Demo) -> None:
             raise FolderError(
                 f"{root} holds a demo world of other settings", f"remove {root}, or set demo.root"
             )
+        _add_tables(settings)
         return
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise FolderError(f"{root} holds something else", "choose another demo.root")
@@ -93,9 +106,22 @@ def write_world(settings: Demo) -> None:
         patches = _scatter(field, random, settings.patches)
         _write_patches(partial / "patches", patches, field)
         _write_lists(partial / "lists", patches, random)
-        _write_points(partial / "points.csv", patches, field)
+        for name, text in _TABLES.items():
+            (partial / name).write_text(text(patches, field))
         write_store(partial / "aef", field, dict.fromkeys(settings.years, _covered(patches)))
         (partial / "world.json").write_text(json.dumps(made_from))
+
+
+def _add_tables(settings: Demo) -> None:
+    """Write the tables that a world of an earlier version lacks."""
+    lacking = [name for name in _TABLES if not (settings.root / name).is_file()]
+    if not lacking:
+        return
+    field = Field(settings.seed, len(LABELS))
+    patches = _scatter(field, np.random.default_rng(settings.seed), settings.patches)
+    with folder_errors(settings.root):
+        for name in lacking:
+            atomic_write(settings.root / name, _TABLES[name](patches, field).encode())
 
 
 def _scatter(field: Field, random: np.random.Generator, count: int) -> list[_DemoPatch]:
@@ -132,7 +158,7 @@ def _grid(point: npt.NDArray[np.float64], random: np.random.Generator, *, other_
     return Grid(crs, (width, 0.0, left, 0.0, -height, top), _SIZE, _SIZE)
 
 
-def _write_points(path: Path, patches: Sequence[_DemoPatch], field: Field) -> None:
+def _points(patches: Sequence[_DemoPatch], field: Field) -> str:
     """The middles of the patches with a number to predict: the share of the commonest label."""
     lines = ["id,label,lon,lat,split"]
     order = sorted(range(len(patches)), key=lambda number: patches[number].longitude)
@@ -144,7 +170,49 @@ def _write_points(path: Path, patches: Sequence[_DemoPatch], field: Field) -> No
         share = np.bincount(np.ravel(classes)).max() / classes.size
         middle = f"{(west + east) / 2:.6f},{(south + north) / 2:.6f}"
         lines.append(f"{patch.name},{share:.4f},{middle},{splits[number]}")
-    path.write_text("\n".join(lines) + "\n")
+    return "\n".join(lines) + "\n"
+
+
+def _several(patches: Sequence[_DemoPatch], field: Field) -> str:
+    """The patches' files with all labels that cover more than a tenth of each."""
+    lines = ["id,label"]
+    for patch in patches:
+        x, y = patch.grid.centres()
+        classes = field.classes(*project(x, y, patch.grid.crs, WGS84))
+        counts = np.bincount(np.ravel(classes), minlength=len(LABELS))
+        names = [LABELS[number] for number in np.flatnonzero(counts > _COVER * classes.size)]
+        lines.append(f"{patch.name},{';'.join(names)}")
+    return "\n".join(lines) + "\n"
+
+
+def _surveys(patches: Sequence[_DemoPatch], field: Field) -> str:
+    """Points in the patches, each seen in a year of its own; those of a patch share a fold."""
+    random = np.random.default_rng((field.seed, _SURVEYED))
+    features = []
+    for number in range(_SURVEYED):
+        chosen = int(random.integers(len(patches) - _BEYOND_DATA))
+        grid = patches[chosen].grid
+        x, y = grid.at(random.uniform(8, _SIZE - 8, 1), random.uniform(8, _SIZE - 8, 1))
+        lon, lat = (float(found[0]) for found in project(x, y, grid.crs, WGS84))
+        properties = {
+            "id": f"s{number:03}",
+            "label": LABELS[int(field.classes(lon, lat))],
+            "year": _FIRST_SURVEY + number % _SURVEYS,
+            "fold": chosen % _FOLDS,
+            "region": "West" if lon < _CENTRES[3][0] else "East",
+            "confidence": round(float(random.uniform(0.5, 1)), 2),
+        }
+        geometry = {"type": "Point", "coordinates": [round(lon, 6), round(lat, 6)]}
+        features.append({"type": "Feature", "properties": properties, "geometry": geometry})
+    return json.dumps({"type": "FeatureCollection", "features": features}) + "\n"
+
+
+_TABLES: dict[str, Callable[[Sequence[_DemoPatch], Field], str]] = {
+    "points.csv": _points,
+    "several.csv": _several,
+    "surveys.geojson": _surveys,
+}
+"""Tables of the world beside its GeoTIFFs, and the text of each."""
 
 
 def _covered(patches: Sequence[_DemoPatch]) -> list[Grid]:

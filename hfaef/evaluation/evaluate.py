@@ -135,7 +135,7 @@ def _complete(settings: Settings) -> Settings:
     return settings
 
 
-def write_evaluation(
+def evaluate(
     target: str,
     settings: Settings | None = None,
     *,

@@ -154,6 +154,8 @@ def _replaced(gone: Sequence[Score | Skipped]) -> tuple[str, ...]:
     units = list(dict.fromkeys(map(_unit, gone)))
     if not units:
         return ()
-    named = "; ".join(", ".join(map(str, unit)) for unit in units[:_NAMED])
+    named = "; ".join(
+        ", ".join(str(part or "all years") for part in unit) for unit in units[:_NAMED]
+    )
     more = f"; and {len(units) - _NAMED:,} more" if len(units) > _NAMED else ""
     return (f"measured again and replaced: {named}{more}",)

@@ -1,6 +1,6 @@
 """Ways to make one vector of a patch, each over its valid pixels.
 
-A code is one of 255 values, so most statistics need only how often each occurs in a band: their
+A stored value (uint8) is one of 255, so most statistics need only how often each occurs in a band: their
 sums are whole numbers, the same on every machine. The two that need to know which pixel is which
 (`center_weighted`, `covariance`) are summed in float64.
 
@@ -32,11 +32,15 @@ from hfaef.core.quantize import (
 )
 
 On = Literal["values", "codes"]
-"""What is pooled: dequantized values, or the stored codes (0 to 254) as they are."""
+"""What is pooled: dequantized values, or the stored values (uint8, 0 to 254) as they are. The study
+calls those codes, and so do ``--on codes`` and the protocol of its scores."""
 
 ON: tuple[On, ...] = get_args(On)
 
-GEM_POWER = 3
+GENERALIZED_MEAN_P = 3
+"""The exponent p, at the value that its authors begin with (https://arxiv.org/abs/1711.02512) and
+that the study keeps. It is no setting: `gem` takes cube roots of exact sums of cubes."""
+
 PERCENTILES = (10, 25, 50, 75, 90)
 SIGMA = 0.25
 """Of the centre's Gaussian weight, in shorter sides of the patch."""
@@ -68,7 +72,7 @@ def _powers(whole: Int64) -> Float64:
 
     Counted over up to 4096**2 pixels, each column has whole sums below 2**53: exact in float64.
     """
-    cubes = whole**GEM_POWER
+    cubes = whole**GENERALIZED_MEAN_P
     low = cubes & ((1 << _LOW_BITS) - 1)
     return np.stack([whole, whole**2, cubes >> _LOW_BITS, low], axis=1).astype(np.float64)
 

@@ -7,6 +7,6 @@ push        a release folder -> one commit -> its tag; `_commit` is what makes t
 plan        which version a push makes, and why
 edits       what people wrote into a repository's card and manifest since its last version
 tree        the files of that version, and how they differ from those of the repository
-repo        the Hub client: every request, and its errors as `HubError`
-retry       which of these errors are asked about again, and for how long
+repo        the Hub client: every request
+retry       what the Hub refuses with, as `HubError`, and which of it is asked about again
 """

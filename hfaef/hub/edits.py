@@ -10,7 +10,7 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-from hfaef.errors import HubError
+from hfaef.errors import HubError, command_line
 from hfaef.hub.open import RemoteState, read_manifest_at
 from hfaef.hub.repo import Repo, Snapshot
 from hfaef.release.card.edits import REPLACE, difference
@@ -48,7 +48,7 @@ class RemoteEdits:
             error = HubError(
                 f"{'; '.join(self.problems)}; nothing is published",
                 f"look at {repo.url}, move words worth keeping between {BEGIN} and {END} there, "
-                f"or let them go: hfaef push {folder} {repo.id} {REPLACE}",
+                f"or let them go: {command_line('hfaef', 'push', folder, repo.id, REPLACE)}",
             )
             error.details = self.details
             raise error

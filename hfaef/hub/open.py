@@ -10,7 +10,7 @@ from hfaef.hub.repo import Repo, Snapshot
 from hfaef.hub.target import HubTarget, parse_target
 from hfaef.release.format.manifest import Manifest, parse_manifest
 from hfaef.release.format.paths import MANIFEST
-from hfaef.release.handle import Release, open_folder
+from hfaef.release.handle import Release, open_folder, verified
 from hfaef.release.version import Version, parse_version
 
 
@@ -39,13 +39,17 @@ class PublishedRelease:
 def open_release(target: str) -> Release:
     """The release that a folder, ``OWNER/NAME`` or ``OWNER/NAME@VERSION`` names.
 
+    Its files are compared with its manifest before they are given.
+
     Raises:
         InputError: if it is none of these.
         HubError: if the Hub has no such version.
         ReleaseError: if the folder holds no release.
     """
     parsed = parse_target(target)
-    return open_folder(parsed) if isinstance(parsed, Path) else open_published(parsed).release
+    if isinstance(parsed, Path):
+        return verified(open_folder(parsed))
+    return open_published(parsed).release
 
 
 def open_published(target: HubTarget) -> PublishedRelease:
@@ -81,6 +85,9 @@ def _newest_version(repo: Repo) -> Version:
 def read_version(repo: Repo, version: Version) -> PublishedRelease | None:
     """A version that has a tag; None if its commit holds no manifest.
 
+    Files of the release are compared with the manifest before they are given: a repository can be
+    changed under a version.
+
     Raises:
         HubError: if there is no such tag, or this hfaef cannot read the manifest.
     """
@@ -94,7 +101,8 @@ def read_version(repo: Repo, version: Version) -> PublishedRelease | None:
         lambda path: repo.fetch(path, snapshot.commit),
         lambda path: repo.open(path, snapshot.commit),
     )
-    return PublishedRelease(repo, version, snapshot, release)
+    stored = {path: file.sha256 for path, file in snapshot.files.items()}
+    return PublishedRelease(repo, version, snapshot, verified(release, stored))
 
 
 def read_manifest_at(repo: Repo, snapshot: Snapshot) -> Manifest | None:

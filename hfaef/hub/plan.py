@@ -143,8 +143,9 @@ def _changes(
     """What changed since the newest version: how much, and the lines of the changelog."""
     if latest is None:
         manifest = read_manifest(folder)
-        labels = len(manifest.label_names)
-        return None, (f"first release: {manifest.rows:,} rows, {labels} labels",)
+        names = manifest.label_names
+        labels = f"{len(names)} labels" if names else "numbers to predict"
+        return None, (f"first release: {manifest.rows:,} rows, {labels}",)
     difference = compare(latest, open_folder(folder), notes=notes)
     return difference.bump.level, difference.lines()
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from hfaef.core.codec import embedding_problem
+from hfaef.core.files import sha256_of
 from hfaef.core.net.text import clean_text
 from hfaef.hub.open import PublishedRelease, open_published
 from hfaef.hub.target import HubTarget
-from hfaef.hub.tree import conflicting_paths
+from hfaef.hub.tree import LONGEST_PATH, conflicting_paths
 from hfaef.release.card.render import loadable_configs
 from hfaef.release.check import Finding, check_card
 from hfaef.release.format.manifest import Config, Manifest
@@ -37,7 +37,9 @@ def check_published(target: HubTarget) -> list[Finding]:
     findings = list(_files(found))
     findings += check_card(found.release)
     if target.version and manifest.version != str(target.version):
-        findings.append(Finding(MANIFEST, f"says that it is version {manifest.version}"))
+        findings.append(
+            Finding(MANIFEST, f"says that it is version {clean_text(manifest.version)}")
+        )
     if not findings:
         for config in loadable_configs(manifest):
             findings += _config(found.repo.id, found.snapshot.commit, config, manifest)
@@ -46,23 +48,23 @@ def check_published(target: HubTarget) -> list[Finding]:
 
 def _files(found: PublishedRelease) -> Iterator[Finding]:
     snapshot, manifest = found.snapshot, found.release.manifest
+
+    def fetch(path: str) -> Path:  # not the release's, which raises
+        return found.repo.fetch(path, snapshot.commit)
+
     for file in manifest.files:
         remote = snapshot.files.get(file.path)
         if remote is None:
             yield Finding(file.path, "is in the manifest, but not there")
         elif remote.size != file.bytes:
             yield Finding(file.path, f"has {remote.size:,} bytes, not {file.bytes:,}")
-        elif (remote.sha256 or _sha256(found.release.fetch(file.path))) != file.sha256:
+        # Of a file that the Hub keeps in git, its listing tells no SHA-256.
+        elif (remote.sha256 or sha256_of(fetch(file.path))) != file.sha256:
             yield Finding(file.path, "has another SHA-256 than the manifest lists")
     listed = {file.path for file in manifest.files}
     for path in conflicting_paths(manifest, sorted(snapshot.files.keys() - listed)):
-        yield Finding(path, "is not in the manifest, but load_dataset would read it")
-
-
-def _sha256(path: Path) -> str:
-    """Of a file that the Hub keeps in git, of which its listing tells no SHA-256."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        problem = "is not in the manifest, but load_dataset would read it"
+        yield Finding(clean_text(path, LONGEST_PATH), problem)
 
 
 def _config(repo_id: str, commit: str, config: Config, manifest: Manifest) -> Iterator[Finding]:
@@ -73,7 +75,7 @@ def _config(repo_id: str, commit: str, config: Config, manifest: Manifest) -> It
     try:
         loaded = load_dataset(repo_id, config.name, revision=commit, streaming=True)
         if set(loaded) != {split.name for split in config.splits}:
-            yield Finding(where, f"loads as the splits {', '.join(loaded)}")
+            yield Finding(where, f"loads as the splits {clean_text(', '.join(loaded))}")
             return
         for split in config.splits:
             part = loaded[split.name]

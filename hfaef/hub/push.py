@@ -129,11 +129,12 @@ def push(
                 notes=(*edits.said, *(f"{problem}; it stays" for problem in edits.problems)),
             )
         plan = plan_push(folder, repo_id, remote, version=asked, message=message, notes=edits.notes)
+        warned = _review_card(folder, repo, plan.target)
         edits.require_none(folder, repo)
         lost = _lost_additions(folder, latest.release.manifest if latest else None)
         if dry_run:
             stale = lost or stale_additions(folder)
-            said = (*edits.said, again(folder, stale)) if stale else edits.said
+            said = (*warned, *edits.said, *((again(folder, stale),) if stale else ()))
             planned = str(plan.version)
             return PushResult("planned", repo_id, planned, repo.url, plan=plan, notes=said)
         if lost and not without_evaluation:
@@ -142,7 +143,7 @@ def push(
                 "or publish without them: --without-evaluation",
             )
         pushed = _publish(folder, repo, plan, remote, private=private)
-        return replace(pushed, notes=(*edits.said, *pushed.notes))
+        return replace(pushed, notes=(*warned, *edits.said, *pushed.notes))
 
 
 def _lost_additions(folder: Path, before: Manifest | None) -> tuple[str, ...]:
@@ -159,6 +160,25 @@ def _require_no_findings(folder: Path) -> None:
             f"{folder} is not fit to publish, findings: {len(findings)}; the first: {findings[0]}",
             command_line("hfaef", "check", folder),
         )
+
+
+def _review_card(folder: Path, repo: Repo, target: TargetTree) -> tuple[str, ...]:
+    """What the Hub warns of in the card, in a line.
+
+    Raises:
+        HubError: if it would not take the card.
+    """
+    card = next(file.content for file in target.files if file.path == CARD)
+    found = repo.review_card(card.decode() if isinstance(card, bytes) else card.read_text("utf-8"))
+    build = command_line("hfaef", "build", "RECIPE", "--out", folder)
+    if found.errors:
+        raise HubError(
+            f"the Hub does not take the {CARD} of {folder}: {'; '.join(found.errors)}",
+            f"correct `card` in its recipe, then: {build}",
+        )
+    words = "; ".join(found.warnings)
+    mend = f"to mend it, change `card` in the recipe, then: {build}"
+    return (f"the Hub warns of the {CARD}: {words}; {mend}",) if words else ()
 
 
 def _publish(

@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from itertools import takewhile
@@ -18,30 +18,25 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 from hfaef.core.net.endpoints import HUB, require_trusted
+from hfaef.core.net.proxies import require_usable_proxies
+from hfaef.core.net.repository import REPO_ID
 from hfaef.core.net.text import clean_text
 from hfaef.errors import HubError, InputError
-from hfaef.hub.retry import Result, RetryPolicy, TransientHubError
+from hfaef.hub.retry import Result, RetryPolicy, translate_hub_errors
 from hfaef.release.version import Version, version_of_tag
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
-    from huggingface_hub.errors import HfHubHTTPError
 
 _LOG = logging.getLogger(__name__)
 
-REPO_ID = re.compile(r"(?!.*(?:--|\.\.))(?:[A-Za-z0-9][\w.-]{0,95})/(?:[A-Za-z0-9][\w.-]{0,95})")
-"""``owner/name``; the Hub has the last word."""
-
-
-_AGAIN = "run the same command again, which keeps what was sent"
-_TRANSIENT = frozenset({408, 409, 412, 429, 500, 502, 503, 504})
-"""Statuses after which the same request may succeed; 409 and 412 are conflicts of writes."""
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_MESSAGES = 5
+"""Of one kind on a card, that are shown."""
+_NO_ROUTE = frozenset({404, 405, 501})
+"""Statuses of a Hub that does not know a route."""
 _PERHAPS_THERE = frozenset({401, 402, 403, 409})
 """Statuses by which the Hub refuses to make a repository that may be there already."""
-
-_STATUS = re.compile(r"\((?P<status>[1-5]\d\d)(?P<words>[\w -]{0,60})\)")
-"""How the client of the storage (Xet) tells the status of an answer."""
-_ADDRESS = re.compile(r"(?:, domain: )?\bhttps?://\S+")
 
 
 @dataclass(frozen=True)
@@ -99,6 +94,27 @@ class Snapshot:
         ]
 
 
+@dataclass(frozen=True)
+class CardReview:
+    """What the Hub says of a card's YAML."""
+
+    errors: tuple[str, ...] = ()
+    """For which it does not take the card."""
+    warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, answer: object) -> CardReview:
+        """What an answer of ``validate-yaml`` says, fit to be printed."""
+
+        def messages(kind: str) -> tuple[str, ...]:
+            found = answer.get(kind) if isinstance(answer, dict) else None
+            listed = found[:_MESSAGES] if isinstance(found, list) else []
+            each = (one.get("message") if isinstance(one, dict) else one for one in listed)
+            return tuple(clean_text(message, 300) for message in each)
+
+        return cls(messages("errors"), messages("warnings"))
+
+
 class Repo:
     """A data set repository, reached through huggingface_hub's client as it is set up.
 
@@ -107,7 +123,7 @@ class Repo:
         retry: for reads, and for the callers' own steps.
 
     Raises:
-        InputError: if `repo_id` cannot be one.
+        InputError: if `repo_id` cannot be one, or the environment names a proxy that is none.
         CredentialsError: if there is a token that may not be sent to ``HF_ENDPOINT``.
     """
 
@@ -116,6 +132,7 @@ class Repo:
 
         if not REPO_ID.fullmatch(repo_id):
             raise InputError(f"{repo_id!r} is no REPO_ID", "give OWNER/NAME")
+        require_usable_proxies()
         self.id = repo_id
         self.retry = retry or RetryPolicy()
         self._api = HfApi(library_name="hfaef")
@@ -169,12 +186,44 @@ class Repo:
                 if not refused or not self._api.repo_exists(self.id, repo_type="dataset"):
                     raise
 
+    def review_card(self, card: str) -> CardReview:
+        """What the Hub has against the YAML of a card, which it would say after the upload, too.
+
+        Raises:
+            HubError: if the Hub does not say it.
+        """
+        from huggingface_hub.utils import (  # type: ignore[attr-defined]
+            build_hf_headers,
+            get_session,
+            hf_raise_for_status,
+        )
+
+        def read() -> CardReview:
+            answer = get_session().post(
+                f"{self._api.endpoint}/api/validate-yaml",
+                json={"content": card, "repoType": "dataset"},
+                headers=build_hf_headers(library_name="hfaef"),
+            )
+            if answer.status_code in _NO_ROUTE:
+                return CardReview()  # a Hub without this route
+            refused = answer.status_code == HTTPStatus.BAD_REQUEST
+            if not refused:
+                hf_raise_for_status(answer)
+            found = CardReview.of(answer.json())
+            if refused and not found.errors:
+                return CardReview((clean_text(answer.text, 300),), found.warnings)
+            return found
+
+        return self._read(read)
+
     def snapshot(self, revision: str = "main") -> Snapshot:
         """The commit that a revision is now, and its files."""
         from huggingface_hub.hf_api import RepoFile
 
         _LOG.debug("%s: the files of %s", self.id, revision)
-        commit = str(self._read(lambda: self._api.dataset_info(self.id, revision=revision).sha))
+        commit = self._read(
+            lambda: self._commit(self._api.dataset_info(self.id, revision=revision).sha)
+        )
 
         def read() -> dict[str, RemoteFile]:
             entries = self._api.list_repo_tree(
@@ -193,7 +242,9 @@ class Repo:
         log = self._read(
             lambda: self._api.list_repo_commits(self.id, repo_type="dataset"), paged=True
         )
-        newest_first = takewhile(lambda found: found != commit, (one.commit_id for one in log))
+        newest_first = takewhile(
+            lambda found: found != commit, (self._commit(one.commit_id) for one in log)
+        )
         return list(newest_first)[::-1]
 
     def versions(self) -> list[Version]:
@@ -209,22 +260,37 @@ class Repo:
         def read() -> str | None:
             # Not from the list of tags: an annotated tag has a hash of its own there.
             try:
-                return str(self._api.dataset_info(self.id, revision=version.tag).sha)
+                return self._commit(self._api.dataset_info(self.id, revision=version.tag).sha)
             except RevisionNotFoundError:
                 return None
 
         return self._read(read)
 
     def fetch(self, path: str, revision: str) -> Path:
-        """A local copy of a file, from the cache if it is there."""
+        """A local copy of a file, from the cache if it is there.
+
+        Raises:
+            HubError: if the revision has no such file, or the Hub does not give it.
+        """
+        from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
+
         _LOG.debug("%s: %s of %s", self.id, path, revision)
-        return Path(
-            self._read(
-                lambda: self._api.hf_hub_download(
+
+        def read() -> Path:
+            try:
+                found = self._api.hf_hub_download(
                     self.id, path, revision=revision, repo_type="dataset"
                 )
-            )
-        )
+            except EntryNotFoundError as error:
+                if not isinstance(error, HfHubHTTPError):
+                    raise  # of a cache: the Hub was not asked
+                raise HubError(
+                    f"{self.id} has no {clean_text(path)} at {revision[:8]}",
+                    f"hfaef check {self.id}@VERSION",
+                ) from error
+            return Path(found)
+
+        return self._read(read)
 
     def open(self, path: str, revision: str) -> IO[bytes]:
         """A file of which only the parts that are read are fetched."""
@@ -256,7 +322,9 @@ class Repo:
             TransientHubError: if it is not known whether the commit was made.
         """
         _LOG.debug("%s: commit %d changes on %s", self.id, len(operations), parent)
-        with translate_hub_errors(self.id):
+        with translate_hub_errors(self.id), warnings.catch_warnings():
+            # `review_card` has them, before anything is sent.
+            warnings.filterwarnings("ignore", "Warnings while validating metadata")
             made = self._api.create_commit(
                 self.id,
                 operations,
@@ -266,7 +334,7 @@ class Repo:
                 revision="main",
                 parent_commit=parent,
             )
-            return str(made.oid)
+            return self._commit(made.oid)
 
     def tag(self, version: Version, commit: str, message: str) -> None:
         """Set a new annotated tag.
@@ -284,6 +352,14 @@ class Repo:
                 repo_type="dataset",
             )
 
+    def _commit(self, name: object) -> str:
+        """A commit that the Hub names: it goes into files, messages and addresses."""
+        if not isinstance(name, str) or not _COMMIT.fullmatch(name):
+            raise HubError(
+                f"the Hub names {clean_text(name)!r} as a commit of {self.id}", "try it again later"
+            )
+        return name
+
     def _read(self, function: Callable[[], Result], *, paged: bool = False) -> Result:
         """What a function reads, retried; huggingface_hub retries the pages of a listing itself."""
 
@@ -293,102 +369,3 @@ class Repo:
 
         policy = replace(self.retry, attempts=1) if paged else self.retry
         return policy.call(attempt)
-
-
-@contextmanager
-def translate_hub_errors(repo_id: str) -> Iterator[None]:
-    """Turn an error of huggingface_hub into one line without links and tokens.
-
-    Raises:
-        TransientHubError: if the same request may succeed later.
-        HubError: if the Hub refuses, or is switched off.
-    """
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
-    from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
-
-    try:
-        yield
-    except OfflineModeIsEnabled as error:
-        raise HubError("the Hub is switched off", "unset HF_HUB_OFFLINE") from error
-    except ValueError as error:  # a card that is refused, or an answer that is no answer
-        raise HubError(f"the Hub does not take it: {clean_text(error, 300)}", _AGAIN) from error
-    except (HfHubHTTPError, httpx.TransportError, RuntimeError, OSError) as error:
-        for found in (error, error.__cause__):  # huggingface_hub wraps what an upload ends with
-            if isinstance(found, HfHubHTTPError):
-                raise _translated(repo_id, found) from error
-            if isinstance(found, httpx.TransportError):
-                raise TransientHubError(
-                    f"the connection to the Hub broke at {repo_id} ({type(found).__name__})", _AGAIN
-                ) from error
-        raise _untyped(repo_id, error) from error
-
-
-def _untyped(repo_id: str, error: Exception) -> HubError:
-    """The error behind one of Python's own: of the storage's client, or of a file here."""
-    name = getattr(error, "filename", None)
-    if isinstance(error, OSError) and name is not None:
-        return HubError(
-            f"cannot read or write {name}: {error.strerror}",
-            "mend that, then run the same command again",
-        )
-    while error.__cause__ is not None and isinstance(error.__cause__, (OSError, RuntimeError)):
-        error = error.__cause__
-    words = _ADDRESS.sub("", str(error))[:200] or type(error).__name__
-    found = _STATUS.search(words)
-    if found is None:
-        kind = TransientHubError if isinstance(error, (ConnectionError, TimeoutError)) else HubError
-        return kind(f"{repo_id}: the Hub's storage failed ({words})", _AGAIN)
-    status = int(found["status"])
-    message = f"{repo_id}: the Hub's storage answers {status}{found['words']}"
-    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        return HubError(
-            message,
-            f"see that your token may write to {repo_id} (hf auth login), then run the same "
-            "command again",
-        )
-    return (TransientHubError if status in _TRANSIENT else HubError)(message, _AGAIN)
-
-
-def _translated(repo_id: str, error: HfHubHTTPError) -> HubError:
-    from huggingface_hub import constants
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
-
-    answer = error.response
-    reason = clean_text((error.server_message or "").split("\n")[0], 300)
-    login = "hf auth login, or set HF_TOKEN"
-    match error, answer.status_code:
-        case RevisionNotFoundError(), _:
-            message, hint = f"{repo_id} has no such version", "name one of those on its page"
-        case GatedRepoError(), _:
-            message, hint = f"{repo_id} is gated", "ask for access on its page, then run it again"
-        case RepositoryNotFoundError(), _:
-            message = f"on the Hub {repo_id} is not there, or your token may not see it"
-            hint = login
-        case _, HTTPStatus.UNAUTHORIZED:
-            message, hint = "the Hub does not know your token", login
-        case _, HTTPStatus.FORBIDDEN:
-            message = f"your token may not write to {repo_id} ({reason})"
-            settings = f"{constants.ENDPOINT}/settings/tokens"
-            hint = f"make one that may at {settings}, then hf auth login"
-        case _, status:
-            message, hint = f"the Hub answers {status} ({reason})", _AGAIN
-    if answer.status_code not in _TRANSIENT:
-        return HubError(message, hint)
-    delay = _delay(answer.headers)
-    asks = f" and asks to wait {delay:,.0f} s" if delay else ""
-    return TransientHubError(message + asks, hint, delay=delay)
-
-
-def _delay(headers: Mapping[str, str]) -> float | None:
-    """Seconds that the Hub asks to wait: until its rate limit is reset, or ``Retry-After``."""
-    from huggingface_hub.utils import parse_ratelimit_headers  # type: ignore[attr-defined]
-
-    limit = parse_ratelimit_headers(headers)
-    if limit is not None and limit.remaining == 0:
-        return limit.reset_in_seconds
-    text = headers.get("Retry-After", "")
-    return float(text) if text.isdigit() else None

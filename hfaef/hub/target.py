@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from hfaef.core.net.repository import REPO_ID
 from hfaef.errors import InputError
-from hfaef.hub.repo import REPO_ID
 from hfaef.release.version import Version, parse_version
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hfaef.core.net.text import clean_text
 from hfaef.errors import HubError
 from hfaef.hub.repo import LocalFile, Snapshot
 from hfaef.release.card.render import CARD, UNLISTED, render_card
@@ -18,6 +19,9 @@ from hfaef.release.format.manifest import Change, Manifest, manifest_bytes, read
 from hfaef.release.format.paths import MANIFEST, matches
 from hfaef.release.format.scores import read_evaluation
 from hfaef.release.version import Version
+
+LONGEST_PATH = 1024
+"""Characters of a path of somebody else's that are told: all that a repository can hold."""
 
 _FILES_OF_THE_HUB = frozenset({".gitattributes"})
 """What a new repository holds."""
@@ -96,7 +100,7 @@ class TreeDiff:
             "changed": list(self.changed),
             "deleted": list(self.deletes),
             "unchanged": len(self.unchanged),
-            "left_alone": list(self.foreign),
+            "left_alone": [clean_text(path, LONGEST_PATH) for path in self.foreign],
             "bytes_to_send": self.bytes_to_send,
         }
 
@@ -122,7 +126,7 @@ def diff_trees(
     in_the_way = [file.path for file in adds if file.path in held and file.path not in ours]
     if in_the_way := in_the_way or conflicting_paths(target.manifest, foreign):
         raise HubError(
-            f"{target.manifest.repo} has a file {in_the_way[0]} that no release of hfaef brought, "
+            f"{target.manifest.repo} has a file {clean_text(in_the_way[0])} that no release of hfaef brought, "
             "and that would get mixed up with this one",
             "delete it there, or choose another REPO_ID",
         )
@@ -165,7 +169,7 @@ def mismatches(target: TargetTree, commit: Snapshot, deletes: Iterable[str]) -> 
         ),
         *(f"{path} is still there" for path in deletes if path in commit.files),
         *(
-            f"{path} was added by somebody else"
+            f"{clean_text(path)} was added by somebody else"
             for path in conflicting_paths(target.manifest, commit.files.keys() - target.paths)
         ),
     ]

@@ -1,4 +1,4 @@
-"""Words for a release's columns that recipe, catalog and release share: targets, splits, names."""
+"""What recipe, catalog and release agree on: targets, names of splits and columns, a patch's side."""
 
 from __future__ import annotations
 

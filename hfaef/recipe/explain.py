@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from hfaef.recipe.model import KINDS, Recipe
+from hfaef.recipe.model import FIRST_YEAR, KINDS, Recipe
+from hfaef.recipe.patches import Described
 
 
 def explain(error: ValidationError) -> str:
-    """The first thing that is wrong, with its dotted key."""
+    """Everything that is wrong, with dotted keys."""
     # A misspelt key first: another one may be missing for that alone.
     errors = sorted(error.errors(include_url=False), key=lambda one: one["type"] not in _FIRST)
-    first = errors[0]
-    location = first["loc"]
+    first, *others = dict.fromkeys(_explain_one(one) for one in errors)
+    if not others:
+        return first
+    listed = "; ".join(others[:_SHOWN]) + ("; ..." if len(others) > _SHOWN else "")
+    return f"{first} (and {len(others)} more: {listed})"
+
+
+def _explain_one(error: Mapping[str, Any]) -> str:
+    location = error["loc"]
     key = [str(part) for part in location]
     if len(key) > 1 and key[0] in ("patches", "source") and key[1] in KINDS:
         del key[1]  # pydantic names the kind it chose, which is no key of the file
-    if first["type"] == "union_tag_invalid":
+    if error["type"] == "union_tag_invalid":
         key.append("kind")
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    message = _message(first, location)
-    return f"{'.'.join(key)}: {message}{more}" if key else f"{message}{more}"
+    dotted = ".".join(part[:_LONGEST_KEY] for part in key)
+    message = _message(error, location, dotted)
+    return f"{dotted}: {message}" if key else message
 
 
 def nearest(word: object, known: Iterable[str]) -> str:
@@ -33,25 +42,53 @@ def nearest(word: object, known: Iterable[str]) -> str:
     return f", did you mean `{near[0]}`?" if near else ""
 
 
+_SHOWN = 10
+"""Faults that are named beside the first."""
+
+_LONGEST_KEY = 80
+"""Characters of a key that are shown."""
+
 _FIRST = ("extra_forbidden", "union_tag_invalid")
 
 
-def _message(error: Mapping[str, Any], location: Sequence[str | int]) -> str:
+def _message(error: Mapping[str, Any], location: Sequence[str | int], key: str) -> str:
     match error["type"]:
+        case "greater_than_equal" | "less_than_equal" if "years" in location:
+            said = f"there is no {str(error['input'])[:20]}, only {_years()}"
+        case "list_type" if "years" in location:
+            said = f"a list of years, of which there are {_years()}, as in `--set {key}=[2018]`"
+        case "list_type":
+            said = f'a list, as in `--set {key}=["..."]`'
+        case "dict_type" | "model_type" | "model_attributes_type":
+            said = f"a table of keys, as in `[{key}]`"
         case "extra_forbidden":
-            known = keys_beside(location)
-            return f"unknown key{nearest(location[-1], known)} (known here: {', '.join(known)})"
+            said = _unknown(location)
         case "missing":
-            return "missing"
+            said = "missing"
         case "union_tag_not_found":
             kinds = kinds_of(_sections(Recipe.model_fields[str(location[0])].annotation))
-            return f"`kind` is missing (one of {', '.join(kinds)})"
+            said = f"`kind` is missing (one of {', '.join(kinds)})"
         case "union_tag_invalid":
-            return _choice(error["ctx"]["tag"], error["ctx"]["expected_tags"])
+            said = _choice(error["ctx"]["tag"], error["ctx"]["expected_tags"])
         case "literal_error":
-            return _choice(error["input"], error["ctx"]["expected"])
+            said = _choice(error["input"], error["ctx"]["expected"])
         case _:
-            return str(error["msg"].removeprefix("Value error, "))
+            said = str(error["msg"].removeprefix("Value error, "))
+    return said
+
+
+def _unknown(location: Sequence[str | int]) -> str:
+    """What to say of a key that no section has."""
+    known = keys_beside(location)
+    said = f"unknown key{nearest(location[-1], known)}"
+    if "torchgeo" in location and location[-1] in Described.model_fields:
+        said = "TorchGeo's data sets have their own labels and splits"
+    return f"{said} (known here: {', '.join(known)})"
+
+
+def _years() -> str:
+    """Years of AEF; one's embedding is made when it is over."""
+    return f"{FIRST_YEAR} to {datetime.now(tz=UTC).year - 1}"
 
 
 def _choice(given: object, expected: str) -> str:

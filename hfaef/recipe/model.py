@@ -10,12 +10,14 @@ from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     ByteSize,
     Field,
     StringConstraints,
     model_validator,
 )
 
+from hfaef.recipe.licenses import require_license
 from hfaef.recipe.patches import Described, Geotiffs, Section, Table, TorchGeo
 
 FIRST_YEAR = 2017
@@ -31,13 +33,27 @@ https://pillow.readthedocs.io/en/stable/reference/Image.html#PIL.Image.open"""
 RAW_HINT = 'set `pack.codec = "raw"`, or make the patches smaller'
 
 
+_REMOTE = ("http", "https", "s3", "gs")
+
+
 def _plain(location: str) -> str:
     """A path, or an address that holds no secret."""
     if "://" in location:
         parts = urlsplit(location)
         if "@" in parts.netloc or parts.query or parts.fragment:
             raise ValueError("an address without user, password and what follows `?` or `#`")
+        parts.port  # noqa: B018 - ValueError unless it can be one
+        if parts.scheme not in _REMOTE or not parts.hostname:
+            raise ValueError(f"an address of {', '.join(_REMOTE)}, with a host or bucket")
     return location
+
+
+def _size(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError('a number of bytes, or a text such as "256MB"')  # noqa: TRY004 - pydantic's
+    if isinstance(value, str) and len(value) > 40:
+        raise ValueError("too long for a size")
+    return value
 
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$"
@@ -46,6 +62,7 @@ Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 HostName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.-]+$")]
 Location = Annotated[str, AfterValidator(_plain)]
 HttpAddress = Annotated[Location, StringConstraints(pattern=r"^https?://[^\s/@?#\\]+$")]
+License = Annotated[str, AfterValidator(require_license)]
 
 
 class Cog(Section):
@@ -89,7 +106,9 @@ class Pack(Section):
     """Half of the bytes, or read many times faster."""
     label_name: bool = True
     """Whether the name of a class stands beside its number, for those who read Parquet alone."""
-    shard_bytes: ByteSize = Field(ByteSize(256_000_000), ge=1_000_000, le=2_000_000_000)
+    shard_bytes: Annotated[ByteSize, BeforeValidator(_size)] = Field(
+        ByteSize(256_000_000), ge=1_000_000, le=2_000_000_000
+    )
 
     @model_validator(mode="after")
     def _possible(self) -> Pack:
@@ -101,12 +120,13 @@ class Pack(Section):
 class Card(Section):
     """What the dataset card says beyond what is known from the release itself."""
 
-    license: str = "cc-by-4.0"
+    license: License = "cc-by-4.0"
+    """One of those that the Hub knows."""
     pretty_name: str | None = None
     citation: str | None = None
     homepage: str | None = None
     description: str | None = None
-    tags: list[str] = Field(default_factory=list)
+    tags: list[Annotated[str, StringConstraints(min_length=1)]] = Field(default_factory=list)
     notes: Path | None = None
     """A text file in UTF-8 that fills the card's notes."""
 
@@ -115,7 +135,7 @@ class Demo(Section):
     """A small made-up world of patches and AEF tiles, written before the patches are read."""
 
     root: Path
-    seed: int = 0
+    seed: int = Field(0, ge=0)
     patches: int = Field(240, ge=20, le=400)
     years: list[Annotated[int, Field(ge=FIRST_YEAR, le=2100)]] = Field([2018], min_length=1)
     """Years of its tiles."""
@@ -197,7 +217,7 @@ class Recipe(Section):
 def _public_url(location: str) -> str | None:
     """A remote location without user, password and query; None for one on this machine."""
     parts = urlsplit(location)
-    if parts.scheme not in ("http", "https", "s3", "gs") or not parts.hostname:
+    if parts.scheme not in _REMOTE or not parts.hostname:
         return None
     port = f":{parts.port}" if parts.port else ""
     return f"{parts.scheme}://{parts.hostname}{port}{parts.path}"

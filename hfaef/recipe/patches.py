@@ -18,10 +18,8 @@ from pydantic import (
 )
 
 from hfaef.core.names import LONGEST, clean, fault_of, printable
+from hfaef.core.quantize import MAX_SIDE
 from hfaef.recipe.columns import COLUMNS, Target
-
-MOST_SIDE = 4096
-"""Pixels a side of a patch."""
 
 
 def _split_name(name: object) -> object:
@@ -64,13 +62,14 @@ Shares = tuple[
 class Section(BaseModel):
     """A table of the recipe; a key that it does not know is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class RandomSplits(Section):
     """A scheme made here: patches at random, each label in the same shares."""
 
     seed: int = Field(0, ge=0)
+    """Another one gives other splits."""
     shares: Shares = (0.6, 0.2, 0.2)
     """Of train, validation and test."""
 
@@ -85,7 +84,7 @@ class SpatialSplits(RandomSplits):
     """A scheme made here: square blocks of the ground at random, each whole in one split."""
 
     km: float = Field(20.0, ge=0.1, le=2000)
-    """A side of a block."""
+    """Kilometres a side of a block."""
 
 
 class MakeSplits(Section):
@@ -105,7 +104,7 @@ class Described(Section):
     labels: list[Label] | None = None
     """Label names in the order of their numbers; sorted by default."""
     year: Column | None = None
-    """Column that holds each patch's own year, instead of `years` for all."""
+    """Column that holds each patch's own year, or a date in it, instead of `years` for all."""
     nearest_year: bool = False
     """Whether a year without embeddings gives way to the nearest that has some."""
     schemes: list[Scheme] | None = None
@@ -113,12 +112,15 @@ class Described(Section):
     folds: list[Scheme] = []
     """Columns that hold the names of folds, for cross-validation."""
     unassigned: Literal["keep", "drop"] | None = None
-    """Patches without a split: a split of their own, or left out."""
+    """What becomes of patches without a split: `keep` makes them a split of their own,
+    ``unassigned``, and `drop` leaves them out. Lists may leave patches out only if this is given."""
     make_splits: MakeSplits = MakeSplits()
+    """Schemes that are made here, beside those of the table or the lists."""
     keep: list[Column] | Literal["all"] = []
-    """Columns that come along into the rows, typed as in the table."""
+    """Columns that come along into the rows, typed as in the table (a CSV's are texts), or
+    ``"all"``: every one that no other key names."""
     ignore: list[Column] = []
-    """Columns that are left out knowingly."""
+    """Columns that are left out without a note."""
     skip_bad: bool = False
     """Whether to go on without what cannot be read or placed; the release names it as missing."""
 
@@ -130,16 +132,24 @@ class Described(Section):
             raise ValueError('separator: it parts several labels; set target = "classes"')
         if self.nearest_year and self.year is None:
             raise ValueError("nearest_year: name the column of the years, in `year`")
-        columns = [*(self.schemes or ()), *self.folds]
+        keep = [] if self.keep == "all" else self.keep
         made = [name for name in ("random", "spatial") if getattr(self.make_splits, name)]
-        for what, names in (("schemes", columns), ("make_splits", [*columns, *made])):
-            if twice := sorted({name for name in names if names.count(name) > 1}):
-                raise ValueError(f"{what} names {twice[0]!r} twice")
-        if self.keep != "all" and (
-            twice := sorted({n for n in self.keep if self.keep.count(n) > 1})
+        named: dict[str, str] = {}
+        for key, names in (
+            ("schemes", self.schemes or []),
+            ("folds", self.folds),
+            ("make_splits", made),
+            ("keep", keep),
+            ("ignore", self.ignore),
         ):
-            raise ValueError(f"keep names {twice[0]!r} twice")
-        if self.keep != "all" and (taken := sorted(COLUMNS & set(self.keep))):
+            for name in names:
+                if name in named:
+                    too = "twice" if named[name] == key else f"that `{named[name]}` names, too"
+                    raise ValueError(f"{key} names {name!r} {too}")
+                named[name] = key
+        if self.year in self.ignore:
+            raise ValueError(f"ignore names {self.year!r}, the column of `year`")
+        if taken := sorted(COLUMNS & set(keep)):
             raise ValueError(
                 f"keep: {taken[0]!r} is the name of one of hfaef's own columns; rename it"
             )
@@ -198,7 +208,7 @@ class Table(Described):
     kind: Literal["table"]
     path: Path
     """``.parquet``, ``.csv``, ``.geojson``, ``.gpkg``, ``.fgb`` or ``.shp``."""
-    size: int = Field(64, ge=1, le=MOST_SIDE)
+    size: int = Field(64, ge=1, le=MAX_SIDE)
     """Pixels a side of the patch round a point."""
     resolution: Literal[10, 20, 40, 80, 160, 320] = 10
     """Metres a pixel; above 10, pixels are those of AEF's overviews."""

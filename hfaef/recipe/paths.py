@@ -18,6 +18,7 @@ from hfaef.recipe.shipped import built_in
 PATHS = (
     "patches.root",
     "patches.path",
+    "patches.table",
     "patches.splits",
     "source.root",
     "source.index",
@@ -26,7 +27,7 @@ PATHS = (
 )
 """Keys that hold a path; below ``patches.splits`` all values do."""
 
-INPUTS = ("patches.root", "patches.path", "patches.splits", "card.notes")
+INPUTS = ("patches.root", "patches.path", "patches.table", "patches.splits", "card.notes")
 """Those that must be there before anything is read; sources look for theirs themselves."""
 
 
@@ -74,7 +75,11 @@ def require_inputs(recipe: Recipe, name: str | None) -> None:
     for key in INPUTS:
         section, _, field = key.partition(".")
         for named, path in _paths(key, getattr(getattr(recipe, section), field, None)):
-            if not path.exists():
+            try:
+                there = path.exists()
+            except OSError as error:  # a name that is too long, or a folder that is closed to us
+                raise RecipeError(f"{named}: {path}: {error.strerror}", hint) from error
+            if not there:
                 raise RecipeError(f"{named}: {path} is not there", hint)
 
 

@@ -12,9 +12,9 @@ from pydantic import ValidationError
 
 from hfaef.errors import RecipeError
 from hfaef.recipe.explain import explain, nearest
-from hfaef.recipe.model import NAME_PATTERN, Recipe
+from hfaef.recipe.model import Recipe
 from hfaef.recipe.paths import count_from
-from hfaef.recipe.shipped import built_in, commented
+from hfaef.recipe.shipped import built_in
 
 
 def read_recipe(name: str | None, changes: Sequence[str] = ()) -> Recipe:
@@ -38,20 +38,21 @@ def read_recipe(name: str | None, changes: Sequence[str] = ()) -> Recipe:
         origin = str(path)
         try:
             text = path.read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:  # ValueError: not UTF-8, or no name of a file
             reason = getattr(error, "strerror", None) or "not UTF-8"
             raise RecipeError(
                 f"cannot read the recipe {origin}{nearest(origin, known)}: {reason}",
                 f"give a TOML file or one of {', '.join(known)}; `hfaef init NAME` writes one",
             ) from error
     try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        content = _parse(text)
+    except ValueError as error:
         raise RecipeError(f"{origin} is not TOML: {error}", "correct that line") from error
     if name not in known:
         count_from(content, Path(origin).parent)
     for change in changes:
         _apply(content, change)
+    _require_texts(origin, content)
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
@@ -60,26 +61,32 @@ def read_recipe(name: str | None, changes: Sequence[str] = ()) -> Recipe:
         ) from error
 
 
-def write_commented(name: str) -> Path:
-    """Write a commented recipe, ``NAME.toml``, that builds as it is.
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
+
+
+def _parse(text: str) -> dict[str, Any]:
+    """The tables of a TOML text.
 
     Raises:
-        RecipeError: if the name cannot be one, or the file is there.
+        ValueError: if it is none.
     """
-    name = name.removesuffix(".toml")
-    if not re.fullmatch(NAME_PATTERN, name):
-        raise RecipeError(
-            f"{name!r} cannot be a data set's name", "use letters, digits, `.`, `_` and `-`"
-        )
-    path = Path(f"{name}.toml")
     try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(commented(name))
-    except OSError as error:
-        raise RecipeError(
-            f"cannot write {path}: {error.strerror}", "choose another name"
-        ) from error
-    return path
+        return tomllib.loads(text)
+    except RecursionError as error:
+        raise ValueError("its lists are nested too deep") from error
+
+
+def _require_texts(origin: str, content: dict[str, Any]) -> None:
+    """Raise RecipeError if a text holds what no file's name or published text can."""
+    waiting: list[tuple[str, Any]] = list(content.items())
+    for key, value in waiting:
+        if isinstance(value, dict):
+            waiting += [(f"{key}.{name}", entry) for name, entry in value.items()]
+        elif isinstance(value, list):
+            waiting += [(f"{key}.{number}", entry) for number, entry in enumerate(value)]
+        elif isinstance(value, str) and (found := _NO_TEXT.search(value)):
+            fault = "holds the control character U+0000" if found[0] == "\0" else "is not UTF-8"
+            raise RecipeError(f"{origin}: {key}: {fault}", "take it out")
 
 
 def _apply(content: dict[str, Any], change: str) -> None:
@@ -93,9 +100,9 @@ def _apply(content: dict[str, Any], change: str) -> None:
         if not isinstance(table, dict):
             raise RecipeError(f"--set {change}: {part} is not a table", "name another key")
     try:
-        parsed = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+        parsed = _parse(f"value = {value}")["value"]
+    except ValueError:
         parsed = value
-    if parts[-1] == "kind" and table.get("kind") != parsed:
+    if parts[1:] == ["kind"] and table.get("kind") != parsed:
         table.clear()
     table[parts[-1]] = parsed

@@ -44,6 +44,8 @@ def _other_meaning(before: Manifest, after: Manifest) -> list[str]:
             found.append(f"the {key} of the embeddings is {new} instead of {old}")
     if before.labelling != after.labelling:
         found.append(f"label is of the target {after.labelling} instead of {before.labelling}")
+    elif before.labelling == "number" and bool(before.target) != bool(after.target):
+        found.append(f"label is {_number(after)} instead of {_number(before)}")
     if before.own_years != after.own_years:
         found.append("`year` is the patch's own" if after.own_years else "`year` is one for all")
     if after.label_names[: len(before.label_names)] != before.label_names:
@@ -51,10 +53,17 @@ def _other_meaning(before: Manifest, after: Manifest) -> list[str]:
     return found
 
 
+def _number(manifest: Manifest) -> str:
+    """The type of numbers to predict."""
+    return "float32" if manifest.target else "float64"
+
+
 def _columns_gone(before: Manifest, after: Manifest) -> list[str]:
     found = []
     if before.storage.label_name and not after.storage.label_name:
         found.append("the column label_name is gone")
+    if before.nearest_years and not after.nearest_years:
+        found.append("the column observed_year is gone")
     found += [
         f"the split scheme {scheme} is gone"
         for scheme in before.schemes
@@ -73,6 +82,8 @@ def _data(before: Manifest, after: Manifest) -> list[str]:
     found = []
     if after.storage.label_name and not before.storage.label_name:
         found.append("the column label_name is new")
+    if after.nearest_years and not before.nearest_years:
+        found.append("the column observed_year is new")
     if before.rows != after.rows:
         found.append(f"{after.rows:,} rows instead of {before.rows:,}")
     for word, old, new in (

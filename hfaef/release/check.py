@@ -6,8 +6,7 @@
 from __future__ import annotations
 
 import gc
-import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +16,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hfaef.core.codec import embedding_problem
-from hfaef.core.files import links_in
-from hfaef.core.names import fault_of, printable, require_id, same_word
-from hfaef.errors import HfaefError, command_line
+from hfaef.core.files import links_in, require_loadable
+from hfaef.core.names import BYTES, alike, fault_of, printable, require_id
+from hfaef.errors import FolderError, HfaefError, command_line
+from hfaef.recipe.licenses import require_license
+from hfaef.recipe.model import FIRST_YEAR
 from hfaef.release.card.render import (
     CARD,
     CHECKED_KEYS,
@@ -49,8 +50,6 @@ from hfaef.release.format.rows import label_problem
 from hfaef.release.format.schema import file_schema, row_schema
 from hfaef.release.format.scores import SCORES, read_evaluation
 from hfaef.release.handle import Release, open_folder
-
-_BYTES = re.compile(r"""b(['"]).*\1""", re.DOTALL)
 
 _DECODED = 8
 """Rows of a shard whose sheets are decoded; of the others the hash of the file is checked."""
@@ -210,8 +209,9 @@ def _rows(
         if table[name].null_count and name not in kept:
             yield Finding(path, f"has rows without {name!r}")
             return
-    named = [name for name in ("label_name",) if name in table.column_names]
-    for row in table.select(["id", "label", *named, "year", *manifest.schemes]).to_pylist():
+    optional = [name for name in ("label_name", "observed_year") if name in table.column_names]
+    splits = [*manifest.schemes, *manifest.folds]
+    for row in table.select(["id", "label", "year", *optional, *splits]).to_pylist():
         try:
             patch = f"patch {require_id(row['id'])}"
         except ValueError as error:
@@ -229,6 +229,11 @@ def _contradictions(path: str, kind: str, row: dict[str, Any], manifest: Manifes
         yield "has a `label_name` that is not the name of its label"
     if row["year"] not in manifest.years:
         yield f"is of {row['year']}, which is no year of the release"
+    if row.get("observed_year", FIRST_YEAR) < FIRST_YEAR:
+        yield f"has an embedding of {row['observed_year']}, before the first one, {FIRST_YEAR}"
+    for name in manifest.folds:
+        if not row[name].strip():
+            yield f"has an empty fold in {name!r}"
     for config in manifest.configs:
         if config.scheme is None or config.kind != kind or config.year not in (None, row["year"]):
             continue
@@ -281,20 +286,16 @@ def _configs(manifest: Manifest) -> Iterator[Finding]:
 
 def _label_names(manifest: Manifest) -> Iterator[Finding]:
     """Names of classes that no reader should ever see."""
-    groups = defaultdict(list)
     for name in manifest.label_names:
-        groups[same_word(name)].append(name)
-        if _BYTES.fullmatch(name):
+        if BYTES.fullmatch(name):
             yield Finding(MANIFEST, f"has the label {name!r}, which is Python's writing of bytes")
         elif fault := fault_of(name.strip()):
             yield Finding(MANIFEST, f"has the label {name!r}, which {fault}")
-    for group in groups.values():
-        if len(group) > 1:
-            names = " and ".join(map(repr, group))
-            yield Finding(
-                MANIFEST,
-                f"has the labels {names}, which differ only in spaces, case or Unicode form",
-            )
+    for group in alike(manifest.label_names):
+        names = " and ".join(map(repr, group))
+        yield Finding(
+            MANIFEST, f"has the labels {names}, which differ only in spaces, case or Unicode form"
+        )
 
 
 def check_card(release: Release) -> Iterator[Finding]:
@@ -305,6 +306,10 @@ def check_card(release: Release) -> Iterator[Finding]:
         yield Finding(CARD, f"cannot be read: {error}")
         return
     expected = front_matter(release.manifest)
+    try:
+        require_license(expected["license"])
+    except ValueError as error:
+        yield Finding(MANIFEST, str(error))
     for key in CHECKED_KEYS:
         if found.get(key) != expected[key]:
             yield Finding(
@@ -332,18 +337,22 @@ def _loads(folder: Path, manifest: Manifest) -> Iterator[Finding]:
     from datasets import load_dataset
 
     name = str(folder.resolve())  # it names the data set after the folder, and `.` has no name
-
+    try:
+        require_loadable(folder, "move it to another folder")
+    except FolderError as error:
+        yield Finding(CARD, str(error))
+        return
     for config in loadable_configs(manifest):
-        for split in config.splits:
-            try:
-                rows = load_dataset(name, config.name, split=split.name, streaming=True)
-                next(iter(rows))
-                del rows
-            except Exception as error:  # noqa: BLE001 - whatever it raises is the finding
-                words = f"{type(error).__name__}: {error}"
-                yield Finding(
-                    CARD, f"load_dataset fails on {config.name!r}, {split.name!r}: {words[:200]}"
-                )
+        where = repr(config.name)
+        try:
+            loaded = load_dataset(name, config.name, streaming=True)
+            for split in config.splits:
+                where = f"{config.name!r}, {split.name!r}"
+                next(iter(loaded[split.name]))
+            del loaded
+        except Exception as error:  # noqa: BLE001 - whatever it raises is the finding
+            words = f"{type(error).__name__}: {error}"
+            yield Finding(CARD, f"load_dataset fails on {where}: {words[:200]}")
     # A half-read stream that is left to the end of the process may abort it:
     # https://github.com/apache/arrow/issues/45214
     gc.collect()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from hfaef.core.names import require_id
-from hfaef.errors import ReleaseError
+from hfaef.errors import ReleaseError, command_line
 from hfaef.release.bump import VersionBump, classify_changes
 from hfaef.release.format.manifest import File, Manifest
 from hfaef.release.handle import Release
@@ -208,7 +209,7 @@ def _read(
         except (OSError, ValueError, LookupError, TypeError, pa.ArrowException) as error:
             raise ReleaseError(
                 f"{release.name}: {file.path} cannot be read: {error}",
-                f"hfaef check {release.name}",
+                command_line("hfaef", "check", release.name),
             ) from error
     return found
 
@@ -225,10 +226,16 @@ def _read_table(
     plain = table.select(["id", "year", "label", *schemes, *kept]).to_pylist()
     return {
         (row["year"], require_id(row["id"])): _Row(
-            release.manifest.label_of(row["label"]),
+            _label(row["label"], release.manifest),
             tuple(row[scheme] for scheme in schemes),
             tuple(repr(row[name]) for name in kept),
             mean.tobytes() + fraction.tobytes(),
         )
         for row, mean, fraction in zip(plain, means, fractions, strict=True)
     }
+
+
+def _label(value: float | list[int], manifest: Manifest) -> str | float | tuple[str, ...]:
+    """A row's label by which releases are compared: hfaef 0.1 wrote numbers as float64."""
+    label = manifest.label_of(value)
+    return struct.unpack("f", struct.pack("f", label))[0] if isinstance(label, float) else label

@@ -13,11 +13,16 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
+from hfaef.recipe.columns import UNASSIGNED
+
 NEAR = 1000.0
 """Metres between the outlines of two patches that count as near."""
 
 OVERLAP = 100.0
 """Square metres, one AEF pixel, that two overlapping patches share at least."""
+
+OTHER_FOLDS = "the other folds"
+"""On which a model is trained that is asked about one fold."""
 
 _PAIRS = 50_000
 """Pairs that are measured at a time."""
@@ -40,7 +45,7 @@ class Leak:
     scheme: str
     first: str
     second: str
-    """Names of the splits."""
+    """Names of the splits; of folds, `OTHER_FOLDS` and one of them."""
     patches: int
     """In the second split."""
     overlapping: int
@@ -52,41 +57,62 @@ class Leak:
 
 
 def audit(
-    rings: Float64, splits: Mapping[str, Sequence[str]], names: Sequence[str]
+    rings: Float64,
+    splits: Mapping[str, Sequence[str]],
+    names: Sequence[str],
+    folds: Mapping[str, Sequence[str]] | None = None,
 ) -> tuple[Leak, ...]:
-    """Leaks between every two splits of every scheme.
+    """Leaks between every two splits of every scheme, and between each fold and all others.
 
     Args:
         rings: outlines of the patches, lon/lat in degrees (patches, 5, 2), closed. Outlines on
             both sides of the antimeridian are not compared.
         splits: by scheme, the split of each patch.
-        names: of splits, in the order in which they are compared.
+        names: of splits, in the order in which they are compared; patches of others are not.
+        folds: by scheme of folds, the fold of each patch.
     """
     pairs, shared = near_pairs(rings)
     overlaps = shared >= OVERLAP
     leaks = []
     for scheme, of_patch in splits.items():
-        split = np.array([names.index(name) for name in of_patch])
-        for first, second in combinations(range(len(names)), 2):
-            size = int((split == second).sum())
-            if not size or not (split == first).any():
-                continue
-            ends = split[pairs]
-            crossing = (np.sort(ends, axis=1) == (first, second)).all(axis=1)
-            of_second = np.where(ends[:, 1] == second, pairs[:, 1], pairs[:, 0])
-            leaks.append(
-                Leak(
-                    scheme=scheme,
-                    first=names[first],
-                    second=names[second],
-                    patches=size,
-                    overlapping=len(np.unique(of_second[crossing & overlaps])),
-                    near=len(np.unique(of_second[crossing])),
-                    overlapping_pairs=int((crossing & overlaps).sum()),
-                    near_pairs=int(crossing.sum()),
-                )
-            )
+        split = np.array(of_patch)
+        for first, second in combinations(names, 2):
+            sides = (split == first, split == second)
+            leaks += _leaks(scheme, (first, second), sides, pairs, overlaps)
+    for scheme, of_patch in (folds or {}).items():
+        fold = np.array(of_patch)
+        for one in sorted({*of_patch} - {UNASSIGNED}):
+            sides = ((fold != one) & (fold != UNASSIGNED), fold == one)
+            leaks += _leaks(scheme, (OTHER_FOLDS, one), sides, pairs, overlaps)
     return tuple(leaks)
+
+
+def _leaks(
+    scheme: str,
+    names: tuple[str, str],
+    sides: tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]],
+    pairs: Int64,
+    overlaps: npt.NDArray[np.bool_],
+) -> list[Leak]:
+    """The leak between two disjoint sets of patches; none if one is empty."""
+    first, second = sides
+    if not first.any() or not second.any():
+        return []
+    left, right = pairs.T
+    crossing = (first[left] & second[right]) | (second[left] & first[right])
+    of_second = np.where(second[right], right, left)
+    return [
+        Leak(
+            scheme=scheme,
+            first=names[0],
+            second=names[1],
+            patches=int(second.sum()),
+            overlapping=len(np.unique(of_second[crossing & overlaps])),
+            near=len(np.unique(of_second[crossing])),
+            overlapping_pairs=int((crossing & overlaps).sum()),
+            near_pairs=int(crossing.sum()),
+        )
+    ]
 
 
 def near_pairs(rings: Float64) -> tuple[Int64, Float64]:

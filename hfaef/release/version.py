@@ -10,7 +10,8 @@ from hfaef.errors import InputError
 
 Level = Literal["major", "minor", "patch"]
 
-_VERSION = re.compile(r"(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})")
+_NUMBER = r"(0|[1-9][0-9]{0,8})"  # not \d, which digits of any script are
+_VERSION = re.compile(rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}")
 
 
 @dataclass(frozen=True, order=True, slots=True)

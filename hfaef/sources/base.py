@@ -15,6 +15,9 @@ from hfaef.core.quantize import BANDS, NODATA, squared_lengths
 SHORTEST, LONGEST = 0.98, 1.02
 """Lengths of dequantized pixels; AEF's are unit vectors, and rounding made 0.993 to 1.008 of them."""
 
+SHORTEST_MEAN = 0.05
+"""Of means of AEF's pixels; those of unlike vectors are short."""
+
 
 class NotUnitError(ValueError):
     """Pixels are no unit vectors, so not AEF's."""
@@ -39,6 +42,8 @@ class Pixels:
     """Requests that it took; chunks, of a source that reads files."""
     received: int = 0
     """Bytes that the source sent for it; 0 if its chunks came with another patch."""
+    means: bool = False
+    """Whether pixels may be plain means of AEF's, and so shorter than unit vectors."""
 
     def __post_init__(self) -> None:
         if self.codes.dtype != np.int8 or self.codes.ndim != 3 or self.codes.shape[0] != BANDS:
@@ -46,7 +51,7 @@ class Pixels:
         without = self.codes == NODATA
         if (without.any(axis=0) != without.all(axis=0)).any():
             raise ValueError("a pixel has nodata (-128) in some of its bands, but not in all")
-        _require_units(self.codes, ~without[0])
+        _require_units(self.codes, ~without[0], SHORTEST_MEAN if self.means else SHORTEST)
 
     def require(self, grid: Grid) -> None:
         """Raise ValueError unless the codes have the shape of this grid."""
@@ -54,10 +59,12 @@ class Pixels:
             raise ValueError(f"{self.codes.shape} on a grid of {grid.height} x {grid.width}")
 
 
-def _require_units(codes: npt.NDArray[np.int8], valid: npt.NDArray[np.bool_]) -> None:
+def _require_units(
+    codes: npt.NDArray[np.int8], valid: npt.NDArray[np.bool_], shortest: float
+) -> None:
     """Raise NotUnitError unless all valid pixels, boolean (H, W), are unit vectors."""
     squares = squared_lengths(codes)
-    wrong = valid & ((squares < SHORTEST**2) | (squares > LONGEST**2))
+    wrong = valid & ((squares < shortest**2) | (squares > LONGEST**2))
     if wrong.any():
         row, column = (int(each[0]) for each in np.nonzero(wrong))
         raise NotUnitError(

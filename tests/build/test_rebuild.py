@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 import rasterio
+from build.test_missing import table_recipe
 from build.test_pipeline import demo_recipe, digests
 
 from hfaef.build.pipeline import Built, build
+from hfaef.build.plan import plan
 from hfaef.build.status import read_status
 from hfaef.errors import FolderError, IncompleteError
 from hfaef.recipe.model import Recipe
@@ -98,3 +100,48 @@ def test_another_source_asks_for_refetch_and_keeps_all_until_then(
     [note] = build(recipe, folder, refetch=True).notes
     assert note.startswith("40 staged patches were made from another source")
     assert digests(folder) == digests(first.folder)
+
+
+# --- What `plan` says of it beforehand
+
+
+def test_a_plan_counts_only_what_is_not_staged(
+    folder: Path, changed: Recipe, demo_root: Path, tmp_path: Path
+) -> None:
+    recipe = demo_recipe(demo_root)
+    fresh = plan(recipe, tmp_path / "fresh")
+    assert (fresh.patches, fresh.staged, fresh.notes) == (40, 0, ())
+    whole = plan(recipe, folder)
+    assert (whole.patches, whole.staged) == (40, 40)
+    assert [cost.units for cost in whole.costs] == [0, 0]
+    assert whole.notes == ("staged already: 40 patches; the costs are of the other 0",)
+    assert whole.staged_bytes == fresh.staged_bytes
+    for pixels in sorted((folder / ".staging/pixels").rglob("*.npy"))[:3]:
+        pixels.unlink()
+    assert plan(recipe, folder).costs[1].units == 3
+    assert plan(recipe, folder, limit=10).staged <= 10
+    # Of the four first, three are gone now, and one is moved.
+    moved = plan(changed, folder)
+    assert (moved.patches, moved.staged, moved.costs[1].units) == (37, 36, 1)
+    assert digests(folder) == digests(Path(shutil.copytree(folder, tmp_path / "copy")))
+
+
+def test_a_plan_says_which_staged_patches_a_build_stops_at(folder: Path, demo_root: Path) -> None:
+    recipe = demo_recipe(demo_root, "source.root=https://data.example/aef")
+    found = plan(recipe, folder)
+    assert found.staged == 0
+    assert found.costs[1].units == 40
+    assert any("40 staged patches were made from another source" in note for note in found.notes)
+
+
+def test_a_plan_leaves_out_patches_of_which_the_source_has_nothing(
+    demo_root: Path, tmp_path: Path
+) -> None:
+    recipe = table_recipe(demo_root, tmp_path, swapped=1, right=5)
+    with pytest.raises(IncompleteError):
+        build(recipe, tmp_path / "out")
+    found = plan(recipe, tmp_path / "out")
+    assert found.costs[0].units == found.costs[1].units == 0
+    assert found.notes == (
+        "staged already: 5 patches, and the source has nothing at 1; the costs are of the other 0",
+    )

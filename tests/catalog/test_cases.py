@@ -38,6 +38,7 @@ def read(case: Path) -> Catalog:
         ("gj-null-geometry/points.geojson", "row 2: patch p2 has no geometry"),
         ("gj-mixed-label-types/points.geojson", "row 2 has the label 1"),
         ("gj-list-label/points.geojson", "row 1 has a list as label"),
+        ("shape-own-years/points.csv", r'patches\.year = "year".*patches\.ignore = \["year"\]'),
         ("dir-ipynb-checkpoints/patches", r"mosaic\.tif lies beside"),
         ("tif-at-root/patches", r"mosaic\.tif lies beside"),
     ],
@@ -73,12 +74,13 @@ def test_what_can_be_used_is_kept_as_written(
 
 
 @pytest.mark.parametrize(
-    ("case", "note"),
+    ("case", "ignore", "note"),
     [
-        ("shape-folds/points.csv", "columns not used: fold, parcel"),
-        ("shape-own-years/points.csv", "columns not used: year, country, date, weight"),
+        ("shape-folds/points.csv", [], "columns not used: fold, parcel"),
+        ("shape-own-years/points.csv", ["year"], "columns not used: country, date, weight"),
     ],
     indirect=["case"],
 )
-def test_columns_that_no_key_names_yet_are_told(case: Path, note: str) -> None:
-    assert read(case).notes == (note,)
+def test_columns_that_no_key_names_are_told(case: Path, ignore: list[str], note: str) -> None:
+    (told,) = table.read(Table(kind="table", path=case, ignore=ignore), 2018).notes
+    assert told == f"{note}; `patches.keep` keeps them, `patches.ignore` leaves them out"

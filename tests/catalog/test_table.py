@@ -107,7 +107,7 @@ def test_whole_numbers_are_labels_in_their_own_order(tmp_path: Path) -> None:
         ({"lat": [48.1, 48.2, 89.0]}, "patch c lies at"),
         ({"label": ["x", None, "y"]}, "row 2"),
         ({"label": [0.5, 1.5, 2.5]}, "texts or whole numbers"),
-        ({"split": ["train", "dev", "test"]}, "patch b has the split 'dev'"),
+        ({"split": ["train", "holdout", "test"]}, "patch b has the split 'holdout'"),
         ({"id": ["a", "a", "b"]}, "patch a occurs twice"),
         ({"id": ["a", "../b", "c"]}, "patch id"),
     ],

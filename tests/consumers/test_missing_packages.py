@@ -87,7 +87,11 @@ def test_a_command_names_the_package_and_the_extra_that_brings_it(
 
 @pytest.mark.parametrize(
     ("module", "hidden", "extra"),
-    [("hfaef.torch", "torch", "torch"), ("hfaef.torchgeo", "torchgeo", "torchgeo")],
+    [
+        ("hfaef.torch", "torch", "torch"),
+        ("hfaef.torchgeo", "torchgeo", "torchgeo"),
+        ("hfaef.torchgeo", "torch", "torchgeo"),
+    ],
 )
 @pytest.mark.parametrize("kind", ["hfaef.errors.HfaefError", "ImportError"])
 def test_a_module_that_cannot_be_imported_names_the_extra(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import duckdb
@@ -13,6 +14,11 @@ from build.test_pipeline import demo_recipe
 
 import hfaef
 from hfaef.build.pipeline import build
+from hfaef.recipe.patches import TorchGeo
+from hfaef.recipe.read import read_recipe
+from hfaef.recipe.shipped import commented
+from hfaef.release.check import check_folder
+from hfaef.release.format.manifest import read_manifest
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 SECTION = README.partition("## Where people work\n")[2].partition("\n## ")[0]
@@ -23,6 +29,7 @@ EXAMPLES = re.findall(r"```python\n(.*?)```", SECTION, re.DOTALL)
 def place(demo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("place")
     build(demo_recipe(demo_root), folder / "build/AlphaEarth-Demo")
+    (folder / "data").symlink_to(demo_root / "data")
     return folder
 
 
@@ -38,6 +45,53 @@ def test_an_example_runs_as_it_stands(
 
 def test_there_is_an_example_for_each_engine() -> None:
     assert len(EXAMPLES) == 6
+
+
+KINDS = re.findall(
+    r"```toml\n(.*?)```",
+    README.partition("## What is said of patches\n")[2].partition("\n## ")[0],
+    re.DOTALL,
+)
+COMMENTED = [
+    re.sub(r"^# ?", "", block, flags=re.MULTILINE)
+    for block in re.findall(r"^# \[patches\]\n(?:# .*\n)+", commented("mine"), re.MULTILINE)
+]
+"""The blocks of the commented recipe that stand in the place of its own ``[patches]``."""
+
+
+@pytest.mark.parametrize(
+    "block", [*KINDS, *(block for block in COMMENTED if "torchgeo" not in block)]
+)
+def test_a_block_of_patches_builds_as_it_stands(
+    block: str, place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("data").symlink_to(place / "data")
+    years = "" if re.search("^year =", block, re.MULTILINE) else "years = [2018]"
+    source = '[source]\nkind = "cog"\nroot = "data/demo/aef"'
+    Path("mine.toml").write_text(f'name = "mine"\n{years}\n{block}\n{source}\n')
+    recipe = read_recipe("mine.toml")
+    release = build(recipe, Path("mine"), limit=3)
+    assert release.summary()["rows"] == 3
+    assert check_folder(release.folder) == []
+    said = recipe.patches.model_dump(exclude_unset=True, exclude={"kind", "root", "path", "table"})
+    manifest = read_manifest(release.folder)
+    assert manifest.labelling == said.pop("target", "class")
+    assert [column.name for column in manifest.kept] == said.pop("keep", [])
+    assert list(manifest.folds) == said.pop("folds", [])
+    assert manifest.own_years == ("year" in said)
+    assert set(manifest.schemes) >= said.get("make_splits", {}).keys()
+
+
+def test_there_is_a_block_for_each_kind() -> None:
+    for blocks in (KINDS, COMMENTED):
+        keys = {line.split(" ")[0] for block in blocks for line in block.splitlines()}
+        assert keys >= {"table", "target", "separator", "year", "nearest_year", "folds", "keep"}
+        assert keys >= {"unassigned", "ignore", "make_splits"}
+        targets = set(re.findall('^target = "(.*?)"', "\n".join(blocks), re.MULTILINE))
+        assert targets == {"classes", "number"}
+    (torchgeo,) = [block for block in COMMENTED if "torchgeo" in block]
+    TorchGeo.model_validate(tomllib.loads(torchgeo)["patches"])
 
 
 @pytest.mark.parametrize("kind", ["data", "pooled"])

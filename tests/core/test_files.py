@@ -8,8 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from hfaef.core.files import atomic_file, atomic_folder, atomic_write, folder_lock
+from hfaef.core.files import (
+    atomic_file,
+    atomic_folder,
+    atomic_write,
+    finish_folder,
+    folder_lock,
+    is_unfinished,
+)
 from hfaef.errors import FolderError
+from support.kills import run_killed
 
 
 def names(folder: Path) -> list[str]:
@@ -169,3 +177,101 @@ def test_a_lock_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(FolderError, match="cannot write"), folder_lock(tmp_path, "x/lock", "wait"):
         pass
+
+
+def fill(folder: Path) -> None:
+    with atomic_folder(folder) as unfinished:
+        for name in ("one", "two", "three"):
+            (unfinished / name).mkdir()
+            (unfinished / name / "a").write_bytes(b"ours")
+        (unfinished / "table").write_bytes(b"ours")
+
+
+FILLED = ["one", "one/a", "table", "three", "three/a", "two", "two/a"]
+
+
+@pytest.mark.parametrize("before", [None, b"before"])
+def test_a_kill_before_any_change_leaves_the_old_file_or_the_new(
+    tmp_path: Path, before: bytes | None
+) -> None:
+    killed, number, seen = True, 0, []
+    while killed:
+        number += 1
+        place = tmp_path / str(number)
+        place.mkdir()
+        if before is not None:
+            (place / "a").write_bytes(before)
+        killed = run_killed(lambda place=place: atomic_write(place / "a", b"after"), place, number)
+        found = (place / "a").read_bytes() if (place / "a").exists() else None
+        assert found in (before, b"after")
+        assert all(path.name == "a" or is_unfinished(path) for path in place.iterdir())
+        seen.append(found == b"after")
+    assert seen == [False] * (number - 1) + [True]
+    assert number > 2
+
+
+@pytest.mark.parametrize("made", [False, True])
+def test_a_kill_before_any_change_leaves_no_folder_or_a_whole_one(
+    tmp_path: Path, *, made: bool
+) -> None:
+    killed, number, seen = True, 0, []
+    while killed:
+        number += 1
+        place = tmp_path / str(number)
+        (place / "folder" if made else place).mkdir(parents=True)
+        killed = run_killed(lambda place=place: fill(place / "folder"), place, number)
+        found = names(place / "folder")
+        assert found in ([], FILLED)
+        seen.append(found == FILLED)
+        fill(place / "other")
+        assert names(place / "other") == FILLED
+    assert seen == [False] * (number - 1) + [True]
+    assert number > 8
+
+
+def test_a_kill_while_the_folder_that_one_is_in_is_filled_is_made_up_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed, number, seen = True, 0, []
+    while killed:
+        number += 1
+        place = tmp_path / str(number)
+        place.mkdir()
+        monkeypatch.chdir(place)
+        killed = run_killed(lambda: fill(Path()), place, number)
+        # The one who makes up for it may be killed, too.
+        for again in (1, 2):
+            run_killed(lambda place=place: finish_folder(place), place, again)
+        finish_folder(place)
+        found = [name for name in names(place) if ".part" not in name]
+        assert found in ([], FILLED)
+        seen.append(found == FILLED)
+    assert seen == sorted(seen)
+    assert seen.count(True) > 4
+
+
+def test_of_two_who_fill_the_folder_that_they_are_in_the_first_one_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def second() -> None:
+        with atomic_folder(Path()) as late:
+            (late / "mine").write_bytes(b"theirs")
+            fill(Path())
+            assert names(late) == ["mine"]
+
+    with pytest.raises(FileExistsError, match="something else was written into it meanwhile"):
+        second()
+    assert names(tmp_path) == FILLED
+
+
+@pytest.mark.parametrize("name", ["a.whole", f"a.{'0' * 31}.whole", f"a.{'0' * 32}.wholes"])
+def test_folders_of_others_are_not_moved(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "a").write_bytes(b"theirs")
+    (tmp_path / f"x.{'0' * 32}.whole").symlink_to(name)
+    before = names(tmp_path)
+    finish_folder(tmp_path)
+    finish_folder(tmp_path / "nowhere")
+    assert names(tmp_path) == before

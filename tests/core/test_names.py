@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from hfaef.core.names import (
     clean,
-    decode_id,
     encode_id,
     fault_of,
     file_name,
@@ -19,8 +18,8 @@ from hfaef.core.names import (
     require_id,
     require_path,
     same_word,
-    text_of_file_name,
 )
+from support.names import decode_id, text_of_file_name
 
 NAMES = st.text() | st.text("_0x2EFa.-", max_size=24)
 

@@ -151,6 +151,27 @@ def test_init_writes_a_recipe_that_builds_as_it_is(workplace: Path) -> None:
     assert json.loads(built.stdout)["rows"] == 3
 
 
+def test_init_from_a_table_says_what_it_found_and_its_recipe_builds(workplace: Path) -> None:
+    table = "data/demo/points.csv"
+    done = hfaef("init", "fits", "--from", table, folder=workplace)
+    assert done.stdout.splitlines() == [
+        "rows     40 in points.csv",
+        "place    lon, lat",
+        done.stdout.splitlines()[2],
+        "schemes  split",
+        "wrote fits.toml; unclear in it: years, size",
+        "then:       hfaef plan fits.toml",
+    ]
+    assert "label    numbers to predict, 0." in done.stdout
+    changes = ["--set", "source.root=data/demo/aef", "--set", "patches.size=8"]
+    built = hfaef("build", "fits.toml", *changes, "--limit", "3", "--json", folder=workplace)
+    assert json.loads(built.stdout)["rows"] == 3
+    again = hfaef("init", "fits", "--from", table, folder=workplace)
+    assert (again.returncode, "choose another name" in again.stderr) == (2, True)
+    found = json.loads(hfaef("init", "x", "--from", table, "--json", folder=workplace).stdout)
+    assert (found["path"], found["unclear"], found["to_do"]) == ("x.toml", ["years", "size"], [])
+
+
 def test_a_finding_makes_check_fail(workplace: Path, tmp_path: Path) -> None:
     done = hfaef(
         "build",
@@ -186,7 +207,7 @@ def test_a_finding_makes_check_fail(workplace: Path, tmp_path: Path) -> None:
         (["build", "demo", "--out", "occupied"], 2, "occupied holds something else"),
         (["status", "nowhere"], 2, "no build was started in nowhere"),
         (["check", "nowhere"], 2, "'nowhere' is neither a folder nor OWNER/NAME[@VERSION]"),
-        (["card", "nowhere"], 1, "nowhere holds no finished release"),
+        (["card", "nowhere"], 2, "'nowhere' is neither a folder nor OWNER/NAME[@VERSION]"),
         (["init", "a b"], 2, "a b"),
     ],
 )
@@ -206,7 +227,7 @@ def test_an_error_is_one_line_that_names_its_place(
     ("words", "code"),
     [
         (["status", "nowhere"], 2),
-        (["card", "nowhere"], 1),
+        (["card", "nowhere"], 2),
         (["build", "demo", "--nope"], 2),
         (["buld"], 2),
         (["status", "nowhere", "--quiet"], 2),

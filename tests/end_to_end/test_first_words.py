@@ -88,3 +88,20 @@ def test_a_path_that_is_not_there_ends_in_one_line(tmp_path: Path, command: str)
         "error: patches.path: far/p.csv is not there; relative paths in far/one.toml count from "
         f"its folder, {tmp_path / 'far'}, those of --set from {tmp_path}\n"
     )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["status", "x" * 300],
+        ["build", "demo", "--out", "x" * 300],
+        ["plan", "demo", "--set", f"demo.root={'x' * 300}"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_path_that_no_disk_takes_is_named(tmp_path: Path, words: list[str]) -> None:
+    done = typed(*words, folder=tmp_path)
+    assert done.returncode == 2
+    assert "x" * 300 in done.stderr
+    assert "too long" in done.stderr
+    assert "fault in hfaef" not in done.stderr

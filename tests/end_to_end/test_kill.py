@@ -49,11 +49,12 @@ def test_killed_at_random_moments_the_release_is_the_undisturbed_one(
             shutil.rmtree(tmp_path / out, ignore_errors=True)
         build = start(tmp_path, out)
         # Some while it starts, most while it works, a few while it ends.
-        time.sleep(moments.uniform(0.2, 1.0) * seconds)
-        if build.poll() is None:
+        try:
+            build.wait(moments.uniform(0.2, 1.0) * seconds)
+        except subprocess.TimeoutExpired:
             os.killpg(build.pid, signal.SIGKILL)
+            build.wait(timeout=60)
             killed += 1
-        build.wait(timeout=60)
         if (tmp_path / out / "release.json").exists():
             assert digests(tmp_path / out) == whole
             shutil.rmtree(tmp_path / out)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -153,26 +156,134 @@ def test_years_share_their_patches_in_the_catalog(years_world: Path) -> None:
         assert one.splits is two.splits
 
 
-@pytest.mark.parametrize("form", list(FORMS))
-def test_code_of_the_card_runs_in_every_form(demo_root: Path, tmp_path: Path, form: str) -> None:
+def run_code(folder: Path) -> str:
+    """Run the Python blocks of a release's card as they stand; gives what they print."""
     pytest.importorskip("torch", reason="the extra `torchgeo` brings torch")
     from release.card.test_render import blocks
 
-    recipe = target_recipe(demo_root, *FORMS[form])
-    folder = build(recipe, tmp_path / recipe.name).folder
-    text = (folder / "README.md").read_text()
-    assert "a number to predict" in text
-    code = blocks(text, "python")
+    code = blocks((folder / "README.md").read_text(), "python")
     assert len(code) >= 6
     # In one process, as each import of torch takes seconds.
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", "\n".join(code)],
-        cwd=tmp_path,
+        cwd=folder.parent,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("form", list(FORMS))
+def test_code_of_the_card_runs_in_every_form(demo_root: Path, tmp_path: Path, form: str) -> None:
+    recipe = target_recipe(demo_root, *FORMS[form])
+    folder = build(recipe, tmp_path / recipe.name).folder
+    text = (folder / "README.md").read_text()
+    assert "a number to predict" in text
+    run_code(folder)
+
+
+def classes_recipe(root: Path, *changes: str) -> Recipe:
+    world = root / "data/demo"
+    places = [f"demo.root={world}", "demo.patches=40", f"patches.root={world / 'patches'}"]
+    places += [f"patches.table={world / 'several.csv'}", f"source.root={world / 'aef'}"]
+    places += [
+        f"patches.splits.{scheme}.{split}={world / 'lists' / f'{scheme}-{split}.txt'}"
+        for scheme in ("random", "spatial")
+        for split in ("train", "val", "test")
+    ]
+    return read_recipe("demo-classes", [*places, *changes])
+
+
+def points_recipe(root: Path, *changes: str) -> Recipe:
+    places = [f"demo.root={root}", "demo.patches=20", f"source.root={root / 'aef'}"]
+    return read_recipe(
+        "demo-points", [*places, f"patches.path={root / 'surveys.geojson'}", *changes]
+    )
+
+
+@pytest.fixture(scope="module")
+def classes(demo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    recipe = classes_recipe(demo_root)
+    return build(recipe, tmp_path_factory.mktemp("classes") / recipe.name).folder
+
+
+@pytest.fixture(scope="module")
+def points(years_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    recipe = points_recipe(years_world)
+    return build(recipe, tmp_path_factory.mktemp("points") / recipe.name).folder
+
+
+def test_demo_classes_has_the_labels_of_its_table(classes: Path, demo_root: Path) -> None:
+    assert check_folder(classes) == []
+    with (demo_root / "data/demo/several.csv").open() as file:
+        wanted = {row["id"]: set(row["label"].split(";")) for row in csv.DictReader(file)}
+    assert any(len(names) > 1 for names in wanted.values())
+    names = read_manifest(classes).label_names
+    rows = [row for part in hfaef.load(classes).values() for row in part]
+    assert {row["id"]: {names[number] for number in row["label"]} for row in rows} == wanted
+    for row in rows:
+        assert row["id"].partition("_")[0] in wanted[row["id"]], "the label of its middle"
+
+
+def test_demo_points_has_a_year_of_its_own_for_each_pixel(points: Path, years_world: Path) -> None:
+    assert check_folder(points) == []
+    features = json.loads((years_world / "surveys.geojson").read_text())["features"]
+    wanted = {feature["properties"]["id"]: feature["properties"] for feature in features}
+    manifest = read_manifest(points)
+    assert [config.name for config in manifest.configs] == ["spatial", "pooled"]
+    assert manifest.folds == ("fold",)
+    rows = [row for part in hfaef.load(points).values() for row in part]
+    assert len(rows) == 300
+    for row in rows:
+        said = wanted[row["id"]]
+        assert row["embedding"].shape == (64, 1, 1)
+        assert manifest.label_names[row["label"]] == said["label"]
+        assert (row["year"], str(row["fold"])) == (said["year"], str(said["fold"]))
+        assert row["observed_year"] == (2018 if row["year"] <= 2021 else 2024)
+        assert (row["region"], row["confidence"]) == (said["region"], said["confidence"])
+    assert {row["year"] for row in rows} == set(range(2018, 2025))
+
+
+def test_the_card_tells_of_several_labels_and_its_code_runs(classes: Path) -> None:
+    text = (classes / "README.md").read_text()
+    assert "6 labels, any number a patch" in text
+    assert "| `label` | list of ClassLabel |" in text
+    assert "`hfaef eval` does it" not in text
+    counts = read_manifest(classes).rows_by_label
+    assert sum(counts.values()) > 40
+    for label, count in counts.items():
+        assert f"| {label} | {count} |" in text
+    printed = run_code(classes)
+    assert "torch.Size([24, 64]) torch.Size([24, 6])" in printed, "a vector and labels a patch"
+
+
+def test_the_card_tells_of_own_years_folds_and_kept_columns_and_its_code_runs(
+    points: Path,
+) -> None:
+    text = (points / "README.md").read_text()
+    assert "**300 patches**, 6 labels, years 2018 to 2024, each patch its own" in text
+    assert "**Folds** for cross-validation in the column `fold`" in text
+    assert "| `confidence` | float64 | kept from the table of patches |" in text
+    assert "| `observed_year` | int32 |" in text
+    assert "torch.Size([64, 1, 1])" in run_code(points)
+
+
+def test_a_world_that_lacks_a_table_gets_the_one_that_it_was_written_with(
+    years_world: Path, tmp_path: Path
+) -> None:
+    from hfaef.demo import write_world
+
+    root = tmp_path / "world"
+    shutil.copytree(years_world, root)
+    for name in ("several.csv", "surveys.geojson"):
+        (root / name).unlink()
+    demo = points_recipe(root).demo
+    assert demo is not None
+    write_world(demo)
+    for name in ("points.csv", "several.csv", "surveys.geojson"):
+        assert (root / name).read_bytes() == (years_world / name).read_bytes()
 
 
 def test_probes_of_classes_refuse_a_target(target: Path) -> None:

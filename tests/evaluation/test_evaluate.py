@@ -232,7 +232,7 @@ def test_other_embeddings_join_by_id(own_release, tmp_path):
     ids = [rows.ids[number] for number in order] + ["stranger"]
     vectors = np.concatenate([np.eye(6, 8, dtype=np.float32)[rows.labels[order]], noise[-1:]])
     path = write_table(tmp_path / "other.parquet", ids, vectors)
-    found = evaluate(str(own_release), poolings=["mean"], features=[f"other={path}"])
+    found = evaluate(str(own_release), poolings=["mean"], features=[f"other={path}"]).evaluation
     assert [(one.name, one.kind, one.dimensions) for one in found.features] == [
         ("mean", "pooling", 64),
         ("other", "table", 8),
@@ -265,14 +265,14 @@ def test_codes_and_values_are_pooled_differently(own_release):
 def test_scores_may_be_written_elsewhere(own_release, tmp_path):
     before = (own_release / "README.md").read_bytes()
     out = tmp_path / "scores.json"
-    found = evaluate(str(own_release), poolings=["mean"], probes=["knn"], out=out)
+    found = evaluate(str(own_release), poolings=["mean"], probes=["knn"], out=out).evaluation
     assert out.read_bytes() == evaluation_bytes(found)
     assert not (own_release / "evaluation.json").exists()
     assert (own_release / "README.md").read_bytes() == before
 
 
 def test_a_split_without_patches_is_told(own_release):
-    found = evaluate(str(own_release), poolings=["mean"], probes=["linear"])
+    found = evaluate(str(own_release), poolings=["mean"], probes=["linear"]).evaluation
     assert all("mean: linear" in line for line in list(summary(found))[:1])
 
 

@@ -10,7 +10,7 @@ import pytest
 from hfaef.release.card.notes import BEGIN, read_notes
 from servers.hub import Hub
 from servers.hub.fixtures import Client
-from support.pushes import NAME, is_whole, push
+from support.pushes import NAME, is_whole, publish, push
 from support.releases import fresh_copy, make_release
 
 pytestmark = pytest.mark.slow
@@ -66,7 +66,7 @@ def test_a_card_that_no_release_brought_stops_a_push(
 def test_an_edit_there_outside_the_notes_stops_the_next_push(
     hub: Hub, client: Client, release: Path, other: Path
 ) -> None:
-    assert push(client, release)["exit"] == 0
+    publish(hub, release)
     edit_there(hub, "## Load it\n", "## Load it\n\nMind the gap.\n")
     again = push(client, release)
     assert again["outcome"] == "already published"
@@ -85,7 +85,7 @@ def test_an_edit_there_outside_the_notes_stops_the_next_push(
 def test_notes_written_there_are_taken_over(
     hub: Hub, client: Client, release: Path, other: Path
 ) -> None:
-    assert push(client, release)["exit"] == 0
+    publish(hub, release)
     edit_there(hub, BEGIN, f"{BEGIN}\nPatch 7 is odd.")
     dry = push(client, other, "--dry-run")
     result = push(client, other)
@@ -100,7 +100,7 @@ def test_notes_written_there_are_taken_over(
 def test_notes_edited_on_both_sides_stop_a_push(
     hub: Hub, client: Client, release: Path, other: Path
 ) -> None:
-    assert push(client, release)["exit"] == 0
+    publish(hub, release)
     edit_there(hub, BEGIN, f"{BEGIN}\nWritten there.")
     card = other / "README.md"
     card.write_text(card.read_text().replace(BEGIN, f"{BEGIN}\nWritten here."))
@@ -135,7 +135,7 @@ def test_an_edit_of_the_folders_card_stops_a_push(hub: Hub, client: Client, rele
 def test_a_manifest_that_was_edited_there_stops_a_push(
     hub: Hub, client: Client, release: Path, other: Path, change: str
 ) -> None:
-    assert push(client, release)["exit"] == 0
+    publish(hub, release)
     published = json.loads(hub.file(NAME, "release.json"))
     assert published["version"] == "1.0.0"
     text = hub.file(NAME, "release.json").decode()

@@ -15,7 +15,7 @@ from hfaef.release.format.manifest import content_sha256, read_manifest
 from hfaef.release.format.scores import read_evaluation
 from servers.hub import Hub
 from servers.hub.fixtures import OTHER, Client
-from support.pushes import NAME, finish, push
+from support.pushes import NAME, finish, is_whole, publish, push
 from support.releases import fresh_copy
 
 FORMS = {"png": (), "raw": ("pack.codec=raw",), "webdataset": ("pack.format=webdataset",)}
@@ -52,13 +52,22 @@ def test_every_form_has_the_same_scores(built: dict[str, Path]) -> None:
 
 @pytest.fixture(params=FORMS)
 def published(
-    request: pytest.FixtureRequest, built: dict[str, Path], client: Client, tmp_path: Path
+    request: pytest.FixtureRequest, built: dict[str, Path], hub: Hub, tmp_path: Path
 ) -> Path:
     """A release that is published as 1.0.0."""
     folder = fresh_copy(built[request.param], tmp_path / "release")
+    publish(hub, folder)
+    return folder
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_is_pushed(
+    built: dict[str, Path], hub: Hub, client: Client, tmp_path: Path, form: str
+) -> None:
+    folder = fresh_copy(built[form], tmp_path / "release")
     result = push(client, folder)
     assert (result["exit"], result["version"]) == (0, "1.0.0"), result
-    return folder
+    is_whole(hub, folder, "1.0.0")
 
 
 def test_a_published_version_has_the_scores_of_its_folder(

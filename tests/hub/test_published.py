@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,10 +12,11 @@ from typing import Any
 import pytest
 
 from hfaef.evaluation.evaluate import evaluate
+from hfaef.release.format.manifest import file_entry
 from servers.hub import Hub
 from servers.hub.fixtures import OTHER, Client
-from support.pushes import NAME, finish, push
-from support.releases import fresh_copy, make_release
+from support.pushes import NAME, finish, publish
+from support.releases import contents, fresh_copy, make_release
 
 
 @pytest.fixture(scope="module")
@@ -23,10 +25,10 @@ def first(demo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def release(client: Client, first: Path, tmp_path: Path) -> Path:
+def release(hub: Hub, first: Path, tmp_path: Path) -> Path:
     """A release that is published as 1.0.0."""
     folder = fresh_copy(first, tmp_path / "release")
-    assert push(client, folder)["exit"] == 0
+    publish(hub, folder)
     return folder
 
 
@@ -67,7 +69,7 @@ def test_a_file_that_the_hub_keeps_in_git_is_compared_by_its_content(
 ) -> None:
     folder = fresh_copy(first, tmp_path / "release")
     evaluate(str(folder), poolings=["mean"], probes=["knn"])
-    assert push(client, folder)["exit"] == 0
+    publish(hub, folder)
     assert not hub.repo(NAME).resolve("v1.0.0").tree["evaluation.json"].lfs
     scores = (folder / "evaluation.json").read_bytes()
     content = scores.replace(b"knn", b"knm") if spoil else scores
@@ -108,6 +110,71 @@ def test_a_version_that_is_not_what_its_manifest_says(
         assert result["findings"][0]["path"] == path
         assert problem in result["findings"][0]["problem"]
         assert hub.calls("object") == []  # hashes come from the listing
+
+
+def flipped(content: bytes) -> bytes:
+    """The same but for one byte in its middle."""
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+@pytest.mark.parametrize("kind", ["data", "pooled"])
+def test_bytes_that_are_not_the_versions_are_found_when_it_is_used(
+    hub: Hub, client: Client, release: Path, first: Path, tmp_path: Path, kind: str
+) -> None:
+    recipe = first.parent / "hfaef.toml"
+    target = f"{NAME}@1.0.0"
+    second = fresh_copy(first, tmp_path / "second")
+    shard = next(path for path in contents(release) if path.startswith(f"{kind}/"))
+    uses = {
+        "data": [
+            ("eval", target, "--pooling", "mean", "--out", tmp_path / "scores.json"),
+            ("build", recipe, "--from", target, "--out", tmp_path / "built"),
+            ("plan", recipe, "--from", target),
+        ],
+        "pooled": [
+            ("build", recipe, "--from", target, "--out", tmp_path / "built"),
+            ("plan", recipe, "--from", target),
+            ("diff", target, second),
+        ],
+    }
+    changed = second / shard
+    changed.write_bytes(changed.read_bytes() + b"x")
+    content = json.loads((second / "release.json").read_bytes())
+    for file in content["files"]:
+        if file["path"] == shard:
+            file.update(file_entry(second, changed, file["rows"]).model_dump())
+    (second / "release.json").write_text(json.dumps(content))  # so that a diff reads the shard
+    with spoiled(hub, shard, flipped((release / shard).read_bytes())):
+        running = {
+            use: client.hfaef(*use, "--json", HF_HOME=str(tmp_path / f"home-{number}"))
+            for number, use in enumerate(uses[kind])
+        }
+        results = {use: finish(process) for use, process in running.items()}
+    for use, result in results.items():
+        assert result["exit"] == 1, (use, result)
+        assert result["error"].startswith(f"{target}: {shard} is not what the manifest lists"), use
+        assert result["hint"] == f"hfaef check {target}"
+    assert not (tmp_path / "built/release.json").exists()
+    assert not (tmp_path / "scores.json").exists()
+
+
+def test_a_file_that_is_gone_under_a_version_is_named_when_it_is_used(
+    hub: Hub, client: Client, release: Path, tmp_path: Path
+) -> None:
+    shard = next(path for path in contents(release) if path.startswith("data/"))
+    with spoiled(hub, shard, None):
+        process = client.hfaef(
+            "eval",
+            f"{NAME}@1.0.0",
+            "--json",
+            "--out",
+            tmp_path / "scores.json",
+            HF_HOME=str(tmp_path),
+        )
+        result = finish(process)
+    assert result["exit"] == 1
+    assert f"{NAME} has no {shard} at " in result["error"]
 
 
 def test_a_folder_is_compared_with_a_version(

@@ -11,7 +11,7 @@ import pytest
 from hfaef.release.format.manifest import parse_manifest, read_manifest
 from servers.hub import Hub
 from servers.hub.fixtures import OTHER, READER, Client
-from support.pushes import NAME, finish, is_whole, push
+from support.pushes import NAME, finish, is_whole, publish, push
 from support.releases import contents, fresh_copy, make_release
 
 pytestmark = pytest.mark.slow
@@ -78,6 +78,26 @@ def test_a_repeat_changes_nothing_and_says_so(
     assert not [seen for seen in hub.seen if seen.method not in ("GET", "HEAD")]
 
 
+def test_what_tests_publish_is_what_a_push_leaves(
+    hub: Hub, client: Client, release: Path, tmp_path: Path
+) -> None:
+    other = fresh_copy(release, tmp_path / "other")
+    publish(hub, other)
+    assert finish(client.hfaef("push", release, "lab/patches", "--json"))["exit"] == 0
+    ours, theirs = (hub.repo(name).resolve("v1.0.0").tree for name in (NAME, "lab/patches"))
+    made = {"README.md", "release.json"}  # in which the names of the two stand
+    assert ours.keys() == theirs.keys()
+    assert {p: b for p, b in ours.items() if p not in made} == {
+        p: b for p, b in theirs.items() if p not in made
+    }
+    is_whole(hub, other, "1.0.0")
+    hub.forget()
+    assert push(client, other)["outcome"] == "already published"
+    assert contents(other) == {
+        path: hub.file(NAME, path, "v1.0.0") for path in ours if path != ".gitattributes"
+    }
+
+
 LOAD = """
 import datasets
 datasets.disable_progress_bars()
@@ -90,9 +110,9 @@ for config, revision, streaming in asked:
 
 
 def test_consumers_load_every_config_of_every_version(
-    client: Client, release: Path, built: dict[str, Path], tmp_path: Path
+    hub: Hub, client: Client, release: Path, built: dict[str, Path], tmp_path: Path
 ) -> None:
-    push(client, release)
+    publish(hub, release)
     second = fresh_copy(built["second"], tmp_path / "second")
     assert push(client, second)["version"] == "1.1.0"
     asked, expected = [], []
@@ -115,7 +135,7 @@ def test_consumers_load_every_config_of_every_version(
 def test_a_second_release_sends_what_changed(
     hub: Hub, client: Client, release: Path, built: dict[str, Path], tmp_path: Path
 ) -> None:
-    push(client, release)
+    publish(hub, release)
     hub.put(NAME, {"docs/notes.txt": b"by somebody"})
     hub.forget()
     smaller = fresh_copy(built["smaller"], tmp_path / "smaller")
@@ -140,7 +160,7 @@ def test_a_second_release_sends_what_changed(
 def test_another_card_is_a_patch_that_sends_no_data(
     hub: Hub, client: Client, release: Path, built: dict[str, Path], tmp_path: Path
 ) -> None:
-    push(client, release)
+    publish(hub, release)
     hub.forget()
     described = fresh_copy(built["described"], tmp_path / "described")
     result = push(client, described, "--message", "Say it better")
@@ -159,7 +179,7 @@ def test_a_dry_run_only_tells(
     assert len(result["files"]["added"]) == len(before)
     assert result["files"]["bytes_to_send"] >= sum(map(len, before.values())) - 10_000
     assert contents(release) == before
-    push(client, release)
+    publish(hub, release)
     hub.forget()
     second = fresh_copy(built["second"], tmp_path / "second")
     result = push(client, second, "--dry-run")
@@ -169,7 +189,8 @@ def test_a_dry_run_only_tells(
     assert result["files"]["bytes_to_send"] > 0
     assert result["files"]["unchanged"] + len(result["files"]["changed"]) == len(contents(second))
     assert contents(second) == contents(built["second"])
-    assert not [seen for seen in hub.seen if seen.method not in ("GET", "HEAD")]
+    asked = [seen.route for seen in hub.seen if seen.method not in ("GET", "HEAD")]
+    assert asked == ["yaml"]  # whether the card would do, which writes nothing
 
 
 def test_versions_are_never_reused(

@@ -13,8 +13,7 @@ from threading import Thread
 import pytest
 
 from hfaef.errors import HubError
-from hfaef.hub.repo import translate_hub_errors
-from hfaef.hub.retry import TransientHubError
+from hfaef.hub.retry import TransientHubError, translate_hub_errors
 
 
 @contextmanager

@@ -9,7 +9,8 @@ from hfaef.errors import RecipeError
 from hfaef.recipe.model import Card, Cog, Demo, Recipe
 from hfaef.recipe.patches import Geotiffs, Table, TorchGeo
 from hfaef.recipe.paths import PATHS, require_inputs
-from hfaef.recipe.read import built_in, read_recipe, write_commented
+from hfaef.recipe.read import built_in, read_recipe
+from hfaef.recipe.write import write_commented
 
 MINIMAL = """
 name = "trial"
@@ -39,7 +40,8 @@ def test_a_minimal_recipe_has_sensible_defaults(recipe_file: Path) -> None:
 
 @pytest.mark.parametrize("name", sorted(built_in()))
 def test_built_in_recipes_are_recipes(name: str) -> None:
-    assert read_recipe(name).years
+    recipe = read_recipe(name)
+    assert recipe.years or recipe.year_column
 
 
 def test_demo_and_eurosat_are_built_in() -> None:
@@ -59,7 +61,7 @@ def test_without_a_name_the_working_folders_recipe_is_read(
         ("patches.rot=x", "patches.rot", "unknown key"),
         ("patches.kind=shapes", "patches", "geotiffs"),
         ("source.kind=ftp", "source", "cog"),
-        ("years=[]", "years", "at least 1"),
+        ("years=[]", "years", "name at least one, as in `years = [2018]`"),
         ("years=[1999]", "years.0", "2017"),
         ("years=[2018,2018]", "", "twice"),
         ("name=a/b", "name", "pattern"),
@@ -95,10 +97,32 @@ TABLE = ["patches.kind=table", "patches.path=points.csv"]
 @pytest.mark.parametrize(
     ("changes", "word"),
     [
-        (["patches.schemes=['a', 'a']"], "names a column twice"),
+        (["patches.schemes=['a', 'a']"], "schemes names 'a' twice"),
         (["patches.schemes=['pooled_b']"], "pooled vectors"),
         (["patches.size=1673"], 'patches.size: .* set `pack.codec = "raw"`'),
         (["patches.size=4097", "pack.codec=raw"], "4096"),
+        (["patches.folds=['a', 'a']"], "folds names 'a' twice"),
+        (["patches.keep=['a', 'a']"], "keep names 'a' twice"),
+        (["patches.schemes=['a']", "patches.folds=['a']"], "folds names 'a' that `schemes` names"),
+        (["patches.folds=['a']", "patches.keep=['a']"], "keep names 'a' that `folds` names, too"),
+        (["patches.keep=['a']", "patches.ignore=['a']"], "ignore names 'a' that `keep` names, too"),
+        (["patches.year=a", "patches.ignore=['a']"], "ignore names 'a', the column of `year`"),
+        (
+            ["patches.schemes=['random']", "patches.make_splits.random.seed=1"],
+            "make_splits names 'random' that `schemes` names, too",
+        ),
+        (["patches.keep=['crs']"], "keep: 'crs' is the name of one of hfaef's own columns"),
+        (["patches.folds=['id']"], "name of a column"),
+        (["patches.target=regression"], "patches.target: one of class, classes, number"),
+        (["patches.target=number", "patches.labels=['a']"], "labels: a number to predict has no"),
+        (['patches.separator=";"'], "separator: it parts several labels; set target = "),
+        (["patches.nearest_year=true"], "nearest_year: name the column of the years, in `year`"),
+        (["patches.unassigned=ignore"], "patches.unassigned: one of keep, drop"),
+        (["patches.make_splits.spatial.km=0"], "patches.make_splits.spatial.km"),
+        (["patches.make_splits.spatial.size=9"], "unknown key.*known here: km, seed, shares"),
+        (["patches.make_splits.random.shares=[0.5, 0.2, 0.2]"], r"shares add up to 0\.9, not to 1"),
+        (["patches.make_splits.random.shares=[1.0, 0.0, 0.0]"], "shares"),
+        (["years=[]"], "years: name at least one"),
     ],
 )
 def test_what_no_table_can_give_is_refused_before_it_is_read(
@@ -106,6 +130,97 @@ def test_what_no_table_can_give_is_refused_before_it_is_read(
 ) -> None:
     with pytest.raises(RecipeError, match=word):
         read_recipe(str(recipe_file), [*TABLE, *changes])
+
+
+def test_own_years_need_no_years_of_the_recipe(recipe_file: Path) -> None:
+    recipe = read_recipe(str(recipe_file), [*TABLE, "patches.year=season", "years=[]"])
+    assert (recipe.years, recipe.year_column) == ([], "season")
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        *(
+            ([f"patches.{key}={value}"], f"{key}: columns are those of `table`, which is not given")
+            for key, value in (
+                ("year", "a"),
+                ("schemes", "['a']"),
+                ("folds", "['a']"),
+                ("keep", "all"),
+                ("ignore", "['a']"),
+            )
+        ),
+        (["patches.target=classes"], "target: a folder a label gives one label a patch"),
+        (["patches.target=number"], "name a table of labels"),
+        (
+            ["patches.splits.a.train=x", "patches.table=t.csv", "patches.folds=['a']"],
+            "splits: 'a' is a column of the table, too",
+        ),
+        (
+            ["patches.splits.random.train=x", "patches.make_splits.random.seed=0"],
+            "splits: 'random' is made by `make_splits`, too",
+        ),
+    ],
+)
+def test_what_folders_of_labels_cannot_give_is_refused(
+    recipe_file: Path, changes: list[str], word: str
+) -> None:
+    with pytest.raises(RecipeError, match=word):
+        read_recipe(str(recipe_file), changes)
+
+
+@pytest.mark.parametrize(
+    "key", ["target", "separator", "year", "folds", "keep", "ignore", "unassigned", "make_splits"]
+)
+def test_torchgeo_has_no_columns(recipe_file: Path, key: str) -> None:
+    changes = ["patches.kind=torchgeo", "patches.dataset=EuroSAT100", "patches.root=data"]
+    with pytest.raises(
+        RecipeError, match=f"patches.{key}: TorchGeo's data sets have their own labels and splits"
+    ):
+        read_recipe(str(recipe_file), [*changes, f"patches.{key}=classes"])
+
+
+def test_the_schema_describes_every_key_of_patches_but_their_kind() -> None:
+    found = Recipe.model_json_schema()
+    for section in ("Geotiffs", "Table", "RandomSplits", "SpatialSplits"):
+        for key, about in found["$defs"][section]["properties"].items():
+            assert key == "kind" or about.get("description"), f"{section}.{key}"
+    assert found["$defs"]["MakeSplits"]["properties"].keys() == {"random", "spatial"}
+    assert found["properties"]["years"]["description"].startswith("Of all patches, unless each")
+
+
+def test_the_portable_recipe_says_what_of_the_table_was_used(recipe_file: Path) -> None:
+    changes = [
+        "patches.target=classes",
+        'patches.separator=";"',
+        "patches.year=season",
+        "patches.nearest_year=true",
+        "patches.folds=['fold']",
+        "patches.keep=['country']",
+        "patches.unassigned=drop",
+        "patches.make_splits.spatial.km=50",
+    ]
+    portable = read_recipe(str(recipe_file), [*TABLE, *changes]).portable()
+    assert portable["patches"] == {
+        "kind": "table",
+        "target": "classes",
+        "separator": ";",
+        "year": "season",
+        "nearest_year": True,
+        "folds": ["fold"],
+        "keep": ["country"],
+        "unassigned": "drop",
+        "make_splits": {"spatial": {"seed": 0, "shares": [0.6, 0.2, 0.2], "km": 50.0}},
+        "size": 64,
+        "resolution": 10,
+    }
+    plain = read_recipe(str(recipe_file), TABLE).portable()
+    assert plain["patches"] == {
+        "kind": "table",
+        "target": "class",
+        "size": 64,
+        "resolution": 10,
+    }
 
 
 @pytest.mark.parametrize(
@@ -173,7 +288,23 @@ def test_a_file_that_is_no_recipe_is_named(tmp_path: Path, text: bytes, word: st
     [
         ("year=2018", "year: unknown key, did you mean `years`? (known here: card, demo, "),
         ("patches.rooot=x", "patches.rooot: unknown key, did you mean `root`? (known here: "),
-        ("patches.path=x", "patches.path: unknown key (known here: kind, labels, root, "),
+        (
+            "patches.path=x",
+            "patches.path: unknown key (known here: folds, ignore, keep, kind, labels, ",
+        ),
+        (
+            "card.license=CC-BY-4.0",
+            "card.license: 'CC-BY-4.0' is no licence that the Hub knows, did you mean `cc-by-4.0`?",
+        ),
+        (
+            "card.license=gpl-2.0-or-later",
+            "card.license: 'gpl-2.0-or-later' is no licence that the Hub knows",
+        ),
+        (
+            "card.license=",
+            "card.license: '' is no licence that the Hub knows (https://huggingface.co/",
+        ),
+        ("card.tags=['']", "card.tags.0: String should have at least 1 character"),
         ("card.licence=mit", "card.licence: unknown key, did you mean `license`? (known here: "),
         ("demo.sed=1", "demo.sed: unknown key, did you mean `seed`? (known here: patches, "),
         ("patches.kind=geotiff", "patches.kind: one of geotiffs, torchgeo, table, did you mean"),
@@ -191,8 +322,8 @@ def test_the_nearest_right_word_is_named_and_what_is_allowed(
 
 
 def test_a_misspelt_key_is_named_before_the_one_that_is_missing_for_it(recipe_file: Path) -> None:
-    recipe_file.write_text(MINIMAL.replace("years =", "year ="))
-    with pytest.raises(RecipeError, match=r"year: unknown key, did you mean `years`.*and 1 more"):
+    recipe_file.write_text(MINIMAL.replace("name =", "nam ="))
+    with pytest.raises(RecipeError, match=r"nam: unknown key, did you mean `name`.*and 1 more"):
         read_recipe(str(recipe_file))
 
 

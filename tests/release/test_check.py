@@ -312,3 +312,16 @@ def test_a_release_is_checked_from_inside_its_folder(
     monkeypatch.chdir(release)
     assert check_folder(Path()) == []
     assert hfaef.load(".", "test").num_rows
+
+
+@pytest.mark.parametrize("license_", ["my-own-1.0", ["mit"], None])
+def test_a_licence_that_the_hub_does_not_know_is_found(release: Path, license_: object) -> None:
+    content = json.loads((release / "release.json").read_text())
+    content["recipe"]["card"]["license"] = license_
+    (release / "release.json").write_text(json.dumps(content))
+    assert "is no licence that the Hub knows" in problems(release)
+    before = (release / "README.md").read_bytes()
+    with pytest.raises(ReleaseError, match="is no licence that the Hub knows") as caught:
+        write_card(release, replace=True)
+    assert "card.license" in caught.value.hint
+    assert (release / "README.md").read_bytes() == before

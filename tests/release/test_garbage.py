@@ -73,14 +73,14 @@ def test_a_manifest_that_is_none_is_refused_in_one_line(text: bytes) -> None:
     assert len(caught.value.message) < 500
 
 
-def test_a_manifest_or_scores_without_an_end_are_not_read(own_release: Path) -> None:
+def test_a_manifest_or_scores_without_an_end_are_not_read(own_smallest: Path) -> None:
     for name in ("evaluation.json", "release.json"):
-        with (own_release / name).open("ab") as file:
+        with (own_smallest / name).open("ab") as file:
             file.truncate(LARGEST + 1)
     with pytest.raises(ReleaseError, match=r"evaluation\.json: is larger than 256 MB"):
-        read_evaluation(own_release)
+        read_evaluation(own_smallest)
     with pytest.raises(ReleaseError, match=r"release\.json: is larger than 256 MB"):
-        read_manifest(own_release)
+        read_manifest(own_smallest)
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
@@ -116,37 +116,37 @@ def small_sheet() -> bytes:
 
 
 @pytest.mark.parametrize("sheet", [b"", b"no picture", bomb(), small_sheet()])
-def test_a_sheet_that_is_none_is_a_finding(own_release: Path, sheet: bytes) -> None:
-    path = min(one.path for one in read_manifest(own_release).files if one.path[:5] == "data/")
-    table = pq.read_table(own_release / path, partitioning=None)
+def test_a_sheet_that_is_none_is_a_finding(own_smallest: Path, sheet: bytes) -> None:
+    path = min(one.path for one in read_manifest(own_smallest).files if one.path[:5] == "data/")
+    table = pq.read_table(own_smallest / path, partitioning=None)
     field = table.schema.field("embedding")
     column = pa.array([{"bytes": sheet, "path": None}] * len(table), field.type)
-    pq.write_table(table.set_column(0, field, column), own_release / path)
-    list_file(own_release, path)
-    assert any(path in line and "patch " in line for line in judged(own_release))
+    pq.write_table(table.set_column(0, field, column), own_smallest / path)
+    list_file(own_smallest, path)
+    assert any(path in line and "patch " in line for line in judged(own_smallest))
     with pytest.raises(ReleaseError, match="patch "):
-        export(own_release, own_release.parent / "gis")
+        export(own_smallest, own_smallest.parent / "gis")
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, b"dir"])
-def test_a_tar_file_in_the_place_of_a_shard_is_a_finding(own_release: Path, kind: bytes) -> None:
-    path = min(one.path for one in read_manifest(own_release).files if one.path[:5] == "data/")
-    with tarfile.open(own_release / path, "w") as tar:
+def test_a_tar_file_in_the_place_of_a_shard_is_a_finding(own_smallest: Path, kind: bytes) -> None:
+    path = min(one.path for one in read_manifest(own_smallest).files if one.path[:5] == "data/")
+    with tarfile.open(own_smallest / path, "w") as tar:
         member = tarfile.TarInfo("/etc/a.png")
         member.type = tarfile.DIRTYPE if kind == b"dir" else kind
         member.linkname = "/etc/passwd"
         tar.addfile(member)
-    list_file(own_release, path)
-    assert any(path in line and "no readable Parquet" in line for line in judged(own_release))
+    list_file(own_smallest, path)
+    assert any(path in line and "no readable Parquet" in line for line in judged(own_smallest))
 
 
 @pytest.mark.slow
 @settings(max_examples=20, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
-def test_no_damage_ends_in_a_traceback(demo_release: Path, data: st.DataObject) -> None:
+def test_no_damage_ends_in_a_traceback(smallest: Path, data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "release"
-        shutil.copytree(demo_release, folder, ignore=shutil.ignore_patterns(".staging"))
+        shutil.copytree(smallest, folder, ignore=shutil.ignore_patterns(".staging"))
         paths = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
         path = data.draw(st.sampled_from(paths))
         content = bytearray((folder / path).read_bytes())

@@ -68,60 +68,60 @@ def typed(arguments: list[str], capsys, monkeypatch: pytest.MonkeyPatch) -> tupl
 @pytest.mark.parametrize("name", PLANTED[:-1])
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_refuses_a_release_with_a_link_and_names_it(
-    own_release: Path, victim: Path, command: str, name: str, capsys, monkeypatch
+    own_smallest: Path, victim: Path, command: str, name: str, capsys, monkeypatch
 ) -> None:
-    plant(own_release, name, victim)
-    code, words = typed(COMMANDS[command](own_release), capsys, monkeypatch)
+    plant(own_smallest, name, victim)
+    code, words = typed(COMMANDS[command](own_smallest), capsys, monkeypatch)
     assert code == 1
     assert f"holds a symbolic link, {name}" in words
     assert len(words.splitlines()) <= 2
     assert untouched(victim)
-    assert not Path(f"{own_release}-gis").exists()
-    assert not Path(f"{own_release}.png").exists()
+    assert not Path(f"{own_smallest}-gis").exists()
+    assert not Path(f"{own_smallest}.png").exists()
 
 
 @pytest.mark.parametrize("name", PLANTED)
 def test_check_names_every_link_and_reads_nothing_through_it(
-    own_release: Path, victim: Path, name: str
+    own_smallest: Path, victim: Path, name: str
 ) -> None:
-    plant(own_release, name, victim)
-    [finding] = check_folder(own_release)
+    plant(own_smallest, name, victim)
+    [finding] = check_folder(own_smallest)
     assert str(finding) == f"{name}: is a link, which is not published"
 
 
 @pytest.mark.parametrize("name", PLANTED)
 def test_a_build_and_a_push_refuse_it(
-    own_release: Path, demo_root: Path, victim: Path, name: str
+    own_smallest: Path, demo_root: Path, victim: Path, name: str
 ) -> None:
-    plant(own_release, name, victim)
+    plant(own_smallest, name, victim)
     with pytest.raises(ReleaseError, match="holds a symbolic link"):
-        build(demo_recipe(demo_root), own_release)
+        build(demo_recipe(demo_root), own_smallest)
     with pytest.raises(ReleaseError, match=r"holds a symbolic link|is not JSON"):
-        push(own_release, "owner/name")
+        push(own_smallest, "owner/name")
     assert untouched(victim)
 
 
 @pytest.mark.parametrize("name", [".staging", "figures", ".staging/lock"])
 def test_what_writes_refuses_a_link_that_comes_after_the_look_at_the_folder(
-    own_release: Path, victim: Path, name: str
+    own_smallest: Path, victim: Path, name: str
 ) -> None:
-    plant(own_release, name, victim)
+    plant(own_smallest, name, victim)
     if name == ".staging/lock":
-        with pytest.raises(FolderError, match="it is a link"), folder_lock(own_release, name, ""):
+        with pytest.raises(FolderError, match="it is a link"), folder_lock(own_smallest, name, ""):
             pass
     else:
         with pytest.raises(NotADirectoryError, match="it is a link"):
-            put_into_release(own_release, "figures/map.png", b"new")
+            put_into_release(own_smallest, "figures/map.png", b"new")
         with pytest.raises(FolderError, match=r"cannot write .*: it is a link"):
-            add_files(own_release, {"figures/map.png": b"new"})
+            add_files(own_smallest, {"figures/map.png": b"new"})
     assert untouched(victim)
 
 
-def test_the_folder_of_a_release_may_be_a_link_itself(own_release: Path, tmp_path: Path) -> None:
-    (tmp_path / "other").symlink_to(own_release)
+def test_the_folder_of_a_release_may_be_a_link_itself(own_smallest: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").symlink_to(own_smallest)
     with locked_release(tmp_path / "other"):
         put_into_release(tmp_path / "other", "figures/map.png", b"new")
-    assert (own_release / "figures/map.png").read_bytes() == b"new"
+    assert (own_smallest / "figures/map.png").read_bytes() == b"new"
 
 
 def test_links_are_found_at_any_depth_and_not_followed(tmp_path: Path) -> None:
@@ -136,42 +136,42 @@ def test_links_are_found_at_any_depth_and_not_followed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", ["card", "show", "eval"])
 def test_two_commands_in_one_folder_exclude_each_other(
-    own_release: Path, command: str, capsys, monkeypatch
+    own_smallest: Path, command: str, capsys, monkeypatch
 ) -> None:
-    before = (own_release / "README.md").read_bytes()
-    with locked_release(own_release):
-        code, words = typed(COMMANDS[command](own_release), capsys, monkeypatch)
+    before = (own_smallest / "README.md").read_bytes()
+    with locked_release(own_smallest):
+        code, words = typed(COMMANDS[command](own_smallest), capsys, monkeypatch)
         assert code == 2
-        assert f"another hfaef is at work in {own_release}" in words
-        assert (own_release / "README.md").read_bytes() == before
-    code, words = typed(COMMANDS[command](own_release), capsys, monkeypatch)
+        assert f"another hfaef is at work in {own_smallest}" in words
+        assert (own_smallest / "README.md").read_bytes() == before
+    code, words = typed(COMMANDS[command](own_smallest), capsys, monkeypatch)
     assert (code, words.count("another hfaef")) == (0, 0)
 
 
-def test_a_build_and_a_push_wait_for_no_other_command(own_release: Path, demo_root: Path) -> None:
-    with locked_release(own_release):
+def test_a_build_and_a_push_wait_for_no_other_command(own_smallest: Path, demo_root: Path) -> None:
+    with locked_release(own_smallest):
         with pytest.raises(FolderError, match="another hfaef is at work"):
-            build(demo_recipe(demo_root), own_release)
+            build(demo_recipe(demo_root), own_smallest)
         with pytest.raises(FolderError, match="another hfaef is at work"):
-            push(own_release, "owner/name")
+            push(own_smallest, "owner/name")
 
 
 def test_what_only_reads_needs_no_lock_and_writes_nothing(
-    own_release: Path, tmp_path: Path, capsys, monkeypatch
+    own_smallest: Path, tmp_path: Path, capsys, monkeypatch
 ) -> None:
     def held() -> set[tuple[str, int]]:
-        return {(str(path), path.stat().st_mtime_ns) for path in own_release.rglob("*")}
+        return {(str(path), path.stat().st_mtime_ns) for path in own_smallest.rglob("*")}
 
-    with locked_release(own_release):
+    with locked_release(own_smallest):
         before = held()
         for arguments in (
-            ["check", str(own_release)],
-            ["diff", str(own_release), str(own_release)],
-            ["export", str(own_release), "--to", str(tmp_path / "gis")],
-            ["show", str(own_release), "--out", str(tmp_path / "all.png")],
+            ["check", str(own_smallest)],
+            ["diff", str(own_smallest), str(own_smallest)],
+            ["export", str(own_smallest), "--to", str(tmp_path / "gis")],
+            ["show", str(own_smallest), "--out", str(tmp_path / "all.png")],
             [
                 "eval",
-                str(own_release),
+                str(own_smallest),
                 "--probe",
                 "knn",
                 "--pooling",

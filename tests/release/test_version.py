@@ -39,7 +39,9 @@ def test_versions_are_read_written_and_ordered() -> None:
     assert version_of_tag("v0.0.1") == Version(0, 0, 1)
 
 
-@pytest.mark.parametrize("text", ["", "1.2", "1.2.3.4", "01.2.3", "1.2.x", "1.2.3-rc1", "vv1.2.3"])
+@pytest.mark.parametrize(
+    "text", ["", "1.2", "1.2.3.4", "01.2.3", "1.2.x", "1.2.3-rc1", "vv1.2.3", "1.2.3\u0660"]
+)
 def test_what_is_no_version_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="no version"):
         parse_version(text)

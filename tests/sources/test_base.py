@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from hfaef.core.aef import is_coarse
+from hfaef.core.grid import Grid
 from hfaef.core.quantize import BANDS, NODATA, dequantize, squared_lengths
 from hfaef.demo.field import Field
 from hfaef.sources.base import LONGEST, SHORTEST, NotUnitError, Pixels
@@ -101,3 +103,27 @@ def test_real_codes_are_of_unit_vectors(shared: Path) -> None:
 def test_bands_in_another_order_are_still_unit_vectors() -> None:
     """What the length cannot tell; `build --verify` reads patches twice for that."""
     assert pixels(noise(3, 4, 4)[::-1])
+
+
+def test_means_of_unlike_pixels_are_shorter_and_pass_as_means_alone() -> None:
+    codes = filled(0, 2, 2)
+    short = np.round(codes * 0.8).astype(np.int8)
+    with pytest.raises(NotUnitError):
+        pixels(short)
+    assert Pixels(short, ("x",), resampled=True, means=True).codes is short
+    with pytest.raises(NotUnitError):
+        Pixels(np.zeros_like(codes), ("x",), resampled=True, means=True)
+
+
+@pytest.mark.parametrize(
+    ("grid", "coarse"),
+    [
+        (Grid("EPSG:32632", (10.0, 0, 0, 0, -10.0, 0), 1, 1), False),
+        (Grid("EPSG:32632", (9.94, 0, 0, 0, -10.06, 0), 1, 1), False),
+        (Grid("EPSG:32632", (20.0, 0, 0, 0, -20.0, 0), 1, 1), True),
+        (Grid("EPSG:4326", (0.0001, 0, 0, 0, -0.0001, 0), 1, 1), False),
+        (Grid("EPSG:4326", (0.001, 0, 0, 0, -0.001, 0), 1, 1), True),
+    ],
+)
+def test_pixels_of_over_fifteen_metres_are_coarse(grid: Grid, coarse: bool) -> None:
+    assert is_coarse(grid) is coarse

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 _NO_WORKERS_SECONDS = 60
 """How long a cluster may be without a worker; a lost one is started again in a few."""
 
+_GONE = (OSError, RuntimeError, CancelledError, AttributeError)
+"""What a client raises whose scheduler does not answer (OSError) or which was closed meanwhile: its
+pool (RuntimeError), what waits (CancelledError), its scheduler, which is None then (AttributeError)."""
+
 
 class DaskExecutor:
     """A `ReadExecutor` whose reads run on the workers of a cluster.
@@ -121,7 +125,8 @@ class DaskExecutor:
                 self._slots.close()
 
     def _release(self, read_id: int) -> None:
-        with contextlib.suppress(Exception):
+        # Workers that are gone hold no lease; what goes wrong in others is a fault, and shows.
+        with contextlib.suppress(*_GONE):
             self._cluster.client.run(_release_in_worker, self._name, read_id, on_error="ignore")
 
     def _require_workers(self) -> None:

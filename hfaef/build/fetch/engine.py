@@ -15,10 +15,10 @@ from collections.abc import Callable, Sequence
 
 from hfaef.build.fetch.attempts import InFlight, PatchState, ReadAttempt
 from hfaef.build.fetch.breaker import CircuitBreaker
+from hfaef.build.fetch.concurrency_limit import ConcurrencyLimit
 from hfaef.build.fetch.latency import LatencyTracker
 from hfaef.build.fetch.read import Completed, Read, ReadExecutor
 from hfaef.build.fetch.retry import Policy
-from hfaef.build.fetch.window import ConcurrencyLimit
 from hfaef.build.staging.ledger import Outcome
 from hfaef.build.staging.store import Store
 from hfaef.catalog.patch import Patch

@@ -169,4 +169,5 @@ def stitch(first: Pixels, second: Pixels, axis: int) -> Pixels:
         resampled=first.resampled or second.resampled,
         requests=first.requests + second.requests,
         received=first.received + second.received,
+        means=first.means or second.means,
     )

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterable
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from hfaef.build.staging.identity import Key
 from hfaef.build.staging.pixels import StagedPixels, recorded_staging
+from hfaef.errors import FolderError
 
 LEDGER = "ledger.sqlite"
+
+_COPIES = 5
+"""Tries to copy a ledger that is written to."""
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS outcomes (
@@ -86,6 +93,47 @@ def open_ledger(staging: Path) -> sqlite3.Connection:
     for name in _ADDED.keys() - _columns_of(ledger):
         ledger.execute(f"ALTER TABLE outcomes ADD COLUMN {name} {_ADDED[name]}")
     return ledger
+
+
+def read_ledger(staging: Path) -> dict[Key, Outcome]:
+    """The ledger of a staging folder that is only looked at, as `read_outcomes`; writes nothing.
+
+    A build may be at work there, or may have been killed.
+
+    Raises:
+        FolderError: if there is none, or it is damaged.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix="hfaef-") as scratch:
+            path = _unlogged(staging / LEDGER, Path(scratch))
+            uri = f"{path.absolute().as_uri()}?mode=ro&immutable={int(path.parent == staging)}"
+            with closing(sqlite3.connect(uri, uri=True)) as ledger:
+                return read_outcomes(staging, ledger)
+    except (OSError, sqlite3.Error, ValueError) as error:
+        raise FolderError(
+            f"cannot read {staging / LEDGER}: {error}",
+            f"remove {staging} to fetch all again, and build",
+        ) from error
+
+
+def _unlogged(path: Path, scratch: Path) -> Path:
+    """A ledger that nobody writes to: itself, or a copy with its log, beside which SQLite writes.
+
+    Whoever writes to a ledger has a log (https://www.sqlite.org/wal.html), and moves what it holds
+    into the ledger now and then; a copy made meanwhile is made again.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    if not log.is_file():
+        return path
+    for _ in range(_COPIES):
+        before = path.stat()
+        shutil.copy(path, scratch)
+        with suppress(FileNotFoundError):  # the last one who wrote has gone, and taken it along
+            shutil.copy(log, scratch)
+        after = path.stat()
+        if (before.st_mtime_ns, before.st_size) == (after.st_mtime_ns, after.st_size):
+            break
+    return scratch / path.name
 
 
 def read_outcomes(staging: Path, ledger: sqlite3.Connection) -> dict[Key, Outcome]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from hfaef.build.staging.identity import Inputs, Key, source_changes, source_identity
 from hfaef.build.staging.ledger import Outcome
-from hfaef.errors import FolderError
+from hfaef.errors import FolderError, command_line
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,8 @@ def _refuse(count: int, changes: tuple[str, ...], folder: Path) -> None:
         if changes
         else f"{folder} has {count:,} patches staged by an earlier version, which did not write "
         "down where each one lies, and the catalog is another one now",
-        f"to drop them and fetch them again: hfaef build RECIPE --out {folder} --refetch",
+        "to drop them and fetch them again: "
+        + command_line("hfaef", "build", "RECIPE", "--out", folder, "--refetch"),
     )
 
 

@@ -2,6 +2,7 @@
 
 All of it lies in ``.staging`` of the output folder::
 
+    .staging/command.json         what goes on with a build that has not finished
     .staging/inputs.json          patches and source of the last build
     .staging/ledger.sqlite        one row a patch and year: what happened, on which grid, from where
     .staging/pixels/YEAR/ID.npy   codes, int8 (64, H, W)
@@ -15,12 +16,14 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 import uuid
 from contextlib import ExitStack, closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 from hfaef.build.staging.filesystem import StagingStore, open_staging
 from hfaef.build.staging.identity import Inputs, Key
@@ -36,7 +39,7 @@ from hfaef.build.staging.ledger import (
 )
 from hfaef.build.staging.pixels import RECORD, StagedPixels, recorded_staging
 from hfaef.build.staging.reuse import Reuse, decide, with_identity
-from hfaef.core.files import atomic_write, folder_errors, folder_lock
+from hfaef.core.files import atomic_write, folder_errors, folder_lock, require_loadable
 from hfaef.errors import FolderError
 from hfaef.release.format.paths import LOCK, MANIFEST, STAGING, require_no_links
 
@@ -165,6 +168,47 @@ class Store:
             write_outcome(self._ledger, outcome)
 
 
+@dataclass(frozen=True)
+class Settled:
+    """What a build in a folder would not ask a source for."""
+
+    staged: frozenset[Key] = frozenset()
+    """Patches whose pixels are there, of this grid and source."""
+    nowhere: frozenset[Key] = frozenset()
+    """Patches of which the source said that it has nothing there."""
+    foreign: int = 0
+    """Staged patches of another source, which a build drops with ``--refetch`` only."""
+
+
+def read_settled(folder: Path, wanted: Inputs) -> Settled:
+    """What earlier builds settled of what is wanted; a build may be running there.
+
+    Args:
+        folder: of the release; need not be there.
+        wanted: by the next build.
+    """
+    staging = folder / STAGING
+    if not (staging / LEDGER).is_file():
+        return Settled()
+    with folder_errors(staging):
+        ledger = sqlite3.connect(f"file:{quote(str(staging / LEDGER))}?mode=ro", uri=True)
+        with closing(ledger):
+            rows, left = (read_rows(ledger, gone=gone) for gone in (False, True))
+        rows |= with_identity(rows, wanted, _read_inputs(staging / "inputs.json"))
+        pixels = StagedPixels(recorded_staging(staging)).keys()
+    reuse = decide(wanted, rows | left, left.keys(), pixels, folder, refetch=True)
+    permanent = {key for key, row in rows.items() if row.permanent and key in wanted.grids}
+    return Settled(
+        staged=reuse.kept,
+        nowhere=frozenset(
+            key
+            for key in permanent
+            if rows[key].grid == wanted.grids[key] and rows[key].source == wanted.source_text
+        ),
+        foreign=len(reuse.refetched),
+    )
+
+
 def _read_inputs(path: Path) -> dict[str, Any]:
     """What an earlier build wrote down; nothing if there was none, or its file is damaged."""
     try:
@@ -175,11 +219,12 @@ def _read_inputs(path: Path) -> dict[str, Any]:
 
 
 def require_ours(folder: Path) -> None:
-    """Raise FolderError unless a folder is new, empty, or made by a build.
+    """Raise FolderError unless a folder is new, empty, or made by a build, and can be loaded from.
 
     Raises:
         ReleaseError: if there is a symbolic link in it.
     """
+    require_loadable(folder, "choose another --out")
     require_no_links(folder)
     if folder.exists() and not folder.is_dir():
         raise FolderError(f"{folder} is a file", "choose another --out")

@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,38 @@ def texts(rows: Rows, name: str, *, blank: bool = False) -> tuple[list[str], lis
     return found, notes
 
 
+def column_hint(names: Sequence[str], wanted: Sequence[str], otherwise: str = "add it") -> str:
+    """What to do about columns that a table lacks: which of its own are perhaps meant.
+
+    Args:
+        names: of its columns.
+        wanted: of which at least one is not among them.
+        otherwise: what to do where none is meant.
+    """
+    meant = {name: _meant_by(name, names) for name in wanted if name not in names}
+    renamed = [f"{printable(own)!r} to {name!r}" for name, own in meant.items() if own]
+    known = printable(", ".join(names[:20])) or "none"
+    todo = f"rename {', '.join(renamed)}" if renamed else otherwise
+    return f"{todo}; its columns: {known}"
+
+
+def _meant_by(wanted: str, names: Sequence[str]) -> str | None:
+    """The column that is perhaps meant by a name: written otherwise, or another word for it."""
+    forms = {re.sub(r"[\s_.-]", "", name).casefold(): name for name in names}
+    known = (wanted, *_OTHER_WORDS.get(wanted, ()))
+    found = next((forms[word] for word in known if word in forms), None)
+    near = get_close_matches(wanted, forms, n=1, cutoff=0.8)
+    return found or (forms[near[0]] if near else None)
+
+
+_OTHER_WORDS = {
+    "id": ("identifier", "patchid", "plotid", "name"),
+    "label": ("class", "category", "landcover"),
+    "lon": ("longitude", "long", "lng"),
+    "lat": ("latitude",),
+    "geometry": ("geom", "wkt", "wkb"),
+}
+
 _KINDS = {str: "text", int: "number"}
 
 
@@ -116,12 +149,12 @@ def _require_text(rows: Rows, row: int, name: str, value: object) -> None:
     if isinstance(value, (list, tuple)):
         raise rows.fault(
             row,
-            f"has a list as {name} ({printable(str(value))[:60]})",
+            f"has a list as {name} ({_shown(value)})",
             "keep one value a row"
             + ('; for several labels: patches.target = "classes"' if name == "label" else ""),
         )
     if type(value) not in _KINDS:
-        what = f"the {type(value).__name__} {printable(str(value))[:60]!r}"
+        what = f"the {type(value).__name__} {_shown(value)!r}"
         raise rows.fault(
             row,
             f"has {what} as {name}; {name}s must be texts or whole numbers",
@@ -193,4 +226,11 @@ def number_of(value: object) -> float | None:
             return float(value)
         except OverflowError:
             return math.inf
-    raise ValueError(f"{printable(str(value))[:60]!r}, which is no number")
+    raise ValueError(f"{_shown(value)!r}, which is no number")
+
+
+def _shown(value: object) -> str:
+    try:
+        return printable(str(value))[:60]
+    except RecursionError:
+        return "deeply nested"

@@ -6,8 +6,6 @@ a file that is not whole, or says the same thing twice, is refused.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 import warnings
@@ -20,13 +18,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hfaef.catalog.tables.columns import Rows
+from hfaef.catalog.tables.cells import read_cells
+from hfaef.catalog.tables.columns import Rows, column_hint
 from hfaef.catalog.tables.geometry import crs_of, native_geometry, read_shapes
 from hfaef.core.grid import WGS84
 from hfaef.core.names import clean, printable
 from hfaef.errors import CatalogError
-
-_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
 _VECTOR_FILES = {
     ".gpkg": ("GPKG", b"SQLite format 3\0"),
@@ -53,9 +50,12 @@ def read_rows(path: Path, needed: Sequence[str]) -> Rows:
     Raises:
         CatalogError: naming the file, and the row or column that is wrong.
     """
-    if not path.is_file():
-        raise CatalogError(f"there is no table {path}", "mend `patches.path`")
     with _readable(path):
+        if not path.is_file():
+            what = "is no file" if path.exists() else "is not there"
+            raise CatalogError(
+                f"there is no table {path}: it {what}", "mend its path in the recipe"
+            )
         match path.suffix.lower():
             case ".csv" | ".tsv":
                 rows = _read_csv(path, needed)
@@ -68,14 +68,15 @@ def read_rows(path: Path, needed: Sequence[str]) -> Rows:
             case _:
                 raise CatalogError(
                     f"{path} is no .csv, .parquet, .geojson, {', '.join(_VECTOR_FILES)}",
-                    "mend `patches.path`",
+                    "mend its path in the recipe",
                 )
     if not rows.count:
         raise CatalogError(f"{path} holds no patch: it has no row", "fill it")
     for name in needed:
         if name not in rows.names:
-            known = printable(", ".join(rows.names[:20])) or "none"
-            raise CatalogError(f"{path} has no column {name!r}", f"add it; its columns: {known}")
+            places = () if rows.shapes else ("lon", "lat")
+            hint = column_hint(rows.names, (*needed, *places))
+            raise CatalogError(f"{path} has no column {name!r}", hint)
     return rows
 
 
@@ -85,7 +86,7 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except (
-        *(pa.ArrowException, ValueError, KeyError, TypeError, AttributeError),
+        *(pa.ArrowException, ValueError, LookupError, TypeError, AttributeError, ArithmeticError),
         *(OSError, RuntimeError),  # RuntimeError: pyogrio's, and JSON that is nested too deep
     ) as error:
         reason = printable(" ".join(str(error).split()))[:300]
@@ -114,8 +115,8 @@ def _not_utf8(path: Path, where: str, name: str) -> CatalogError:
 
 def _read_csv(path: Path, needed: Sequence[str]) -> Rows:
     text = _text(path)
-    separator = _separator(text, needed)
-    cells, lines = _cells(path, text, separator)
+    read = read_cells(path, text, needed)
+    cells, lines = read.rows, read.lines
     header = [clean(name) or f"column {number}" for number, name in enumerate(cells[0], 1)]
     if _SURROGATE.search(text):
         for row, values in enumerate(cells):
@@ -135,49 +136,8 @@ def _read_csv(path: Path, needed: Sequence[str]) -> Rows:
         column=columns.__getitem__,
         shapes=shapes,
         lines=lines[1:],
-        notes=() if separator == "," else (f"cells are separated by {_SEPARATORS[separator]}",),
+        notes=read.notes,
     )
-
-
-def _separator(text: str, needed: Sequence[str]) -> str:
-    """The first separator by which the header has the needed columns; a comma if none has."""
-    head = text[: text.find("\n") + 1] or text[:100_000]
-    for separator in _SEPARATORS:
-        names = next(csv.reader(io.StringIO(head, newline=""), delimiter=separator), [])
-        if {clean(name) for name in names} >= set(needed):
-            return separator
-    return ","
-
-
-def _cells(path: Path, text: str, separator: str) -> tuple[list[list[str]], list[int]]:
-    """The cells of all lines that are not blank, the header first, and where those lines begin."""
-    cells: list[list[str]] = []
-    lines: list[int] = []
-    limit = csv.field_size_limit(max(len(text), 1))  # outlines are long
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    line = 1
-    try:
-        for found in reader:
-            if found:
-                cells.append(found)
-                lines.append(line)
-                if len(found) != len(cells[0]):
-                    raise CatalogError(
-                        f"{path}: row {len(cells) - 1} (line {line}) has {len(found)} cells, "
-                        f"the header {len(cells[0])}",
-                        "mend it; a cell that holds a separator needs quotes",
-                    )
-            line = reader.line_num + 1
-    except csv.Error as error:
-        what = "a quote that is not closed" if "end of data" in str(error) else f"a fault: {error}"
-        raise CatalogError(
-            f"{path}: row {len(cells)} (line {line}) has {what}", "mend its quotes"
-        ) from error
-    finally:
-        csv.field_size_limit(limit)
-    if not cells:
-        raise CatalogError(f"{path} is empty", "fill it, or mend `patches.path`")
-    return cells, lines
 
 
 def _read_geojson(path: Path) -> Rows:
@@ -264,12 +224,15 @@ def _read_parquet(path: Path) -> Rows:
 def _values(path: Path, name: str, column: pa.ChunkedArray) -> list[Any]:
     try:
         return list(column.to_pylist())
-    except UnicodeDecodeError as error:
+    except (ValueError, LookupError, ArithmeticError, pa.ArrowException) as error:
         for number, value in enumerate(column, 1):
             try:
                 value.as_py()
             except UnicodeDecodeError:
                 raise _not_utf8(path, f"row {number}", name) from error
+            except (ValueError, LookupError, ArithmeticError, pa.ArrowException):
+                what = f"row {number} has a {printable(name)} of {value.type} that no text can be"
+                raise CatalogError(f"{path}: {what}", f"write {name!r} as text") from error
         raise
 
 
@@ -347,10 +310,19 @@ def _read_vector_file(path: Path, driver: str, magic: bytes) -> Rows:
         if pyogrio.read_info(place, layer=layers[0])["driver"] != driver:
             raise ValueError(f"it is no {driver}")
         about, table = pyogrio.read_arrow(place, layer=layers[0], return_fids=True)
+        outlines = table.column(about["geometry_name"] or "wkb_geometry")
+        if driver == "FlatGeobuf":
+            # Its driver writes no whole Arrow arrays where a row has no geometry.
+            outlines = pa.array(pyogrio.raw.read(place, layer=layers[0], columns=[])[2])
+    table = table.drop_columns(about["geometry_name"] or "wkb_geometry")
+    try:
+        table.validate(full=True)
+    except pa.ArrowInvalid as error:
+        if "UTF8" not in str(error):  # that is named with its row below
+            raise
     words = dict.fromkeys(str(one.message).replace(place, path.name) for one in said)
-    geometry, key = about["geometry_name"] or "wkb_geometry", about["fid_column"]
     # Its own numbers of features are no column, unless they are called so.
-    unused = {geometry, key} - {"id"}
+    unused = {about["fid_column"]} - {"id"}
     names = [name for name in table.column_names if name not in unused]
     _require_once(path, names)
     if about["crs"] is None or "Undefined" in about["crs"][:30]:
@@ -371,7 +343,7 @@ def _read_vector_file(path: Path, driver: str, magic: bytes) -> Rows:
                 )
             return values
 
-    shapes = read_shapes(_values(path, geometry, table.column(geometry)), crs_of(about["crs"]))
+    shapes = read_shapes(_values(path, "geometry", outlines), crs_of(about["crs"]))
     notes = tuple(f"GDAL says: {printable(word)}" for word in words)
     types = {field.name: field.type for field in table.schema}
     return Rows(path, tuple(names), len(table), column, shapes, notes=notes, types=types)

@@ -8,6 +8,7 @@ grid; the vertices of anything else are projected, and the grid covers them.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,7 +27,7 @@ from hfaef.core.grid import (
     project,
     utm_crs,
 )
-from hfaef.recipe.patches import MOST_SIDE
+from hfaef.core.quantize import MAX_SIDE
 
 LIMITS = (-180.0, -80.0, 180.0, 84.0)
 """Degrees that UTM covers."""
@@ -37,6 +38,14 @@ in degrees are written with six decimals, https://www.rfc-editor.org/rfc/rfc7946
 
 _COLLECTION = shapely.GeometryType.GEOMETRYCOLLECTION
 _LINES = {"LineString", "LinearRing", "MultiLineString"}
+
+_MOST_NESTED = 1000
+_MULTIPLE = re.compile(
+    rb"\x01([\x04-\x0c]\x00|[\xec-\xf4]\x03|[\xd4-\xdc]\x07|[\xbc-\xc4]\x0b)\x00[\x00\x20-\xe0]"
+    rb"|\x00[\x00\x20-\xe0]\x00(\x00[\x04-\x0c]|\x03[\xec-\xf4]|\x07[\xd4-\xdc]|\x0b[\xbc-\xc4])",
+    re.DOTALL,
+)
+"""Headers of geometries that hold others in WKB, in either order of bytes, ISO's and EWKB's."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +114,8 @@ def read_shapes(given: Sequence[Any], crs: str) -> Shapes:
 
 
 def _shape(value: Any) -> Any:
+    if _is_deep(value):  # the parsers call themselves, without a limit
+        return None
     try:
         if isinstance(value, bytes):
             return shapely.from_wkb(value)
@@ -112,20 +123,32 @@ def _shape(value: Any) -> Any:
             return shapely.from_wkt(value)
         return shapely.geometry.shape(value)
     except (
-        shapely.errors.ShapelyError,
-        ValueError,
-        TypeError,
-        KeyError,
-        IndexError,
-        AttributeError,
+        *(shapely.errors.ShapelyError, ValueError, TypeError, LookupError, AttributeError),
+        *(ArithmeticError, RuntimeError),  # numbers of 400 digits, curves, endless nesting
     ):
         return None
 
 
+def _is_deep(value: Any) -> bool:
+    """Whether WKB or WKT may hold geometries in one another without end."""
+    if isinstance(value, bytes):
+        return sum(1 for _ in _MULTIPLE.finditer(value)) > _MOST_NESTED
+    depth = deepest = 0
+    for found in re.finditer("[()]", value) if isinstance(value, str) else ():
+        depth += 1 if found[0] == "(" else -1
+        deepest = max(depth, deepest)
+    return deepest > _MOST_NESTED
+
+
 def _has_area_or_point(shape: Any) -> bool:
-    if shape.geom_type == "GeometryCollection":
-        return any(_has_area_or_point(part) for part in shape.geoms)
-    return shape.geom_type not in _LINES
+    waiting = [shape]
+    while waiting:
+        part = waiting.pop()
+        if part.geom_type == "GeometryCollection":
+            waiting.extend(part.geoms)
+        elif part.geom_type not in _LINES:
+            return True
+    return False
 
 
 def native_geometry(kind: str, value: Any) -> dict[str, Any] | None:
@@ -142,7 +165,7 @@ def native_geometry(kind: str, value: Any) -> dict[str, Any] | None:
 
 def _positions(value: Any) -> Any:
     if isinstance(value, dict):
-        return [value["x"], value["y"]]
+        return [value.get("x"), value.get("y")]
     return [_positions(part) for part in value] if isinstance(value, list) else value
 
 
@@ -188,15 +211,22 @@ def make_grids(places: Places, size: int, side: int) -> list[Grid | str]:
         else:
             zones[number] = utm_crs((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
     x, y = np.zeros_like(places.x), np.zeros_like(places.y)
-    zone_of_vertex = np.repeat(zones, vertices)
-    for zone in set(zones.tolist()) - {""}:
-        own = zone_of_vertex == zone
-        x[own], y[own] = project(places.x[own], places.y[own], places.crs, zone)
+    known, zone_of_row = np.unique(zones, return_inverse=True)
+    zone_of_vertex = np.repeat(zone_of_row, vertices)
+    for number, zone in enumerate(known.tolist()):
+        if zone:
+            own = zone_of_vertex == number
+            x[own], y[own] = project(places.x[own], places.y[own], places.crs, zone)
     extents = _extents((x - EASTING) / side, y / side, first)
     margin = places.rounding / side
     for number in np.flatnonzero(zones != "").tolist():
         west, south, east, north = degrees[number]
         box = extents[number].tolist()
+        if not all(map(math.isfinite, box)):
+            found[rows[number]] = (
+                f"reaches from its UTM zone to where that has no place: {zones[number]}"
+            )
+            continue
         point = (west, south) == (east, north)
         found[rows[number]] = _grid(
             str(zones[number]), _round(box, size) if point else _cover(box, margin), side
@@ -219,7 +249,8 @@ def _fault_of(box: Sequence[float], crs: str) -> str | None:
         return "has no place" if crs == WGS84 else f"has no place on Earth in {crs[:40]}"
     west, south, east, north = box
     if not (LIMITS[0] <= west and LIMITS[1] <= south and east <= LIMITS[2] and north <= LIMITS[3]):
-        return f"lies at {tuple(box)}, which is not in order or not within UTM's {LIMITS}"
+        turned = "; longitudes go from -180 to 180" if 180 < east <= 360 else ""
+        return f"lies at {tuple(box)}, which is not in order or not within UTM's {LIMITS}{turned}"
     if east - west > 180:
         return "crosses the antimeridian, which is not supported"
     return None
@@ -241,8 +272,8 @@ def _cover(box: Sequence[float], margin: float) -> tuple[int, int, int, int]:
 def _grid(crs: str, pixels: tuple[int, int, int, int], side: int) -> Grid | str:
     left, bottom, right, top = pixels
     height, width = top - bottom, right - left
-    if max(height, width) > MOST_SIDE:
-        return f"is {height} x {width} pixels, over {MOST_SIDE:,} a side"
+    if max(height, width) > MAX_SIDE:
+        return f"is {height} x {width} pixels, over {MAX_SIDE:,} a side"
     metres = float(side)
     return Grid(
         crs, (metres, 0.0, EASTING + left * metres, 0.0, -metres, top * metres), height, width

@@ -18,8 +18,8 @@ from hfaef.recipe.columns import COLUMNS, DTYPE, KeptColumn
 
 def read_kept(
     rows: Rows, wanted: Sequence[str], taken: Collection[str]
-) -> tuple[tuple[KeptColumn, ...], list[tuple[Any, ...]]]:
-    """Columns, and for each row its values of them.
+) -> tuple[tuple[KeptColumn, ...], list[tuple[Any, ...]], list[str]]:
+    """Columns, for each row its values of them, and notes. What is no number (NaN) is missing.
 
     Args:
         rows: of the table.
@@ -29,7 +29,7 @@ def read_kept(
     Raises:
         CatalogError: naming the column, and the row, that no release can hold.
     """
-    columns, values = [], []
+    columns, values, notes = [], [], []
     for name in wanted:
         if name not in rows.names:
             known = printable(", ".join(rows.names[:20]))
@@ -48,9 +48,14 @@ def read_kept(
                 "rename it",
             )
         column, found = _typed(rows, name)
+        if column.dtype.startswith("float"):
+            found, missing = _finite(rows, name, found)
+            if missing:
+                notes.append(f"values of `{name}` that are NaN, kept as missing: {missing:,}")
         columns.append(column)
         values.append(found)
-    return tuple(columns), list(zip(*values, strict=True)) if values else [()] * rows.count
+    kept = list(zip(*values, strict=True)) if values else [()] * rows.count
+    return tuple(columns), kept, notes
 
 
 def _typed(rows: Rows, name: str) -> tuple[KeptColumn, Sequence[Any]]:
@@ -66,10 +71,27 @@ def _typed(rows: Rows, name: str) -> tuple[KeptColumn, Sequence[Any]]:
             f"{rows.path}: the column {name!r} cannot be kept: rows do not hold {kind}",
             "write it as numbers, texts or dates, or name it in `patches.ignore`",
         )
-    for row, value in enumerate(values):
-        if isinstance(value, float) and not math.isfinite(value) and not math.isnan(value):
-            raise rows.fault(row, f"has the {name} {value}, which is no finite number", "mend it")
     return KeptColumn(name, dtype, is_list), values
+
+
+def _finite(rows: Rows, name: str, values: Sequence[Any]) -> tuple[list[Any], int]:
+    """The same numbers, or lists of them, with None for NaN, and how many those are."""
+    missing = 0
+
+    def one(row: int, value: float | None) -> float | None:
+        nonlocal missing
+        if value is None or math.isfinite(value):
+            return value
+        if not math.isnan(value):
+            raise rows.fault(row, f"has the {name} {value}, which is no finite number", "mend it")
+        missing += 1
+        return None
+
+    found = [
+        [one(row, part) for part in value] if isinstance(value, list) else one(row, value)
+        for row, value in enumerate(values)
+    ]
+    return found, missing
 
 
 def _dtype(kind: pa.DataType) -> str:
@@ -78,7 +100,13 @@ def _dtype(kind: pa.DataType) -> str:
         kind = kind.value_type
     if pa.types.is_large_string(kind) or pa.types.is_string(kind) or "string_view" in str(kind):
         return "string"
-    names = {"float": "float32", "double": "float64", "date32[day]": "date32"}
+    names = {
+        "float": "float32",
+        "double": "float64",
+        "date32[day]": "date32",
+        "date64[ms]": "date32",
+        "null": "string",  # all are missing
+    }
     return names.get(str(kind), str(kind))
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
+import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -68,25 +71,41 @@ def _one(rows: Rows, section: Described, ids: Sequence[str]) -> Labels:
         names = sorted(set(values), key=lambda label: (int(label), label))
     else:
         names = sorted(set(values))
-    for separator in _SEPARATORS:
-        if some := sum(separator in value for value in values):
-            notes.append(
-                f"labels that hold `{separator}`, each taken for one name: {some:,}; for several "
-                f'labels a patch set patches.target = "classes" and separator = "{separator}"'
-            )
-            break
+    notes += _note_separator(values, names)
     listed = tuple(section.labels or names)
     _require_listed(rows, [(value,) for value in values], listed, ids)
     return Labels(values, listed, tuple(notes))
 
 
+def _note_separator(values: Sequence[str], names: Sequence[str]) -> list[str]:
+    """A note on labels that look like several in one text; a comma may stand in a name, too."""
+    for separator in _SEPARATORS:
+        parts = Counter(
+            part for name in names for part in {clean(one) for one in name.split(separator)}
+        )
+        if separator == "," and not any(
+            parts[clean(part)] > 1 for name in names if "," in name for part in name.split(",")
+        ):
+            continue
+        if some := sum(separator in value for value in values):
+            found = f"labels that hold `{separator}`, each taken for one name: {some:,}"
+            wanted = f'patches.target = "classes" and separator = "{separator}"'
+            return [f"{found}; for several labels a patch set {wanted}"]
+    return []
+
+
 def _several(rows: Rows, section: Described, ids: Sequence[str]) -> Labels:
     found = []
-    spaced = 0
+    spaced = composed = 0
+    whole = True
     for row, value in enumerate(rows.column("label")):
         parts = _parts(rows, row, value, section.separator, ids)
-        names = [clean(part) for part in parts]
-        spaced += any(part != part.strip() for part in parts)
+        written = [str(part) for part in parts]
+        names = [clean(part) for part in written]
+        if names != written:
+            # Spaces round a separator are how people write lists.
+            spaced += section.separator is None and any(part != part.strip() for part in written)
+            composed += not all(unicodedata.is_normalized("NFC", part) for part in written)
         for name in names:
             if fault := fault_of(name):
                 what = f"has the label {printable(name)!r}, which {fault}" if name else None
@@ -95,13 +114,21 @@ def _several(rows: Rows, section: Described, ids: Sequence[str]) -> Labels:
             if names.count(name) > 1:
                 what = f"has the label {printable(name)!r} twice"
                 raise rows.fault(row, what, "name each label once", ids[row])
-        found.append(tuple(names))
+        whole &= all(
+            type(part) is int or (len(rows.lines) > 0 and re.fullmatch("-?[0-9]+", name))
+            for part, name in zip(parts, names, strict=True)
+        )
+        found.append(names)
     notes = []
-    if spaced and section.separator is None:
+    if spaced:
         notes.append(f"labels with stray spaces, taken off: {spaced:,} rows")
+    if composed:
+        notes.append(f"labels brought to Unicode's composed form (NFC): {composed:,} rows")
     if empty := sum(not names for names in found):
         notes.append(f"patches without any label: {empty:,}")
-    listed = tuple(section.labels or sorted({name for names in found for name in names}))
+    every = {name for names in found for name in names}
+    order = sorted(every, key=lambda name: (int(name), name)) if whole else sorted(every)
+    listed = tuple(section.labels or order)
     if not listed:
         raise CatalogError(f"{rows.path}: no row has a label", "fill in `label`")
     _require_listed(rows, found, listed, ids)
@@ -112,7 +139,7 @@ def _several(rows: Rows, section: Described, ids: Sequence[str]) -> Labels:
 
 def _parts(
     rows: Rows, row: int, value: Any, separator: str | None, ids: Sequence[str]
-) -> list[str]:
+) -> Sequence[str | int]:
     """The names that a cell holds, as written."""
     if isinstance(value, str):
         if separator is None:
@@ -132,7 +159,7 @@ def _parts(
             if not isinstance(part, str) and type(part) is not int:
                 what = f"has {printable(str(part))[:60]!r} among its labels, which is no text"
                 raise rows.fault(row, what, "write labels as texts", ids[row])
-        return [str(part) for part in value]
+        return value
     what = f"has the label {printable(str(value))[:60]!r}, which is neither a list nor a text"
     raise rows.fault(row, what, "write lists of texts", ids[row])
 

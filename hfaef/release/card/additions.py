@@ -27,6 +27,7 @@ from hfaef.release.format.paths import (
     STAGING,
     locked_release,
     put_into_release,
+    require_outside,
 )
 from hfaef.release.format.scores import SCORES, read_evaluation
 
@@ -77,7 +78,7 @@ def write_figures(
     Raises:
         ReleaseError: if the folder holds no finished release, or a link, or its card was edited
             outside its notes.
-        FolderError: if another command is at work there.
+        FolderError: if another command is at work there, or `out` lies in it.
     """
     manifest = read_manifest(folder)
     if out is None:
@@ -86,6 +87,7 @@ def write_figures(
             figures = draw(folder, manifest, read_evaluation(folder))
             add_files(folder, figures, replace_card=replace_card)
         return [folder / path for path in figures]
+    require_outside(out, folder, "--out")
     figures = draw(folder, manifest, read_evaluation(folder))
     with folder_errors(out):
         atomic_write(out, stack(list(figures.values())))

@@ -9,14 +9,13 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from hfaef.core.files import folder_errors
 from hfaef.core.names import printable
-from hfaef.errors import FolderError, ReleaseError
+from hfaef.errors import FolderError, ReleaseError, command_line
 from hfaef.release.card.notes import (
     BEGIN,
     END,
@@ -160,7 +159,7 @@ def difference(before: str, after: str) -> tuple[str, ...]:
 def _ways_out(folder: Path) -> str:
     return (
         f"move your words between {BEGIN} and {END}, or let them go: "
-        f"hfaef card {shlex.quote(str(folder))} {REPLACE}"
+        f"{command_line('hfaef', 'card', folder, REPLACE)}"
     )
 
 

@@ -37,7 +37,7 @@ COLOURS = {
     "test": "#882255",
     "unassigned": "#8a9099",
 }
-MARKERS = {"train": "o", "validation": "^", "test": "s", "unassigned": "x"}
+MARKERS = {"train": "o", "validation": "^", "test": "s", "unassigned": "X"}
 HATCHES = {"train": "", "validation": "///", "test": "...", "unassigned": "xx"}
 
 _TILE = 64
@@ -242,6 +242,7 @@ def draw_balance(locations: PatchLocations, names: Sequence[str]) -> bytes:
             axis.set_yticks(range(len(shown)), [_shortened(name, 24, len) for name in shown])
             axis.set_title(f"scheme {scheme}" if scheme else "", fontsize=10)
             axis.set_xlabel("patches")
+            axis.locator_params(axis="x", integer=True)
             axis.grid(axis="x", color=FAINT, linewidth=0.6)
             axis.set_axisbelow(True)
         axes[0].set_ylabel("label")

@@ -7,24 +7,28 @@ the text below.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
 
+from hfaef.core.files import atomic_write, folder_errors
 from hfaef.core.quantize import dequantize
-from hfaef.errors import requirement
+from hfaef.errors import ReleaseError, command_line, requirement
 from hfaef.recipe.columns import HELD_SPLITS, SPLITS
+from hfaef.recipe.licenses import require_license
 from hfaef.release.card import tables
 from hfaef.release.card.edits import keep_notes, put_card
 from hfaef.release.card.lettering import labels_as_drawn
-from hfaef.release.card.notes import BEGIN, END, README, sealed
+from hfaef.release.card.notes import BEGIN, END, README, read_notes, sealed
 from hfaef.release.card.references import References, card_folder, read_references
 from hfaef.release.format.manifest import Config, Manifest, content_sha256, read_manifest
 from hfaef.release.format.paths import KINDS, MANIFEST
 from hfaef.release.format.schema import features, loaded_features, row_schema
-from hfaef.release.format.scores import Evaluation, read_evaluation
+from hfaef.release.format.scores import SCORES, Evaluation, read_evaluation
+from hfaef.release.handle import Release
 
 CARD = README
 
@@ -117,6 +121,9 @@ def render_card(
         manifest: of the release; its code reads the Hub if this names a repository.
         evaluation: of the release; left out of the card if it is of other rows.
         notes: people's own words; None leaves out the section for them, which cards had not always.
+
+    Raises:
+        ReleaseError: if the manifest lacks something.
     """
     import jinja2
 
@@ -130,12 +137,14 @@ def render_card(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["thousands"] = "{:,}".format
+    environment.filters["thousands"] = _thousands
     environment.filters["cell"] = _cell
     environment.filters["rows_of"] = _rows_of
+    environment.filters["spans"] = _spans
     repo = manifest.repo
     tag = f"v{manifest.version}" if repo and manifest.version else None
-    body = environment.get_template("card.md.jinja").render(
+    template = environment.get_template("card.md.jinja")
+    values = dict(
         manifest=manifest,
         requirement=requirement(),
         splits=[name for name in HELD_SPLITS if name in SPLITS or _holds(manifest, name)],
@@ -159,6 +168,13 @@ def render_card(
             manifest, references, evaluation if evaluation and evaluation.of(manifest) else None
         ),
     )
+    try:
+        body = template.render(values)
+    except jinja2.UndefinedError as error:
+        raise ReleaseError(
+            f"the {MANIFEST} of {manifest.name} lacks what its card needs: {error}",
+            "build the release again",
+        ) from error
     header = yaml.safe_dump(front_matter(manifest), sort_keys=False, allow_unicode=True, width=100)
     text = f"---\n{header}---\n\n{body}"
     return text if notes is None else sealed(text)
@@ -237,7 +253,10 @@ def _columns(manifest: Manifest) -> dict[str, str]:
             kind = feature.dtype
         elif kind == "List":
             length = f"[{feature.length}]" if feature.length > 0 else ""
-            kind = f"list of {feature.feature.dtype}{length}"
+            of = feature.feature
+            kind = (
+                f"list of {of.dtype if type(of).__name__ == 'Value' else type(of).__name__}{length}"
+            )
         types[name] = kind
     return types
 
@@ -250,13 +269,58 @@ def write_card(folder: Path, *, replace: bool = False) -> Path:
         replace: whether edits outside the notes may go.
 
     Raises:
-        ReleaseError: if the folder holds no finished release, or the card was edited outside its
-            notes.
+        ReleaseError: if the folder holds no finished release, the card was edited outside its
+            notes, or the Hub knows no such licence.
     """
     path = folder / CARD
+    manifest = read_manifest(folder)
+    try:
+        require_license(front_matter(manifest)["license"])
+    except ValueError as error:
+        raise ReleaseError(
+            f"{folder}: {error}", "set `card.license` in its recipe and build it again"
+        ) from error
     notes = kept_notes(folder, replace=replace)
-    put_card(path, render_card(read_manifest(folder), read_evaluation(folder), notes))
+    put_card(path, render_card(manifest, read_evaluation(folder), notes))
     return path
+
+
+def copy_card(release: Release, out: Path) -> Path:
+    """Write the card of a release, wherever it lies, to a file, with the notes it has; gives its path.
+
+    Args:
+        release: whose card stays as it is.
+        out: a file that is there is replaced.
+
+    Raises:
+        ReleaseError: if the marks of its notes are damaged, or its scores cannot be read.
+        HubError: if the Hub does not give them.
+        FolderError: if the file cannot be written.
+    """
+    manifest, evaluation = release.manifest, None
+    if SCORES in {file.path for file in manifest.files}:
+        evaluation = read_evaluation(release.fetch(SCORES).parent)
+    try:
+        notes = read_notes(release.fetch(CARD).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        notes = ""
+    except (OSError, ValueError) as error:
+        raise ReleaseError(
+            f"the {CARD} of {release.name} cannot be read: {error}",
+            command_line("hfaef", "check", release.name),
+        ) from error
+    with folder_errors(out):
+        atomic_write(out, render_card(manifest, evaluation, notes).encode())
+    return out
+
+
+def card_edits(folder: Path) -> tuple[str, ...]:
+    """What stops a folder's card from being written again, and the ways out; mostly nothing."""
+    try:
+        kept_notes(folder)
+    except ReleaseError as error:
+        return (str(error),)
+    return ()
 
 
 def kept_notes(folder: Path, *, replace: bool = False) -> str:
@@ -290,9 +354,25 @@ def parse_front_matter(text: str) -> dict[str, Any]:
     return content
 
 
+def _thousands(number: Any) -> str:
+    return f"{int(number):,}"  # what is undefined says so here, and not to `format`
+
+
 def _cell(text: str) -> str:
     """A text as a cell of a Markdown table."""
     return " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+
+
+def _spans(years: Sequence[int]) -> str:
+    """Years in order, three and more in a row as their first and last."""
+    runs: list[list[int]] = []
+    for year in sorted(years):
+        if runs and year == runs[-1][-1] + 1:
+            runs[-1].append(year)
+        else:
+            runs.append([year])
+    shown = [[f"{run[0]} to {run[-1]}"] if len(run) > 2 else map(str, run) for run in runs]
+    return ", ".join(text for run in shown for text in run)
 
 
 def _rows_of(config: Config, split: str) -> str:

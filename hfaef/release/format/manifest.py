@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from functools import partial
 from importlib.metadata import version
@@ -11,12 +12,20 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pyarrow as pa
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from hfaef.core import codec
-from hfaef.core.names import require_id, require_path
-from hfaef.errors import ReleaseError, upgrade_command
-from hfaef.recipe.columns import HELD_SPLITS, KeptColumn, Target
+from hfaef.core.files import sha256_of
+from hfaef.core.names import fault_of, printable, require_id, require_path
+from hfaef.errors import FolderError, ReleaseError, command_line, upgrade_command
+from hfaef.recipe.columns import COLUMNS, HELD_SPLITS, KeptColumn, Target
 from hfaef.release.format.paths import (
     KINDS,
     MANIFEST,
@@ -34,6 +43,9 @@ FORMAT = codec.FORMAT
 
 LARGEST = 256 << 20
 """Bytes of a manifest or of scores that are read: some 500,000 files, or missing patches."""
+
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
+"""Half a character, perhaps; no text that can be written holds one alone."""
 
 PACKAGES = ("hfaef", "datasets", "numpy", "pillow", "pyarrow", "pyproj", "rasterio")
 """Packages whose version may show in the bytes of a release."""
@@ -98,6 +110,46 @@ class Change(Part):
     """What is new in it; what matters first."""
 
 
+class _Card(BaseModel):
+    """The recipe's ``card``, as far as a card is made from it."""
+
+    model_config = ConfigDict(extra="ignore")
+    pretty_name: str | None = None
+    license: str = ""
+    citation: str | None = None
+    description: str | None = None
+    tags: list[str] = []
+
+
+class _Pack(BaseModel):
+    """The recipe's ``pack``, as far as rows are read by it."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+    format: Literal["parquet", "webdataset"] = "parquet"
+    codec: Literal["png", "raw"] = "png"
+    label_name: bool = False
+
+
+class _Source(BaseModel):
+    """The recipe's ``source``."""
+
+    model_config = ConfigDict(extra="ignore")
+    kind: str = ""
+
+
+_SECTIONS: dict[str, type[BaseModel]] = {"card": _Card, "pack": _Pack, "source": _Source}
+
+
+def _checked_recipe(recipe: dict[str, Any]) -> dict[str, Any]:
+    """A recipe whose sections are what is made of them; keys of later versions are let through."""
+    for name, section in _SECTIONS.items():
+        try:
+            section.model_validate(recipe.get(name, {}))
+        except ValidationError as error:
+            raise ValueError(f"{name}: {_first_fault(error)}") from None
+    return recipe
+
+
 class Manifest(Part):
     """``release.json``: everything that the card, the check and the push rely on."""
 
@@ -109,11 +161,11 @@ class Manifest(Part):
     """``owner/name`` on the Hub, given when it is published."""
     history: tuple[Change, ...] = ()
     """Published versions, this one first; given when it is published."""
-    recipe: dict[str, Any]
+    recipe: Annotated[dict[str, Any], AfterValidator(_checked_recipe)]
     """`Recipe.portable`: without paths of a machine."""
     recipe_sha256: str
     packages: dict[str, str]
-    years: tuple[int, ...]
+    years: tuple[int, ...] = Field(min_length=1)
     schemes: tuple[Name, ...]
     target: Target | None = None
     """What `label` holds; not in releases of hfaef 0.1, whose numbers are float64."""
@@ -137,8 +189,23 @@ class Manifest(Part):
     preview: PreviewBasis
     """How previews were coloured."""
     leakage: tuple[Leak, ...] = ()
-    """How near the splits of each scheme come to each other, in the first year."""
+    """How near splits come to each other in each scheme, and folds, in the first year."""
     notes: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Manifest:
+        if bool(self.label_names) == (self.labelling == "number"):
+            raise ValueError(f"the target {self.labelling!r} and label_names contradict each other")
+        if self.nearest_years and not self.own_years:
+            raise ValueError("nearest_years: patches have no years of their own")
+        seen = {*self.schemes}
+        for name in (*self.folds, *(column.name for column in self.kept)):
+            if fault := fault_of(name):
+                raise ValueError(f"the column {printable(name)!r} {fault}")
+            if name in seen or name in COLUMNS:
+                raise ValueError(f"there are two columns {name!r}")
+            seen.add(name)
+        return self
 
     @property
     def storage(self) -> StorageFormat:
@@ -173,16 +240,19 @@ def read_manifest(folder: Path) -> Manifest:
     """The manifest of a release folder; a release that was being replaced is whole before.
 
     Raises:
-        FolderError: if it cannot be made whole.
+        FolderError: if there is no such folder, or its release cannot be made whole.
         ReleaseError: if there is none, or it is not one, or of a newer format.
     """
+    if not folder.is_dir():
+        raise FolderError(f"{folder} is no folder", "name the folder of a release")
     recover(folder)
     path = folder / MANIFEST
     try:
         content = read_bounded(path)
     except FileNotFoundError as error:
         raise ReleaseError(
-            f"{folder} holds no finished release (no {MANIFEST})", "hfaef build RECIPE --out DIR"
+            f"{folder} holds no finished release (no {MANIFEST})",
+            command_line("hfaef", "build", "RECIPE", "--out", folder),
         ) from error
     except (OSError, ValueError) as error:
         raise ReleaseError(f"cannot read {path}: {error}", "build the release again") from error
@@ -215,6 +285,8 @@ def parse_manifest(text: bytes, name: str) -> Manifest:
     """
     try:
         content = json.loads(text)
+        if _SURROGATE.search(text):
+            json.dumps(content, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise ReleaseError(f"{name} is not JSON: {error}", "build the release again") from error
     found = content.get("format") if isinstance(content, dict) else None
@@ -227,11 +299,16 @@ def parse_manifest(text: bytes, name: str) -> Manifest:
     except RecursionError as error:
         raise ReleaseError(f"{name} is no manifest: it is too deep", "build it again") from error
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
         raise ReleaseError(
-            f"{name} is no manifest: {where}: {first['msg']}", "build the release again"
+            f"{name} is no manifest: {_first_fault(error)}", "build the release again"
         ) from error
+
+
+def _first_fault(error: ValidationError) -> str:
+    """Key and fault of what stands first in an error."""
+    first = error.errors(include_url=False)[0]
+    where = ".".join(map(str, first["loc"]))
+    return f"{where}: {first['msg']}" if where else str(first["msg"])
 
 
 def package_versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
@@ -248,10 +325,8 @@ def content_sha256(manifest: Manifest) -> str:
 
 def file_entry(folder: Path, path: Path, rows: int) -> File:
     """The manifest's line on a file."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     name = path.relative_to(folder).as_posix()
-    return File(path=name, bytes=path.stat().st_size, sha256=digest, rows=rows)
+    return File(path=name, bytes=path.stat().st_size, sha256=sha256_of(path), rows=rows)
 
 
 def make_configs(

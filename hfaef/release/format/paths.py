@@ -16,7 +16,7 @@ from typing import Literal
 from hfaef.core import files
 from hfaef.core.files import atomic_write, folder_lock, links_in, make_real_folders
 from hfaef.core.names import printable
-from hfaef.errors import ReleaseError
+from hfaef.errors import FolderError, ReleaseError
 from hfaef.recipe.columns import SPLITS, UNASSIGNED
 
 STAGING = files.STAGING
@@ -187,6 +187,15 @@ def require_no_links(folder: Path) -> None:
             f"{folder} holds a symbolic link, {printable(links[0])}{more}",
             "remove it, or put what it leads to in its place; pixels are staged elsewhere with "
             "--staging",
+        )
+
+
+def require_outside(path: Path, folder: Path, option: str) -> None:
+    """Raise FolderError if what an option names lies in a release's folder."""
+    if path.resolve().is_relative_to(folder.resolve()):
+        raise FolderError(
+            f"{path} lies in the release itself, which would no longer be what its manifest says",
+            f"choose another {option}",
         )
 
 

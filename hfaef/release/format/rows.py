@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -76,9 +77,13 @@ def label_problem(value: object, manifest: Manifest) -> str:
     for number in numbers:
         if type(number) not in {int, float}:
             return "has a label that is no number"
+        if not math.isfinite(number):
+            return f"has the label {number}, which is no finite number"
         if manifest.label_names and not 0 <= number < len(manifest.label_names):
             return f"has the label {number}, which has no name"
-    return "has a label twice" if len(set(numbers)) != len(numbers) else ""
+    if len(set(numbers)) != len(numbers):
+        return "has a label twice"
+    return "has labels that are not in their order" if numbers != sorted(numbers) else ""
 
 
 def _with_shape(shard: pq.ParquetFile, columns: Sequence[str] | None) -> list[str] | None:

@@ -4,15 +4,19 @@
 | ------- | ----------------------------------------------------------------- |
 | `.png`  | `embedding`: the sheet                                            |
 | `.jpg`  | `preview`                                                         |
-| `.cls`  | `label`: the number of a class; a target lies in `.json`          |
+| `.cls`  | `label`: the number of a class; other labels lie in `.json`       |
 | `.json` | all other columns; `geometry` is well-known binary as hexadecimal |
+
+JSON has no dates: those of kept columns are texts as in ISO 8601. Numbers that are NaN are null.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 from hfaef.core.names import require_id
@@ -49,8 +53,18 @@ def members_of(row: Mapping[str, Any], *, classes: bool) -> dict[str, bytes]:
     if classes:
         members["cls"] = str(rest.pop("label")).encode()
     rest["geometry"] = rest["geometry"].hex()
-    members[REST] = json.dumps(rest, separators=(",", ":")).encode()
+    plain = {name: _plain(value) for name, value in rest.items()}
+    members[REST] = json.dumps(plain, separators=(",", ":"), allow_nan=False).encode()
     return members
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it."""
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    if isinstance(value, date):
+        return value.isoformat()
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def row_of(members: Mapping[str, bytes]) -> dict[str, Any]:

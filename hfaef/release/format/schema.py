@@ -112,17 +112,30 @@ def _labels(schema: RowSchema) -> dict[str, Any]:
 
 
 def sample_features(columns: datasets.Features) -> datasets.Features:
-    """How `datasets` reads the same rows from a WebDataset: a column a member; `json` is a record."""
-    from datasets import ClassLabel, Features, Value
+    """How `datasets` reads the same rows from a WebDataset: a column a member; `json` is a record.
+
+    Dates are texts there.
+    """
+    from datasets import ClassLabel, Features, List, Value
 
     # https://huggingface.co/docs/hub/datasets-webdataset
     members = {"jpg": columns["preview"]}
     rest = {name: kind for name, kind in columns.items() if name not in ("embedding", "preview")}
     if isinstance(rest["label"], ClassLabel):
         members["cls"] = rest.pop("label")
+    rest = {name: Value("string") if _is_time(kind) else kind for name, kind in rest.items()}
+    rest |= {
+        name: List(Value("string"))
+        for name, kind in rest.items()
+        if isinstance(kind, List) and _is_time(kind.feature)
+    }
     rest["geometry"] = Value("string")
     about = {"__key__": Value("string"), "__url__": Value("string")}
     return Features({**members, "json": rest, "png": columns["embedding"], **about})
+
+
+def _is_time(feature: object) -> bool:
+    return str(getattr(feature, "dtype", "")).startswith(("date", "timestamp"))
 
 
 def loaded_features(kind: str, manifest: Manifest) -> datasets.Features:

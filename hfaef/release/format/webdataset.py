@@ -104,9 +104,18 @@ def inspect(path: Path, manifest: Manifest, step: int) -> tuple[list[str], pa.Ta
         return problems, None
     try:
         schema = pa.schema([columns.arrow_schema.field(name) for name in plain])
-        return [], pa.Table.from_pylist(rows, schema=schema)
+        written = pa.schema(list(map(_as_written, schema)))
+        return [], pa.Table.from_pylist(rows, schema=written).cast(schema)
     except pa.ArrowException as error:
         return [f"has rows of other types: {error}"], None
+
+
+def _as_written(column: pa.Field) -> pa.Field:
+    """The same column as JSON has it: dates are texts."""
+    kind = column.type
+    if pa.types.is_list(kind) and pa.types.is_temporal(kind.value_type):
+        return column.with_type(pa.list_(pa.string()))
+    return column.with_type(pa.string()) if pa.types.is_temporal(kind) else column
 
 
 def _row(

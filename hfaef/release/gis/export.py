@@ -1,7 +1,8 @@
 """An export for GIS: a cloud-optimised GeoTIFF a patch, and a table of vectors.
 
     FOLDER/[YEAR/]LABEL/ID.tif    64 bands A00..A63: uint8, nodata 255; with `values` float32, NaN
-    FOLDER/pooled.parquet         GeoParquet: outline, label, splits, mean vector A00..A63, path
+    FOLDER/pooled.parquet         GeoParquet: outline, label, splits, kept columns, mean vector
+                               A00..A63, path; of several labels a list
     FOLDER/mosaic[-YEAR][-CRS].vrt    with `mosaic`: all patches of a year and CRS as one picture
 
 The folder can be patches of another recipe: it is what the kind ``geotiffs`` reads.
@@ -16,16 +17,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hfaef.core.files import atomic_folder, folder_errors
+from hfaef.core.files import atomic_folder, finish_folder, folder_errors, is_unfinished
 from hfaef.core.names import file_name, folder_names, printable
 from hfaef.core.progress import progress
 from hfaef.core.quantize import BAND_NAMES, STORED_NODATA, dequantize
 from hfaef.core.workers import core_count, ordered_map
-from hfaef.errors import FolderError, InputError, ReleaseError
+from hfaef.errors import FolderError, InputError, ReleaseError, command_line
 from hfaef.release.card.references import read_references
 from hfaef.release.format.manifest import Manifest, read_manifest
+from hfaef.release.format.paths import require_outside
 from hfaef.release.format.rows import read_rows, stored_of
-from hfaef.release.format.schema import with_geometry
+from hfaef.release.format.schema import features, row_schema, with_geometry
 from hfaef.release.gis.mosaic import Tile, write_mosaics
 
 TABLE = "pooled.parquet"
@@ -44,10 +46,17 @@ class Exported:
     folder: Path
     patches: int
     bytes: int
+    mosaics: tuple[Path, ...] = ()
+    """VRTs, with `mosaic`."""
 
     def summary(self) -> dict[str, Any]:
         """For ``--json``."""
-        return {"folder": str(self.folder), "patches": self.patches, "bytes": self.bytes}
+        return {
+            "folder": str(self.folder),
+            "patches": self.patches,
+            "bytes": self.bytes,
+            "mosaics": [str(path) for path in self.mosaics],
+        }
 
 
 def export(
@@ -77,17 +86,8 @@ def export(
     if compression not in ("deflate", "zstd"):
         raise InputError(f"compression {compression!r} is neither deflate nor zstd")
     manifest = read_manifest(release)
-    if folder.resolve().is_relative_to(release.resolve()):
-        raise FolderError(
-            f"{folder} lies in the release itself, which would no longer be what its manifest says",
-            "choose another --to",
-        )
-    if folder.exists() and not folder.is_dir():
-        raise FolderError(f"{folder} is a file", "choose another --to")
-    if folder.exists() and (held := sorted(path.name for path in folder.iterdir())):
-        raise FolderError(
-            f"{folder} holds something already ({printable(held[0])})", "choose another --to"
-        )
+    require_outside(folder, release, "--to")
+    require_place(folder)
     folders = folder_names(manifest.label_names)
     attribution = read_references().attribution.text
     columns = described_by(manifest)
@@ -100,14 +100,14 @@ def export(
             "id": row["id"],
             "label": ", ".join(label) if isinstance(label, tuple) else str(label),
             "year": str(row["year"]),
-            **{name: str(row[name]) for name in columns},
+            **{columns[name]: str(row[name]) for name in columns if row[name] is not None},
             "meaning": _VALUES if values else _CODES,
             "attribution": attribution,
         }
         with folder_errors(made / path):
             (made / path).parent.mkdir(parents=True, exist_ok=True)
             height, width = write_cog(made / path, row, tags, compression, values=values)
-        plain = {name: row[name] for name in ("id", "year", *columns, "geometry")}
+        plain = {name: row[name] for name in ("id", "year", "geometry")}
         tile = Tile(path, row["year"], row["crs"], tuple(row["transform"]), height, width)
         return {**plain, "label": label, "path": path, "tile": tile}
 
@@ -118,10 +118,31 @@ def export(
                 table.append(entry)
                 advance("")
         _write_table(made / TABLE, table, release, manifest)
-        if mosaic:
-            write_mosaics(made, [entry["tile"] for entry in table], values=values)
+        tiles = [entry["tile"] for entry in table]
+        mosaics = write_mosaics(made, tiles, values=values) if mosaic else []
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    return Exported(folder, len(table), size)
+    return Exported(folder, len(table), size, tuple(folder / path.name for path in mosaics))
+
+
+def require_place(folder: Path) -> None:
+    """Raise FolderError if an export cannot be written to a folder, as it holds something.
+
+    An export that was killed while it was moved into the folder is finished, and is something.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise FolderError(f"{folder} is a file", "choose another --to")
+    with folder_errors(folder):
+        finish_folder(folder)
+        held = sorted(folder.iterdir()) if folder.exists() else []
+    if held and all(map(is_unfinished, held)):
+        raise FolderError(
+            f"{folder} holds an export that is being made, or was cut off ({printable(held[0].name)})",
+            "wait for it, or remove that; or choose another --to",
+        )
+    if held:
+        raise FolderError(
+            f"{folder} holds something already ({printable(held[0].name)})", "choose another --to"
+        )
 
 
 def write_cog(
@@ -169,12 +190,19 @@ def _write_table(
         found = [pooled[entry["year"], entry["id"]] for entry in entries]
     except KeyError as error:
         raise ReleaseError(
-            f"{release}: patch {error.args[0][1]} has no pooled vector", f"hfaef check {release}"
+            f"{release}: patch {error.args[0][1]} has no pooled vector",
+            command_line("hfaef", "check", release),
         ) from error
-    names = ("id", "label", "year", *described_by(manifest), "path", "geometry")
-    columns: dict[str, Any] = {name: [entry[name] for entry in entries] for name in names}
+    columns: dict[str, Any] = {}
+    for name in ("id", "label", "year"):
+        columns[name] = [entry[name] for entry in entries]
     if manifest.labelling == "classes":
         columns["label"] = pa.array(columns["label"], pa.list_(pa.string()))
+    types = features("pooled", row_schema(manifest)).arrow_schema
+    for name, written in described_by(manifest).items():
+        columns[written] = pa.array([row[name] for row in found], types.field(name).type)
+    for name in ("path", "geometry"):
+        columns[name] = [entry[name] for entry in entries]
     columns["valid_fraction"] = pa.array([row["valid_fraction"] for row in found], pa.float32())
     means = np.array([row["mean"] for row in found], np.float32)
     # One column a band: GIS programs show numbers, not lists.
@@ -184,11 +212,17 @@ def _write_table(
     pq.write_table(table, path, compression="zstd")
 
 
-def described_by(manifest: Manifest) -> tuple[str, ...]:
-    """Columns that say more of a patch than id, label and year."""
+def described_by(manifest: Manifest) -> dict[str, str]:
+    """Columns that say more of a patch than id, label and year, and what an export calls them:
+    a kept one that bears a name of the export's own gets another.
+    """
     observed = ("observed_year",) if manifest.nearest_years else ()
+    own = (*observed, *manifest.schemes, *manifest.folds)
+    taken = {"path", "meaning", "attribution", *BAND_NAMES}
     kept = (column.name for column in manifest.kept)
-    return (*observed, *manifest.schemes, *manifest.folds, *kept)
+    return dict(zip(own, own, strict=True)) | {
+        name: f"kept_{name}" if name in taken else name for name in kept
+    }
 
 
 def _path(row: dict[str, Any], manifest: Manifest, folders: Sequence[str]) -> str:

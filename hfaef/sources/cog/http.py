@@ -16,11 +16,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import quote, urljoin, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import urllib3
 from urllib3.exceptions import HTTPError
 
+from hfaef.core.net.proxies import proxy_for
 from hfaef.core.net.text import LONGEST, clean_text
 from hfaef.errors import (
     CredentialsError,
@@ -131,7 +131,7 @@ class Remote:
         parts = urlsplit(base)
         self._host = parts.hostname or ""
         self._hosts = {self._host, *hosts} | _MIRRORS.get(self._host, frozenset())
-        self._pool = _pool(parts.scheme, self._host, connections)
+        self._pool = _pool(base, connections)
         self._lock = threading.Lock()
         self._read_any = False
         """Whether some file could be read, so that a refusal concerns a single file."""
@@ -334,8 +334,8 @@ def _release(response: urllib3.BaseHTTPResponse) -> None:
     response.release_conn()
 
 
-def _pool(scheme: str, host: str, connections: int) -> urllib3.PoolManager:
-    proxy = None if proxy_bypass(host) else getproxies().get(scheme)
+def _pool(base: str, connections: int) -> urllib3.PoolManager:
+    proxy = proxy_for(base)
     if proxy:
         return urllib3.ProxyManager(proxy, maxsize=connections, block=True)
     return urllib3.PoolManager(maxsize=connections, block=True)

@@ -12,13 +12,8 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from hfaef.core.net.endpoints import (
-    EARTH_ENGINE,
-    host_of,
-    is_loopback,
-    require_trusted,
-    same_origin,
-)
+from hfaef.core.net.endpoints import EARTH_ENGINE, host_of, require_trusted, same_origin
+from hfaef.core.net.proxies import proxy_for
 from hfaef.core.net.text import clean_text
 from hfaef.errors import CredentialsError, RecipeError, SourceError, Throttled, Transient
 from hfaef.recipe.model import FIRST_YEAR
@@ -75,8 +70,8 @@ class Transport:
         self._session = requests.Session()
         # The environment is read once, not with each request; its .netrc would replace the token.
         self._session.trust_env = False
-        if not is_loopback(host_of(url)):  # what is for this machine goes through nobody
-            self._session.proxies.update(requests.utils.get_environ_proxies(url))
+        if proxy := proxy_for(url):
+            self._session.proxies.update({"http": proxy, "https": proxy})
         self._session.verify = (
             os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
         )

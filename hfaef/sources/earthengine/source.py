@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from hfaef.core.aef import on_lattice
+from hfaef.core.aef import is_coarse, on_lattice
 from hfaef.core.grid import Grid, utm_zone
 from hfaef.core.quantize import BAND_NAMES, BANDS
 from hfaef.errors import PermanentError, RecipeError, TooBig
@@ -101,6 +101,7 @@ class EarthEngine:
                 resampled=utm_zone(grid.crs) is None or not on_lattice(grid),
                 requests=REQUESTS_A_READ[reader],
                 received=codes.nbytes * BYTES_A_CODE[reader],
+                means=is_coarse(grid),  # its pyramids are not said to keep the length
             )
         except ValueError as error:
             message = f"Earth Engine gave pixels that are not AEF's: {error}"

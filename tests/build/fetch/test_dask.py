@@ -105,6 +105,29 @@ def test_a_read_may_be_abandoned_while_its_answer_is_on_the_way(
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
+def test_a_slot_is_freed_in_silence_only_where_the_cluster_is_gone(
+    tmp_path: Path, store: Store
+) -> None:
+    with (
+        cluster_of(tmp_path, workers=1) as address,
+        Cluster(address, 2) as first,
+        Cluster(address, 2) as second,
+    ):
+        closed, lost = (
+            DaskExecutor(each, int, store.pixels, Policy(), 2)  # type: ignore[arg-type]
+            for each in (first, second)
+        )
+        for executor in (closed, lost):
+            executor._release(0)  # there is no such read
+        first.client.close()
+        closed._release(0)
+        second.client.run = int  # as a call with wrong arguments, a fault of ours, would end
+        with pytest.raises(TypeError, match="arguments"):
+            lost._release(0)
+        del second.client.run
+    lost._release(0)
+
+
 @pytest.mark.parametrize(("count", "kills"), [(40, 2), pytest.param(240, 20, marks=LONG)])
 def test_killed_workers_leave_no_trace_in_the_release(
     tmp_path: Path, count: int, kills: int

@@ -19,6 +19,7 @@ from hfaef.release.card.figures import (
 from hfaef.release.check import check_folder
 from hfaef.release.format.manifest import read_manifest
 from hfaef.release.format.paths import BALANCE, LABELS, MAP
+from hfaef.release.format.rows import read_rows
 
 
 def luminance(colour):
@@ -78,6 +79,20 @@ def test_nothing_of_a_map_is_cut_off(box, schemes):
         assert (edge == tuple(bytes.fromhex(GROUND[1:]))).all()
 
 
+@pytest.mark.parametrize("split", list(COLOURS))
+def test_patches_of_every_split_are_seen_on_the_map(split):
+    pytest.importorskip("matplotlib", reason="the extra `eval` is not installed")
+    lon, lat = np.meshgrid(np.linspace(11, 12, 6), np.linspace(48, 48.5, 5))
+    places = figures.PatchLocations(
+        lon.ravel(), lat.ravel(), [[0]] * 30, {"one": np.full(30, split)}
+    )
+    with Image.open(io.BytesIO(figures.draw_map(places))) as image:
+        pixels = np.asarray(image.convert("RGB")).astype(int)
+    colour, ground = (np.array([*bytes.fromhex(c[1:])]) for c in (COLOURS[split], GROUND))
+    drawn = 0.8 * colour + 0.2 * ground
+    assert (np.abs(pixels - drawn).max(axis=-1) < 12).sum() > 30 * 5
+
+
 def test_without_matplotlib_there_are_previews(demo_release, monkeypatch):
     monkeypatch.setattr(figures, "find_spec", lambda _: None)
     assert list(draw(demo_release, read_manifest(demo_release))) == [LABELS]
@@ -99,11 +114,8 @@ def test_previews_are_of_their_label(demo_release):
     found = read_previews(demo_release, manifest, 3)
     assert set(found) == set(range(len(manifest.label_names)))
     assert all(len(previews) == 3 for previews in found.values())
-    names = figures._columns(demo_release, manifest, ["id", "preview"])
-    label_of = {
-        preview["bytes"]: labels[identity]
-        for identity, preview in zip(names["id"], names["preview"], strict=True)
-    }
+    rows = read_rows(demo_release, manifest, columns=["id", "preview"])
+    label_of = {row["preview"]["bytes"]: labels[row["id"]] for row in rows}
     for number, previews in found.items():
         assert {label_of[preview] for preview in previews} == {number}
 

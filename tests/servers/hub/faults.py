@@ -34,6 +34,8 @@ class Fault:
     status: int = 503
     headers: Mapping[str, str] = field(default_factory=dict)
     """Of the answer with `status`."""
+    words: str = ""
+    """What it says; the status, by default."""
     after: int = 0
     """Bytes."""
     seconds: float = 0.5

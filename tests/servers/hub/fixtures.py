@@ -47,7 +47,12 @@ class Client:
         return self.start(*command, token=token, **variables)
 
     def run(
-        self, code: str, *arguments: object, token: str | None = WRITER, home: str | None = None
+        self,
+        code: str,
+        *arguments: object,
+        token: str | None = WRITER,
+        home: str | None = None,
+        **variables: str,
     ) -> Any:
         """Runs Python code that finds `api` and `arguments` and leaves its result in `answer`.
 
@@ -64,7 +69,13 @@ class Client:
             "import os; os._exit(0)\n"
         )
         process = self.start(
-            sys.executable, "-c", text, json.dumps(arguments, default=str), token=token, home=home
+            sys.executable,
+            "-c",
+            text,
+            json.dumps(arguments, default=str),
+            token=token,
+            home=home,
+            **variables,
         )
         output, errors = process.communicate(timeout=120)
         assert process.returncode == 0, errors

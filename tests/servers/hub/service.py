@@ -11,7 +11,7 @@ from threading import Thread
 from types import TracebackType
 from typing import Self
 
-from servers.hub import api, download, upload
+from servers.hub import api, card, download, upload
 from servers.hub.accounts import Account
 from servers.hub.faults import Fault, Faults
 from servers.hub.history import Commit, Repo
@@ -29,7 +29,7 @@ Route = Callable[[State, Request], Answer]
 ROUTES: dict[str, dict[str, tuple[str, str, Route]]] = {
     "hub": {
         "whoami": ("GET", r"/api/whoami-v2", api.whoami),
-        "yaml": ("POST", r"/api/validate-yaml", upload.validate_card),
+        "yaml": ("POST", r"/api/validate-yaml", card.validate),
         "create": ("POST", r"/api/repos/create", api.create),
         "delete": ("DELETE", r"/api/repos/delete", api.remove),
         "info": ("GET", rf"{_KIND}(?:/revision{_REVISION})?", api.info),

@@ -8,9 +8,8 @@ from collections.abc import Iterable
 from math import ceil
 from typing import Any
 
-import yaml
-
 from servers.hub import refusal
+from servers.hub.card import card_errors
 from servers.hub.content import Blob, git_oid, pointer
 from servers.hub.history import Change, Repo, wants_lfs
 from servers.hub.refusal import Refusal
@@ -163,50 +162,6 @@ def _changes(state: State, repo: Repo, lines: Iterable[dict[str, Any]]) -> Itera
                 yield Change(value["path"], folder=True)
             case other:
                 raise Refusal(400, f"unknown operation {other!r}")
-
-
-def validate_card(state: State, request: Request) -> Answer:
-    """Whether a card's YAML will do."""
-    state.caller(request)
-    content = request.json["content"]
-    errors = card_errors(content)
-    warnings = [] if content.startswith("---") else ["empty or missing yaml metadata in repo card"]
-    said = {
-        "errors": [{"message": message} for message in errors],
-        "warnings": [{"message": message} for message in warnings],
-    }
-    return json_answer(said, 400 if errors else 200)
-
-
-def card_errors(content: str) -> list[str]:
-    """What is wrong with the YAML of a data set's card; the real Hub checks more."""
-    if not content.startswith("---"):
-        return []
-    try:
-        card = yaml.safe_load(content.split("\n---", 1)[0].removeprefix("---"))
-    except yaml.YAMLError as error:
-        return [f"bad YAML: {error}"]
-    if not isinstance(card, dict):
-        return ["YAML metadata must be a mapping"]
-    errors = []
-    configs = card.get("configs", [])
-    if not isinstance(configs, list) or any(
-        not isinstance(config, dict) or not isinstance(config.get("config_name"), str)
-        for config in configs
-    ):
-        errors.append('"configs" must be a list of mappings with a config_name')
-    errors += [
-        f'"{key}" must be a list of strings'
-        for key in ("tags", "size_categories", "task_categories", "language")
-        if key in card and not _strings(card[key])
-    ]
-    return errors
-
-
-def _strings(value: object) -> bool:
-    return isinstance(value, str) or (
-        isinstance(value, list) and all(isinstance(item, str) for item in value)
-    )
 
 
 def _repo(state: State, request: Request) -> Repo:

@@ -101,7 +101,9 @@ def json_answer(
 
 def refusal_answer(refused: Refusal) -> Answer:
     """A refusal, in the headers and in the body, as the real Hub says it."""
-    headers = {"X-Error-Message": refused.message}
+    # As much of it as a header may hold.
+    said = refused.message[:2000].encode("latin-1", "replace").decode("latin-1")
+    headers = {"X-Error-Message": " ".join(said.splitlines())}
     if refused.code:
         headers["X-Error-Code"] = refused.code
     if refused.commit:
@@ -254,7 +256,9 @@ class Handler(BaseHTTPRequestHandler):
         for _ in request.pieces:
             pass  # what the route did not read, lest it be taken for the next request
         if fault is not None and kind in ("status", "broken"):
-            answer = refusal_answer(Refusal(fault.status, f"{fault.status} on purpose"))
+            answer = refusal_answer(
+                Refusal(fault.status, fault.words or f"{fault.status} on purpose")
+            )
             answer.headers.update(fault.headers)
         if kind == "lost":
             raise Dropped

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hfaef.build.fetch.window import ConcurrencyLimit
+from hfaef.build.fetch.concurrency_limit import ConcurrencyLimit
 
 
 def test_starts_low_and_reaches_the_ceiling_while_all_goes_well() -> None:

@@ -1,0 +1,167 @@
+"""What is said of a build's folder from outside, and that looking leaves no trace."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from build.test_pipeline import demo_recipe
+
+from hfaef.build.pipeline import build
+from hfaef.build.staging.command import write_command
+from hfaef.build.staging.ledger import Outcome, open_ledger, write_outcome
+from hfaef.build.status import read_status
+from hfaef.errors import FolderError, IncompleteError
+
+LATE = Outcome(2018, "late", fetched=False, reason="not yet")
+
+
+@pytest.fixture(scope="module")
+def built(demo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(demo_recipe(demo_root), tmp_path_factory.mktemp("built") / "release").folder
+
+
+@pytest.fixture
+def folder(built: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(built, tmp_path / "my release"))
+
+
+@contextmanager
+def untouched(folder: Path) -> Iterator[None]:
+    def held() -> dict[str, int]:
+        return {str(path): path.stat().st_mtime_ns for path in [folder, *folder.rglob("*")]}
+
+    before = held()
+    yield
+    assert held() == before
+
+
+def test_looking_at_a_build_writes_nothing(folder: Path) -> None:
+    staging = folder / ".staging"
+    assert not list(staging.glob("ledger.sqlite-*"))
+    with untouched(folder):
+        assert (read_status(folder).fetched, read_status(folder).missing) == (40, ())
+
+
+def test_looking_at_a_build_at_work_sees_what_it_has_just_written(folder: Path) -> None:
+    with closing(open_ledger(folder / ".staging")) as ledger:
+        write_outcome(ledger, LATE)
+        with untouched(folder):
+            assert read_status(folder).missing == (LATE,)
+        write_outcome(ledger, LATE)
+
+
+@pytest.mark.parametrize("index", [True, False], ids=["with its index", "without its index"])
+def test_looking_at_a_killed_build_sees_what_it_wrote_last(
+    folder: Path, tmp_path: Path, *, index: bool
+) -> None:
+    with closing(open_ledger(folder / ".staging")) as ledger:
+        write_outcome(ledger, LATE)
+        killed = Path(shutil.copytree(folder, tmp_path / "killed"))
+    assert (killed / ".staging/ledger.sqlite-wal").stat().st_size
+    if not index:
+        (killed / ".staging/ledger.sqlite-shm").unlink()
+    with untouched(killed):
+        assert read_status(killed).missing == (LATE,)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_build_in_a_folder_that_nobody_may_write_to_is_looked_at(folder: Path) -> None:
+    (folder / ".staging").chmod(0o500)
+    assert read_status(folder).fetched == 40
+
+
+@pytest.mark.parametrize("name", ["ledger.sqlite", "inputs.json", "release.json"])
+@pytest.mark.parametrize("content", [b"", b"{}", b"no such thing" * 99, None])
+def test_what_is_damaged_is_named_in_one_line(
+    folder: Path, name: str, content: bytes | None
+) -> None:
+    path = folder / ("" if name == "release.json" else ".staging") / name
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    elif name != "ledger.sqlite":
+        return  # no build, or no release yet
+    if (name, content) == ("ledger.sqlite", b""):
+        content = None  # an empty file is a database without a table
+    with pytest.raises(Exception, match=rf"{name}.*; ") as caught:
+        read_status(folder)
+    assert type(caught.value).__name__ in {"FolderError", "ReleaseError"}
+    assert "\n" not in str(caught.value)
+
+
+def test_after_a_build_that_failed_its_command_comes_next(
+    demo_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(demo_root / "data/demo/aef", tmp_path / "aef")
+    tile = min((tmp_path / "aef/2018").rglob("*.tiff"))
+    content = tile.read_bytes()
+    tile.unlink()
+    recipe = demo_recipe(demo_root, f"source.root={tmp_path / 'aef'}")
+    words = ["my recipe.toml", "--out", "my release"]
+    typed = "hfaef build 'my recipe.toml' --out 'my release'"
+    for _ in range(2):
+        with pytest.raises(IncompleteError):
+            build(recipe, Path("my release"), command=words)
+        status = read_status(Path("my release"))
+        assert (status.unfinished, status.next_command) == (True, typed)
+    tile.write_bytes(content)
+    build(recipe, Path("my release"), command=words)
+    status = read_status(Path("my release"))
+    assert (status.unfinished, status.released_rows) == (False, 40)
+    assert status.next_command == "hfaef push 'my release' OWNER/NAME"
+    assert status.summary()["unfinished"] is False
+
+
+def test_a_build_that_failed_where_a_release_is_comes_before_the_push(folder: Path) -> None:
+    write_command(folder / ".staging", ["demo"])
+    status = read_status(folder)
+    assert (status.released_rows, status.next_command) == (40, "hfaef build demo")
+    write_command(folder / ".staging", [])
+    assert read_status(folder).next_command == f"hfaef build RECIPE --out '{folder}'"
+
+
+def test_a_command_that_was_typed_elsewhere_says_where(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a b").mkdir()
+    monkeypatch.chdir(tmp_path / "a b")
+    write_command(folder / ".staging", ["x.toml"])
+    monkeypatch.chdir(tmp_path)
+    expected = f"cd '{tmp_path / 'a b'}' && hfaef build x.toml"
+    assert read_status(folder).next_command == expected
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"[]",
+        b'{"words": 1, "folder": ""}',
+        b'{"words": [], "folder": "/"}',
+        json.dumps({"words": ["\x1b[31mx"], "folder": str(Path.cwd())}).encode(),
+        json.dumps({"words": ["x"], "folder": "\n"}).encode(),
+    ],
+)
+def test_a_command_that_no_build_wrote_is_not_shown(folder: Path, content: bytes) -> None:
+    (folder / ".staging/command.json").write_bytes(content)
+    assert read_status(folder).next_command == f"hfaef build RECIPE --out '{folder}'"
+
+
+def test_a_strangers_command_is_no_other_program(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_command(folder / ".staging", ["x", ";", "rm -rf ~"])
+    assert read_status(folder).next_command == "hfaef build x ';' 'rm -rf ~'"
+
+
+def test_a_folder_without_a_build_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FolderError, match=rf"no build was started in {tmp_path}/x; hfaef build "):
+        read_status(tmp_path / "x")

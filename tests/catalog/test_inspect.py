@@ -1,0 +1,372 @@
+"""Drafts of recipes that fit tables and folders: what is recognised, what is unclear, what builds."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from hfaef.build.pipeline import build
+from hfaef.catalog import open_catalog
+from hfaef.catalog.inspect import inspect
+from hfaef.catalog.patch import Catalog
+from hfaef.errors import CatalogError, RecipeError
+from hfaef.recipe.read import read_recipe
+from hfaef.recipe.write import Draft, write_draft
+
+PLACES = [(11.30 + 0.4 * (row % 5), 48.0 + 0.3 * (row // 5)) for row in range(25)]
+"""Degrees, in blocks of 20 km of their own."""
+
+
+@pytest.fixture(autouse=True)
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def write_table(name: str, **columns: list[object]) -> Path:
+    """A table of 25 points with these columns beside id, label and place."""
+    table: dict[str, list[object]] = {
+        "id": [f"p{row}" for row in range(25)],
+        "label": [("Forest", "Water")[row % 2] for row in range(25)],
+        "lon": [lon for lon, _ in PLACES],
+        "lat": [lat for _, lat in PLACES],
+        **columns,
+    }
+    path = Path(name)
+    if path.suffix == ".parquet":
+        pq.write_table(pa.table(table), path)
+        return path
+    lines = [
+        ";".join(table),
+        *(";".join(map(str, row)) for row in zip(*table.values(), strict=True)),
+    ]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def keys(draft: Draft) -> dict[str, object]:
+    return {line.key: line.value for line in draft.patches if line.is_set}
+
+
+def proposed(draft: Draft) -> dict[str, object]:
+    return {line.key: line.value for line in draft.patches if not line.is_set}
+
+
+def unclear(draft: Draft) -> set[str]:
+    return {line.key for line in (draft.years, *draft.patches) if line and line.unclear}
+
+
+def opened(draft: Draft) -> Catalog:
+    """The catalog of the recipe that a draft becomes."""
+    return open_catalog(read_recipe(str(write_draft("mine", draft))))
+
+
+def test_points_without_splits_get_blocks_of_ground() -> None:
+    draft = inspect(write_table("points.csv"))
+    assert keys(draft) == {
+        "kind": "table",
+        "path": Path("points.csv"),
+        "size": 64,
+        "make_splits": {"spatial": {"km": 20, "seed": 0}},
+    }
+    assert unclear(draft) == {"years", "size"}
+    catalog = opened(draft)
+    assert catalog.schemes == ("spatial",)
+    assert {patch.splits["spatial"] for patch in catalog.patches} == {
+        "train",
+        "validation",
+        "test",
+    }
+
+
+def test_blocks_shrink_until_no_split_is_empty() -> None:
+    near = inspect(
+        write_table("points.csv", lon=[11.3 + 0.015 * row for row in range(25)], lat=[48.1] * 25)
+    )
+    assert keys(near)["make_splits"] == {"spatial": {"km": 10, "seed": 0}}
+    assert len({patch.splits["spatial"] for patch in opened(near).patches}) == 3
+
+
+def test_patches_too_close_together_are_all_for_training() -> None:
+    draft = inspect(write_table("points.csv", lon=[11.3] * 25, lat=[48.1] * 25))
+    assert "make_splits" not in keys(draft)
+    assert "make_splits" in unclear(draft)
+    assert opened(draft).schemes == ()
+
+
+@pytest.mark.parametrize(
+    ("labels", "found"),
+    [
+        (
+            ["Forest;Water", "Forest", "", "Water", "Town"] * 5,
+            {"target": "classes", "separator": ";"},
+        ),
+        (["a,b", "a", "b", "c", "a,c"] * 5, {"target": "classes", "separator": ","}),
+        (["Forest, old", "Forest, young", "Town", "Town", "Town"] * 5, {}),
+        ([f"{row}.5" for row in range(25)], {"target": "number"}),
+        (["1.0", "2.0"] * 12 + ["1.0"], {}),
+        ([str(row % 3) for row in range(25)], {}),
+    ],
+)
+def test_the_target_follows_from_the_labels_of_a_csv(labels: list[object], found: dict) -> None:
+    path = Path("points.csv")
+    write_table("points.csv", label=[f'"{label}"' for label in labels])
+    draft = inspect(path)
+    assert {key: keys(draft).get(key) for key in found} == found
+    assert keys(draft).get("target", "class") == found.get("target", "class")
+    assert opened(draft).target == found.get("target", "class")
+
+
+@pytest.mark.parametrize("labels", [["Forest, old", "Forest, young", "Town"], ["1.0", "2.0"]])
+def test_labels_that_may_mean_two_things_are_said_to(labels: list[object]) -> None:
+    draft = inspect(write_table("points.csv", label=(labels * 13)[:25]))
+    assert "target" in unclear(draft)
+
+
+@pytest.mark.parametrize(
+    ("labels", "target"),
+    [
+        ([["a"], ["a", "b"], [], ["b"], ["a"]] * 5, "classes"),
+        ([0.5, 1.5, 2.5, 0.5, 1.5] * 5, "number"),
+        ([1, 2, 3, 1, 2] * 5, "class"),
+    ],
+)
+def test_the_target_follows_from_the_types_of_a_parquet(labels: list[object], target: str) -> None:
+    draft = inspect(write_table("points.parquet", label=labels))
+    assert opened(draft).target == target
+
+
+def test_years_splits_folds_and_others_are_recognised() -> None:
+    draft = inspect(
+        write_table(
+            "points.csv",
+            year=[2016 + row % 3 for row in range(25)],
+            split=["train", "val", "", "Test", "dev"] * 5,
+            cv_fold=[row % 5 for row in range(25)],
+            country=["DE"] * 25,
+            mask=["x"] * 25,
+        )
+    )
+    assert draft.years is None
+    found = keys(draft)
+    assert (found["year"], found["schemes"], found["folds"]) == ("year", ["split"], ["cv_fold"])
+    assert "make_splits" not in found
+    others = proposed(draft)
+    assert others["nearest_year"] is True
+    assert others["unassigned"] == "drop"
+    assert others["keep"] == ["country"]
+    assert others["ignore"] == ["mask"], "a name of hfaef's own"
+    catalog = opened(draft)
+    assert catalog.own_years
+    assert (catalog.schemes, catalog.folds) == (("split",), ("cv_fold",))
+
+
+def test_years_all_before_the_first_give_way_to_the_nearest() -> None:
+    draft = inspect(write_table("points.csv", year=[2015] * 25))
+    assert keys(draft)["nearest_year"] is True
+
+
+@pytest.mark.parametrize(
+    ("column", "taken"),
+    [("survey_date", True), ("obs_year", True), ("created_date", False), ("dates_seen", False)],
+)
+def test_dates_of_the_label_are_its_year_and_said_to_be_unclear(column: str, taken: bool) -> None:
+    draft = inspect(write_table("points.csv", **{column: ["2019-07-01"] * 25}))
+    assert (keys(draft).get("year") == column) == taken
+    assert ("year" in unclear(draft)) == taken
+
+
+def test_a_split_column_of_a_few_numbers_holds_folds() -> None:
+    draft = inspect(write_table("points.csv", split=[row % 5 for row in range(25)]))
+    assert keys(draft)["folds"] == ["split"]
+    assert opened(draft).folds == ("split",)
+
+
+def test_a_split_column_of_anything_else_is_left_alone_and_said_to_be() -> None:
+    draft = inspect(write_table("points.csv", split=[f"tile{row}" for row in range(25)]))
+    assert keys(draft)["schemes"] == []
+    assert "schemes" in unclear(draft)
+    assert opened(draft).schemes == ("spatial",)
+
+
+def test_names_of_another_case_or_word_are_to_be_renamed() -> None:
+    path = write_table("points.csv")
+    text = path.read_text().replace("id;label;lon;lat", "ID;Label;Longitude;Latitude", 1)
+    path.write_text(text)
+    draft = inspect(path)
+    assert draft.to_do == (
+        "rename the column `ID` to `id`",
+        "rename the column `Label` to `label`",
+        "rename the column `Longitude` to `lon`",
+        "rename the column `Latitude` to `lat`",
+    )
+    written = write_draft("mine", draft).read_text()
+    assert "# TO DO before it builds: rename the column `Longitude` to `lon`" in written
+    path.write_text(text.replace("ID;Label;Longitude;Latitude", "id;label;lon;lat", 1))
+    assert len(open_catalog(read_recipe("mine.toml")).patches) == 25
+
+
+def test_polygons_have_no_size() -> None:
+    ring = [[11.3, 48.3], [11.31, 48.3], [11.31, 48.31], [11.3, 48.3]]
+    geometry = {"type": "Polygon", "coordinates": [ring]}
+    feature = {"type": "Feature", "properties": {"id": "a", "label": "x"}, "geometry": geometry}
+    Path("a.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+    draft = inspect(Path("a.geojson"))
+    assert "size" not in keys(draft)
+    assert len(opened(draft).patches) == 1
+
+
+@pytest.mark.parametrize(
+    ("columns", "word"),
+    [
+        ({"id": ["p"] * 25}, "patch p occurs twice"),
+        ({"label": [""] * 25}, "has no label"),
+        ({"year": ["soon"] * 25}, "'soon', which is no number"),
+        ({"lat": ["91"] * 25}, "row 1"),
+    ],
+)
+def test_input_that_cannot_be_used_is_refused(columns: dict, word: str) -> None:
+    with pytest.raises(CatalogError, match=word):
+        inspect(write_table("points.csv", **columns))
+
+
+def test_a_table_without_places_or_labels_is_refused() -> None:
+    Path("a.csv").write_text("id,label\na,b\n")
+    with pytest.raises(CatalogError, match="no place columns"):
+        inspect(Path("a.csv"))
+    Path("b.csv").write_text("id,lon,lat\na,11.3,48.1\n")
+    with pytest.raises(CatalogError, match="no column 'label'"):
+        inspect(Path("b.csv"))
+    with pytest.raises(CatalogError, match="there is no file or folder"):
+        inspect(Path("nowhere"))
+
+
+def test_names_of_any_letters_come_back_as_they_are() -> None:
+    draft = inspect(write_table('päth "x" #1.csv', **{'a "b" # c': ["x"] * 25}))
+    assert opened(draft)
+    text = Path("mine.toml").read_text(encoding="utf-8")
+    Path("mine.toml").write_text(text.replace("# keep", "keep"), encoding="utf-8")
+    kept = open_catalog(read_recipe("mine.toml")).kept
+    assert [column.name for column in kept] == ['a "b" # c']
+
+
+def test_a_recipe_that_is_there_is_never_overwritten() -> None:
+    draft = inspect(write_table("points.csv"))
+    Path("mine.toml").write_text("mine")
+    with pytest.raises(RecipeError, match=r"cannot write mine\.toml"):
+        write_draft("mine", draft)
+    assert Path("mine.toml").read_text() == "mine"
+
+
+def flat(demo_root: Path, folder: Path) -> list[Path]:
+    """The demo's GeoTIFFs, flat in a folder."""
+    folder.mkdir()
+    files = sorted((demo_root / "data/demo/patches").rglob("*.tif"))
+    return [Path(shutil.copy(file, folder)) for file in files]
+
+
+def test_one_folder_a_label_needs_no_table(demo_root: Path) -> None:
+    draft = inspect(demo_root / "data/demo/patches")
+    found = keys(draft)
+    assert set(found) == {"kind", "root", "make_splits"}
+    assert not Path(str(found["root"])).is_absolute()
+    assert len(opened(draft).patches) == 40
+
+
+@pytest.mark.parametrize("place", ["images/labels.csv", "labels.csv"])
+def test_flat_geotiffs_are_labelled_by_the_table_that_names_them(
+    demo_root: Path, place: str
+) -> None:
+    files = flat(demo_root, Path("images"))
+    rows = [
+        f"{file.name},{file.name.partition('_')[0]},2018,{n % 4}" for n, file in enumerate(files)
+    ]
+    Path(place).write_text("\n".join(["file,label,year,fold", *rows]) + "\n")
+    Path("other.csv").write_text("id,label\nnobody,x\n")
+    draft = inspect(Path("images"))
+    found = keys(draft)
+    assert (found["table"], found["year"], found["folds"]) == (Path(place), "year", ["fold"])
+    catalog = opened(draft)
+    assert len(catalog.patches) == 40
+    assert len(catalog.label_names) == 6
+    world = demo_root / "data/demo/aef"
+    recipe = read_recipe("mine.toml", [f"source.root={world}"])
+    assert build(recipe, Path("out"), limit=4).summary()["rows"] == 4
+
+
+def test_columns_of_a_geotiffs_table_that_need_other_names_are_said(demo_root: Path) -> None:
+    files = flat(demo_root, Path("images"))
+    Path("labels.csv").write_text("\n".join(["Tile,Class", *(f"{f.stem},x" for f in files)]) + "\n")
+    assert inspect(Path("images")).to_do == (
+        "rename the column `Class` to `label`",
+        "rename the column `Tile` to `id`",
+    )
+
+
+def test_flat_geotiffs_without_a_table_are_refused(demo_root: Path) -> None:
+    flat(demo_root, Path("images"))
+    with pytest.raises(CatalogError, match="40 GeoTIFFs in no folders of labels"):
+        inspect(Path("images"))
+    Path("empty").mkdir()
+    with pytest.raises(CatalogError, match=r"there is no \.tif below empty"):
+        inspect(Path("empty"))
+
+
+@pytest.mark.parametrize(
+    ("case", "found"),
+    [
+        ("shape-own-years/points.csv", {"year": "year"}),
+        ("shape-folds/points.csv", {"folds": ["fold"]}),
+        (
+            "shape-several-labels/points.csv",
+            {"target": "classes", "separator": ";", "schemes": ["split"]},
+        ),
+        ("shape-several-labels/points.geojson", {"target": "classes"}),
+        ("polygons-squares/squares.geojson", {}),
+        ("csv-leading-zeros/points.csv", {}),
+        ("pq-decimal/points.parquet", {}),
+        ("ee-crs/patches", {"kind": "geotiffs"}),
+    ],
+)
+def test_shapes_that_people_have_are_recognised_and_open(
+    shared: Path, case: str, found: dict
+) -> None:
+    path = shared.parent / "cases" / case
+    if not path.exists():
+        pytest.skip(f"{path} is not there")
+    draft = inspect(path)
+    assert {key: keys(draft)[key] for key in found} == found
+    assert opened(draft).patches
+
+
+@pytest.mark.parametrize(
+    ("case", "word"),
+    [
+        ("csv-latin1/points.csv", "not UTF-8"),
+        ("csv-empty-label/points.csv", "has no label"),
+        ("csv-dup-columns/points.csv", "'label' twice"),
+        ("gj-null-geometry/points.geojson", "has no geometry"),
+        ("gj-mixed-label-types/points.geojson", "a number among others"),
+        ("tif-at-root/patches", r"mosaic\.tif lies beside"),
+    ],
+)
+def test_faults_of_input_are_refused_as_a_build_refuses_them(
+    shared: Path, case: str, word: str
+) -> None:
+    path = shared.parent / "cases" / case
+    if not path.exists():
+        pytest.skip(f"{path} is not there")
+    with pytest.raises(CatalogError, match=word):
+        inspect(path)
+
+
+def test_eurosat_is_one_folder_a_label(eurosat_images: Path) -> None:
+    catalog = opened(inspect(eurosat_images))
+    assert (len(catalog.patches), len(catalog.label_names)) == (100, 10)

@@ -1,0 +1,99 @@
+"""What `hfaef eval` makes of labels, years and splits that are not one class and three splits."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from hfaef.cli.main import run
+from hfaef.cli.output import Output
+from hfaef.errors import InputError
+from hfaef.evaluation.evaluate import evaluate, write_evaluation
+from hfaef.release.check import check_folder
+from hfaef.release.format.manifest import read_manifest
+from hfaef.release.format.rows import read_rows
+from hfaef.release.format.scores import read_evaluation
+from support.kinds import build_kind, write_points
+
+pytest.importorskip("sklearn", reason="the extra `eval` is not installed")
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_points(tmp_path_factory.mktemp("kinds"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "words", "hint"),
+    [
+        ("classes", (), "are several a patch", "a multi-label classifier of your own"),
+        (
+            "number",
+            ("patches.make_splits.random.seed=1",),
+            "are numbers to predict",
+            "a regression of your own",
+        ),
+        ("number", (), r"no split scheme, but folds \(fold\)", "cross-validate its pooled vectors"),
+    ],
+)
+def test_what_the_probes_do_not_know_is_refused_with_a_way_out(
+    world: Path, tmp_path: Path, kind: str, changes: tuple[str, ...], words: str, hint: str
+) -> None:
+    folder = build_kind(kind, world, tmp_path, *changes).folder
+    with pytest.raises(InputError, match=words) as caught:
+        evaluate(str(folder))
+    assert hint in caught.value.hint
+    assert "\n" not in str(caught.value)
+    assert read_evaluation(folder) is None
+
+
+def test_own_years_are_scored_together(
+    world: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = build_kind("years", world, tmp_path).folder
+    words = ["hfaef", "eval", str(folder), "--pooling", "mean", "--probe", "knn"]
+    monkeypatch.setattr("sys.argv", words)
+    assert run(Output()) == 0
+    printed = capsys.readouterr().out
+    assert " all " in printed
+    assert "None" not in printed
+    found = read_evaluation(folder)
+    assert found is not None
+    assert {score.year for score in found.scores} == {None}
+    assert {(score.train, score.test) for score in found.scores} == {(6, 3)}
+    assert check_folder(folder) == []
+    card = (folder / "README.md").read_text()
+    assert "Not evaluated yet" not in card
+    assert "None" not in card.split("## Evaluation")[1].split("## How it was made")[0]
+    # A table of vectors tells the years apart, and its scores join those that are there.
+    rows = list(read_rows(folder, read_manifest(folder), columns=["id", "year"]))
+    vectors = np.random.default_rng(0).normal(size=(len(rows), 4)).astype(np.float32)
+    table = pa.Table.from_pylist(rows).append_column("vector", pa.array(list(vectors)))
+    pq.write_table(table, tmp_path / "mine.parquet")
+    merged = write_evaluation(
+        str(folder),
+        poolings=("mean",),
+        probes=("knn",),
+        features=(f"mine={tmp_path / 'mine.parquet'}",),
+    )
+    assert {score.features for score in merged.evaluation.scores} == {"mean", "mine"}
+    assert any("measured again and replaced: mean, split, all years" in n for n in merged.notes)
+    content = json.loads((folder / "evaluation.json").read_bytes())
+    assert content["scores"][0]["year"] is None
+
+
+def test_unassigned_patches_neither_train_nor_test(world: Path, tmp_path: Path) -> None:
+    cells = {("split", name): None for name in ("p00", "p03")}
+    folder = build_kind("class", world, tmp_path, "patches.unassigned=keep", cells=cells).folder
+    splits = {part.name: part.rows for part in read_manifest(folder).configs[0].splits}
+    assert splits == {"train": 9, "validation": 4, "test": 3, "unassigned": 2}
+    found = evaluate(str(folder), poolings=("mean",), probes=("knn",))
+    assert {(score.train, score.test) for score in found.scores} == {(9, 3)}
