@@ -106,7 +106,7 @@ def label_tensor(label: float | Sequence[int], classes: int) -> torch.Tensor:
 
 
 def to_tensors(row: dict[str, Any], classes: int = 0) -> Sample:
-    """A row with arrays and pooled vectors as tensors of their own dtype, its label as `label_tensor`.
+    """A row with its arrays as tensors of their own dtype, and its label as `label_tensor`.
 
     Args:
         row: as of `hfaef.load`.
