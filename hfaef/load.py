@@ -112,7 +112,7 @@ def _folder(path_or_repo: str | Path, *, pinned: bool) -> Path | None:
     """The folder that is meant, as commands understand a TARGET; None for a repository, as a text
     OWNER/NAME is where a version is pinned.
     """
-    from hfaef.core.files import require_loadable
+    from hfaef.core.names import require_loadable
 
     there, written = Path(path_or_repo), isinstance(path_or_repo, str)
     if written and (pinned or not there.exists()):

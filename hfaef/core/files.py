@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from hfaef.core.names import special_in
 from hfaef.errors import FolderError, ReleaseError, command_line
 
 STAGING = ".staging"
@@ -214,22 +213,6 @@ def make_real_folders(folder: Path, name: str) -> Path:
             raise NotADirectoryError(errno.ENOTDIR, "it is a link", str(path))
         path.mkdir(exist_ok=True)
     return path
-
-
-def require_loadable(folder: Path, hint: str) -> None:
-    """Raise FolderError if `datasets` could not load a release in a folder, for the folder's path.
-
-    Args:
-        folder: of the release; it need not be there.
-        hint: what to do then.
-    """
-    path = str(folder.resolve())
-    if found := special_in(path):
-        raise FolderError(
-            f"the path {path} holds {found!r}, which `datasets` takes for more than a name, so no "
-            "release could be loaded from there",
-            hint,
-        )
 
 
 @contextmanager

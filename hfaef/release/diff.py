@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -238,4 +239,7 @@ def _read_table(
 def _label(value: float | list[int], manifest: Manifest) -> str | float | tuple[str, ...]:
     """A row's label by which releases are compared: hfaef 0.1 wrote numbers as float64."""
     label = manifest.label_of(value)
-    return struct.unpack("f", struct.pack("f", label))[0] if isinstance(label, float) else label
+    if not isinstance(label, float):
+        return label
+    held: float = struct.unpack("f", struct.pack("f", label))[0]
+    return held if math.isfinite(held) else label  # those that no float32 holds differ, too

@@ -88,9 +88,11 @@ def test_points_without_splits_get_blocks_of_ground() -> None:
 
 def test_blocks_shrink_until_no_split_is_empty() -> None:
     near = inspect(
-        write_table("points.csv", lon=[11.3 + 0.015 * row for row in range(25)], lat=[48.1] * 25)
+        write_table("points.csv", lon=[11.3 + 0.008 * row for row in range(25)], lat=[48.1] * 25)
     )
-    assert keys(near)["make_splits"] == {"spatial": {"km": 10, "seed": 0}}
+    made = keys(near)["make_splits"]
+    assert isinstance(made, dict)
+    assert made["spatial"]["km"] < 20, "two blocks hold no three splits"
     assert len({patch.splits["spatial"] for patch in opened(near).patches}) == 3
 
 
@@ -228,7 +230,7 @@ def test_polygons_have_no_size() -> None:
     [
         ({"id": ["p"] * 25}, "patch p occurs twice"),
         ({"label": [""] * 25}, "has no label"),
-        ({"year": ["soon"] * 25}, "'soon', which is no number"),
+        ({"year": ["soon"] * 25}, "row 1 .*'soon', which is no"),
         ({"lat": ["91"] * 25}, "row 1"),
     ],
 )
