@@ -1,10 +1,9 @@
-"""Tables of scores in Markdown, as the card shows them: ours, and beside published ones."""
+"""Tables of our scores in Markdown, as the card shows them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from hfaef.release.card.references import PublishedResults
 from hfaef.release.format.scores import Evaluation, Score
 
 PUBLISHED_NEIGHBOURS = 5
@@ -16,8 +15,8 @@ PROBES = (("kNN", PUBLISHED_NEIGHBOURS), ("linear", None))
 """Names and numbers of neighbours of the probes that the card shows."""
 
 
-def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table as Markdown, the first column to the left and the others to the right."""
+def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table, the first column to the left and the others to the right."""
     lines = [head, ("---", *("---:",) * (len(head) - 1)), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -52,7 +51,7 @@ def scores_table(evaluation: Evaluation, schemes: Sequence[str], year: int | Non
             row += [_with_interval(score) for score in scores]
             row += [_gap(scores[0], scores[-1])] if gap else []
         rows.append(row)
-    return _markdown(head, rows)
+    return markdown(head, rows)
 
 
 def _accuracy(score: Score | None) -> str:
@@ -82,7 +81,7 @@ def neighbours_table(evaluation: Evaluation, schemes: Sequence[str], year: int |
         (scheme, *(_accuracy(evaluation.score(name, scheme, year, neighbours=k)) for k in counts))
         for scheme in schemes
     ]
-    return _markdown(["scheme", *(f"k = {k}" for k in counts)], rows)
+    return markdown(["scheme", *(f"k = {k}" for k in counts)], rows)
 
 
 def metrics_table(evaluation: Evaluation, schemes: Sequence[str], year: int | None) -> str:
@@ -98,44 +97,7 @@ def metrics_table(evaluation: Evaluation, schemes: Sequence[str], year: int | No
                 metrics = (score.balanced_accuracy, score.macro_f1) if score else (None, None)
                 row += [_per_cent(one.value) if one else NONE for one in metrics]
             rows.append(row)
-    return _markdown(head, rows)
-
-
-def published_table(
-    published: PublishedResults, evaluation: Evaluation | None, year: int | None
-) -> str:
-    """Ours and published accuracies by pooling; the published ones of the same embeddings."""
-    head = ["pooling"]
-    for title in _titles(published):
-        head += [f"{title}: here", "published"] if evaluation else [title]
-    rows = []
-    for pooling, numbers in published.encoders["AEF"].items():
-        row = [f"`{pooling}`"]
-        for (probe, scheme), number in zip(published.columns, numbers, strict=True):
-            if evaluation:
-                neighbours = PUBLISHED_NEIGHBOURS if probe == "knn" else None
-                row.append(
-                    _accuracy(evaluation.score(pooling, scheme, year, neighbours=neighbours))
-                )
-            row.append(f"{number:.1f}")
-        rows.append(row)
-    return _markdown(head, rows)
-
-
-def encoders_table(published: PublishedResults, poolings: Sequence[str] = ("mean", "stats")) -> str:
-    """Published accuracies of other embeddings of the same patches."""
-    rows = [
-        (f"{encoder}, `{pooling}`", *(f"{number:.1f}" for number in numbers[pooling]))
-        for encoder, numbers in published.encoders.items()
-        for pooling in poolings
-    ]
-    return _markdown(["embedding, pooling", *_titles(published)], rows)
-
-
-def _titles(published: PublishedResults) -> list[str]:
-    return [
-        f"{'kNN' if probe == 'knn' else probe}, {scheme}" for probe, scheme in published.columns
-    ]
+    return markdown(head, rows)
 
 
 def warnings(evaluation: Evaluation) -> Iterator[str]:

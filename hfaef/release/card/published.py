@@ -1,0 +1,206 @@
+"""What others published of the same patches, and where AlphaEarth stands among them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from hfaef.release.card.references import Leaderboard, PublishedResults, References
+from hfaef.release.card.tables import NONE, PUBLISHED_NEIGHBOURS, markdown
+from hfaef.release.format.scores import Evaluation, Score
+
+OURS = "AEF"
+"""Encoder of the published results whose vectors a release holds."""
+
+PLAIN = "mean"
+"""The pooling that needs no choice."""
+
+HERE = "here"
+"""Source of what was measured on the release itself."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A row of the table of a scheme; scores in per cent."""
+
+    name: str
+    source: str
+    """Tool that published it, or `HERE`."""
+    dimensions: int | None
+    knn: float | None
+    linear: float | None
+    ours: bool = False
+    """Whether it is of AlphaEarth's vectors."""
+    pooling: str | None = None
+    baseline: bool = False
+
+    @property
+    def best(self) -> float:
+        """The linear probe's score; the kNN's where there is none."""
+        return self.linear if self.linear is not None else self.knn or 0.0
+
+    def cells(self) -> tuple[str, ...]:
+        """For the table: AlphaEarth in bold, floors named as such."""
+        name = f"*floor:* {self.name}" if self.baseline else self.name
+        return (
+            f"**{name}**" if self.ours else name,
+            f"{self.dimensions:,}" if self.dimensions else NONE,
+            *(f"{score:.1f}" if score is not None else NONE for score in (self.linear, self.knn)),
+            f"**{self.source}**" if self.source == HERE else self.source,
+        )
+
+
+def published_schemes(references: References) -> list[str]:
+    """Split schemes of which something was published."""
+    found = [scheme for one in references.published for scheme in one.schemes]
+    found += [one.scheme for one in references.leaderboards]
+    return list(dict.fromkeys(found))
+
+
+def standings(
+    references: References, scheme: str, evaluation: Evaluation | None, year: int | None
+) -> list[Standing]:
+    """Everything known of a scheme, best first.
+
+    Args:
+        references: of the release.
+        scheme: the split scheme.
+        evaluation: of the release, if its scores can be compared with published ones.
+        year: of the evaluation's scores.
+    """
+    found = [
+        *(row for one in references.published for row in _poolings(one, scheme)),
+        *(row for one in references.leaderboards if one.scheme == scheme for row in _models(one)),
+        *(_measured(evaluation, scheme, year) if evaluation else ()),
+    ]
+    return sorted(found, key=lambda one: -one.best)
+
+
+def _poolings(published: PublishedResults, scheme: str) -> Iterator[Standing]:
+    """Each encoder with the plain pooling and with its best one."""
+    if scheme not in published.schemes:
+        return
+    for encoder, poolings in published.encoders.items():
+        scores = {
+            pooling: {
+                probe: number
+                for (probe, one), number in zip(published.columns, numbers, strict=True)
+                if one == scheme
+            }
+            for pooling, numbers in poolings.items()
+        }
+        best = max(scores, key=lambda one: scores[one].get("linear", scores[one].get("knn", 0.0)))
+        for pooling in dict.fromkeys((PLAIN, best)):
+            chosen = pooling != PLAIN
+            yield Standing(
+                name=f"{encoder}, `{pooling}`"
+                + (f", the best of {len(poolings)} poolings" if chosen else ""),
+                source=published.name,
+                dimensions=None,
+                knn=scores[pooling].get("knn"),
+                linear=scores[pooling].get("linear"),
+                ours=encoder == OURS,
+                pooling=pooling,
+            )
+
+
+def _models(board: Leaderboard) -> Iterator[Standing]:
+    for row in board.rows:
+        yield Standing(
+            name=f"{row.model}, {row.bands}",
+            source=board.name,
+            dimensions=row.dimensions,
+            knn=row.knn,
+            linear=row.linear,
+            baseline=row.baseline,
+        )
+
+
+def _measured(evaluation: Evaluation, scheme: str, year: int | None) -> Iterator[Standing]:
+    """AlphaEarth's plain pooling and its best one, and all vectors from elsewhere."""
+    found = []
+    for features in evaluation.features:
+        ours = features.kind == "pooling"
+        knn = evaluation.score(features.name, scheme, year, neighbours=PUBLISHED_NEIGHBOURS)
+        linear = evaluation.score(features.name, scheme, year)
+        if knn or linear:
+            name = f"`{features.name}`"
+            found.append(
+                Standing(
+                    name=f"{OURS}, {name}" if ours else name,
+                    source=HERE,
+                    dimensions=features.dimensions,
+                    knn=_per_cent(knn),
+                    linear=_per_cent(linear),
+                    ours=ours,
+                    pooling=features.name if ours else None,
+                )
+            )
+    best = max((one for one in found if one.ours), key=lambda one: one.best, default=None)
+    yield from (one for one in found if not one.ours or one is best or one.pooling == PLAIN)
+
+
+def _per_cent(score: Score | None) -> float | None:
+    return 100 * score.accuracy.value if score else None
+
+
+def standings_table(rows: Sequence[Standing]) -> str:
+    """All of a scheme, in their order."""
+    head = ("vectors", "length", "linear", f"kNN, k = {PUBLISHED_NEIGHBOURS}", "from")
+    return markdown(head, [row.cells() for row in rows])
+
+
+def place(rows: Sequence[Standing], scheme: str) -> str:
+    """In words, what AlphaEarth's mean vector reaches by the linear probe beside the best and the
+    floors; empty where nothing was published of it.
+    """
+    rows = [row for row in rows if row.linear is not None]
+    plain = [row for row in rows if row.ours and row.pooling == PLAIN]
+    others = [row for row in rows if not row.ours]
+    if not plain or not others:
+        return ""
+    mean = next((row for row in plain if row.source == HERE), plain[0])
+    best = max(others, key=lambda row: row.best)
+    top = max((row for row in rows if row.ours), key=lambda row: row.best)
+    gap = mean.best - best.best
+    text = (
+        f"On the {scheme} split, a linear probe of AlphaEarth's mean vector reaches "
+        f"**{mean.best:.1f} %** ({_origin(mean)}), {abs(gap):.1f} points "
+        f"{'below' if gap < 0 else 'above'} {best.name} with **{best.best:.1f} %** "
+        f"({_origin(best)})"
+    )
+    above = [row for row in rows if row.baseline and row.best > mean.best]
+    if above:
+        named = ", ".join(f"{row.name} ({row.best:.1f})" for row in above)
+        text += f", and below the {'floors' if len(above) > 1 else 'floor'} {named}"
+    text += "."
+    if top is not mean and top.best > mean.best:
+        text += (
+            f" AlphaEarth's best there is {top.best:.1f} %, with `{top.pooling}` ({_origin(top)})."
+        )
+    return text
+
+
+def _origin(row: Standing) -> str:
+    return "measured here" if row.source == HERE else f"published by {row.source}"
+
+
+def poolings_table(
+    published: PublishedResults, evaluation: Evaluation | None, year: int | None
+) -> str:
+    """Ours and published accuracies by pooling; the published ones of the same embeddings."""
+    head = ["pooling"]
+    for probe, scheme in published.columns:
+        title = f"{'kNN' if probe == 'knn' else probe}, {scheme}"
+        head += [f"{title}: here", "published"] if evaluation else [title]
+    rows = []
+    for pooling, numbers in published.encoders[OURS].items():
+        row = [f"`{pooling}`"]
+        for (probe, scheme), number in zip(published.columns, numbers, strict=True):
+            if evaluation:
+                neighbours = PUBLISHED_NEIGHBOURS if probe == "knn" else None
+                score = evaluation.score(pooling, scheme, year, neighbours=neighbours)
+                row.append(f"{100 * score.accuracy.value:.1f}" if score else NONE)
+            row.append(f"{number:.1f}")
+        rows.append(row)
+    return markdown(head, rows)
