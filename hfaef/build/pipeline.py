@@ -41,6 +41,12 @@ from hfaef.core.workers import ParallelMap, core_count, ordered_map
 from hfaef.errors import HfaefError
 from hfaef.recipe.columns import SPLITS
 from hfaef.recipe.model import Cog, EarthEngine, Recipe
+from hfaef.release.benchmark.eval_yaml import (
+    EVAL_YAML,
+    benchmark_bytes,
+    registering_note,
+    require_test_split,
+)
 from hfaef.release.card.additions import (
     again,
     carry_additions,
@@ -73,7 +79,7 @@ from hfaef.release.handle import Release
 from hfaef.release.leakage import Leak, audit
 from hfaef.release.locate import RowPlacement
 from hfaef.sources import open_source
-from hfaef.sources.base import Prefetching
+from hfaef.sources.base import Prefetching, Source
 from hfaef.sources.earthengine.limits import REQUESTS_A_READ
 
 
@@ -148,7 +154,7 @@ def build(
     with contextlib.ExitStack() as stack:
         # First, so that nobody downloads patches only to learn that a login has expired.
         source = stack.enter_context(contextlib.closing(open_source(recipe.source, recipe.years)))
-        whole = open_catalog(recipe, source.years if recipe.year_column else None)
+        whole = _open_catalog(recipe, source)
         store = stack.enter_context(Store(folder, staging))
         reads = min(threads or source.max_requests, source.max_requests)
         cluster = None
@@ -202,9 +208,18 @@ def build(
             # Half a release is of no use, and the disk may be full.
             shutil.rmtree(folder / NEW, ignore_errors=True)
             raise
-        swap_in(folder, (*KINDS, FIGURES, SCORES, MISSING, CARD, MANIFEST))
+        swap_in(folder, (*KINDS, FIGURES, SCORES, EVAL_YAML, MISSING, CARD, MANIFEST))
         store.drop_gone()
     return Built(folder, manifest, (*catalog.notes, *notes, *more), executor.hung)
+
+
+def _open_catalog(recipe: Recipe, source: Source) -> Catalog:
+    """The recipe's patches, fit for what its card promises."""
+    catalog = open_catalog(recipe, source.years if recipe.year_column else None)
+    if recipe.card.benchmark:
+        schemes = catalog.schemes
+        require_test_split({one: {p.splits[one] for p in catalog.patches} for one in schemes})
+    return catalog
 
 
 def _claim(
@@ -272,6 +287,8 @@ def _write_release(
     # A second build of the same rows keeps the scores; other rows have other ones.
     carried = carry_additions(store.folder, manifest)
     additions = {**carried.contents, LABELS: draw_labels(packing, manifest)}
+    if recipe.card.benchmark:
+        additions[EVAL_YAML] = benchmark_bytes(manifest)
     manifest = with_files(manifest, [entry(*item) for item in additions.items()])
     with folder_errors(packing):
         for path, content in additions.items():
@@ -288,6 +305,8 @@ def _write_release(
     notes = [again(store.folder, carried.stale)] if carried.stale else []
     if kept := sorted(carried.contents.keys() - {LABELS}):
         notes.append(f"{' and '.join(kept)} kept: the rows are the same")
+    if recipe.card.benchmark:
+        notes.append(registering_note())
     return manifest, tuple(notes)
 
 

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hfaef.cli.options import FolderArgument, ReplaceCardOption, SetOption
+from hfaef.cli.options import (
+    EvalResultsOption,
+    FolderArgument,
+    ModelIndexOption,
+    ReplaceCardOption,
+    SetOption,
+)
 from hfaef.cli.output import Report, Table
 from hfaef.cli.process import set_up_hub
 from hfaef.errors import command_line
@@ -195,6 +201,8 @@ def evaluate(
             show_default="evaluation.json, for a release on the Hub",
         ),
     ] = None,
+    model_index: ModelIndexOption = None,
+    eval_results: EvalResultsOption = None,
     replace_card: ReplaceCardOption = False,
 ) -> Report:
     """Score a release: neighbours and a linear probe in every split scheme.
@@ -202,10 +210,16 @@ def evaluate(
     Writes evaluation.json and the figures into the release, and its card again; scores that are
     there already and are not measured again stay.
     """
+    from hfaef.cli.model_results import measured_dataset, parse_wanted, write_results
     from hfaef.evaluation.evaluate import summary, write_evaluation
+    from hfaef.evaluation.pooling import POOLINGS
     from hfaef.hub.target import parse_target
 
     set_up_hub()
+    measured = {*(poolings or POOLINGS), *(one.partition("=")[0] for one in features or ())}
+    wanted = parse_wanted("model-index", model_index or (), measured)
+    wanted += parse_wanted("eval-results", eval_results or (), measured)
+    dataset = measured_dataset(target, wanted) if wanted else None
     written = write_evaluation(
         target,
         poolings=poolings or (),
@@ -220,6 +234,7 @@ def evaluate(
     lines: list[str | Table] = [
         score_table(found),
         f"wrote:      {written.path}" + (" and its card" if inside else ""),
+        *(write_results(wanted, found, *dataset) if dataset else ()),
     ]
     if inside:
         lines += [

@@ -20,6 +20,7 @@ from hfaef.core.codec import embedding_problem
 from hfaef.core.files import links_in
 from hfaef.core.names import fault_of, printable, require_id, same_word
 from hfaef.errors import HfaefError, command_line
+from hfaef.release.benchmark.eval_yaml import EVAL_YAML, benchmark_bytes, is_benchmark
 from hfaef.release.card.render import (
     CARD,
     CHECKED_KEYS,
@@ -85,7 +86,7 @@ def check_folder(folder: Path) -> list[Finding]:
     for file in manifest.files:
         if file.path == MISSING:
             findings += _missing(folder, manifest)
-        elif file.path in intact and file.path not in (SCORES, LABELS, MAP, BALANCE):
+        elif file.path in intact and file.path not in (SCORES, EVAL_YAML, LABELS, MAP, BALANCE):
             findings += _shard(folder, file, manifest, seen)
     for (kind, year, identity), count in seen.items():
         if count > 1:
@@ -95,6 +96,7 @@ def check_folder(folder: Path) -> list[Finding]:
     findings += _configs(manifest)
     findings += _label_names(manifest)
     findings += check_card(open_folder(folder))
+    findings += _benchmark(folder, manifest)
     if SCORES in intact:
         findings += _scores(folder, manifest)
     if not findings:
@@ -327,6 +329,26 @@ def _scores(folder: Path, manifest: Manifest) -> Iterator[Finding]:
             SCORES,
             f"was measured on other rows; `{command_line('hfaef', 'eval', folder)}` does it again",
         )
+
+
+def _benchmark(folder: Path, manifest: Manifest) -> Iterator[Finding]:
+    """An ``eval.yaml`` that is not what the recipe and the configs say."""
+    listed = EVAL_YAML in {file.path for file in manifest.files}
+    if listed != is_benchmark(manifest):
+        what = "is there, but the recipe does not ask" if listed else "is missing; the recipe asks"
+        yield Finding(EVAL_YAML, f"{what} for a benchmark (`card.benchmark`)")
+        return
+    if not listed:
+        return
+    try:
+        same = (folder / EVAL_YAML).read_bytes() == benchmark_bytes(manifest)
+    except HfaefError as error:
+        yield Finding(EVAL_YAML, error.message)
+    except OSError as error:
+        yield Finding(EVAL_YAML, f"cannot be read: {error}")
+    else:
+        if not same:
+            yield Finding(EVAL_YAML, "is not what the manifest says; build the release again")
 
 
 def _loads(folder: Path, manifest: Manifest) -> Iterator[Finding]:
