@@ -26,7 +26,7 @@ from hfaef.build.missing import (
     unreadable_outcomes,
 )
 from hfaef.build.pack.rows import Packed, pack, write_missing
-from hfaef.build.plan import sort_by_block
+from hfaef.build.plan import require_promised, sort_by_block
 from hfaef.build.previous import open_previous, take_pixels
 from hfaef.build.staging.filesystem import open_staging
 from hfaef.build.staging.identity import inputs
@@ -45,7 +45,6 @@ from hfaef.release.benchmark.eval_yaml import (
     EVAL_YAML,
     benchmark_bytes,
     registering_note,
-    require_test_split,
 )
 from hfaef.release.card.additions import (
     again,
@@ -79,7 +78,7 @@ from hfaef.release.handle import Release
 from hfaef.release.leakage import Leak, audit
 from hfaef.release.locate import RowPlacement
 from hfaef.sources import open_source
-from hfaef.sources.base import Prefetching, Source
+from hfaef.sources.base import Prefetching
 from hfaef.sources.earthengine.limits import REQUESTS_A_READ
 
 
@@ -154,7 +153,8 @@ def build(
     with contextlib.ExitStack() as stack:
         # First, so that nobody downloads patches only to learn that a login has expired.
         source = stack.enter_context(contextlib.closing(open_source(recipe.source, recipe.years)))
-        whole = _open_catalog(recipe, source)
+        whole = open_catalog(recipe, source.years if recipe.year_column else None)
+        catalog = require_promised(recipe, whole.first(limit))
         store = stack.enter_context(Store(folder, staging))
         reads = min(threads or source.max_requests, source.max_requests)
         cluster = None
@@ -163,7 +163,6 @@ def build(
             cluster.require(package_versions, store.pixels.files)
         notes = _claim(store, recipe, whole, limit, refetch=refetch)
         fill_notes(folder, kept_notes(folder, replace=replace_card), recipe.card.notes)
-        catalog = whole.first(limit)
         policy = Policy()
         executor: ReadExecutor
         parallel_map: ParallelMap
@@ -211,15 +210,6 @@ def build(
         swap_in(folder, (*KINDS, FIGURES, SCORES, EVAL_YAML, MISSING, CARD, MANIFEST))
         store.drop_gone()
     return Built(folder, manifest, (*catalog.notes, *notes, *more), executor.hung)
-
-
-def _open_catalog(recipe: Recipe, source: Source) -> Catalog:
-    """The recipe's patches, fit for what its card promises."""
-    catalog = open_catalog(recipe, source.years if recipe.year_column else None)
-    if recipe.card.benchmark:
-        schemes = catalog.schemes
-        require_test_split({one: {p.splits[one] for p in catalog.patches} for one in schemes})
-    return catalog
 
 
 def _claim(

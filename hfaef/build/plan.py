@@ -22,6 +22,7 @@ from hfaef.core.quantize import BANDS
 from hfaef.core.workers import core_count
 from hfaef.errors import RecipeError, TooBig
 from hfaef.recipe.model import FIRST_YEAR, Cog, EarthEngine, Recipe
+from hfaef.release.benchmark.eval_yaml import require_test_split
 from hfaef.release.handle import Release
 from hfaef.sources.cog.index import TileIndex
 from hfaef.sources.cog.open_index import find_index
@@ -132,11 +133,19 @@ def plan(recipe: Recipe, *, limit: int | None = None, previous: Release | None =
 
         write_world(recipe.demo)
     there = _years_there(_own_index(recipe.source)) if recipe.year_column else None
-    catalog = open_catalog(recipe, there).first(limit)
+    catalog = require_promised(recipe, open_catalog(recipe, there).first(limit))
     taken = Taken()
     if previous is not None:
         taken = find_unchanged(open_previous(previous, recipe), catalog.patches)
     return make_plan(recipe, catalog, taken)
+
+
+def require_promised(recipe: Recipe, catalog: Catalog) -> Catalog:
+    """The catalog; raises InputError if it is not what the card promises, a benchmark."""
+    if recipe.card.benchmark:
+        schemes, patches = catalog.schemes, catalog.patches
+        require_test_split({one: {patch.splits[one] for patch in patches} for one in schemes})
+    return catalog
 
 
 def make_plan(recipe: Recipe, catalog: Catalog, taken: Taken | None = None) -> Plan:

@@ -26,12 +26,14 @@ class Standing:
     name: str
     source: str
     """Tool that published it, or `HERE`."""
-    dimensions: int | None
+    dimensions: int
     knn: float | None
     linear: float | None
     ours: bool = False
     """Whether it is of AlphaEarth's vectors."""
     pooling: str | None = None
+    detail: str = ""
+    """What else there is to say of the vectors."""
     baseline: bool = False
 
     @property
@@ -41,10 +43,11 @@ class Standing:
 
     def cells(self) -> tuple[str, ...]:
         """For the table: AlphaEarth in bold, floors named as such."""
-        name = f"*floor:* {self.name}" if self.baseline else self.name
+        name = f"{self.name} ({self.detail})" if self.detail else self.name
+        name = f"*floor:* {name}" if self.baseline else name
         return (
             f"**{name}**" if self.ours else name,
-            f"{self.dimensions:,}" if self.dimensions else NONE,
+            f"{self.dimensions:,}",
             *(f"{score:.1f}" if score is not None else NONE for score in (self.linear, self.knn)),
             f"**{self.source}**" if self.source == HERE else self.source,
         )
@@ -80,23 +83,22 @@ def _poolings(published: PublishedResults, scheme: str) -> Iterator[Standing]:
     """Each encoder with the plain pooling and with its best one."""
     if scheme not in published.schemes:
         return
-    for encoder, poolings in published.encoders.items():
+    for number, (encoder, poolings) in enumerate(published.encoders.items()):
         scores = {
             pooling: {
-                probe: number
-                for (probe, one), number in zip(published.columns, numbers, strict=True)
+                probe: score
+                for (probe, one), score in zip(published.columns, row, strict=True)
                 if one == scheme
             }
-            for pooling, numbers in poolings.items()
+            for pooling, row in poolings.items()
         }
         best = max(scores, key=lambda one: scores[one].get("linear", scores[one].get("knn", 0.0)))
         for pooling in dict.fromkeys((PLAIN, best)):
-            chosen = pooling != PLAIN
             yield Standing(
-                name=f"{encoder}, `{pooling}`"
-                + (f", the best of {len(poolings)} poolings" if chosen else ""),
+                name=f"{encoder} `{pooling}`",
+                detail="" if pooling == PLAIN else f"best of {len(poolings)} poolings",
                 source=published.name,
-                dimensions=None,
+                dimensions=published.lengths[pooling][number],
                 knn=scores[pooling].get("knn"),
                 linear=scores[pooling].get("linear"),
                 ours=encoder == OURS,
@@ -107,7 +109,8 @@ def _poolings(published: PublishedResults, scheme: str) -> Iterator[Standing]:
 def _models(board: Leaderboard) -> Iterator[Standing]:
     for row in board.rows:
         yield Standing(
-            name=f"{row.model}, {row.bands}",
+            name=row.model,
+            detail=row.bands,
             source=board.name,
             dimensions=row.dimensions,
             knn=row.knn,
@@ -127,7 +130,7 @@ def _measured(evaluation: Evaluation, scheme: str, year: int | None) -> Iterator
             name = f"`{features.name}`"
             found.append(
                 Standing(
-                    name=f"{OURS}, {name}" if ours else name,
+                    name=f"{OURS} {name}" if ours else name,
                     source=HERE,
                     dimensions=features.dimensions,
                     knn=_per_cent(knn),
@@ -147,7 +150,7 @@ def _per_cent(score: Score | None) -> float | None:
 def standings_table(rows: Sequence[Standing]) -> str:
     """All of a scheme, in their order."""
     head = ("vectors", "length", "linear", f"kNN, k = {PUBLISHED_NEIGHBOURS}", "from")
-    return markdown(head, [row.cells() for row in rows])
+    return markdown(head, [row.cells() for row in rows], left=(0, 4))
 
 
 def place(rows: Sequence[Standing], scheme: str) -> str:
@@ -166,23 +169,24 @@ def place(rows: Sequence[Standing], scheme: str) -> str:
     text = (
         f"On the {scheme} split, a linear probe of AlphaEarth's mean vector reaches "
         f"**{mean.best:.1f} %** ({_origin(mean)}), {abs(gap):.1f} points "
-        f"{'below' if gap < 0 else 'above'} {best.name} with **{best.best:.1f} %** "
+        f"{'below' if gap < 0 else 'above'} the **{best.best:.1f} %** of {best.name} "
         f"({_origin(best)})"
     )
     above = [row for row in rows if row.baseline and row.best > mean.best]
     if above:
-        named = ", ".join(f"{row.name} ({row.best:.1f})" for row in above)
-        text += f", and below the {'floors' if len(above) > 1 else 'floor'} {named}"
+        named = " and ".join(f"the {row.best:.1f} % of {row.name} ({row.detail})" for row in above)
+        text += f", and below what is simple: {named}"
     text += "."
     if top is not mean and top.best > mean.best:
         text += (
-            f" AlphaEarth's best there is {top.best:.1f} %, with `{top.pooling}` ({_origin(top)})."
+            f" AlphaEarth's best there is {top.best:.1f} %, by `{top.pooling}` ({_origin(top)})."
         )
     return text
 
 
 def _origin(row: Standing) -> str:
-    return "measured here" if row.source == HERE else f"published by {row.source}"
+    source = "measured here" if row.source == HERE else f"published by {row.source}"
+    return f"{row.detail}, {source}" if row.detail else source
 
 
 def poolings_table(

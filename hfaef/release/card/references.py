@@ -45,7 +45,6 @@ class PublishedResults(Part):
     when: When
     name: str
     """Of the tool, as tables write it."""
-    title: str
     source: str
     url: str
     licence: str
@@ -53,6 +52,8 @@ class PublishedResults(Part):
     differs: str
     """What is done otherwise here."""
     metric: str
+    lengths: dict[str, tuple[int, ...]]
+    """Numbers a vector by pooling, in the order of the encoders."""
     columns: tuple[tuple[Literal["knn", "linear"], str], ...]
     """Probe and scheme of each number of a row."""
     encoders: dict[str, dict[str, tuple[float, ...]]]

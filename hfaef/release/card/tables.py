@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from hfaef.release.format.scores import Evaluation, Score
 
@@ -15,9 +15,12 @@ PROBES = (("kNN", PUBLISHED_NEIGHBOURS), ("linear", None))
 """Names and numbers of neighbours of the probes that the card shows."""
 
 
-def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table, the first column to the left and the others to the right."""
-    lines = [head, ("---", *("---:",) * (len(head) - 1)), *rows]
+def markdown(
+    head: Sequence[str], rows: Iterable[Sequence[str]], left: Collection[int] = (0,)
+) -> str:
+    """A table, some columns to the left and the others to the right."""
+    ruler = ["---" if column in left else "---:" for column in range(len(head))]
+    lines = [head, ruler, *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

@@ -9,6 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from hfaef.build.pipeline import build
+from hfaef.build.plan import plan
 from hfaef.errors import InputError
 from hfaef.recipe.read import read_recipe
 from hfaef.release.benchmark.eval_yaml import (
@@ -111,11 +112,12 @@ def test_patches_without_a_test_split_are_refused_before_any_is_fetched(
         "".join((tmp_path / f"made/{one}.txt").read_text() + "\n" for one in ("train", "test"))
     )
     (tmp_path / "made/test.txt").write_text("")
-    with inside(tmp_path / "made"), pytest.raises(InputError) as caught:
-        build(read_recipe(None), tmp_path / "again", threads=1)
-    assert "card.benchmark: no split scheme has patches both for train and for test" in str(
-        caught.value
-    )
+    problem = r"card\.benchmark: no split scheme has patches both for train and for test"
+    with inside(tmp_path / "made"):
+        with pytest.raises(InputError, match=problem):
+            build(read_recipe(None), tmp_path / "again", threads=1)
+        with pytest.raises(InputError, match=problem):
+            plan(read_recipe(None))
     assert not (tmp_path / "again/release.json").exists()
     assert not (tmp_path / "again/.staging").exists()
 
