@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from hfaef.release.card.references import Leaderboard, PublishedResults, References
-from hfaef.release.card.tables import NONE, PUBLISHED_NEIGHBOURS, markdown
 from hfaef.release.format.scores import Evaluation, Score
 
 OURS = "AEF"
@@ -17,6 +16,15 @@ PLAIN = "mean"
 
 HERE = "here"
 """Source of what was measured on the release itself."""
+
+NEIGHBOURS = 5
+"""k of all published kNN."""
+
+HEAD = ("vectors", "length", "linear", f"kNN, k = {NEIGHBOURS}", "from")
+"""Of the table of a scheme."""
+
+TEXTS = (0, 4)
+"""Its columns that are not numbers."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +49,14 @@ class Standing:
         """The linear probe's score; the kNN's where there is none."""
         return self.linear if self.linear is not None else self.knn or 0.0
 
-    def cells(self) -> tuple[str, ...]:
-        """For the table: AlphaEarth in bold, floors named as such."""
+    def cells(self) -> tuple[str | None, ...]:
+        """Below `HEAD`: AlphaEarth in bold, floors named as such."""
         name = f"{self.name} ({self.detail})" if self.detail else self.name
         name = f"*floor:* {name}" if self.baseline else name
         return (
             f"**{name}**" if self.ours else name,
             f"{self.dimensions:,}",
-            *(f"{score:.1f}" if score is not None else NONE for score in (self.linear, self.knn)),
+            *(None if score is None else f"{score:.1f}" for score in (self.linear, self.knn)),
             f"**{self.source}**" if self.source == HERE else self.source,
         )
 
@@ -124,7 +132,7 @@ def _measured(evaluation: Evaluation, scheme: str, year: int | None) -> Iterator
     found = []
     for features in evaluation.features:
         ours = features.kind == "pooling"
-        knn = evaluation.score(features.name, scheme, year, neighbours=PUBLISHED_NEIGHBOURS)
+        knn = evaluation.score(features.name, scheme, year, neighbours=NEIGHBOURS)
         linear = evaluation.score(features.name, scheme, year)
         if knn or linear:
             name = f"`{features.name}`"
@@ -145,12 +153,6 @@ def _measured(evaluation: Evaluation, scheme: str, year: int | None) -> Iterator
 
 def _per_cent(score: Score | None) -> float | None:
     return 100 * score.accuracy.value if score else None
-
-
-def standings_table(rows: Sequence[Standing]) -> str:
-    """All of a scheme, in their order."""
-    head = ("vectors", "length", "linear", f"kNN, k = {PUBLISHED_NEIGHBOURS}", "from")
-    return markdown(head, [row.cells() for row in rows], left=(0, 4))
 
 
 def place(rows: Sequence[Standing], scheme: str) -> str:
@@ -189,22 +191,22 @@ def _origin(row: Standing) -> str:
     return f"{row.detail}, {source}" if row.detail else source
 
 
-def poolings_table(
+def by_pooling(
     published: PublishedResults, evaluation: Evaluation | None, year: int | None
-) -> str:
-    """Ours and published accuracies by pooling; the published ones of the same embeddings."""
+) -> tuple[list[str], list[list[str | None]]]:
+    """Head and rows of a table of ours and published accuracies of the same embeddings."""
     head = ["pooling"]
     for probe, scheme in published.columns:
         title = f"{'kNN' if probe == 'knn' else probe}, {scheme}"
         head += [f"{title}: here", "published"] if evaluation else [title]
     rows = []
     for pooling, numbers in published.encoders[OURS].items():
-        row = [f"`{pooling}`"]
+        row: list[str | None] = [f"`{pooling}`"]
         for (probe, scheme), number in zip(published.columns, numbers, strict=True):
             if evaluation:
-                neighbours = PUBLISHED_NEIGHBOURS if probe == "knn" else None
+                neighbours = NEIGHBOURS if probe == "knn" else None
                 score = evaluation.score(pooling, scheme, year, neighbours=neighbours)
-                row.append(f"{100 * score.accuracy.value:.1f}" if score else NONE)
+                row.append(f"{100 * score.accuracy.value:.1f}" if score else None)
             row.append(f"{number:.1f}")
         rows.append(row)
-    return markdown(head, rows)
+    return head, rows

@@ -199,9 +199,17 @@ def _published(
     return {
         "whole": whole,
         "places": [text for one in schemes if (text := published.place(rows[one], one))],
-        "tables": [(one, published.standings_table(rows[one])) for one in schemes],
+        "tables": [
+            (
+                one,
+                tables.markdown(
+                    published.HEAD, [row.cells() for row in rows[one]], published.TEXTS
+                ),
+            )
+            for one in schemes
+        ],
         "poolings": [
-            (one.name, published.poolings_table(one, evaluation, year))
+            (one.name, tables.markdown(*published.by_pooling(one, evaluation, year)))
             for one in references.published
         ],
         "methods": [*references.published, *references.leaderboards],

@@ -16,12 +16,13 @@ PROBES = (("kNN", PUBLISHED_NEIGHBOURS), ("linear", None))
 
 
 def markdown(
-    head: Sequence[str], rows: Iterable[Sequence[str]], left: Collection[int] = (0,)
+    head: Sequence[str], rows: Iterable[Sequence[str | None]], left: Collection[int] = (0,)
 ) -> str:
     """A table, some columns to the left and the others to the right."""
     ruler = ["---" if column in left else "---:" for column in range(len(head))]
     lines = [head, ruler, *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    texts = ([NONE if cell is None else cell for cell in line] for line in lines)
+    return "\n".join(f"| {' | '.join(line)} |" for line in texts)
 
 
 def headline(evaluation: Evaluation, schemes: Sequence[str], year: int | None) -> str:

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from hfaef.evaluation.pooling import POOLINGS, patch_stats, pool_stats
-from hfaef.release.card.published import place, standings
+from hfaef.release.card.published import NEIGHBOURS, place, standings
 from hfaef.release.card.references import LeaderboardRow, card_folder, read_references
 from hfaef.release.card.render import render_card
+from hfaef.release.card.tables import PUBLISHED_NEIGHBOURS
 from hfaef.release.format.manifest import content_sha256, read_manifest
 from hfaef.release.format.scores import (
     SCORES_FORMAT,
@@ -143,6 +144,14 @@ def test_lengths_of_published_vectors_are_those_of_our_poolings():
     assert {name: len(rows) for name, rows in published.encoders.items()} == dict.fromkeys(
         published.encoders, len(published.lengths)
     )
+
+
+def test_measured_knn_has_as_many_neighbours_as_the_published_ones():
+    assert NEIGHBOURS == PUBLISHED_NEIGHBOURS == 5
+    assert all("k = 5" in one.protocol for one in read_references().published)
+    boards = [one for one in read_references().leaderboards if any(row.knn for row in one.rows)]
+    assert boards
+    assert all("k = 5" in one.protocol for one in boards)
 
 
 def test_a_row_without_a_score_is_refused():
