@@ -198,6 +198,7 @@ def _published(
     rows = {one: published.standings(references, one, comparable, year) for one in schemes}
     return {
         "whole": whole,
+        "measured": comparable is not None,
         "places": [text for one in schemes if (text := published.place(rows[one], one))],
         "tables": [
             (
@@ -209,7 +210,7 @@ def _published(
             for one in schemes
         ],
         "poolings": [
-            (one.name, tables.markdown(*published.by_pooling(one, evaluation, year)))
+            (one.name, tables.markdown(*published.by_pooling(one, comparable, year)))
             for one in references.published
         ],
         "methods": [*references.published, *references.leaderboards],

@@ -273,6 +273,8 @@ def test_measured_vectors_lie_among_the_published_ones(eurosat):
     )
     assert "AlphaEarth's best there is 91.1 %, by `stats` (measured here)" in text
     assert not [row for row in rows_of(text, "random") if row[4] == "**here**"]
+    assert "AlphaEarth by pooling, as geopool published it and as measured here" in text
+    assert "| `mean` | - | 94.6 | 85.6 | 85.5 | - | 95.3 | 81.2 | 81.1 |" in text
 
 
 def test_scores_of_a_part_of_eurosat_stay_out_of_the_tables(eurosat):
@@ -281,6 +283,8 @@ def test_scores_of_a_part_of_eurosat_stay_out_of_the_tables(eurosat):
     assert "this release holds 100, so its own scores cannot be compared" in text
     assert not [row for row in rows_of(text, "spatial") if row[4] == "**here**"]
     assert "reaches **81.1 %**" in text
+    assert "AlphaEarth by pooling, as geopool published it</summary>" in text
+    assert "| pooling | kNN, random | kNN, spatial | linear, random | linear, spatial |" in text
 
 
 def test_a_mean_above_the_best_is_said_to_be_above(eurosat):
