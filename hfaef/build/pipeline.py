@@ -26,7 +26,7 @@ from hfaef.build.missing import (
     unreadable_outcomes,
 )
 from hfaef.build.pack.rows import Packed, pack, write_missing
-from hfaef.build.plan import sort_by_block
+from hfaef.build.plan import require_promised, sort_by_block
 from hfaef.build.previous import open_previous, take_pixels
 from hfaef.build.staging.command import forget_command, write_command
 from hfaef.build.staging.filesystem import open_staging
@@ -43,6 +43,11 @@ from hfaef.core.workers import ParallelMap, core_count, ordered_map
 from hfaef.errors import HfaefError
 from hfaef.recipe.columns import SPLITS
 from hfaef.recipe.model import Cog, EarthEngine, Recipe
+from hfaef.release.benchmark.eval_yaml import (
+    EVAL_YAML,
+    benchmark_bytes,
+    registering_note,
+)
 from hfaef.release.card.additions import (
     again,
     carry_additions,
@@ -156,6 +161,7 @@ def build(
         # First, so that nobody downloads patches only to learn that a login has expired.
         source = stack.enter_context(contextlib.closing(open_source(recipe.source, recipe.years)))
         whole = open_catalog(recipe, source.years if recipe.year_column else None)
+        catalog = require_promised(recipe, whole.first(limit))
         store = stack.enter_context(Store(folder, staging))
         reads = min(threads or source.max_requests, source.max_requests)
         cluster = None
@@ -164,7 +170,6 @@ def build(
             cluster.require(package_versions, store.pixels.files)
         notes = _claim(store, recipe, whole, limit, command, refetch=refetch)
         fill_notes(folder, kept_notes(folder, replace=replace_card), recipe.card.notes)
-        catalog = whole.first(limit)
         policy = Policy()
         executor: ReadExecutor
         parallel_map: ParallelMap
@@ -218,7 +223,7 @@ def build(
 
 def _finish(store: Store) -> None:
     """Move the new release to its place, and drop what it needs no more."""
-    swap_in(store.folder, (*KINDS, FIGURES, SCORES, MISSING, CARD, MANIFEST))
+    swap_in(store.folder, (*KINDS, FIGURES, SCORES, EVAL_YAML, MISSING, CARD, MANIFEST))
     store.drop_gone()
     forget_command(store.staging)
 
@@ -307,6 +312,8 @@ def _write_release(
     # A second build of the same rows keeps the scores; other rows have other ones.
     carried = carry_additions(store.folder, manifest)
     additions = {**carried.contents, LABELS: draw_labels(packing, manifest)}
+    if recipe.card.benchmark:
+        additions[EVAL_YAML] = benchmark_bytes(manifest)
     manifest = with_files(manifest, [entry(*item) for item in additions.items()])
     with folder_errors(packing):
         for path, content in additions.items():
@@ -323,6 +330,8 @@ def _write_release(
     notes = [again(store.folder, carried.stale)] if carried.stale else []
     if kept := sorted(carried.contents.keys() - {LABELS}):
         notes.append(f"{' and '.join(kept)} kept: the rows are the same")
+    if recipe.card.benchmark:
+        notes.append(registering_note())
     return manifest, tuple(notes)
 
 

@@ -24,6 +24,7 @@ from hfaef.core.quantize import BANDS
 from hfaef.core.workers import core_count
 from hfaef.errors import RecipeError, TooBig
 from hfaef.recipe.model import FIRST_YEAR, Cog, EarthEngine, Recipe
+from hfaef.release.benchmark.eval_yaml import require_test_split
 from hfaef.release.handle import Release
 from hfaef.sources.cog.index import TileIndex
 from hfaef.sources.cog.open_index import find_index
@@ -149,12 +150,20 @@ def plan(
     there = _years_there(_own_index(recipe.source)) if recipe.year_column else None
     whole = open_catalog(recipe, there)
     settled = read_settled(folder or Path("build") / recipe.name, inputs(recipe, whole))
-    catalog = whole.first(limit)
+    catalog = require_promised(recipe, whole.first(limit))
     taken = Taken()
     if previous is not None:
         open_patches = [p for p in catalog.patches if (p.year, p.id) not in settled.staged]
         taken = find_unchanged(open_previous(previous, recipe), open_patches)
     return make_plan(recipe, catalog, taken, settled)
+
+
+def require_promised(recipe: Recipe, catalog: Catalog) -> Catalog:
+    """The catalog; raises InputError if it is not what the card promises, a benchmark."""
+    if recipe.card.benchmark:
+        schemes, patches = catalog.schemes, catalog.patches
+        require_test_split({one: {patch.splits[one] for patch in patches} for one in schemes})
+    return catalog
 
 
 def make_plan(

@@ -60,6 +60,22 @@ ReplaceCardOption = Annotated[
         help="Write the card anew though somebody edited it outside its notes.",
     ),
 ]
+ModelIndexOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model-index",
+        metavar="NAME=FILE",
+        help="Write the scores of the vectors NAME as YAML for a model's card. Repeat for more.",
+    ),
+]
+EvalResultsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--eval-results",
+        metavar="NAME=FILE",
+        help="The same for a model's .eval_results folder, if the data set is a benchmark.",
+    ),
+]
 JsonOption = Annotated[
     bool,
     typer.Option("--json", help="Print one JSON object, and nothing else, on standard output."),

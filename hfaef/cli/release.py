@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 import typer
 
 from hfaef.cli.options import (
+    EvalResultsOption,
     FolderArgument,
+    ModelIndexOption,
     ReplaceCardOption,
     SetOption,
     TargetArgument,
@@ -204,6 +206,8 @@ def evaluate(
             show_default="evaluation.json, for a release on the Hub",
         ),
     ] = None,
+    model_index: ModelIndexOption = None,
+    eval_results: EvalResultsOption = None,
     replace_card: ReplaceCardOption = False,
 ) -> Report:
     """Score a release: neighbours and a linear probe in every split scheme, and what differs.
@@ -211,11 +215,17 @@ def evaluate(
     Writes evaluation.json and the figures into the release, and its card again; scores that are
     there already and are not measured again stay.
     """
+    from hfaef.cli.model_results import measured_dataset, parse_wanted, write_results
     from hfaef.evaluation.evaluate import Settings, summary
     from hfaef.evaluation.evaluate import evaluate as run
+    from hfaef.evaluation.pooling import POOLINGS
     from hfaef.hub.target import parse_target
 
     set_up_hub()
+    measured = {*(poolings or POOLINGS), *(one.partition("=")[0] for one in features or ())}
+    wanted = parse_wanted("model-index", model_index or (), measured)
+    wanted += parse_wanted("eval-results", eval_results or (), measured)
+    dataset = measured_dataset(target, wanted) if wanted else None
     written = run(
         target,
         Settings(
@@ -235,6 +245,7 @@ def evaluate(
     lines: list[str | Table] = [
         score_table(found),
         f"wrote:      {written.path}" + (" and its card" if inside else ""),
+        *(write_results(wanted, found, *dataset) if dataset else ()),
     ]
     if inside:
         lines += [

@@ -22,6 +22,7 @@ from hfaef.hub.plan import PushPlan, find_published, plan_push
 from hfaef.hub.repo import LocalFile, Repo
 from hfaef.hub.retry import TransientHubError
 from hfaef.hub.tree import TargetTree, is_empty, mismatches
+from hfaef.release.benchmark.eval_yaml import EVAL_YAML, registering_note
 from hfaef.release.card.additions import ADDITIONS, again, stale_additions
 from hfaef.release.card.edits import put_card
 from hfaef.release.card.render import CARD, kept_notes, write_card
@@ -131,10 +132,12 @@ def push(
         plan = plan_push(folder, repo_id, remote, version=asked, message=message, notes=edits.notes)
         warned = _review_card(folder, repo, plan.target)
         edits.require_none(folder, repo)
+        sends_benchmark = EVAL_YAML in {file.path for file in plan.diff.adds}
+        said = (*warned, *edits.said, *([registering_note(repo_id)] if sends_benchmark else ()))
         lost = _lost_additions(folder, latest.release.manifest if latest else None)
         if dry_run:
             stale = lost or stale_additions(folder)
-            said = (*warned, *edits.said, *((again(folder, stale),) if stale else ()))
+            said = (*said, again(folder, stale)) if stale else said
             planned = str(plan.version)
             return PushResult("planned", repo_id, planned, repo.url, plan=plan, notes=said)
         if lost and not without_evaluation:
@@ -143,7 +146,7 @@ def push(
                 "or publish without them: --without-evaluation",
             )
         pushed = _publish(folder, repo, plan, remote, private=private)
-        return replace(pushed, notes=(*warned, *edits.said, *pushed.notes))
+        return replace(pushed, notes=(*said, *pushed.notes))
 
 
 def _lost_additions(folder: Path, before: Manifest | None) -> tuple[str, ...]:

@@ -129,6 +129,9 @@ class Card(Section):
     tags: list[Annotated[str, StringConstraints(min_length=1)]] = Field(default_factory=list)
     notes: Path | None = None
     """A text file in UTF-8 that fills the card's notes."""
+    benchmark: bool = False
+    """Whether the release is a benchmark on the Hub, which ``eval.yaml`` tells it:
+    https://huggingface.co/docs/hub/eval-results"""
 
 
 class Demo(Section):
@@ -178,7 +181,10 @@ class Recipe(Section):
 
         This is what a release publishes, so two machines publish the same.
         """
-        content = self.model_dump(mode="json", exclude={"demo": {"root"}}, exclude_none=True)
+        # Notes stand in the card; what is not asked for says nothing.
+        silent = {"notes"} if self.card.benchmark else {"notes", "benchmark"}
+        excluded = {"demo": {"root"}, "card": silent}
+        content = self.model_dump(mode="json", exclude=excluded, exclude_none=True)
         for key in ("root", "path", "table", "download", "checksum", "splits", "skip_bad"):
             content["patches"].pop(key, None)
         for key, value in list(content["patches"].items()):
@@ -188,7 +194,6 @@ class Recipe(Section):
             content["patches"]["splits"] = {
                 scheme: sorted(lists) for scheme, lists in self.patches.splits.items()
             }
-        content["card"].pop("notes", None)  # they stand in the card
         source = content["source"]
         if isinstance(self.source, EarthEngine):
             source.pop("url")  # every endpoint gives the same pixels

@@ -21,6 +21,7 @@ from hfaef.core.names import BYTES, alike, fault_of, printable, require_id, requ
 from hfaef.errors import FolderError, HfaefError, command_line
 from hfaef.recipe.licenses import require_license
 from hfaef.recipe.model import FIRST_YEAR
+from hfaef.release.benchmark.eval_yaml import EVAL_YAML, benchmark_bytes, is_benchmark
 from hfaef.release.card.render import (
     CARD,
     CHECKED_KEYS,
@@ -82,7 +83,7 @@ def check_folder(folder: Path) -> list[Finding]:
     for file in manifest.files:
         if file.path == MISSING:
             findings += _missing(folder, manifest)
-        elif file.path in intact and file.path not in (SCORES, *FIGURE_FILES):
+        elif file.path in intact and file.path not in (SCORES, EVAL_YAML, *FIGURE_FILES):
             findings += _shard(folder, file, manifest, seen)
     for (kind, year, identity), count in seen.items():
         if count > 1:
@@ -92,6 +93,7 @@ def check_folder(folder: Path) -> list[Finding]:
     findings += _configs(manifest)
     findings += _label_names(manifest)
     findings += check_card(open_folder(folder))
+    findings += _benchmark(folder, manifest)
     if SCORES in intact:
         findings += _scores(folder, manifest)
     if not findings:
@@ -330,6 +332,26 @@ def _scores(folder: Path, manifest: Manifest) -> Iterator[Finding]:
             SCORES,
             f"was measured on other rows; `{command_line('hfaef', 'eval', folder)}` does it again",
         )
+
+
+def _benchmark(folder: Path, manifest: Manifest) -> Iterator[Finding]:
+    """An ``eval.yaml`` that is not what the recipe and the configs say."""
+    listed = EVAL_YAML in {file.path for file in manifest.files}
+    if listed != is_benchmark(manifest):
+        what = "is there, but the recipe does not ask" if listed else "is missing; the recipe asks"
+        yield Finding(EVAL_YAML, f"{what} for a benchmark (`card.benchmark`)")
+        return
+    if not listed:
+        return
+    try:
+        same = (folder / EVAL_YAML).read_bytes() == benchmark_bytes(manifest)
+    except HfaefError as error:
+        yield Finding(EVAL_YAML, error.message)
+    except OSError as error:
+        yield Finding(EVAL_YAML, f"cannot be read: {error}")
+    else:
+        if not same:
+            yield Finding(EVAL_YAML, "is not what the manifest says; build the release again")
 
 
 def _loads(folder: Path, manifest: Manifest) -> Iterator[Finding]:

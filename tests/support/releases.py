@@ -35,6 +35,7 @@ def make_release(  # noqa: PLR0913 - a keyword for each way to differ
     shard_bytes: str = "1MB",
     resplit: Mapping[str, str] | None = None,
     previous: str | None = None,
+    benchmark: bool = False,
 ) -> Path:
     """A release of some patches of the demo world; gives its folder.
 
@@ -48,6 +49,7 @@ def make_release(  # noqa: PLR0913 - a keyword for each way to differ
         shard_bytes: size of a shard.
         resplit: other splits (train, val, test) by the name of the patch.
         previous: the release before, whose rows stay in their shards.
+        benchmark: whether it is one on the Hub.
     """
     world = demo_root / "data/demo"
     names = sorted(path.stem for path in world.glob("patches/*/*.tif"))[:patches]
@@ -78,6 +80,7 @@ root = "{world}/aef"
 shard_bytes = "{shard_bytes}"
 [card]
 description = "{description}"
+benchmark = {str(benchmark).lower()}
 """
     (folder / "hfaef.toml").write_text(recipe)
     with inside(folder):

@@ -7,6 +7,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal
 
+from pydantic import Field, model_validator
+
 from hfaef.release.format.manifest import Manifest, Part
 
 When = Literal["always", "real", "made-up", "eurosat"]
@@ -38,30 +40,71 @@ class Limit(Part):
 
 
 class PublishedResults(Part):
-    """A table of published results."""
+    """Published results by pooling, AlphaEarth's own among them."""
 
     when: When
-    title: str
+    name: str
+    """Of the tool, as tables write it."""
     source: str
     url: str
+    licence: str
     protocol: str
+    differs: str
+    """What is done otherwise here."""
     metric: str
+    lengths: dict[str, tuple[int, ...]]
+    """Numbers a vector by pooling, in the order of the encoders."""
     columns: tuple[tuple[Literal["knn", "linear"], str], ...]
     """Probe and scheme of each number of a row."""
     encoders: dict[str, dict[str, tuple[float, ...]]]
     """Rows by encoder and pooling, per cent."""
 
+    @property
+    def schemes(self) -> tuple[str, ...]:
+        """Split schemes of its numbers."""
+        return tuple(dict.fromkeys(scheme for _, scheme in self.columns))
 
-class Baseline(Part):
-    """A result of a simple method, which embeddings should beat."""
+
+class LeaderboardRow(Part):
+    """What one model reaches, per cent."""
+
+    model: str
+    key: str
+    """Its name in the source."""
+    bands: str
+    dimensions: int
+    knn: float | None = None
+    linear: float | None = None
+    baseline: bool = False
+    """Whether it is simple, and so a floor under all embeddings."""
+
+    @model_validator(mode="after")
+    def _scored(self) -> LeaderboardRow:
+        if self.knn is None and self.linear is None:
+            raise ValueError("a row without a score")
+        return self
+
+
+class Leaderboard(Part):
+    """Rows of somebody's public table of one split scheme."""
 
     when: When
     name: str
+    """Of the tool, as tables write it."""
     scheme: str
-    accuracy: float
-    """Per cent."""
     source: str
     url: str
+    licence: str
+    metric: str
+    protocol: str
+    differs: str
+    """What is done otherwise here."""
+    rows: tuple[LeaderboardRow, ...] = Field(min_length=1)
+
+    @property
+    def schemes(self) -> tuple[str, ...]:
+        """Split schemes of its numbers: one."""
+        return (self.scheme,)
 
 
 class Citation(Part):
@@ -86,7 +129,7 @@ class References(Part):
     parts: tuple[LicensedPart, ...]
     limits: tuple[Limit, ...]
     published: tuple[PublishedResults, ...]
-    baselines: tuple[Baseline, ...]
+    leaderboards: tuple[Leaderboard, ...]
     citations: tuple[Citation, ...]
 
     def of(self, manifest: Manifest) -> References:
@@ -99,7 +142,7 @@ class References(Part):
         return self.model_copy(
             update={
                 name: tuple(item for item in getattr(self, name) if item.when in holds)
-                for name in ("parts", "limits", "published", "baselines", "citations")
+                for name in ("parts", "limits", "published", "leaderboards", "citations")
             }
         )
 

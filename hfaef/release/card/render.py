@@ -19,7 +19,7 @@ from hfaef.core.quantize import dequantize
 from hfaef.errors import ReleaseError, command_line, requirement
 from hfaef.recipe.columns import HELD_SPLITS, SPLITS
 from hfaef.recipe.licenses import require_license
-from hfaef.release.card import tables
+from hfaef.release.card import published, tables
 from hfaef.release.card.edits import keep_notes, put_card
 from hfaef.release.card.lettering import labels_as_drawn
 from hfaef.release.card.notes import BEGIN, END, README, read_notes, sealed
@@ -188,14 +188,7 @@ def _scores(
     found: dict[str, Any] = {
         "evaluation": evaluation,
         "headline": "",
-        "published": [
-            {
-                "about": published,
-                "ours": tables.published_table(published, evaluation, year),
-                "encoders": tables.encoders_table(published),
-            }
-            for published in references.published
-        ],
+        "published": _published(manifest, references, evaluation),
     }
     if evaluation:
         schemes = (*manifest.schemes, *manifest.folds)
@@ -221,6 +214,38 @@ def _scores(
             "warnings": list(tables.warnings(evaluation)),
         }
     return found
+
+
+def _published(
+    manifest: Manifest, references: References, evaluation: Evaluation | None
+) -> dict[str, Any]:
+    """What the card says of others' results; nothing if there are none."""
+    if not references.published and not references.leaderboards:
+        return {}
+    year = manifest.config_years[0]
+    whole = manifest.rows == references.eurosat.patches
+    comparable = evaluation if whole else None
+    schemes = published.published_schemes(references)
+    rows = {one: published.standings(references, one, comparable, year) for one in schemes}
+    return {
+        "whole": whole,
+        "measured": comparable is not None,
+        "places": [text for one in schemes if (text := published.place(rows[one], one))],
+        "tables": [
+            (
+                one,
+                tables.markdown(
+                    published.HEAD, [row.cells() for row in rows[one]], published.TEXTS
+                ),
+            )
+            for one in schemes
+        ],
+        "poolings": [
+            (one.name, tables.markdown(*published.by_pooling(one, comparable, year)))
+            for one in references.published
+        ],
+        "methods": [*references.published, *references.leaderboards],
+    }
 
 
 def _holds(manifest: Manifest, split: str) -> bool:

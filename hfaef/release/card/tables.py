@@ -1,11 +1,10 @@
-"""Tables of scores in Markdown, as the card shows them: ours, and beside published ones."""
+"""Tables of our scores in Markdown, as the card shows them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import product
 
-from hfaef.release.card.references import PublishedResults
 from hfaef.release.format.scores import Difference, Evaluation, Probe, Score
 
 NONE = "-"
@@ -36,10 +35,14 @@ def shown(value: float, metric: str) -> str:
     return f"{value:.3f}" if metric in PLAIN else f"{100 * value:.1f}"
 
 
-def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table as Markdown, the first column to the left and the others to the right."""
-    lines = [head, ("---", *("---:",) * (len(head) - 1)), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def markdown(
+    head: Sequence[str], rows: Iterable[Sequence[str | None]], left: Collection[int] = (0,)
+) -> str:
+    """A table, some columns to the left and the others to the right."""
+    ruler = ["---" if column in left else "---:" for column in range(len(head))]
+    lines = [head, ruler, *rows]
+    texts = ([NONE if cell is None else cell for cell in line] for line in lines)
+    return "\n".join(f"| {' | '.join(line)} |" for line in texts)
 
 
 def headline(evaluation: Evaluation, schemes: Sequence[str], year: int | None) -> str:
@@ -71,7 +74,7 @@ def scores_table(evaluation: Evaluation, schemes: Sequence[str], year: int | Non
             row += [_with_interval(score, metric) for score in scores]
             row += [_gap(scores[0], scores[-1], metric)] if gap else []
         rows.append(row)
-    return _markdown(head, rows)
+    return markdown(head, rows)
 
 
 def _with_interval(score: Score | None, metric: str) -> str:
@@ -107,7 +110,7 @@ def neighbours_table(evaluation: Evaluation, schemes: Sequence[str], year: int |
         )
         for scheme in schemes
     ]
-    return _markdown(["scheme", *(f"k = {k}" for k in counts)], rows)
+    return markdown(["scheme", *(f"k = {k}" for k in counts)], rows)
 
 
 def metrics_table(evaluation: Evaluation, schemes: Sequence[str], year: int | None) -> str:
@@ -131,7 +134,7 @@ def metrics_table(evaluation: Evaluation, schemes: Sequence[str], year: int | No
             both = evaluation.score(features.name, scheme, year, probe, fit="train+validation")
             row += [_metric(both, evaluation.primary)] if more else []
         rows.append(row)
-    return _markdown(head, rows)
+    return markdown(head, rows)
 
 
 def _metric(score: Score | None, name: str) -> str:
@@ -190,7 +193,7 @@ def few_labels_table(evaluation: Evaluation, year: int | None) -> str:
         ]
         enough = f"{one.enough:,}" if one.enough else "all"
         rows.append([f"`{one.features}`, {one.scheme}", *cells, shown(one.full, metric), enough])
-    return _markdown(["vectors", *(f"{size:,}" for size in sizes), "all", "for 90 %"], rows)
+    return markdown(["vectors", *(f"{size:,}" for size in sizes), "all", "for 90 %"], rows)
 
 
 def shrunk_table(evaluation: Evaluation, year: int | None) -> str:
@@ -211,7 +214,7 @@ def shrunk_table(evaluation: Evaluation, year: int | None) -> str:
             ]
         )
     head = ["vectors", "whole", *(f"{form} ({size:,.0f} B)" for form, size in forms.items())]
-    return _markdown(head, rows) if rows else ""
+    return markdown(head, rows) if rows else ""
 
 
 def transfers_table(evaluation: Evaluation) -> str:
@@ -233,7 +236,7 @@ def transfers_table(evaluation: Evaluation) -> str:
             (one.scheme, one.train_year) for one in evaluation.transfers
         )
     ]
-    return _markdown(["scheme", *(f"asked about {year}" for year in years)], rows) if rows else ""
+    return markdown(["scheme", *(f"asked about {year}" for year in years)], rows) if rows else ""
 
 
 def stability_table(evaluation: Evaluation) -> str:
@@ -247,42 +250,7 @@ def stability_table(evaluation: Evaluation) -> str:
         for one in evaluation.stability
     ]
     head = ["vectors", "patches", "5 %", "25 %", "median", "75 %", "95 %"]
-    return _markdown(head, rows) if rows else ""
-
-
-def published_table(
-    published: PublishedResults, evaluation: Evaluation | None, year: int | None
-) -> str:
-    """Ours and published accuracies by pooling; the published ones of the same embeddings."""
-    head = ["pooling"]
-    for title in _titles(published):
-        head += [f"{title}: here", "published"] if evaluation else [title]
-    rows = []
-    for pooling, numbers in published.encoders["AEF"].items():
-        row = [f"`{pooling}`"]
-        for (probe, scheme), number in zip(published.columns, numbers, strict=True):
-            if evaluation:
-                one: Probe = "knn" if probe == "knn" else "linear"
-                row.append(_metric(evaluation.score(pooling, scheme, year, one), "accuracy"))
-            row.append(f"{number:.1f}")
-        rows.append(row)
-    return _markdown(head, rows)
-
-
-def encoders_table(published: PublishedResults, poolings: Sequence[str] = ("mean", "stats")) -> str:
-    """Published accuracies of other embeddings of the same patches."""
-    rows = [
-        (f"{encoder}, `{pooling}`", *(f"{number:.1f}" for number in numbers[pooling]))
-        for encoder, numbers in published.encoders.items()
-        for pooling in poolings
-    ]
-    return _markdown(["embedding, pooling", *_titles(published)], rows)
-
-
-def _titles(published: PublishedResults) -> list[str]:
-    return [
-        f"{'kNN' if probe == 'knn' else probe}, {scheme}" for probe, scheme in published.columns
-    ]
+    return markdown(head, rows) if rows else ""
 
 
 def warnings(evaluation: Evaluation) -> Iterator[str]:
