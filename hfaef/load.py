@@ -17,7 +17,14 @@ from pathlib import Path, PurePosixPath
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
-from hfaef.errors import HubError, InputError, ReleaseError, command_line, upgrade_command
+from hfaef.errors import (
+    FolderError,
+    HubError,
+    InputError,
+    ReleaseError,
+    command_line,
+    upgrade_command,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,9 +81,8 @@ def load(
             a row is read. It reads all of each file, so not with `streaming`.
 
     Returns:
-        Rows whose `embedding` is an array. Configs of pooled vectors come as they are. `label` is
-        the number of a class, a list of such, or a number to predict; read as a stream, rows have
-        no `features`, so the names are those of ``load_dataset`` or the release's card.
+        Rows whose `embedding` is an array; pooled vectors come as they are. `label` is the number
+        of a class, a list of such, or a number to predict; streamed rows have no `features`.
 
     Raises:
         ReleaseError: if it is no release, of a newer format or another version, or a file is not
@@ -112,7 +118,7 @@ def _folder(path_or_repo: str | Path, *, pinned: bool) -> Path | None:
     """The folder that is meant, as commands understand a TARGET; None for a repository, as a text
     OWNER/NAME is where a version is pinned.
     """
-    from hfaef.core.names import require_loadable
+    from hfaef.core.names import loadable_problem
 
     there, written = Path(path_or_repo), isinstance(path_or_repo, str)
     if written and (pinned or not there.exists()):
@@ -121,7 +127,8 @@ def _folder(path_or_repo: str | Path, *, pinned: bool) -> Path | None:
         if REPO_ID.fullmatch(str(path_or_repo)):
             return None
     if there.is_dir():
-        require_loadable(there, "move it to another folder")
+        if problem := loadable_problem(str(there.resolve())):
+            raise FolderError(problem, "move it to another folder")
         return there.resolve()  # datasets names a data set after it; `.` has no name
     raise InputError(
         f"{str(path_or_repo)!r} is neither a folder nor OWNER/NAME on the Hub", "name one of these"
