@@ -13,11 +13,18 @@ import sys
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
-from hfaef.errors import HubError, InputError, ReleaseError, command_line, upgrade_command
+from hfaef.errors import (
+    FolderError,
+    HubError,
+    InputError,
+    ReleaseError,
+    command_line,
+    upgrade_command,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,9 +81,8 @@ def load(
             a row is read. It reads all of each file, so not with `streaming`.
 
     Returns:
-        Rows whose `embedding` is an array. Configs of pooled vectors come as they are. `label` is
-        the number of a class, a list of such, or a number to predict; read as a stream, rows have
-        no `features`, so the names are those of ``load_dataset`` or the release's card.
+        Rows whose `embedding` is an array; pooled vectors come as they are. `label` is the number
+        of a class, a list of such, or a number to predict; streamed rows have no `features`.
 
     Raises:
         ReleaseError: if it is no release, of a newer format or another version, or a file is not
@@ -112,7 +118,7 @@ def _folder(path_or_repo: str | Path, *, pinned: bool) -> Path | None:
     """The folder that is meant, as commands understand a TARGET; None for a repository, as a text
     OWNER/NAME is where a version is pinned.
     """
-    from hfaef.core.names import require_loadable
+    from hfaef.core.names import loadable_problem
 
     there, written = Path(path_or_repo), isinstance(path_or_repo, str)
     if written and (pinned or not there.exists()):
@@ -121,7 +127,8 @@ def _folder(path_or_repo: str | Path, *, pinned: bool) -> Path | None:
         if REPO_ID.fullmatch(str(path_or_repo)):
             return None
     if there.is_dir():
-        require_loadable(there, "move it to another folder")
+        if problem := loadable_problem(str(there.resolve())):
+            raise FolderError(problem, "move it to another folder")
         return there.resolve()  # datasets names a data set after it; `.` has no name
     raise InputError(
         f"{str(path_or_repo)!r} is neither a folder nor OWNER/NAME on the Hub", "name one of these"
@@ -145,7 +152,9 @@ class _Opened:
         Raises:
             InputError: if the config has no such split.
         """
-        known = [part["name"] for part in _splits_of(self.manifest, self.config)]
+        from hfaef.core.codec import splits_of
+
+        known = [part["name"] for part in splits_of(self.manifest, self.config)]
         if known and split and split.isidentifier() and split not in (*known, "all"):
             raise InputError(f"there is no split {split!r}", f"there are {', '.join(known)}")
         with self._hub_errors():
@@ -170,6 +179,7 @@ class _Opened:
         """
         from datasets import DownloadManager
 
+        from hfaef.core.codec import files_of, require_listed_path
         from hfaef.core.files import require_sha256, sha256_of
 
         if not self.manifest:
@@ -179,7 +189,7 @@ class _Opened:
         if self.base != str(Path(name).resolve()):
             name = f"{name}@{self.manifest.get('version')}"
         downloads = DownloadManager(base_path=self.base)
-        files = _files_of(self.manifest, self.config)
+        files = files_of(self.manifest, self.config)
         read = (self.builder.config.data_files or {}).values()
         paths = {str(path).removeprefix(f"{self.base}/") for part in read for path in part}
         if unlisted := paths - {file["path"] for file in files}:
@@ -193,25 +203,15 @@ class _Opened:
 
         with self._hub_errors():
             for file in files:
-                path = _require_path(name, file["path"])
+                path = require_listed_path(name, file["path"])
                 require_sha256(name, path, file["sha256"], partial(digest, path))
-
-
-def _splits_of(manifest: dict[str, Any], config: str) -> list[dict[str, Any]]:
-    configs = manifest.get("configs", ())
-    return [part for one in configs if one["name"] == config for part in one["splits"]]
-
-
-def _files_of(manifest: dict[str, Any], config: str) -> list[dict[str, Any]]:
-    """The manifest's lines on files that a config reads."""
-    globs = [part["glob"] for part in _splits_of(manifest, config)]
-    listed = manifest.get("files", ())
-    return [file for file in listed if any(PurePosixPath(file["path"]).match(g) for g in globs)]
 
 
 def _open(target: str, config: str | None, commit: str | None = None) -> _Opened:
     """A config, pinned to a commit, and the manifest of that commit."""
     from datasets import load_dataset_builder
+
+    from hfaef.core.codec import require_listed_path
 
     known = load_dataset_builder(target, revision=commit)
     base = str(known.base_path)
@@ -229,7 +229,9 @@ def _open(target: str, config: str | None, commit: str | None = None) -> _Opened
     entry = configs[name]
     if entry["kind"] == "pooled" and manifest["recipe"]["pack"]["format"] == "webdataset":
         # load_dataset reads one format in a repository, and the table is no WebDataset.
-        globs = {part["name"]: _require_path(target, part["glob"]) for part in entry["splits"]}
+        globs = {
+            part["name"]: require_listed_path(target, part["glob"]) for part in entry["splits"]
+        }
         files = {name: f"{base}/{glob}" for name, glob in globs.items()}
         builder = load_dataset_builder("parquet", data_files=files)
     else:
@@ -292,6 +294,7 @@ def _open_cached(
     repo_id: str, config: str | None, revision: str | None, error: HubError
 ) -> _Opened:
     """A config at the commit that a revision last had, as far as the caches hold it."""
+    from hfaef.core.codec import files_of
     from hfaef.core.net.repository import cached_builder, cached_configs, cached_snapshot
 
     snapshot = cached_snapshot(repo_id, revision)
@@ -304,7 +307,7 @@ def _open_cached(
     builder = cached_builder(repo_id, name, snapshot.name)
     if builder is not None:
         return _Opened(builder, manifest, name, str(snapshot))
-    files = _files_of(manifest, name)
+    files = files_of(manifest, name)
     if files and all((snapshot / file["path"]).is_file() for file in files):
         with suppress(FileNotFoundError):  # of the default config, which datasets looks at, too
             return _open(str(snapshot), name)
@@ -371,15 +374,6 @@ def _with_view(dataset: Any, view: View) -> Any:
     if streaming:
         return dataset.map(decoder.row, remove_columns=dataset.column_names)
     return dataset.with_transform(decoder.batch)
-
-
-def _require_path(target: str, path: str) -> str:
-    from hfaef.core.names import require_path
-
-    try:
-        return require_path(path, pattern=True)
-    except (TypeError, ValueError) as error:
-        raise ReleaseError(f"{target}: {error}", command_line("hfaef", "check", target)) from error
 
 
 class _CallableModule(ModuleType):

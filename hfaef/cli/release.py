@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
@@ -220,6 +221,7 @@ def evaluate(
     from hfaef.evaluation.evaluate import evaluate as run
     from hfaef.evaluation.pooling import POOLINGS
     from hfaef.hub.target import parse_target
+    from hfaef.release.format.scores import evaluation_bytes
 
     set_up_hub()
     measured = {*(poolings or POOLINGS), *(one.partition("=")[0] for one in features or ())}
@@ -253,7 +255,7 @@ def evaluate(
             f"publish it: {command_line('hfaef', 'push', target, 'OWNER/NAME', '--dry-run')}",
         ]
     notes = (*written.notes, *score_notes(found))
-    content = {**found.model_dump(mode="json"), "path": str(written.path), "notes": notes}
+    content = {**json.loads(evaluation_bytes(found)), "path": str(written.path), "notes": notes}
     return Report(content, lines, values=list(summary(found)), notes=notes)
 
 

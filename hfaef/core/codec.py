@@ -10,15 +10,16 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from pathlib import PurePosixPath
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from hfaef.core import sheet
-from hfaef.core.names import require_id
+from hfaef.core.names import require_id, require_path
 from hfaef.core.quantize import BANDS, STORED_NODATA, dequantize, from_stored, pool
-from hfaef.errors import InputError, ReleaseError
+from hfaef.errors import InputError, ReleaseError, command_line
 
 FORMAT = 1
 """Version of the rows' schema and of the meaning of their values."""
@@ -214,3 +215,28 @@ def _writable(arrays: list[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
     if len({array.shape for array in arrays}) == 1:
         return list(np.stack(arrays))
     return [array.copy() for array in arrays]
+
+
+def require_listed_path(target: str, path: str) -> str:
+    """A path, or pattern of paths, of a manifest.
+
+    Raises:
+        ReleaseError: if it leads out of the release that is called `target`.
+    """
+    try:
+        return require_path(path, pattern=True)
+    except (TypeError, ValueError) as error:
+        raise ReleaseError(f"{target}: {error}", command_line("hfaef", "check", target)) from error
+
+
+def splits_of(manifest: dict[str, Any], config: str) -> list[dict[str, Any]]:
+    """The splits of a config, as a manifest lists them."""
+    configs = manifest.get("configs", ())
+    return [part for one in configs if one["name"] == config for part in one["splits"]]
+
+
+def files_of(manifest: dict[str, Any], config: str) -> list[dict[str, Any]]:
+    """The manifest's lines on files that a config reads."""
+    globs = [part["glob"] for part in splits_of(manifest, config)]
+    listed = manifest.get("files", ())
+    return [file for file in listed if any(PurePosixPath(file["path"]).match(g) for g in globs)]

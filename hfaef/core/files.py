@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+from hfaef.core.names import loadable_problem
 from hfaef.errors import FolderError, ReleaseError, command_line
 
 STAGING = ".staging"
@@ -213,6 +214,17 @@ def make_real_folders(folder: Path, name: str) -> Path:
             raise NotADirectoryError(errno.ENOTDIR, "it is a link", str(path))
         path.mkdir(exist_ok=True)
     return path
+
+
+def require_loadable(folder: Path, hint: str) -> None:
+    """Raise FolderError if `datasets` could not load a release in a folder, for the folder's path.
+
+    Args:
+        folder: of the release; it need not be there.
+        hint: what to do then.
+    """
+    if problem := loadable_problem(str(folder.resolve())):
+        raise FolderError(problem, hint)
 
 
 @contextmanager

@@ -18,9 +18,6 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
-from pathlib import Path
-
-from hfaef.errors import FolderError
 
 LONGEST = 200
 """Characters of an id or a label."""
@@ -203,17 +200,12 @@ def _shown(value: object) -> str:
     return ascii(value)[:80]
 
 
-def require_loadable(folder: Path, hint: str) -> None:
-    """Raise FolderError if `datasets` could not load a release in a folder, for the folder's path.
-
-    Args:
-        folder: of the release; it need not be there.
-        hint: what to do then.
-    """
-    path = str(folder.resolve())
-    if found := special_in(path):
-        raise FolderError(
-            f"the path {path} holds {found!r}, which `datasets` takes for more than a name, so no "
-            "release could be loaded from there",
-            hint,
-        )
+def loadable_problem(path: str) -> str:
+    """Why `datasets` could not load a release in the folder of this path; empty if it could."""
+    found = special_in(path)
+    if not found:
+        return ""
+    return (
+        f"the path {path} holds {found!r}, which `datasets` takes for more than a name, so no "
+        "release could be loaded from there"
+    )

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hfaef.core.codec import embedding_problem
-from hfaef.core.files import links_in
-from hfaef.core.names import BYTES, alike, fault_of, printable, require_id, require_loadable
+from hfaef.core.files import links_in, require_loadable
+from hfaef.core.names import BYTES, alike, fault_of, printable, require_id
 from hfaef.errors import FolderError, HfaefError, command_line
 from hfaef.recipe.licenses import require_license
 from hfaef.recipe.model import FIRST_YEAR

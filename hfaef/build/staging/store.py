@@ -39,8 +39,7 @@ from hfaef.build.staging.ledger import (
 )
 from hfaef.build.staging.pixels import RECORD, StagedPixels, recorded_staging
 from hfaef.build.staging.reuse import Reuse, decide, with_identity
-from hfaef.core.files import atomic_write, folder_errors, folder_lock
-from hfaef.core.names import require_loadable
+from hfaef.core.files import atomic_write, folder_errors, folder_lock, require_loadable
 from hfaef.errors import FolderError
 from hfaef.release.format.paths import LOCK, MANIFEST, STAGING, require_no_links
 
