@@ -13,10 +13,9 @@ import typer
 
 from hfaef import __version__
 from hfaef.cli import build, release, views
-from hfaef.cli.exit import exit_at_once
 from hfaef.cli.options import Command, Group, with_output
 from hfaef.cli.output import Mode, Output, Report
-from hfaef.cli.process import set_environment
+from hfaef.cli.process import exit_at_once, set_environment
 from hfaef.errors import HfaefError, missing_package, one_line
 
 app = typer.Typer(

@@ -28,7 +28,7 @@ METRIC_IDS: dict[Target, str] = {
 }
 """How model cards name what is measured: https://huggingface.co/metrics"""
 
-_PROBES: dict[Probe, str] = {"linear": "linear probe", "knn": f"kNN, k = {PUBLISHED_NEIGHBOURS}"}
+_PROBES: dict[Probe, str] = {"linear": "linear probe", "knn": "kNN"}
 
 SOURCE = "hfaef eval"
 

@@ -20,13 +20,13 @@ from PIL import Image, ImageDraw
 
 from hfaef.errors import install_command
 from hfaef.recipe.columns import HELD_SPLITS
-from hfaef.release.card.curves import draw_curves
 from hfaef.release.card.lettering import font_for, labels_as_drawn
-from hfaef.release.card.plots import DPI, FAINT, GROUND, INK, WIDTH, plotted, png
 from hfaef.release.format.manifest import Manifest
 from hfaef.release.format.paths import BALANCE, CURVES, LABELS, MAP, first_split, shuffled
 from hfaef.release.format.rows import read_rows
 from hfaef.release.format.scores import Evaluation
+from hfaef.release.plots.few_labels import draw_curves
+from hfaef.release.plots.style import DPI, FAINT, GROUND, INK, WIDTH, plotted, png
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -227,18 +227,13 @@ def _published(
     comparable = evaluation if whole else None
     schemes = published.published_schemes(references)
     rows = {one: published.standings(references, one, comparable, year) for one in schemes}
+    cells = {one: [row.cells() for row in rows[one]] for one in schemes}
     return {
         "whole": whole,
         "measured": comparable is not None,
         "places": [text for one in schemes if (text := published.place(rows[one], one))],
         "tables": [
-            (
-                one,
-                tables.markdown(
-                    published.HEAD, [row.cells() for row in rows[one]], published.TEXTS
-                ),
-            )
-            for one in schemes
+            (one, tables.markdown(published.HEAD, cells[one], published.TEXTS)) for one in schemes
         ],
         "poolings": [
             (one.name, tables.markdown(*published.by_pooling(one, comparable, year)))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hfaef.release.card.plots import DPI, FAINT, WIDTH, plotted
 from hfaef.release.card.tables import METRICS, PLAIN
 from hfaef.release.format.scores import Curve, Evaluation
+from hfaef.release.plots.style import DPI, FAINT, WIDTH, plotted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
