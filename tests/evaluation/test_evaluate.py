@@ -13,7 +13,7 @@ import hfaef
 from hfaef.build.pipeline import build
 from hfaef.errors import InputError, ReleaseError
 from hfaef.evaluation import probe
-from hfaef.evaluation.evaluate import evaluate, open_target, summary
+from hfaef.evaluation.evaluate import Settings, evaluate, open_target, summary
 from hfaef.evaluation.pooling import POOLINGS
 from hfaef.evaluation.vectors import FileVectors, pool_release, read_rows
 from hfaef.recipe.read import read_recipe
@@ -99,7 +99,7 @@ def evaluated(demo_release, tmp_path_factory):
     """A release with scores of three poolings; do not write there."""
     folder = tmp_path_factory.mktemp("evaluated") / demo_release.name
     shutil.copytree(demo_release, folder)
-    evaluate(str(folder), poolings=["mean", "stats", "gem"])
+    evaluate(str(folder), Settings(poolings=["mean", "stats", "gem"]))
     return folder
 
 
@@ -152,7 +152,7 @@ def test_scores_tell_how_they_were_made(evaluated):
 
 def test_scores_are_the_same_bytes_each_time(evaluated, own_release):
     first = (evaluated / "evaluation.json").read_bytes()
-    evaluate(str(own_release), poolings=["mean", "stats", "gem"])
+    evaluate(str(own_release), Settings(poolings=["mean", "stats", "gem"]))
     assert (own_release / "evaluation.json").read_bytes() == first
     assert evaluation_bytes(read_evaluation(own_release)) == first
     assert (own_release / "README.md").read_bytes() == (evaluated / "README.md").read_bytes()
@@ -232,7 +232,9 @@ def test_other_embeddings_join_by_id(own_release, tmp_path):
     ids = [rows.ids[number] for number in order] + ["stranger"]
     vectors = np.concatenate([np.eye(6, 8, dtype=np.float32)[rows.labels[order]], noise[-1:]])
     path = write_table(tmp_path / "other.parquet", ids, vectors)
-    found = evaluate(str(own_release), poolings=["mean"], features=[f"other={path}"]).evaluation
+    found = evaluate(
+        str(own_release), Settings(poolings=["mean"], features=[f"other={path}"])
+    ).evaluation
     assert [(one.name, one.kind, one.dimensions) for one in found.features] == [
         ("mean", "pooling", 64),
         ("other", "table", 8),
@@ -255,7 +257,7 @@ def test_unknown_names_are_refused(own_release, wrong):
 
 def test_codes_and_values_are_pooled_differently(own_release):
     both = [
-        evaluate(str(own_release), poolings=["stats"], probes=["knn"], on=on)
+        evaluate(str(own_release), Settings(poolings=["stats"], probes=["knn"], on=on))
         for on in ("values", "codes")
     ]
     assert [one.protocol.on for one in both] == ["values", "codes"]
@@ -265,14 +267,16 @@ def test_codes_and_values_are_pooled_differently(own_release):
 def test_scores_may_be_written_elsewhere(own_release, tmp_path):
     before = (own_release / "README.md").read_bytes()
     out = tmp_path / "scores.json"
-    found = evaluate(str(own_release), poolings=["mean"], probes=["knn"], out=out).evaluation
+    found = evaluate(
+        str(own_release), Settings(poolings=["mean"], probes=["knn"]), out=out
+    ).evaluation
     assert out.read_bytes() == evaluation_bytes(found)
     assert not (own_release / "evaluation.json").exists()
     assert (own_release / "README.md").read_bytes() == before
 
 
 def test_a_split_without_patches_is_told(own_release):
-    found = evaluate(str(own_release), poolings=["mean"], probes=["linear"]).evaluation
+    found = evaluate(str(own_release), Settings(poolings=["mean"], probes=["linear"])).evaluation
     assert all("mean: linear" in line for line in list(summary(found))[:1])
 
 

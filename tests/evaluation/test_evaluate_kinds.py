@@ -13,7 +13,7 @@ import pytest
 from hfaef.cli.main import run
 from hfaef.cli.output import Output
 from hfaef.errors import InputError
-from hfaef.evaluation.evaluate import evaluate, write_evaluation
+from hfaef.evaluation.evaluate import Settings, evaluate
 from hfaef.release.check import check_folder
 from hfaef.release.format.manifest import read_manifest
 from hfaef.release.format.rows import read_rows
@@ -78,11 +78,11 @@ def test_own_years_are_scored_together(
     vectors = np.random.default_rng(0).normal(size=(len(rows), 4)).astype(np.float32)
     table = pa.Table.from_pylist(rows).append_column("vector", pa.array(list(vectors)))
     pq.write_table(table, tmp_path / "mine.parquet")
-    merged = write_evaluation(
+    merged = evaluate(
         str(folder),
-        poolings=("mean",),
-        probes=("knn",),
-        features=(f"mine={tmp_path / 'mine.parquet'}",),
+        Settings(
+            poolings=("mean",), probes=("knn",), features=(f"mine={tmp_path / 'mine.parquet'}",)
+        ),
     )
     assert {score.features for score in merged.evaluation.scores} == {"mean", "mine"}
     assert any("measured again and replaced: mean, split, all years" in n for n in merged.notes)
@@ -95,5 +95,5 @@ def test_unassigned_patches_neither_train_nor_test(world: Path, tmp_path: Path) 
     folder = build_kind("class", world, tmp_path, "patches.unassigned=keep", cells=cells).folder
     splits = {part.name: part.rows for part in read_manifest(folder).configs[0].splits}
     assert splits == {"train": 9, "validation": 4, "test": 3, "unassigned": 2}
-    found = evaluate(str(folder), poolings=("mean",), probes=("knn",))
+    found = evaluate(str(folder), Settings(poolings=("mean",), probes=("knn",)))
     assert {(score.train, score.test) for score in found.scores} == {(9, 3)}

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from hfaef.errors import InputError
-from hfaef.evaluation.evaluate import write_evaluation
+from hfaef.evaluation.evaluate import Settings, evaluate
 from hfaef.evaluation.features import Features, read_features
 from hfaef.evaluation.vectors import Rows, read_rows
 from hfaef.release.format.manifest import read_manifest

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hfaef.errors import InputError
-from hfaef.evaluation.evaluate import evaluate, protocol
+from hfaef.evaluation.evaluate import Settings, evaluate, protocol
 from hfaef.evaluation.merge import merge, read_scores, require_mergeable
 from hfaef.release.check import check_folder
 from hfaef.release.format.scores import (
@@ -133,8 +133,8 @@ def test_a_file_that_is_no_evaluation_is_not_written_over(tmp_path: Path) -> Non
 
 def test_a_second_measurement_adds_to_a_release(own_release: Path) -> None:
     pytest.importorskip("sklearn")
-    first = evaluate(str(own_release), poolings=["mean"], probes=["knn"]).evaluation
-    second = evaluate(str(own_release), poolings=["max"], probes=["knn"])
+    first = evaluate(str(own_release), Settings(poolings=["mean"], probes=["knn"])).evaluation
+    second = evaluate(str(own_release), Settings(poolings=["max"], probes=["knn"]))
     assert second.path == own_release / "evaluation.json"
     assert second.notes == ()
     found = read_evaluation(own_release)

@@ -72,7 +72,9 @@ def few_labels(
                     spread=round(spread, 6),
                 )
             )
-    enough = next((point.labels for point in points if point.mean >= ENOUGH * full), None)
+    # Below 0 an R2 is worse than the mean of all, and no share of it is enough.
+    reached = (point.labels for point in points if full > 0 and point.mean >= ENOUGH * full)
+    enough = next(reached, None)
     return Curve(**about, full=round(full, 6), points=tuple(points), enough=enough)
 
 

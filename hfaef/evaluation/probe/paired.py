@@ -18,6 +18,7 @@ from hfaef.evaluation.probe.metrics import (
     primary,
     resampled,
     target_of,
+    tells,
 )
 from hfaef.release.format.scores import PRIMARY, Difference
 
@@ -59,9 +60,9 @@ def compare(
         if one is not first and not {one.name, two.name} <= others:
             continue
         one, two = _on_common(one, two)  # noqa: PLW2901 - both on the same patches from here on
-        if not len(one.rows):
-            continue
         truth = labels[one.rows]
+        if not tells(truth):
+            continue
         value = primary(truth, one.prediction) - primary(truth, two.prediction)
         found.append(
             Difference(
@@ -80,7 +81,7 @@ def _on_common(one: Candidate, two: Candidate) -> tuple[Candidate, Candidate]:
     """Both on the test patches that both have."""
     if np.array_equal(one.rows, two.rows):
         return one, two
-    rows = np.array([row for row in one.rows.tolist() if row in {*two.rows.tolist()}], np.int64)
+    rows = one.rows[np.isin(one.rows, two.rows)]
     return _chosen(one, rows), _chosen(two, rows)
 
 
