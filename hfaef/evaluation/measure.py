@@ -99,40 +99,62 @@ def measure_all(
         quick: whether curves and years are left out.
     """
     results = Results()
-    classes = len(manifest.label_names)
     for year, scheme in product(manifest.config_years, manifest.schemes):
-        fitted: dict[Probe, dict[str, Candidate]] = {probe: {} for probe in probes}
-        first = not quick and year == manifest.config_years[0]
-        for name, one in sets.items():
-            parts = {
-                split: one.of(rows.of_split(scheme, year, split))
-                for split in (TRAIN, VALIDATION, TEST)
-            }
-            lacks = _lacks(rows.labels, parts)
-            data = None if lacks else _data(one, rows, parts)
-            for probe in probes:
-                about = {"features": name, "scheme": scheme, "year": year, "probe": probe}
-                if data is None:
-                    results.skipped.append(Skipped(**about, reason=lacks))
-                else:
-                    stands = _probe(results, about, data, manifest.label_names, published=published)
-                    if stands is not None:
-                        fitted[probe][name] = Candidate(name, stands.prediction, parts[TEST])
-                advance(f"{name}, {scheme}, {probe}")
-            curved = name == next(iter(sets)) or one.kind != "pooling"
-            if first and curved and data is not None and name in fitted.get("linear", {}):
-                where = {"features": name, "scheme": scheme, "year": year}
-                _curves(results, where, data, classes, fitted["linear"][name].prediction)
-        for probe, found in fitted.items():
-            results.differences += _compare(
-                [*found.values()], rows, sets, scheme=scheme, year=year, probe=probe
-            )
+        curves = not quick and year == manifest.config_years[0]
+        where: dict[str, Any] = {"scheme": scheme, "year": year}
+        names = manifest.label_names
+        _measure_scheme(
+            results, sets, rows, names, probes, advance, where, published=published, curves=curves
+        )
     for year, scheme in product(manifest.config_years, manifest.folds):
         where = {"scheme": scheme, "year": year}
-        _cross_validate(results, sets, rows, classes, probes, advance, where)
+        if published:
+            reason = "the published protocol knows no folds: measure them by the default one"
+            for name, probe in product(sets, probes):
+                results.skipped.append(Skipped(features=name, **where, probe=probe, reason=reason))
+                advance(f"{name}, {scheme}, {probe}")
+        else:
+            classes = len(manifest.label_names)
+            _cross_validate(results, sets, rows, classes, probes, advance, where)
     if not quick and len(manifest.config_years) > 1:
         _between_years(results, sets, rows, manifest)
     return results
+
+
+def _measure_scheme(  # noqa: PLR0913 - what is measured, of what, and how
+    results: Results,
+    sets: Mapping[str, VectorSet],
+    rows: Rows,
+    names: Sequence[str],
+    probes: Sequence[Probe],
+    advance: Advance,
+    where: dict[str, Any],
+    *,
+    published: bool,
+    curves: bool,
+) -> None:
+    """Add the scores of all sets in a scheme and year, their differences, and curves."""
+    fitted: dict[Probe, list[Candidate]] = {probe: [] for probe in probes}
+    for name, one in sets.items():
+        parts = {
+            split: one.of(rows.of_split(where["scheme"], where["year"], split))
+            for split in (TRAIN, VALIDATION, TEST)
+        }
+        lacks = _lacks(rows.labels, parts)
+        data = None if lacks else _data(one, rows, parts)
+        for probe in probes:
+            about = {"features": name, **where, "probe": probe}
+            if data is None:
+                results.skipped.append(Skipped(**about, reason=lacks))
+            elif stands := _probe(results, about, data, names, published=published):
+                fitted[probe].append(Candidate(name, stands.prediction, parts[TEST]))
+                curved = curves and (name == next(iter(sets)) or one.kind != "pooling")
+                if probe == "linear" and curved:
+                    of_set = {"features": name, **where}
+                    _curves(results, of_set, data, len(names), stands.prediction)
+            advance(f"{name}, {where['scheme']}, {probe}")
+    for probe, found in fitted.items():
+        results.differences += _compare(found, rows, sets, **where, probe=probe)
 
 
 def _data(one: VectorSet, rows: Rows, parts: Mapping[str, Int64]) -> Data:

@@ -12,9 +12,10 @@ import pytest
 import hfaef
 from hfaef.build.pipeline import build
 from hfaef.errors import InputError, ReleaseError
-from hfaef.evaluation import probe
 from hfaef.evaluation.evaluate import Settings, evaluate, open_target, summary
 from hfaef.evaluation.pooling import POOLINGS
+from hfaef.evaluation.probe import neighbours
+from hfaef.evaluation.probe.linear import predict, predict_by_folds
 from hfaef.evaluation.vectors import FileVectors, pool_release, read_rows
 from hfaef.recipe.read import read_recipe
 from hfaef.release.card.render import render_card, write_card
@@ -24,6 +25,8 @@ from hfaef.release.format.scores import evaluation_bytes, read_evaluation
 from support.poolings import pool_stored
 
 pytest.importorskip("sklearn", reason="the extra `eval` is not installed")
+
+PUBLISHED = Settings(poolings=["mean", "stats", "gem"], protocol="published")
 
 FROZEN = {
     ("mean", "knn"): 36,
@@ -86,10 +89,12 @@ def test_published_protocol_line_by_line(pooling, probe_name):
     train, test = slice(0, 120), slice(120, 180)
     wanted = published(theirs[train], truth[train], theirs[test], probe_name)
     if probe_name == "knn":
-        found = probe.knn(ours[train], truth[train], ours[test], 4)[5].labels
+        near = neighbours.nearest(ours[train], ours[test], 9)
+        found = neighbours.by_neighbours(truth[train], near, 4)[5].values
     else:
-        penalty = 1.0 if probe_name == "C = 1" else None
-        found = probe.linear(ours[train], truth[train], ours[test], penalty).labels
+        about = ours[train], truth[train], [ours[test]]
+        (one,) = predict(*about, 1.0, 4) if probe_name == "C = 1" else predict_by_folds(*about, 4)
+        found = one.values
     assert (found != wanted).sum() == 0
     assert (found == truth[test]).sum() == FROZEN[pooling, probe_name]
 
@@ -99,7 +104,7 @@ def evaluated(demo_release, tmp_path_factory):
     """A release with scores of three poolings; do not write there."""
     folder = tmp_path_factory.mktemp("evaluated") / demo_release.name
     shutil.copytree(demo_release, folder)
-    evaluate(str(folder), Settings(poolings=["mean", "stats", "gem"]))
+    evaluate(str(folder), PUBLISHED)
     return folder
 
 
@@ -120,17 +125,19 @@ def test_scores_are_those_of_scikit_learn_by_hand(evaluated, scheme, pooling):
 
     train, labels, test, truth = by_hand(evaluated, scheme, pooling)
     evaluation = read_evaluation(evaluated)
-    for name, neighbours in (("knn", 5), ("chosen C", None)):
+    for name, one, count in (("knn", "knn", 5), ("chosen C", "linear", None)):
         predicted = published(train, labels, test, name)
-        score = evaluation.score(pooling, scheme, 2018, neighbours=neighbours)
+        score = evaluation.score(pooling, scheme, 2018, one, neighbours=count)
         assert (score.train, score.test) == (len(train), len(test))
         wanted = confusion_matrix(truth, predicted, labels=range(6))
         np.testing.assert_array_equal(score.confusion, wanted)
-        assert score.accuracy.value == pytest.approx((predicted == truth).mean(), abs=1e-6)
+        assert score.metrics["accuracy"].value == pytest.approx(
+            (predicted == truth).mean(), abs=1e-6
+        )
         balanced = balanced_accuracy_score(truth, predicted)
-        assert score.balanced_accuracy.value == pytest.approx(balanced, abs=1e-6)
+        assert score.metrics["balanced_accuracy"].value == pytest.approx(balanced, abs=1e-6)
         macro = f1_score(truth, predicted, average="macro")
-        assert score.macro_f1.value == pytest.approx(macro, abs=1e-6)
+        assert score.metrics["macro_f1"].value == pytest.approx(macro, abs=1e-6)
 
 
 def test_an_evaluated_release_is_fit_to_publish(evaluated):
@@ -152,7 +159,7 @@ def test_scores_tell_how_they_were_made(evaluated):
 
 def test_scores_are_the_same_bytes_each_time(evaluated, own_release):
     first = (evaluated / "evaluation.json").read_bytes()
-    evaluate(str(own_release), Settings(poolings=["mean", "stats", "gem"]))
+    evaluate(str(own_release), PUBLISHED)
     assert (own_release / "evaluation.json").read_bytes() == first
     assert evaluation_bytes(read_evaluation(own_release)) == first
     assert (own_release / "README.md").read_bytes() == (evaluated / "README.md").read_bytes()
@@ -162,8 +169,11 @@ def test_card_shows_scores_and_writes_the_same_bytes_again(evaluated):
     text = (evaluated / "README.md").read_text()
     assert "| vectors | length | kNN, random | kNN, spatial | kNN, gap |" in text
     assert "Not evaluated yet" not in text
-    mean = read_evaluation(evaluated).score("mean", "spatial", 2018, neighbours=5)
-    assert f", {100 * mean.accuracy.value:.1f} % spatial; linear " in text.partition("## Load")[0]
+    mean = read_evaluation(evaluated).score("mean", "spatial", 2018, "knn", neighbours=5)
+    assert (
+        f", {100 * mean.metrics['accuracy'].value:.1f} % spatial; linear "
+        in text.partition("## Load")[0]
+    )
     assert text.encode() == write_card(evaluated).read_bytes()
 
 
@@ -171,7 +181,7 @@ def test_card_tells_what_the_solver_said_once_for_all_vectors(evaluated):
     evaluation = read_evaluation(evaluated)
     scores = [
         score.model_copy(update={"warnings": ("Warning: did not converge",)})
-        if score.cross_validated and score.scheme == "spatial"
+        if score.chosen_by and score.scheme == "spatial"
         else score
         for score in evaluation.scores
     ]
@@ -240,7 +250,7 @@ def test_other_embeddings_join_by_id(own_release, tmp_path):
         ("other", "table", 8),
     ]
     # Vectors that say the label are classified without a mistake.
-    assert found.score("other", "spatial", 2018, neighbours=1).accuracy.value == 1
+    assert found.score("other", "spatial", 2018, "knn").metrics["accuracy"].value == 1
     text = (own_release / "README.md").read_text()
     assert "| `other` | 8 |" in text
     assert "`other` are vectors of the same patches from elsewhere" in text
@@ -248,16 +258,17 @@ def test_other_embeddings_join_by_id(own_release, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"poolings": ["average"]}, {"probes": ["svm"]}, {"on": "pixels"}]
+    "wrong",
+    [{"poolings": ["average"]}, {"probes": ["svm"]}, {"on": "pixels"}, {"protocol": "secret"}],
 )
 def test_unknown_names_are_refused(own_release, wrong):
     with pytest.raises(InputError, match="is not known; one of"):
-        evaluate(str(own_release), **wrong)
+        evaluate(str(own_release), Settings(**wrong))
 
 
 def test_codes_and_values_are_pooled_differently(own_release):
     both = [
-        evaluate(str(own_release), Settings(poolings=["stats"], probes=["knn"], on=on))
+        evaluate(str(own_release), Settings(poolings=["stats"], probes=["knn"], on=on)).evaluation
         for on in ("values", "codes")
     ]
     assert [one.protocol.on for one in both] == ["values", "codes"]

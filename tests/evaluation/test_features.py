@@ -225,10 +225,10 @@ def test_a_label_beside_noise_does_not_score(own_release, tmp_path):
     asked = {"poolings": ["mean"], "probes": ["knn"]}
     path = write(tmp_path / "leak.parquet", {**columns, "label": rows.labels})
     with pytest.raises(InputError, match=r"'label' .a label"):
-        write_evaluation(str(own_release), features=[f"noise={path}"], **asked)
+        evaluate(str(own_release), Settings(features=[f"noise={path}"], **asked))
     assert not (own_release / "evaluation.json").exists()
     path = write(tmp_path / "noise.parquet", columns)
-    written = write_evaluation(str(own_release), features=[f"noise={path}"], **asked)
+    written = evaluate(str(own_release), Settings(features=[f"noise={path}"], **asked))
     assert f"noise: the columns 'f0', 'f1', 'f2', 'f3' of {path}, 4 numbers a patch" in (
         written.notes
     )

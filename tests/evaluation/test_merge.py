@@ -33,7 +33,7 @@ def scored(
         format=SCORES_FORMAT,
         measured_on=Origin(content_sha256=rows_of),
         packages={"hfaef": "1"},
-        protocol=protocol("values"),
+        protocol=protocol(Settings(), "class"),
         label_names=("a", "b"),
         features=tuple(
             FeatureSet(name=name, kind="pooling", dimensions=dimensions) for name in names
@@ -45,12 +45,10 @@ def scored(
                 year=2018,
                 probe=probe,
                 neighbours=5 if probe == "knn" else None,
-                cross_validated=probe == "linear",
+                chosen_by="cross-validation" if probe == "linear" else None,
                 train=2,
                 test=2,
-                accuracy=interval,
-                balanced_accuracy=interval,
-                macro_f1=interval,
+                metrics=dict.fromkeys(("accuracy", "balanced_accuracy", "macro_f1"), interval),
                 confusion=((1, 0), (0, 1)),
             )
             for name, probe in rows
@@ -65,7 +63,7 @@ def test_one_score_leaves_all_others() -> None:
     before, new = scored(*ALL), scored(("stats", "knn"), value=0.9)
     merged, notes = merge(before, new)
     assert len(merged.scores) == len(ALL)
-    changed = [one for one in merged.scores if one.accuracy.value == 0.9]
+    changed = [one for one in merged.scores if one.metrics["accuracy"].value == 0.9]
     assert [(one.features, one.probe) for one in changed] == [("stats", "knn")]
     assert merged.features == before.features
     assert notes == ("measured again and replaced: stats, random, 2018, knn",)
@@ -114,7 +112,7 @@ def test_other_packages_are_said() -> None:
 
 
 def test_scores_by_another_protocol_are_refused_if_others_would_stay(tmp_path: Path) -> None:
-    before, codes = scored(*ALL), protocol("codes")
+    before, codes = scored(*ALL), protocol(Settings(on="codes"), "class")
     with pytest.raises(InputError, match="measured otherwise") as caught:
         require_mergeable(before, "a" * 64, codes, [("mean", "knn")], tmp_path / "x.json")
     assert "x.json" in caught.value.message
