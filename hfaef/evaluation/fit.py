@@ -10,7 +10,7 @@ import numpy as np
 
 from hfaef.evaluation.probe import linear, neighbours
 from hfaef.evaluation.probe.linear import Vectors
-from hfaef.evaluation.probe.metrics import Prediction, Truth, tells, values
+from hfaef.evaluation.probe.metrics import Prediction, Truth, rounded, tells, values
 from hfaef.release.format.scores import Fit, Interval, Probe, Score
 
 ChosenBy = Literal["validation", "cross-validation"]
@@ -210,7 +210,7 @@ def fit_folds(
         chosen_by="cross-validation",
         train=patches,
         test=patches,
-        metrics={name: _spread(of) for name, of in measured.items()},
+        metrics={name: rounded(_spread(of), name) for name, of in measured.items()},
         warnings=together.warnings,
     )
     return score, together

@@ -18,7 +18,9 @@ from hfaef.evaluation.probe.metrics import (
     Truth,
     confusion,
     measure,
+    measure_primary,
     primary,
+    rounded,
     target_of,
     tells,
 )
@@ -28,7 +30,6 @@ from hfaef.evaluation.vectors import Fused, Int64, Rows, Vectors
 from hfaef.recipe.columns import UNASSIGNED
 from hfaef.release.format.manifest import Manifest
 from hfaef.release.format.scores import (
-    PRIMARY,
     Curve,
     Difference,
     Probe,
@@ -87,7 +88,7 @@ def measure_all(
     published: bool,
     quick: bool,
 ) -> Results:
-    """Everything that is measured.
+    """Everything that is measured; scores in the order of the sets.
 
     Args:
         sets: by name; the first is compared with all others.
@@ -118,6 +119,9 @@ def measure_all(
             _cross_validate(results, sets, rows, classes, probes, advance, where)
     if not quick and len(manifest.config_years) > 1:
         _between_years(results, sets, rows, manifest)
+    rank = {name: number for number, name in enumerate(sets)}
+    results.scores.sort(key=lambda one: rank[one.features])
+    results.skipped.sort(key=lambda one: rank[one.features])
     return results
 
 
@@ -238,7 +242,10 @@ def _score(
         chosen_by=one.chosen_by,
         train=one.train,
         test=len(truth),
-        metrics=measure(truth, one.prediction, classes),
+        metrics={
+            name: rounded(found, name)
+            for name, found in measure(truth, one.prediction, classes).items()
+        },
         confusion=counts,
         warnings=(*one.prediction.warnings, *said),
     )
@@ -354,7 +361,7 @@ def _between_years(
                 scheme=scheme,
                 train_year=train_year,
                 test_year=test_year,
-                score=measure(truth, prediction, classes)[PRIMARY[target_of(truth)]],
+                score=measure_primary(truth, prediction, classes),
             )
         )
 
@@ -380,7 +387,8 @@ def _stability(
         for place in places
     )
     cosines = np.einsum("vd,vd->v", unit(before), unit(after))
-    low, lower, middle, upper, high = (float(one) for one in np.percentile(cosines, QUANTILES))
+    found = np.percentile(cosines, QUANTILES)
+    low, lower, middle, upper, high = (round(float(value), 6) for value in found)
     yield Stability(
         features=name,
         years=years,

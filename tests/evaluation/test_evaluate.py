@@ -16,6 +16,7 @@ from hfaef.evaluation.evaluate import Settings, evaluate, open_target, summary
 from hfaef.evaluation.pooling import POOLINGS
 from hfaef.evaluation.probe import neighbours
 from hfaef.evaluation.probe.linear import predict, predict_by_folds
+from hfaef.evaluation.probe.metrics import confusion, measure_confusion, rounded
 from hfaef.evaluation.vectors import FileVectors, pool_release, read_rows
 from hfaef.recipe.read import read_recipe
 from hfaef.release.card.render import render_card, write_card
@@ -40,6 +41,52 @@ FROZEN = {
     ("covariance", "chosen C"): 35,
 }
 """Right ones of 60 test patches, once worked out by `published` below."""
+
+
+INTERVALS = {
+    ("mean", "knn"): (
+        (0.6, 0.482917, 0.716667),
+        (0.6, 0.470767, 0.720992),
+        (0.595633, 0.456845, 0.715165),
+    ),
+    ("mean", "C = 1"): (
+        (0.716667, 0.6, 0.833333),
+        (0.716667, 0.596316, 0.831605),
+        (0.715194, 0.586266, 0.820711),
+    ),
+    ("mean", "chosen C"): (
+        (0.8, 0.7, 0.9),
+        (0.8, 0.691716, 0.89586),
+        (0.799163, 0.684339, 0.897213),
+    ),
+    ("stats", "knn"): (
+        (0.633333, 0.5, 0.75),
+        (0.633333, 0.503532, 0.751651),
+        (0.630737, 0.489849, 0.747245),
+    ),
+    ("stats", "C = 1"): ((0.95, 0.883333, 1.0), (0.95, 0.894367, 1.0), (0.949944, 0.890509, 1.0)),
+    ("stats", "chosen C"): (
+        (0.966667, 0.916667, 1.0),
+        (0.966667, 0.918255, 1.0),
+        (0.966667, 0.916555, 1.0),
+    ),
+    ("covariance", "knn"): (
+        (0.283333, 0.166667, 0.4),
+        (0.283333, 0.168082, 0.398759),
+        (0.275604, 0.162784, 0.387029),
+    ),
+    ("covariance", "C = 1"): (
+        (0.566667, 0.433333, 0.7),
+        (0.566667, 0.456389, 0.68126),
+        (0.555296, 0.42585, 0.672238),
+    ),
+    ("covariance", "chosen C"): (
+        (0.583333, 0.45, 0.716667),
+        (0.583333, 0.483547, 0.686367),
+        (0.553704, 0.435129, 0.665448),
+    ),
+}
+"""Accuracy, balanced accuracy and macro F1 of these: value, low and high, as hfaef 0.1 had them."""
 
 
 def fixed_set():
@@ -97,6 +144,9 @@ def test_published_protocol_line_by_line(pooling, probe_name):
         found = one.values
     assert (found != wanted).sum() == 0
     assert (found == truth[test]).sum() == FROZEN[pooling, probe_name]
+    counts = confusion(truth[test], found, 4)
+    measured = [rounded(one, name) for name, one in measure_confusion(counts).items()]
+    assert INTERVALS[pooling, probe_name] == tuple((m.value, m.low, m.high) for m in measured)
 
 
 @pytest.fixture(scope="module")

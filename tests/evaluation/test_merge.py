@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -141,3 +142,60 @@ def test_a_second_measurement_adds_to_a_release(own_release: Path) -> None:
     assert len(found.scores) == 2 * len(first.scores)
     assert "| `max` |" in (own_release / "README.md").read_text()
     assert check_folder(own_release) == []
+
+
+FORMAT_1 = Path(__file__).with_name("evaluation_format_1.json")
+"""Scores of the mean of the demo's patches, as hfaef 0.1 wrote them."""
+
+
+def test_scores_of_format_1_are_read_as_they_were() -> None:
+    found = read_scores(FORMAT_1)
+    assert found is not None
+    assert (found.format, found.target, found.protocol.name) == (1, "class", "published")
+    assert found.protocol == protocol(Settings(protocol="published"), "class")
+    old = json.loads(FORMAT_1.read_bytes())["scores"]
+    assert len(found.scores) == len(old) == 14
+    for one, line in zip(found.scores, old, strict=True):
+        assert {name: one.metrics[name].model_dump() for name in one.metrics} == {
+            name: line[name] for name in ("accuracy", "balanced_accuracy", "macro_f1")
+        }
+        assert (one.chosen_by is not None) == line["cross_validated"]
+        assert one.shown == (line["cross_validated"] or line["neighbours"] == 5)
+    assert read_scores(FORMAT_1) == Evaluation.model_validate_json(evaluation_bytes(found))
+
+
+def test_scores_of_format_1_stay_beside_new_ones_and_are_those_of_the_published_protocol(
+    own_release: Path,
+) -> None:
+    pytest.importorskip("sklearn")
+    (own_release / "evaluation.json").write_bytes(FORMAT_1.read_bytes())
+    old = read_evaluation(own_release)
+    assert old is not None
+    with pytest.raises(InputError, match="measured otherwise"):
+        evaluate(str(own_release), Settings(poolings=["std"], probes=["knn"]))
+    settings = Settings(poolings=["std"], probes=["knn"], protocol="published")
+    merged = evaluate(str(own_release), settings).evaluation
+    assert merged.format == SCORES_FORMAT
+    assert [one.name for one in merged.features] == ["mean", "std"]
+    assert [one for one in merged.scores if one.features == "mean"] == list(old.scores)
+    assert check_folder(own_release) == []
+    again = evaluate(str(own_release), Settings(poolings=["mean"], protocol="published"))
+    new = [one for one in again.evaluation.scores if one.features == "mean"]
+    assert len(new) == len(old.scores)
+    for one, before in zip(new, old.scores, strict=True):
+        kept = {name: one.metrics[name] for name in before.metrics}
+        assert one.model_copy(update={"metrics": kept}) == before
+
+
+def test_differences_and_curves_stay_unless_they_are_measured_again(own_release: Path) -> None:
+    pytest.importorskip("sklearn")
+    whole = evaluate(str(own_release), Settings(poolings=["mean", "std"])).evaluation
+    assert whole.differences
+    assert whole.curves
+    assert whole.shrunk
+    some = Settings(poolings=["mean", "max"], quick=True)
+    merged = evaluate(str(own_release), some).evaluation
+    assert (merged.curves, merged.shrunk) == (whole.curves, whole.shrunk)
+    pairs = {(one.a, one.b) for one in merged.differences}
+    assert pairs == {("mean", "std"), ("mean", "max")}
+    assert set(whole.differences) < set(merged.differences)

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from hfaef.core.quantize import dequantize, quantize
 from hfaef.evaluation.probe.linear import Vectors, predict
-from hfaef.evaluation.probe.metrics import SEED, Truth, measure, primary, target_of
-from hfaef.release.format.scores import PRIMARY, Curve, CurvePoint, Interval, Shrunk
+from hfaef.evaluation.probe.metrics import SEED, Truth, measure_primary, primary, target_of
+from hfaef.release.format.scores import Curve, CurvePoint, Shrunk
 
 LABELS_A_CLASS = (1, 2, 5, 10, 20, 50, 100)
 """Labels of each class, or label, that a probe is fit to."""
@@ -127,6 +127,6 @@ def shrunk(
     found = []
     for form, length, size, fit, asked in forms:
         (prediction,) = predict(fit, truths[0], [asked], penalty, classes)
-        score: Interval = measure(truths[1], prediction, classes)[PRIMARY[target_of(truths[1])]]
+        score = measure_primary(truths[1], prediction, classes)
         found.append(Shrunk(**about, form=form, dimensions=length, bytes=size, score=score))
     return found

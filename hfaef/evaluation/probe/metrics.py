@@ -96,6 +96,15 @@ def resampled(truth: Truth, prediction: Prediction) -> Floats:
     return _over_resamples(metric, truth, prediction)
 
 
+def measure_primary(truth: Truth, prediction: Prediction, classes: int) -> Interval:
+    """The primary metric with its interval: that of `measure`, as it is written."""
+    name = PRIMARY[target_of(truth)]
+    if target_of(truth) == "class":
+        return rounded(measure_confusion(confusion(truth, prediction.values, classes))[name], name)
+    found = interval(primary(truth, prediction), resampled(truth, prediction))
+    return rounded(found, name)
+
+
 def measure(truth: Truth, prediction: Prediction, classes: int) -> dict[str, Interval]:
     """All metrics of a prediction, each with its percentile bootstrap interval."""
     target = target_of(truth)
@@ -117,6 +126,13 @@ def interval(value: float, draws: Floats) -> Interval:
         return Interval(value=value, low=value, high=value)
     low, high = np.percentile(known, ((100 - LEVEL) / 2, (100 + LEVEL) / 2))
     return Interval(value=value, low=float(low), high=float(high))
+
+
+def rounded(one: Interval, metric: str) -> Interval:
+    """As it is written: six decimals; of metrics in the unit of the numbers, six digits."""
+    digits = ".6g" if metric in {"rmse", "mae"} else ".6f"
+    low, value, high = (float(format(number, digits)) for number in (one.low, one.value, one.high))
+    return Interval(value=value, low=low, high=high)
 
 
 Metric = Callable[[Floats, Truth, Prediction], Floats]

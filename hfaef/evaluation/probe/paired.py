@@ -17,6 +17,7 @@ from hfaef.evaluation.probe.metrics import (
     interval,
     primary,
     resampled,
+    rounded,
     target_of,
     tells,
 )
@@ -63,14 +64,15 @@ def compare(
         truth = labels[one.rows]
         if not tells(truth):
             continue
+        metric = PRIMARY[target_of(truth)]
         value = primary(truth, one.prediction) - primary(truth, two.prediction)
         found.append(
             Difference(
                 a=one.name,
                 b=two.name,
                 **about,
-                metric=PRIMARY[target_of(truth)],
-                difference=interval(value, draws(truth, one) - draws(truth, two)),
+                metric=metric,
+                difference=rounded(interval(value, draws(truth, one) - draws(truth, two)), metric),
                 **_right_alone(truth, one, two),
             )
         )
