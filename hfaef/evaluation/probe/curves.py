@@ -108,25 +108,22 @@ def shrunk(
     train, test = (one.astype(np.float64) for one in vectors)
     dimensions = train.shape[1]
     forms: list[tuple[str, int, float, Vectors, Vectors]] = []
-    for count in COMPONENTS:
-        if count < min(train.shape):
-            basis = PCA(count, svd_solver="full").fit(train)
-            forms.append(
-                (
-                    f"{count} components",
-                    count,
-                    4.0 * count,
-                    basis.transform(train),
-                    basis.transform(test),
-                )
-            )
+    counts = [count for count in COMPONENTS if count < min(train.shape)]
+    if counts:  # the first of many components are those of a few
+        solver: Any = "covariance_eigh" if len(train) > dimensions else "full"
+        basis = PCA(max(counts), svd_solver=solver).fit(train)
+        fit, asked = basis.transform(train), basis.transform(test)
+        forms += [
+            (f"{count} components", count, 4.0 * count, fit[:, :count], asked[:, :count])
+            for count in counts
+        ]
     if max(float(np.abs(train).max()), float(np.abs(test).max())) <= 1:
         small = [dequantize(quantize(one)).astype(np.float64) for one in (train, test)]
         forms.append(("int8", dimensions, float(dimensions), *small))
     forms.append(("1 bit", dimensions, dimensions / 8, np.sign(train), np.sign(test)))
     found = []
-    for form, length, size, fit, asked in forms:
-        (prediction,) = predict(fit, truths[0], [asked], penalty, classes)
+    for form, length, size, few, few_asked in forms:
+        (prediction,) = predict(few, truths[0], [few_asked], penalty, classes)
         score = measure_primary(truths[1], prediction, classes)
         found.append(Shrunk(**about, form=form, dimensions=length, bytes=size, score=score))
     return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -24,6 +24,9 @@ PENALTIES = (1e-3, 1e-2, 1e-1, 1e0, 1e1, 1e2)
 
 FOLDS = 3
 MAX_ITERATIONS = 1000
+
+_COLUMNS = 256
+"""Dimensions that are standardized at a time; they bound the memory."""
 
 Vectors = npt.NDArray[np.floating[Any]]
 Rows = npt.NDArray[np.intp]
@@ -133,11 +136,30 @@ def folds_of(truth: Truth) -> list[tuple[Rows, Rows]]:
     return list(KFold(FOLDS).split(truth))
 
 
-def _scaled(train: Vectors) -> tuple[Any, Vectors]:
+@dataclass(frozen=True)
+class _Scaler:
+    """A `StandardScaler`: fit to some columns at a time, as it holds them in float64 meanwhile."""
+
+    mean: npt.NDArray[np.float64]
+    scale: npt.NDArray[np.float64]
+
+    def transform(self, vectors: Vectors) -> Vectors:
+        """The vectors standardized, in their own precision."""
+        scaled = vectors.copy()
+        scaled -= self.mean.astype(vectors.dtype)
+        scaled /= self.scale.astype(vectors.dtype)
+        return scaled
+
+
+def _scaled(train: Vectors) -> tuple[_Scaler, Vectors]:
     """The scaler fit to training vectors, and these standardized."""
     from sklearn.preprocessing import StandardScaler
 
-    scaler = StandardScaler().fit(train)
+    columns = np.array_split(np.arange(train.shape[1]), -(-train.shape[1] // _COLUMNS))
+    parts = [StandardScaler().fit(train[:, some[0] : some[-1] + 1]) for some in columns]
+    scaler = _Scaler(
+        *(np.concatenate([getattr(p, of) for p in parts]) for of in ("mean_", "scale_"))
+    )
     return scaler, scaler.transform(train)
 
 
