@@ -271,7 +271,9 @@ def score_table(evaluation: Evaluation) -> Table:
             continue
         found = score.metrics[metric]
         low, value, high = (shown(one, metric) for one in (found.low, found.value, found.high))
-        probe = f"kNN, k = {score.neighbours}" if score.probe == "knn" else "linear"
+        # Over folds there may be several k.
+        count = f", k = {score.neighbours}" if score.neighbours else ""
+        probe = f"kNN{count}" if score.probe == "knn" else "linear"
         counts = (str(score.year or "all"), f"{score.train:,}", f"{score.test:,}")
         rows.append(
             (score.features, probe, score.scheme, score.fit, *counts, value, f"{low} to {high}")

@@ -22,6 +22,7 @@ from hfaef.evaluation.probe import linear, metrics, neighbours
 from hfaef.evaluation.vectors import Fused, Vectors, pool_release, read_rows
 from hfaef.hub.open import open_published
 from hfaef.hub.target import HubTarget, parse_target
+from hfaef.recipe.columns import Target as Labelling
 from hfaef.release.card.additions import add_files
 from hfaef.release.card.figures import draw
 from hfaef.release.card.render import kept_notes
@@ -184,7 +185,7 @@ def evaluate(
                 raise
             before, damaged = None, (f"{path} could not be read, and is replaced",)
         asked = product(settings.names, settings.probes)
-        told = protocol(settings, opened.manifest)
+        told = protocol(settings, opened.manifest.labelling)
         require_mergeable(before, opened.origin.content_sha256, told, asked, path)
         if inside:
             kept_notes(opened.folder, replace=replace_card)  # said before the work, not after it
@@ -252,7 +253,7 @@ def measure(target: Target, settings: Settings) -> tuple[Evaluation, tuple[str, 
         format=SCORES_FORMAT,
         measured_on=target.origin,
         packages=package_versions(_PACKAGES),
-        protocol=protocol(settings, manifest),
+        protocol=protocol(settings, manifest.labelling),
         label_names=manifest.label_names,
         target=manifest.labelling,
         features=tuple(
@@ -280,9 +281,8 @@ def _fused(text: str, sets: dict[str, VectorSet]) -> VectorSet:
     return VectorSet(Fused(parts), "fused", lacking)
 
 
-def protocol(settings: Settings, manifest: Manifest) -> Protocol:
+def protocol(settings: Settings, target: Labelling) -> Protocol:
     """How everything is measured, for ``evaluation.json``."""
-    target = manifest.labelling
     metric = PRIMARY[target].replace("_", " ")
     published = settings.protocol == "published"
     counts = ", ".join(map(str, neighbours.NEIGHBOURS))

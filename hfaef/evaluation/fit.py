@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
 from hfaef.evaluation.probe import linear, neighbours
 from hfaef.evaluation.probe.linear import Vectors
-from hfaef.evaluation.probe.metrics import Prediction, Truth, measure, target_of
+from hfaef.evaluation.probe.metrics import Prediction, Truth, rounded, tells, values
 from hfaef.release.format.scores import Fit, Interval, Probe, Score
 
 ChosenBy = Literal["validation", "cross-validation"]
@@ -70,53 +70,56 @@ def _published_neighbours(data: Data, classes: int) -> Iterator[Fitted | str]:
 
 
 def _published_linear(data: Data, classes: int) -> Iterator[Fitted | str]:
-    for chosen in (True, False):
-        try:
-            penalty = linear.choose_by_folds(data.train, data.truth) if chosen else 1.0
-            (one,) = linear.predict(data.train, data.truth, [data.test], penalty, classes)
-        except ValueError as error:
-            yield str(error)
-        else:
-            how: ChosenBy | None = "cross-validation" if chosen else None
-            yield Fitted(one, len(data.truth), chosen_by=how)
+    about = data.train, data.truth, [data.test]
+    try:
+        (one,) = linear.predict_by_folds(*about, classes)
+    except ValueError as error:
+        yield str(error)
+    else:
+        yield Fitted(one, len(data.truth), chosen_by="cross-validation")
+    try:
+        (one,) = linear.predict(*about, 1.0, classes)
+    except ValueError as error:
+        yield str(error)
+    else:
+        yield Fitted(one, len(data.truth))
 
 
 def _neighbours(data: Data, classes: int) -> Iterator[Fitted | str]:
-    most = max(neighbours.NEIGHBOURS)
-    held = len(data.validation_truth)
-    if held:
-        found = neighbours.nearest(data.train, data.validation, most)
+    how = _choice(data)
+    said: tuple[str, ...] = ()
+    if how == "validation":
+        found = neighbours.nearest(data.train, data.validation, max(neighbours.NEIGHBOURS))
         tried = neighbours.by_neighbours(data.truth, found, classes)
         best = neighbours.best_count(data.validation_truth, tried)
     else:
-        best = _count_by_folds(data.train, data.truth, classes)
-    how: ChosenBy = "validation" if held else "cross-validation"
+        best, said = _count_by_folds(data.train, data.truth, classes)
     found = neighbours.nearest(data.train, data.test, best)
-    yield Fitted(
-        neighbours.by_neighbours(data.truth, found, classes)[best], len(data.truth), chosen_by=how
-    )
-    if held:
+    one = neighbours.by_neighbours(data.truth, found, classes)[best]
+    yield Fitted(replace(one, warnings=said), len(data.truth), chosen_by=how)
+    if len(data.validation):
         both, truth = _joined(data)
         found = neighbours.nearest(both, data.test, best)
         one = neighbours.by_neighbours(truth, found, classes)[best]
-        yield Fitted(one, len(truth), "train+validation", how)
+        yield Fitted(replace(one, warnings=said), len(truth), "train+validation", how)
 
 
 def _linear(data: Data, classes: int) -> Iterator[Fitted | str]:
-    held = len(data.validation_truth)
-    if held:
-        penalty = linear.choose_on_validation(
-            data.train, data.truth, data.validation, data.validation_truth, classes
-        )
+    how = _choice(data)
+    if how == "validation":
+        held = data.validation, data.validation_truth
+        (one,) = linear.predict_by_validation(data.train, data.truth, *held, [data.test], classes)
     else:
-        penalty = linear.choose_by_folds(data.train, data.truth)
-    how: ChosenBy = "validation" if held else "cross-validation"
-    (one,) = linear.predict(data.train, data.truth, [data.test], penalty, classes)
+        (one,) = linear.predict_by_folds(data.train, data.truth, [data.test], classes)
     yield Fitted(one, len(data.truth), chosen_by=how)
-    if held:
+    if len(data.validation) and one.penalty is not None:
         both, truth = _joined(data)
-        (one,) = linear.predict(both, truth, [data.test], penalty, classes)
+        (one,) = linear.predict(both, truth, [data.test], one.penalty, classes)
         yield Fitted(one, len(truth), "train+validation", how)
+
+
+def _choice(data: Data) -> ChosenBy:
+    return "validation" if tells(data.validation_truth) else "cross-validation"
 
 
 def _joined(data: Data) -> tuple[Vectors, Truth]:
@@ -127,16 +130,16 @@ def _joined(data: Data) -> tuple[Vectors, Truth]:
     )
 
 
-def _count_by_folds(train: Vectors, truth: Truth, classes: int) -> int:
-    """The number of neighbours by cross-validation in as many folds as the linear probe's C."""
-    from sklearn.model_selection import KFold, StratifiedKFold
+def _count_by_folds(train: Vectors, truth: Truth, classes: int) -> tuple[int, tuple[str, ...]]:
+    """The number of neighbours by cross-validation in the folds of the linear probe, and warnings.
 
-    if len(truth) < 2 * linear.FOLDS:
-        return min(neighbours.NEIGHBOURS)
-    stratified = target_of(truth) == "class" and np.bincount(truth).max() >= linear.FOLDS
-    folds = (StratifiedKFold if stratified else KFold)(linear.FOLDS)
-    with linear.caught_warnings():
-        splits = list(folds.split(train, truth if stratified else None))
+    One neighbour if the training patches are too few for that.
+    """
+    with linear.caught_warnings() as caught:
+        try:
+            splits = linear.folds_of(truth)
+        except ValueError as error:
+            return min(neighbours.NEIGHBOURS), (f"k = 1, for {error}",)
     most = min(max(neighbours.NEIGHBOURS), *(len(rows) for rows, _ in splits))
     order = np.concatenate([held for _, held in splits])
     tried: dict[int, list[Prediction]] = {}
@@ -144,17 +147,22 @@ def _count_by_folds(train: Vectors, truth: Truth, classes: int) -> int:
         found = neighbours.nearest(train[rows], train[held], most)
         for k, one in neighbours.by_neighbours(truth[rows], found, classes).items():
             tried.setdefault(k, []).append(one)
-    return neighbours.best_count(truth[order], {k: join(parts) for k, parts in tried.items()})
+    together = {k: join(parts) for k, parts in tried.items()}
+    return neighbours.best_count(truth[order], together), tuple(dict.fromkeys(caught))
 
 
 def join(parts: Sequence[Prediction]) -> Prediction:
-    """Predictions of several parts of the patches, one after the other."""
+    """Predictions of several parts of the patches, one after the other.
+
+    Their k or C is that of all of them, or None if they differ.
+    """
     scores = [one.scores for one in parts if one.scores is not None]
+    counts, penalties = {one.neighbours for one in parts}, {one.penalty for one in parts}
     return Prediction(
         np.concatenate([one.values for one in parts]),
         np.concatenate(scores) if scores else None,
-        neighbours=parts[0].neighbours,
-        penalty=parts[0].penalty,
+        neighbours=counts.pop() if len(counts) == 1 else None,
+        penalty=penalties.pop() if len(penalties) == 1 else None,
         warnings=tuple(dict.fromkeys(text for one in parts for text in one.warnings)),
     )
 
@@ -175,8 +183,8 @@ def fit_folds(
     if len(folds) < 2:
         raise ValueError("fewer than two folds hold a patch")
     found: list[Prediction] = []
-    values: dict[str, list[float]] = {}
-    patches = 0
+    measured: dict[str, list[float]] = {}
+    patches = silent = 0
     for read in folds:
         data = read()
         (one,) = (one for one in fit(about["probe"], data, classes, published=False))
@@ -184,23 +192,31 @@ def fit_folds(
             raise ValueError(one)  # noqa: TRY004 - it is words on the data
         found.append(one.prediction)
         patches += len(data.test_truth)
-        for name, measured in measure(data.test_truth, one.prediction, classes).items():
-            values.setdefault(name, []).append(measured.value)
+        if tells(data.test_truth):
+            for name, value in values(data.test_truth, one.prediction, classes).items():
+                measured.setdefault(name, []).append(value)
+        silent += not tells(data.test_truth)
     together = join(found)
+    if not measured:
+        raise ValueError("no fold has labels that tell a good prediction from a bad one")
+    if silent:
+        said = f"{silent:,} of {len(folds):,} folds are not in the mean: nothing in them to tell"
+        together = replace(together, warnings=(*together.warnings, said))
     score = Score(
         **about,
         fit="folds",
-        neighbours=together.neighbours if about["probe"] == "knn" else None,
+        neighbours=together.neighbours,
         penalty=together.penalty,
         chosen_by="cross-validation",
         train=patches,
         test=patches,
-        metrics={name: _spread(of) for name, of in values.items()},
+        metrics={name: rounded(_spread(of), name) for name, of in measured.items()},
         warnings=together.warnings,
     )
     return score, together
 
 
 def _spread(values: Sequence[float]) -> Interval:
-    mean, spread = float(np.mean(values)), float(np.std(values, ddof=1))
-    return Interval(value=round(mean, 6), low=round(mean - spread, 6), high=round(mean + spread, 6))
+    mean = float(np.mean(values))
+    spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+    return Interval(value=mean, low=mean - spread, high=mean + spread)

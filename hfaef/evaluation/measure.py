@@ -13,13 +13,23 @@ from hfaef.core.progress import Advance
 from hfaef.evaluation.fit import Data, Fitted, fit, fit_folds
 from hfaef.evaluation.probe.curves import few_labels, shrunk
 from hfaef.evaluation.probe.linear import predict
-from hfaef.evaluation.probe.metrics import confusion, measure, target_of
+from hfaef.evaluation.probe.metrics import (
+    Prediction,
+    Truth,
+    confusion,
+    measure,
+    measure_primary,
+    primary,
+    rounded,
+    target_of,
+    tells,
+)
+from hfaef.evaluation.probe.neighbours import unit
 from hfaef.evaluation.probe.paired import Candidate, compare
 from hfaef.evaluation.vectors import Fused, Int64, Rows, Vectors
 from hfaef.recipe.columns import UNASSIGNED
 from hfaef.release.format.manifest import Manifest
 from hfaef.release.format.scores import (
-    PRIMARY,
     Curve,
     Difference,
     Probe,
@@ -34,6 +44,9 @@ TRAIN, VALIDATION, TEST = "train", "validation", "test"
 
 QUANTILES = (5, 25, 50, 75, 95)
 """Per cent, of cosines between years."""
+
+_NAMED = 8
+"""Labels that a message names."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +88,7 @@ def measure_all(
     published: bool,
     quick: bool,
 ) -> Results:
-    """Everything that is measured.
+    """Everything that is measured; scores in the order of the sets.
 
     Args:
         sets: by name; the first is compared with all others.
@@ -87,35 +100,65 @@ def measure_all(
         quick: whether curves and years are left out.
     """
     results = Results()
-    classes = len(manifest.label_names)
     for year, scheme in product(manifest.config_years, manifest.schemes):
-        fitted: dict[Probe, dict[str, tuple[Fitted, Int64]]] = {probe: {} for probe in probes}
-        for (name, one), probe in product(sets.items(), probes):
-            about = {"features": name, "scheme": scheme, "year": year, "probe": probe}
-            parts = {
-                split: one.of(rows.of_split(scheme, year, split))
-                for split in (TRAIN, VALIDATION, TEST)
-            }
-            data = _data(one, rows, parts)
-            _probe(results, about, data, classes, fitted[probe], parts[TEST], published=published)
-            advance(f"{name}, {scheme}, {probe}")
-            if (
-                probe == "linear"
-                and name in fitted[probe]
-                and not quick
-                and year == manifest.config_years[0]
-            ):
-                _curves(results, about, data, classes, fitted[probe][name][0], sets, name)
-        for probe, found in fitted.items():
-            results.differences += _compare(
-                found, rows, sets, scheme=scheme, year=year, probe=probe
-            )
+        curves = not quick and year == manifest.config_years[0]
+        where: dict[str, Any] = {"scheme": scheme, "year": year}
+        names = manifest.label_names
+        _measure_scheme(
+            results, sets, rows, names, probes, advance, where, published=published, curves=curves
+        )
     for year, scheme in product(manifest.config_years, manifest.folds):
         where = {"scheme": scheme, "year": year}
-        _cross_validate(results, sets, rows, classes, probes, advance, where)
+        if published:
+            reason = "the published protocol knows no folds: measure them by the default one"
+            for name, probe in product(sets, probes):
+                results.skipped.append(Skipped(features=name, **where, probe=probe, reason=reason))
+                advance(f"{name}, {scheme}, {probe}")
+        else:
+            classes = len(manifest.label_names)
+            _cross_validate(results, sets, rows, classes, probes, advance, where)
     if not quick and len(manifest.config_years) > 1:
         _between_years(results, sets, rows, manifest)
+    rank = {name: number for number, name in enumerate(sets)}
+    results.scores.sort(key=lambda one: rank[one.features])
+    results.skipped.sort(key=lambda one: rank[one.features])
     return results
+
+
+def _measure_scheme(  # noqa: PLR0913 - what is measured, of what, and how
+    results: Results,
+    sets: Mapping[str, VectorSet],
+    rows: Rows,
+    names: Sequence[str],
+    probes: Sequence[Probe],
+    advance: Advance,
+    where: dict[str, Any],
+    *,
+    published: bool,
+    curves: bool,
+) -> None:
+    """Add the scores of all sets in a scheme and year, their differences, and curves."""
+    fitted: dict[Probe, list[Candidate]] = {probe: [] for probe in probes}
+    for name, one in sets.items():
+        parts = {
+            split: one.of(rows.of_split(where["scheme"], where["year"], split))
+            for split in (TRAIN, VALIDATION, TEST)
+        }
+        lacks = _lacks(rows.labels, parts)
+        data = None if lacks else _data(one, rows, parts)
+        for probe in probes:
+            about = {"features": name, **where, "probe": probe}
+            if data is None:
+                results.skipped.append(Skipped(**about, reason=lacks))
+            elif stands := _probe(results, about, data, names, published=published):
+                fitted[probe].append(Candidate(name, stands.prediction, parts[TEST]))
+                curved = curves and (name == next(iter(sets)) or one.kind != "pooling")
+                if probe == "linear" and curved:
+                    of_set = {"features": name, **where}
+                    _curves(results, of_set, data, len(names), stands.prediction)
+            advance(f"{name}, {where['scheme']}, {probe}")
+    for probe, found in fitted.items():
+        results.differences += _compare(found, rows, sets, **where, probe=probe)
 
 
 def _data(one: VectorSet, rows: Rows, parts: Mapping[str, Int64]) -> Data:
@@ -134,37 +177,59 @@ def _data(one: VectorSet, rows: Rows, parts: Mapping[str, Int64]) -> Data:
     return Data(train, truth[TRAIN], validation, truth[VALIDATION], test, truth[TEST])
 
 
+def _lacks(labels: Truth, parts: Mapping[str, Int64]) -> str:
+    """Why nothing can be probed; empty if something can."""
+    for part in (TRAIN, TEST):
+        if not len(parts[part]):
+            return f"no patch for {part}"
+        if labels.ndim == 2 and not labels[parts[part]].any():
+            return f"no labelled patch for {part}"
+    return ""
+
+
 def _probe(
-    results: Results,
-    about: dict[str, Any],
-    data: Data,
-    classes: int,
-    fitted: dict[str, tuple[Fitted, Int64]],
-    test: Int64,
-    *,
-    published: bool,
-) -> None:
-    """Add the scores of a probe in a scheme, and keep what stands for it."""
-    for part, truth in ((TRAIN, data.truth), (TEST, data.test_truth)):
-        if not len(truth) or (truth.ndim == 2 and not truth.any()):
-            what = "labelled patch" if len(truth) else "patch"
-            results.skipped.append(Skipped(**about, reason=f"no {what} for {part}"))
-            return
+    results: Results, about: dict[str, Any], data: Data, names: Sequence[str], *, published: bool
+) -> Fitted | None:
+    """Add the scores of a probe in a scheme; gives what stands for it."""
     try:
-        found = list(fit(about["probe"], data, classes, published=published))
+        found = list(fit(about["probe"], data, len(names), published=published))
     except ValueError as error:
         results.skipped.append(Skipped(**about, reason=str(error)))
-        return
+        return None
+    said = tuple(_said(data, names))
+    stands = None
     for one in found:
         if isinstance(one, str):
             results.skipped.append(Skipped(**about, reason=one))
             continue
-        results.scores.append(_score(about, one, data.test_truth, classes))
+        results.scores.append(_score(about, one, data.test_truth, len(names), said))
         if results.scores[-1].shown and one.fit == "train":
-            fitted[about["features"]] = one, test
+            stands = one
+    return stands
 
 
-def _score(about: dict[str, Any], one: Fitted, truth: Any, classes: int) -> Score:
+def _said(data: Data, names: Sequence[str]) -> Iterator[str]:
+    """What of the labels makes scores say less than they seem to."""
+    target = target_of(data.truth)
+    if target == "number":
+        if not tells(data.test_truth):
+            yield "R2 says nothing: all test patches have one number"
+        return
+    if target == "class":
+        counts = [np.bincount(one, minlength=len(names)) for one in (data.truth, data.test_truth)]
+    else:
+        counts = [one.sum(axis=0) for one in (data.truth, data.test_truth)]
+    new = np.flatnonzero((counts[0] == 0) & (counts[1] > 0))
+    if len(new):
+        listed = ", ".join(names[number] for number in new[:_NAMED])
+        more = f" and {len(new) - _NAMED:,} more" if len(new) > _NAMED else ""
+        patches = int(counts[1][new].sum())
+        yield f"no training patch has {listed}{more}, and {patches:,} labels of test patches are so"
+
+
+def _score(
+    about: dict[str, Any], one: Fitted, truth: Truth, classes: int, said: tuple[str, ...]
+) -> Score:
     counts: tuple[tuple[int, ...], ...] = ()
     if target_of(truth) == "class":
         matrix = confusion(truth, one.prediction.values, classes).tolist()
@@ -177,19 +242,18 @@ def _score(about: dict[str, Any], one: Fitted, truth: Any, classes: int) -> Scor
         chosen_by=one.chosen_by,
         train=one.train,
         test=len(truth),
-        metrics=measure(truth, one.prediction, classes),
+        metrics={
+            name: rounded(found, name)
+            for name, found in measure(truth, one.prediction, classes).items()
+        },
         confusion=counts,
-        warnings=one.prediction.warnings,
+        warnings=(*one.prediction.warnings, *said),
     )
 
 
 def _compare(
-    found: Mapping[str, tuple[Fitted, Int64]],
-    rows: Rows,
-    sets: Mapping[str, VectorSet],
-    **about: Any,
+    candidates: Sequence[Candidate], rows: Rows, sets: Mapping[str, VectorSet], **about: Any
 ) -> list[Difference]:
-    candidates = [Candidate(name, one.prediction, test) for name, (one, test) in found.items()]
     others = frozenset(name for name, one in sets.items() if one.kind != "pooling")
     fused = {
         part
@@ -201,22 +265,13 @@ def _compare(
 
 
 def _curves(
-    results: Results,
-    about: dict[str, Any],
-    data: Data,
-    classes: int,
-    one: Fitted,
-    sets: Mapping[str, VectorSet],
-    name: str,
+    results: Results, where: dict[str, Any], data: Data, classes: int, prediction: Prediction
 ) -> None:
-    """Curves of the first set of vectors, and of those from elsewhere."""
-    if name != next(iter(sets)) and sets[name].kind == "pooling":
-        return
-    where = {key: about[key] for key in ("features", "scheme", "year")}
+    """Add the curves of a set of vectors, of which this is predicted."""
     vectors, truths = (data.train, data.test), (data.truth, data.test_truth)
-    full = measure(data.test_truth, one.prediction, classes)[PRIMARY[target_of(data.truth)]]
-    results.curves.append(few_labels(vectors, truths, classes, full.value, where))
-    penalty = one.prediction.penalty or 1.0
+    full = primary(data.test_truth, prediction)
+    results.curves.append(few_labels(vectors, truths, classes, full, where))
+    penalty = prediction.penalty or 1.0
     results.shrunk += shrunk(vectors, truths, classes, penalty, where)
 
 
@@ -247,8 +302,7 @@ def _cross_validate(
                 results.scores.append(score)
                 candidates.append(Candidate(name, prediction, np.concatenate(folds)))
             advance(f"{name}, {scheme}, {probe}")
-        others = frozenset(name for name, one in sets.items() if one.kind != "pooling")
-        results.differences += compare(rows.labels, candidates, others, **where, probe=probe)
+        results.differences += _compare(candidates, rows, sets, **where, probe=probe)
 
 
 def _fold_data(
@@ -274,13 +328,13 @@ def _between_years(
     if isinstance(one.vectors, Fused):
         return
     for first, second in _pairs(manifest.years):
-        results.stability.append(_stability(name, one.vectors, rows, first, second))
+        results.stability += _stability(name, one, one.vectors, rows, (first, second))
     classes = len(manifest.label_names)
     for scheme, (train_year, test_year) in product(
         manifest.schemes, product(manifest.years, repeat=2)
     ):
-        train = rows.of_split(scheme, train_year, TRAIN)
-        test = rows.of_split(scheme, test_year, TEST)
+        train = one.of(rows.of_split(scheme, train_year, TRAIN))
+        test = one.of(rows.of_split(scheme, test_year, TEST))
         penalty = next(
             (
                 score.penalty
@@ -291,7 +345,7 @@ def _between_years(
             ),
             None,
         )
-        if not len(train) or not len(test) or penalty is None:
+        if not tells(rows.labels[test]) or penalty is None:
             continue
         (prediction,) = predict(
             one.vectors.take(train),
@@ -307,7 +361,7 @@ def _between_years(
                 scheme=scheme,
                 train_year=train_year,
                 test_year=test_year,
-                score=measure(truth, prediction, classes)[PRIMARY[target_of(truth)]],
+                score=measure_primary(truth, prediction, classes),
             )
         )
 
@@ -319,26 +373,25 @@ def _pairs(years: Sequence[int]) -> Iterator[tuple[int, int]]:
             yield first, second
 
 
-def _stability(name: str, vectors: Vectors, rows: Rows, first: int, second: int) -> Stability:
-    place = {
-        (year, one): number
-        for number, (year, one) in enumerate(zip(rows.years.tolist(), rows.ids, strict=True))
-    }
-    both = [
-        (place[first, one], place[second, one])
-        for one in sorted({*rows.ids})
-        if (first, one) in place and (second, one) in place
-    ]
+def _stability(
+    name: str, one: VectorSet, vectors: Vectors, rows: Rows, years: tuple[int, int]
+) -> Iterator[Stability]:
+    """Quantiles of the cosines of the patches that two years share, if there are any."""
+    of_year = [one.of(np.flatnonzero(rows.years == year)) for year in years]
+    places = [{rows.ids[row]: row for row in some.tolist()} for some in of_year]
+    shared = sorted(places[0].keys() & places[1].keys())
+    if not shared:
+        return
     before, after = (
-        vectors.take(np.array([pair[side] for pair in both], np.int64)).astype(np.float64)
-        for side in (0, 1)
+        vectors.take(np.array([place[identity] for identity in shared], np.int64))
+        for place in places
     )
-    lengths = np.linalg.norm(before, axis=1) * np.linalg.norm(after, axis=1)
-    cosines = (before * after).sum(axis=1) / np.where(lengths > 0, lengths, 1)
-    found = np.percentile(cosines, QUANTILES) if both else np.zeros(len(QUANTILES))
-    return Stability(
+    cosines = np.einsum("vd,vd->v", unit(before), unit(after))
+    found = np.percentile(cosines, QUANTILES)
+    low, lower, middle, upper, high = (round(float(value), 6) for value in found)
+    yield Stability(
         features=name,
-        years=(first, second),
-        patches=len(both),
-        quantiles=tuple(round(float(value), 6) for value in found),
+        years=years,
+        patches=len(shared),
+        quantiles=(low, lower, middle, upper, high),
     )

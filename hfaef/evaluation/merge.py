@@ -98,7 +98,10 @@ def merge(before: Evaluation | None, new: Evaluation) -> tuple[Evaluation, tuple
             *notes,
             f"{len(stays):,} scores that stay were measured with another {', '.join(changed)}",
         )
-    features = {one.name: one for one in (*before.features, *new.features)}
+    # Their order is that of what was there, unless all of them are measured again.
+    first = new if not stays else before
+    features = {one.name: one for one in (*first.features, *before.features, *new.features)}
+    features |= {one.name: one for one in new.features}
     rank = {name: number for number, name in enumerate(features)}
     together = sorted([*stays, *_all(new)], key=lambda one: rank[one.features])
     same = {one.name for one in (*before.features, *new.features)} - others

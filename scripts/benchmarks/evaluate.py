@@ -1,9 +1,13 @@
 #!/usr/bin/env python3
-"""Time and memory of pooling in all ways and of kNN, beside reading and decoding once.
+"""Time and memory of an evaluation: of all that is measured, of `--quick`, and of pooling.
 
-`scripts/benchmarks/evaluate.py [--patches 27000] [--folder DIR]`: writes made-up patches of 64 x 64 x 64
-codes (kept in DIR if that is given), then measures in a process of its own. One split scheme, 60 %
-of the patches for training and 20 % for testing.
+`scripts/benchmarks/evaluate.py [--patches 27000] [--poolings NAME ...]`: made-up vectors of all
+poolings, of ten classes, two split schemes, 60 % of the patches for training, 20 % for validation
+and 20 % for testing. Everything, and `--quick`, are measured in processes of their own, beside the
+same fits in scikit-learn's own words: a plain loop over a tenth of the patches, scaled.
+
+`... --pool [--folder DIR]`: instead, made-up patches of 64 x 64 x 64 codes (kept in DIR if that is
+given), read and decoded once, and pooled in all ways.
 """
 
 from __future__ import annotations
@@ -14,8 +18,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +31,14 @@ from hfaef.build.pack.parquet import ParquetShard
 from hfaef.core import sheet
 from hfaef.core.quantize import BANDS, to_stored
 from hfaef.core.workers import core_count, ordered_map
-from hfaef.evaluation import probe
-from hfaef.evaluation.pooling import POOLINGS
+from hfaef.evaluation.measure import Results, VectorSet, measure_all
+from hfaef.evaluation.pooling import DIMENSIONS, POOLINGS
+from hfaef.evaluation.probe.linear import MAX_ITERATIONS, PENALTIES
+from hfaef.evaluation.probe.neighbours import NEIGHBOURS
 from hfaef.evaluation.vectors import (
     BATCHES_AHEAD,
-    ChosenVectors,
     FileVectors,
+    Rows,
     pool_release,
     read_batches,
     read_rows,
@@ -53,6 +61,9 @@ SIDE = 64
 ROWS_OF_GROUP = 640
 ROWS_OF_SHARD = 2560
 SHARES = {"train": 0.6, "validation": 0.2, "test": 0.2}
+SCHEMES = ("random", "spatial")
+PART = 10
+"""Of the patches, this part is fit plainly."""
 
 
 def smooth(rng: np.random.Generator) -> np.ndarray:
@@ -155,31 +166,109 @@ def measure(folder: Path) -> None:
     once = spent_on(read_once)
     tell("read and decode once", once, once)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        vectors = {}
         pooled = spent_on(
-            lambda: vectors.update(
-                pool_release(
-                    folder, manifest, tuple(POOLINGS), "values", Path(scratch), lambda _: None
-                )
+            lambda: pool_release(
+                folder, manifest, tuple(POOLINGS), "values", Path(scratch), lambda _: None
             )
         )
         tell("the same, and pool 11 ways", pooled, once)
-        train, test = (rows.of_split("random", 2018, split) for split in ("train", "test"))
-        whole = pooled
-        for name, one in vectors.items():
-            spent = spent_on(partial(neighbours, one, rows.labels, train, test))
-            whole += spent
-            tell(f"  kNN of {name}", spent, once)
-            if name == "mean":
-                tell("all poolings, kNN of mean", pooled + spent, once)
-    tell("all poolings and their kNN", whole, once)
 
 
-def neighbours(
-    vectors: FileVectors, labels: np.ndarray, train: np.ndarray, test: np.ndarray
-) -> None:
-    """One kNN, from the file of vectors on."""
-    probe.knn(ChosenVectors(vectors, train), labels[train], vectors.take(test), len(LABELS))
+def made_up(folder: Path, patches: int, names: Sequence[str]) -> tuple[dict[str, VectorSet], Rows]:
+    """Vectors in files, as pooling leaves them, and the rows they are of."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(patches) % len(LABELS)
+    hidden = 0.45 * rng.normal(size=(len(LABELS), BANDS))[labels] + rng.normal(
+        size=(patches, BANDS)
+    )
+    sets = {}
+    for name in names:
+        mixed = rng.normal(size=(BANDS, DIMENSIONS[name])) / np.sqrt(BANDS)
+        vectors = FileVectors(folder / name, DIMENSIONS[name])
+        with vectors.path.open("wb") as file:
+            for first in range(0, patches, 1024):
+                block = np.tanh(hidden[first : first + 1024] @ mixed)
+                block += 0.2 * rng.normal(size=block.shape)
+                file.write(block.astype(np.float32).data)
+        sets[name] = VectorSet(vectors, "pooling")
+    splits = {
+        scheme: tuple(rng.choice([*SHARES], patches, p=[*SHARES.values()]).tolist())
+        for scheme in SCHEMES
+    }
+    ids = tuple(f"p{number:06d}" for number in range(patches))
+    return sets, Rows(ids, labels, np.full(patches, 2018), splits)
+
+
+def probe(patches: int, names: Sequence[str], *, quick: bool) -> None:
+    """Print the time and peak of all that is measured of made-up vectors, or of `--quick`."""
+    manifest = Manifest.model_construct(
+        years=(2018,), schemes=SCHEMES, folds=(), label_names=LABELS, config_years=(2018,)
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        sets, rows = made_up(Path(scratch), patches, names)
+        before = peak()
+        found: list[Results] = []
+        spent = spent_on(
+            lambda: found.append(
+                measure_all(
+                    sets,
+                    rows,
+                    manifest,
+                    ("knn", "linear"),
+                    lambda _: None,
+                    published=False,
+                    quick=quick,
+                )
+            )
+        )
+        what = "--quick" if quick else f"everything of {len(sets)} poolings"
+        tell(what, spent)
+        counts = {name: len(many) for name, many in vars(found[0]).items() if many}
+        print(
+            f"  {', '.join(f'{count} {name}' for name, count in counts.items())}; before: {before:,.0f} MB"
+        )
+        warned = sum(bool(score.warnings) for score in found[0].scores)
+        print(f"  scores whose solver warned: {warned}")
+
+
+def plainly(patches: int, names: Sequence[str]) -> None:
+    """Print the time that the same fits take in scikit-learn's own words, of a part and scaled."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.neighbors import KNeighborsClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    part = max(patches // PART, 200)
+    linear, knn = np.zeros(2), np.zeros(2)
+    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what does not converge is told of our own fits
+        sets, rows = made_up(Path(scratch), part, names)
+        for one, scheme in product(sets.values(), SCHEMES):
+            data = [
+                (one.vectors.take(numbers), rows.labels[numbers])
+                for split in SHARES
+                if len(numbers := rows.of_split(scheme, 2018, split))
+            ]
+            (train, truth), (held, held_truth), (test, test_truth) = data
+            both = np.concatenate([train, held]), np.concatenate([truth, held_truth])
+
+            def fits(models: Sequence[Any]) -> None:
+                scores = [model.fit(train, truth).score(held, held_truth) for model in models]  # noqa: B023
+                best = models[int(np.argmax(scores))]
+                for given in ((train, truth), both):  # noqa: B023
+                    best.fit(*given).score(test, test_truth)  # noqa: B023
+
+            models = [
+                make_pipeline(StandardScaler(), LogisticRegression(C=c, max_iter=MAX_ITERATIONS))
+                for c in PENALTIES
+            ]
+            linear += spent_on(partial(fits, models))
+            counts = [KNeighborsClassifier(k, metric="cosine") for k in NEIGHBOURS]
+            knn += spent_on(partial(fits, counts))
+    factor = patches / part
+    tell("scikit-learn plainly, scaled", linear * factor + knn * factor**2)
+    tell(f"  linear, of {part:,} patches", linear)
+    tell(f"  kNN, of {part:,} patches", knn)
 
 
 def spent_on(work: Callable[[], object]) -> np.ndarray:
@@ -189,34 +278,50 @@ def spent_on(work: Callable[[], object]) -> np.ndarray:
     return np.array([time.perf_counter(), time.process_time()]) - before
 
 
-def tell(what: str, spent: np.ndarray, once: np.ndarray) -> None:
-    """A line with the ratio to reading and decoding once."""
-    clock, cores = spent / once
+def tell(what: str, spent: np.ndarray, once: np.ndarray | None = None) -> None:
+    """A line, with the ratio to reading and decoding once where that is given."""
+    ratios = [""] * 2 if once is None else [f" ({ratio:.2f})" for ratio in spent / once]
     print(
-        f"{what:28} {spent[0]:7.1f} s ({clock:.2f})  {spent[1]:7.1f} s of cores ({cores:.2f})  "
+        f"{what:28} {spent[0]:7.1f} s{ratios[0]}  {spent[1]:7.1f} s of cores{ratios[1]}  "
         f"peak {peak():,.0f} MB",
         flush=True,
     )
 
 
 def main() -> None:
-    """Write patches if there are none, then measure."""
+    """Measure each in a process of its own, as its peak of memory counts."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--patches", type=int, default=27_000)
+    parser.add_argument("--poolings", nargs="+", default=[*POOLINGS], choices=[*POOLINGS])
+    parser.add_argument("--pool", action="store_true")
     parser.add_argument("--folder", type=Path)
-    parser.add_argument("--measure", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--measure", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.measure:
+    patches, names = arguments.patches, arguments.poolings
+    if arguments.measure == "pool":
         measure(arguments.folder)
-        return
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = arguments.folder or Path(scratch)
-        if not (folder / "release.json").exists():
-            started = time.perf_counter()
-            write_release(folder, arguments.patches)
-            print(f"wrote the patches in {time.perf_counter() - started:,.0f} s")
-        command = [sys.executable, __file__, "--measure", "--folder", str(folder)]
-        subprocess.run(command, check=True)
+    elif arguments.measure == "plainly":
+        plainly(patches, names)
+    elif arguments.measure:
+        quick = arguments.measure == "quick"
+        probe(patches, ["mean"] if quick else names, quick=quick)
+    elif arguments.pool:
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = arguments.folder or Path(scratch)
+            if not (folder / "release.json").exists():
+                started = time.perf_counter()
+                write_release(folder, patches)
+                print(f"wrote the patches in {time.perf_counter() - started:,.0f} s")
+            again("pool", "--folder", str(folder))
+    else:
+        print(f"{patches:,} patches, {core_count()} cores", flush=True)
+        for what in ("quick", "everything", "plainly"):
+            again(what, "--patches", str(patches), "--poolings", *names)
+
+
+def again(what: str, *words: str) -> None:
+    """Run this script in a new process."""
+    subprocess.run([sys.executable, __file__, "--measure", what, *words], check=True)
 
 
 if __name__ == "__main__":

@@ -25,10 +25,10 @@ ADDED = (SCORES, "figures/balance.png", "figures/map.png")
 def scored(demo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A build with scores and figures; do not write there."""
     pytest.importorskip("sklearn")
-    from hfaef.evaluation.evaluate import evaluate
+    from hfaef.evaluation.evaluate import Settings, evaluate
 
     folder = build(demo_recipe(demo_root), tmp_path_factory.mktemp("scored") / "release").folder
-    evaluate(str(folder), poolings=["mean"], probes=("knn",))
+    evaluate(str(folder), Settings(poolings=["mean"], probes=("knn",)))
     write_figures(folder)
     return folder
 

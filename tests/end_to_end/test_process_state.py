@@ -75,7 +75,7 @@ ACTIONS = {
     "check": "from hfaef.release.check import check_folder; assert not check_folder(Path(release))",
     "card": "from hfaef.release.card.render import write_card; write_card(Path(release))",
     "show": "from hfaef.release.card.additions import write_figures; write_figures(Path(release))",
-    "evaluate": "from hfaef.evaluation.evaluate import evaluate; evaluate(release, poolings=['mean'])",
+    "evaluate": "from hfaef.evaluation.evaluate import Settings, evaluate; evaluate(release, Settings(poolings=['mean']))",
     "build": "from hfaef.build.pipeline import build; from hfaef.recipe.read import read_recipe;"
     "build(read_recipe('demo', ['demo.patches=20']), Path('built'))",
     "build on a cluster": "from hfaef.build.pipeline import build;"

@@ -18,7 +18,7 @@ from datasets import load_dataset
 import hfaef
 from hfaef.build.pipeline import build
 from hfaef.catalog import open_catalog, table
-from hfaef.errors import CatalogError, InputError, RecipeError
+from hfaef.errors import CatalogError, RecipeError
 from hfaef.recipe.model import Recipe
 from hfaef.recipe.patches import Table
 from hfaef.recipe.read import read_recipe
@@ -287,9 +287,11 @@ def test_a_world_that_lacks_a_table_gets_the_one_that_it_was_written_with(
         assert (root / name).read_bytes() == (years_world / name).read_bytes()
 
 
-def test_probes_of_classes_refuse_a_target(target: Path) -> None:
+def test_a_target_is_scored(target: Path, tmp_path: Path) -> None:
     pytest.importorskip("sklearn", reason="needs the extra eval")
-    from hfaef.evaluation.evaluate import evaluate
+    from hfaef.evaluation.evaluate import Settings, evaluate
 
-    with pytest.raises(InputError, match="numbers to predict"):
-        evaluate(str(target))
+    settings = Settings(poolings=("mean",), quick=True)
+    found = evaluate(str(target), settings, out=tmp_path / "scores.json").evaluation
+    assert (found.target, found.primary) == ("number", "r2")
+    assert found.scores

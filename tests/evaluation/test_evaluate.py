@@ -12,9 +12,11 @@ import pytest
 import hfaef
 from hfaef.build.pipeline import build
 from hfaef.errors import InputError, ReleaseError
-from hfaef.evaluation import probe
-from hfaef.evaluation.evaluate import evaluate, open_target, summary
+from hfaef.evaluation.evaluate import Settings, evaluate, open_target, summary
 from hfaef.evaluation.pooling import POOLINGS
+from hfaef.evaluation.probe import neighbours
+from hfaef.evaluation.probe.linear import predict, predict_by_folds
+from hfaef.evaluation.probe.metrics import confusion, measure_confusion, rounded
 from hfaef.evaluation.vectors import FileVectors, pool_release, read_rows
 from hfaef.recipe.read import read_recipe
 from hfaef.release.card.render import render_card, write_card
@@ -24,6 +26,8 @@ from hfaef.release.format.scores import evaluation_bytes, read_evaluation
 from support.poolings import pool_stored
 
 pytest.importorskip("sklearn", reason="the extra `eval` is not installed")
+
+PUBLISHED = Settings(poolings=["mean", "stats", "gem"], protocol="published")
 
 FROZEN = {
     ("mean", "knn"): 36,
@@ -37,6 +41,52 @@ FROZEN = {
     ("covariance", "chosen C"): 35,
 }
 """Right ones of 60 test patches, once worked out by `published` below."""
+
+
+INTERVALS = {
+    ("mean", "knn"): (
+        (0.6, 0.482917, 0.716667),
+        (0.6, 0.470767, 0.720992),
+        (0.595633, 0.456845, 0.715165),
+    ),
+    ("mean", "C = 1"): (
+        (0.716667, 0.6, 0.833333),
+        (0.716667, 0.596316, 0.831605),
+        (0.715194, 0.586266, 0.820711),
+    ),
+    ("mean", "chosen C"): (
+        (0.8, 0.7, 0.9),
+        (0.8, 0.691716, 0.89586),
+        (0.799163, 0.684339, 0.897213),
+    ),
+    ("stats", "knn"): (
+        (0.633333, 0.5, 0.75),
+        (0.633333, 0.503532, 0.751651),
+        (0.630737, 0.489849, 0.747245),
+    ),
+    ("stats", "C = 1"): ((0.95, 0.883333, 1.0), (0.95, 0.894367, 1.0), (0.949944, 0.890509, 1.0)),
+    ("stats", "chosen C"): (
+        (0.966667, 0.916667, 1.0),
+        (0.966667, 0.918255, 1.0),
+        (0.966667, 0.916555, 1.0),
+    ),
+    ("covariance", "knn"): (
+        (0.283333, 0.166667, 0.4),
+        (0.283333, 0.168082, 0.398759),
+        (0.275604, 0.162784, 0.387029),
+    ),
+    ("covariance", "C = 1"): (
+        (0.566667, 0.433333, 0.7),
+        (0.566667, 0.456389, 0.68126),
+        (0.555296, 0.42585, 0.672238),
+    ),
+    ("covariance", "chosen C"): (
+        (0.583333, 0.45, 0.716667),
+        (0.583333, 0.483547, 0.686367),
+        (0.553704, 0.435129, 0.665448),
+    ),
+}
+"""Accuracy, balanced accuracy and macro F1 of these: value, low and high, as hfaef 0.1 had them."""
 
 
 def fixed_set():
@@ -86,12 +136,17 @@ def test_published_protocol_line_by_line(pooling, probe_name):
     train, test = slice(0, 120), slice(120, 180)
     wanted = published(theirs[train], truth[train], theirs[test], probe_name)
     if probe_name == "knn":
-        found = probe.knn(ours[train], truth[train], ours[test], 4)[5].labels
+        near = neighbours.nearest(ours[train], ours[test], 9)
+        found = neighbours.by_neighbours(truth[train], near, 4)[5].values
     else:
-        penalty = 1.0 if probe_name == "C = 1" else None
-        found = probe.linear(ours[train], truth[train], ours[test], penalty).labels
+        about = ours[train], truth[train], [ours[test]]
+        (one,) = predict(*about, 1.0, 4) if probe_name == "C = 1" else predict_by_folds(*about, 4)
+        found = one.values
     assert (found != wanted).sum() == 0
     assert (found == truth[test]).sum() == FROZEN[pooling, probe_name]
+    counts = confusion(truth[test], found, 4)
+    measured = [rounded(one, name) for name, one in measure_confusion(counts).items()]
+    assert INTERVALS[pooling, probe_name] == tuple((m.value, m.low, m.high) for m in measured)
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +154,7 @@ def evaluated(demo_release, tmp_path_factory):
     """A release with scores of three poolings; do not write there."""
     folder = tmp_path_factory.mktemp("evaluated") / demo_release.name
     shutil.copytree(demo_release, folder)
-    evaluate(str(folder), poolings=["mean", "stats", "gem"])
+    evaluate(str(folder), PUBLISHED)
     return folder
 
 
@@ -120,17 +175,19 @@ def test_scores_are_those_of_scikit_learn_by_hand(evaluated, scheme, pooling):
 
     train, labels, test, truth = by_hand(evaluated, scheme, pooling)
     evaluation = read_evaluation(evaluated)
-    for name, neighbours in (("knn", 5), ("chosen C", None)):
+    for name, one, count in (("knn", "knn", 5), ("chosen C", "linear", None)):
         predicted = published(train, labels, test, name)
-        score = evaluation.score(pooling, scheme, 2018, neighbours=neighbours)
+        score = evaluation.score(pooling, scheme, 2018, one, neighbours=count)
         assert (score.train, score.test) == (len(train), len(test))
         wanted = confusion_matrix(truth, predicted, labels=range(6))
         np.testing.assert_array_equal(score.confusion, wanted)
-        assert score.accuracy.value == pytest.approx((predicted == truth).mean(), abs=1e-6)
+        assert score.metrics["accuracy"].value == pytest.approx(
+            (predicted == truth).mean(), abs=1e-6
+        )
         balanced = balanced_accuracy_score(truth, predicted)
-        assert score.balanced_accuracy.value == pytest.approx(balanced, abs=1e-6)
+        assert score.metrics["balanced_accuracy"].value == pytest.approx(balanced, abs=1e-6)
         macro = f1_score(truth, predicted, average="macro")
-        assert score.macro_f1.value == pytest.approx(macro, abs=1e-6)
+        assert score.metrics["macro_f1"].value == pytest.approx(macro, abs=1e-6)
 
 
 def test_an_evaluated_release_is_fit_to_publish(evaluated):
@@ -152,7 +209,7 @@ def test_scores_tell_how_they_were_made(evaluated):
 
 def test_scores_are_the_same_bytes_each_time(evaluated, own_release):
     first = (evaluated / "evaluation.json").read_bytes()
-    evaluate(str(own_release), poolings=["mean", "stats", "gem"])
+    evaluate(str(own_release), PUBLISHED)
     assert (own_release / "evaluation.json").read_bytes() == first
     assert evaluation_bytes(read_evaluation(own_release)) == first
     assert (own_release / "README.md").read_bytes() == (evaluated / "README.md").read_bytes()
@@ -162,8 +219,11 @@ def test_card_shows_scores_and_writes_the_same_bytes_again(evaluated):
     text = (evaluated / "README.md").read_text()
     assert "| vectors | length | kNN, random | kNN, spatial | kNN, gap |" in text
     assert "Not evaluated yet" not in text
-    mean = read_evaluation(evaluated).score("mean", "spatial", 2018, neighbours=5)
-    assert f", {100 * mean.accuracy.value:.1f} % spatial; linear " in text.partition("## Load")[0]
+    mean = read_evaluation(evaluated).score("mean", "spatial", 2018, "knn", neighbours=5)
+    assert (
+        f", {100 * mean.metrics['accuracy'].value:.1f} % spatial; linear "
+        in text.partition("## Load")[0]
+    )
     assert text.encode() == write_card(evaluated).read_bytes()
 
 
@@ -171,7 +231,7 @@ def test_card_tells_what_the_solver_said_once_for_all_vectors(evaluated):
     evaluation = read_evaluation(evaluated)
     scores = [
         score.model_copy(update={"warnings": ("Warning: did not converge",)})
-        if score.cross_validated and score.scheme == "spatial"
+        if score.chosen_by and score.scheme == "spatial"
         else score
         for score in evaluation.scores
     ]
@@ -232,13 +292,15 @@ def test_other_embeddings_join_by_id(own_release, tmp_path):
     ids = [rows.ids[number] for number in order] + ["stranger"]
     vectors = np.concatenate([np.eye(6, 8, dtype=np.float32)[rows.labels[order]], noise[-1:]])
     path = write_table(tmp_path / "other.parquet", ids, vectors)
-    found = evaluate(str(own_release), poolings=["mean"], features=[f"other={path}"]).evaluation
+    found = evaluate(
+        str(own_release), Settings(poolings=["mean"], features=[f"other={path}"])
+    ).evaluation
     assert [(one.name, one.kind, one.dimensions) for one in found.features] == [
         ("mean", "pooling", 64),
         ("other", "table", 8),
     ]
     # Vectors that say the label are classified without a mistake.
-    assert found.score("other", "spatial", 2018, neighbours=1).accuracy.value == 1
+    assert found.score("other", "spatial", 2018, "knn").metrics["accuracy"].value == 1
     text = (own_release / "README.md").read_text()
     assert "| `other` | 8 |" in text
     assert "`other` are vectors of the same patches from elsewhere" in text
@@ -246,16 +308,17 @@ def test_other_embeddings_join_by_id(own_release, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"poolings": ["average"]}, {"probes": ["svm"]}, {"on": "pixels"}]
+    "wrong",
+    [{"poolings": ["average"]}, {"probes": ["svm"]}, {"on": "pixels"}, {"protocol": "secret"}],
 )
 def test_unknown_names_are_refused(own_release, wrong):
     with pytest.raises(InputError, match="is not known; one of"):
-        evaluate(str(own_release), **wrong)
+        evaluate(str(own_release), Settings(**wrong))
 
 
 def test_codes_and_values_are_pooled_differently(own_release):
     both = [
-        evaluate(str(own_release), poolings=["stats"], probes=["knn"], on=on)
+        evaluate(str(own_release), Settings(poolings=["stats"], probes=["knn"], on=on)).evaluation
         for on in ("values", "codes")
     ]
     assert [one.protocol.on for one in both] == ["values", "codes"]
@@ -265,14 +328,16 @@ def test_codes_and_values_are_pooled_differently(own_release):
 def test_scores_may_be_written_elsewhere(own_release, tmp_path):
     before = (own_release / "README.md").read_bytes()
     out = tmp_path / "scores.json"
-    found = evaluate(str(own_release), poolings=["mean"], probes=["knn"], out=out).evaluation
+    found = evaluate(
+        str(own_release), Settings(poolings=["mean"], probes=["knn"]), out=out
+    ).evaluation
     assert out.read_bytes() == evaluation_bytes(found)
     assert not (own_release / "evaluation.json").exists()
     assert (own_release / "README.md").read_bytes() == before
 
 
 def test_a_split_without_patches_is_told(own_release):
-    found = evaluate(str(own_release), poolings=["mean"], probes=["linear"]).evaluation
+    found = evaluate(str(own_release), Settings(poolings=["mean"], probes=["linear"])).evaluation
     assert all("mean: linear" in line for line in list(summary(found))[:1])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,7 @@ import pytest
 
 from hfaef.cli.main import run
 from hfaef.cli.output import Output
-from hfaef.errors import InputError
-from hfaef.evaluation.evaluate import evaluate, write_evaluation
+from hfaef.evaluation.evaluate import Settings, evaluate
 from hfaef.release.check import check_folder
 from hfaef.release.format.manifest import read_manifest
 from hfaef.release.format.rows import read_rows
@@ -29,27 +29,40 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("kind", "changes", "words", "hint"),
+    ("kind", "changes", "primary", "names"),
     [
-        ("classes", (), "are several a patch", "a multi-label classifier of your own"),
-        (
-            "number",
-            ("patches.make_splits.random.seed=1",),
-            "are numbers to predict",
-            "a regression of your own",
-        ),
-        ("number", (), r"no split scheme, but folds \(fold\)", "cross-validate its pooled vectors"),
+        ("classes", (), "micro_ap", ("micro_ap", "macro_ap", "micro_f1")),
+        ("number", ("patches.make_splits.random.seed=1",), "r2", ("r2", "rmse", "mae")),
+        ("number", (), "r2", ("r2", "rmse", "mae")),
     ],
 )
-def test_what_the_probes_do_not_know_is_refused_with_a_way_out(
-    world: Path, tmp_path: Path, kind: str, changes: tuple[str, ...], words: str, hint: str
+def test_labels_of_every_kind_are_scored(
+    world: Path,
+    tmp_path: Path,
+    kind: str,
+    changes: tuple[str, ...],
+    primary: str,
+    names: tuple[str, ...],
 ) -> None:
     folder = build_kind(kind, world, tmp_path, *changes).folder
-    with pytest.raises(InputError, match=words) as caught:
-        evaluate(str(folder))
-    assert hint in caught.value.hint
-    assert "\n" not in str(caught.value)
-    assert read_evaluation(folder) is None
+    found = evaluate(str(folder), Settings(poolings=("mean", "std"))).evaluation
+    assert found == read_evaluation(folder)
+    assert (found.target, found.primary) == (kind, primary)
+    manifest = read_manifest(folder)
+    for scheme, probe in product((*manifest.schemes, *manifest.folds), ("knn", "linear")):
+        score = found.score("mean", scheme, manifest.config_years[0], probe)
+        assert score is not None, [one.reason for one in found.skipped]
+        assert tuple(score.metrics) == names
+        assert (score.fit == "folds") == (scheme in manifest.folds)
+        assert score.confusion == ()
+    pairs = {(one.a, one.b, one.metric, one.p_value) for one in found.differences}
+    assert pairs == {("mean", "std", primary, None)}
+    assert check_folder(folder) == []
+    assert "Not evaluated yet" not in (folder / "README.md").read_text()
+    first = (folder / "evaluation.json").read_bytes()
+    assert b"NaN" not in first
+    evaluate(str(folder), Settings(poolings=("mean", "std")))
+    assert (folder / "evaluation.json").read_bytes() == first
 
 
 def test_own_years_are_scored_together(
@@ -68,7 +81,8 @@ def test_own_years_are_scored_together(
     found = read_evaluation(folder)
     assert found is not None
     assert {score.year for score in found.scores} == {None}
-    assert {(score.train, score.test) for score in found.scores} == {(6, 3)}
+    assert {(score.train, score.test) for score in found.scores} == {(6, 3), (9, 3)}
+    assert {score.fit for score in found.scores if score.train == 9} == {"train+validation"}
     assert check_folder(folder) == []
     card = (folder / "README.md").read_text()
     assert "Not evaluated yet" not in card
@@ -78,11 +92,11 @@ def test_own_years_are_scored_together(
     vectors = np.random.default_rng(0).normal(size=(len(rows), 4)).astype(np.float32)
     table = pa.Table.from_pylist(rows).append_column("vector", pa.array(list(vectors)))
     pq.write_table(table, tmp_path / "mine.parquet")
-    merged = write_evaluation(
+    merged = evaluate(
         str(folder),
-        poolings=("mean",),
-        probes=("knn",),
-        features=(f"mine={tmp_path / 'mine.parquet'}",),
+        Settings(
+            poolings=("mean",), probes=("knn",), features=(f"mine={tmp_path / 'mine.parquet'}",)
+        ),
     )
     assert {score.features for score in merged.evaluation.scores} == {"mean", "mine"}
     assert any("measured again and replaced: mean, split, all years" in n for n in merged.notes)
@@ -95,5 +109,6 @@ def test_unassigned_patches_neither_train_nor_test(world: Path, tmp_path: Path) 
     folder = build_kind("class", world, tmp_path, "patches.unassigned=keep", cells=cells).folder
     splits = {part.name: part.rows for part in read_manifest(folder).configs[0].splits}
     assert splits == {"train": 9, "validation": 4, "test": 3, "unassigned": 2}
-    found = evaluate(str(folder), poolings=("mean",), probes=("knn",))
+    settings = Settings(poolings=("mean",), probes=("knn",), protocol="published")
+    found = evaluate(str(folder), settings).evaluation
     assert {(score.train, score.test) for score in found.scores} == {(9, 3)}

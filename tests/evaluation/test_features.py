@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from hfaef.errors import InputError
-from hfaef.evaluation.evaluate import write_evaluation
+from hfaef.evaluation.evaluate import Settings, evaluate
 from hfaef.evaluation.features import Features, read_features
 from hfaef.evaluation.vectors import Rows, read_rows
 from hfaef.release.format.manifest import read_manifest
@@ -187,10 +187,19 @@ def test_a_year_tells_rows_of_a_patch_apart(read):
         read({**columns, "year": ["a"] * 5}, rows)
 
 
+def test_a_table_of_a_part_of_the_patches_is_read_and_says_so(read):
+    found = read({"id": IDS[3:], "v": NOISE[3:, 0]})
+    assert found.lacking == {0, 1, 2}
+    assert np.isnan(found.vectors.take(np.arange(3))).all()
+    np.testing.assert_array_equal(found.vectors.take(np.arange(3, COUNT)), NOISE[3:, :1])
+    assert "mine lacks 3 of 40 patches, the first: P000" in found.notes[-1]
+    with pytest.raises(InputError, match="has none of the 40 patches, such as P000"):
+        read({"id": ["other"], "v": [1.0]})
+
+
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"id": IDS[3:], "v": NOISE[3:, 0]}, "lacks 3 of 40 patches, the first: P000"),
         ({"id": [*IDS, *IDS[:2]], "v": np.arange(42.0)}, "has 2 patches twice, the first: P000"),
         ({"id": [*IDS, None, ""], "v": np.arange(42.0)}, "has 2 rows without an id"),
         ({"id": IDS, "vector": [[np.nan, 1]] * COUNT}, "not finite"),
@@ -225,14 +234,14 @@ def test_a_label_beside_noise_does_not_score(own_release, tmp_path):
     asked = {"poolings": ["mean"], "probes": ["knn"]}
     path = write(tmp_path / "leak.parquet", {**columns, "label": rows.labels})
     with pytest.raises(InputError, match=r"'label' .a label"):
-        write_evaluation(str(own_release), features=[f"noise={path}"], **asked)
+        evaluate(str(own_release), Settings(features=[f"noise={path}"], **asked))
     assert not (own_release / "evaluation.json").exists()
     path = write(tmp_path / "noise.parquet", columns)
-    written = write_evaluation(str(own_release), features=[f"noise={path}"], **asked)
+    written = evaluate(str(own_release), Settings(features=[f"noise={path}"], **asked))
     assert f"noise: the columns 'f0', 'f1', 'f2', 'f3' of {path}, 4 numbers a patch" in (
         written.notes
     )
-    score = written.evaluation.score("noise", "random", 2018, neighbours=5)
-    assert score.accuracy.value < 0.7
+    score = written.evaluation.score("noise", "random", 2018, "knn")
+    assert score.metrics["accuracy"].value < 0.7
     sets = json.loads((own_release / "evaluation.json").read_text())["features"]
     assert [one.get("columns") for one in sets] == [None, ["f0", "f1", "f2", "f3"]]

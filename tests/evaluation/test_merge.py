@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from hfaef.errors import InputError
-from hfaef.evaluation.evaluate import evaluate, protocol
+from hfaef.evaluation.evaluate import Settings, evaluate, protocol
 from hfaef.evaluation.merge import merge, read_scores, require_mergeable
 from hfaef.release.check import check_folder
 from hfaef.release.format.scores import (
@@ -33,7 +34,7 @@ def scored(
         format=SCORES_FORMAT,
         measured_on=Origin(content_sha256=rows_of),
         packages={"hfaef": "1"},
-        protocol=protocol("values"),
+        protocol=protocol(Settings(), "class"),
         label_names=("a", "b"),
         features=tuple(
             FeatureSet(name=name, kind="pooling", dimensions=dimensions) for name in names
@@ -45,12 +46,10 @@ def scored(
                 year=2018,
                 probe=probe,
                 neighbours=5 if probe == "knn" else None,
-                cross_validated=probe == "linear",
+                chosen_by="cross-validation" if probe == "linear" else None,
                 train=2,
                 test=2,
-                accuracy=interval,
-                balanced_accuracy=interval,
-                macro_f1=interval,
+                metrics=dict.fromkeys(("accuracy", "balanced_accuracy", "macro_f1"), interval),
                 confusion=((1, 0), (0, 1)),
             )
             for name, probe in rows
@@ -65,7 +64,7 @@ def test_one_score_leaves_all_others() -> None:
     before, new = scored(*ALL), scored(("stats", "knn"), value=0.9)
     merged, notes = merge(before, new)
     assert len(merged.scores) == len(ALL)
-    changed = [one for one in merged.scores if one.accuracy.value == 0.9]
+    changed = [one for one in merged.scores if one.metrics["accuracy"].value == 0.9]
     assert [(one.features, one.probe) for one in changed] == [("stats", "knn")]
     assert merged.features == before.features
     assert notes == ("measured again and replaced: stats, random, 2018, knn",)
@@ -114,7 +113,7 @@ def test_other_packages_are_said() -> None:
 
 
 def test_scores_by_another_protocol_are_refused_if_others_would_stay(tmp_path: Path) -> None:
-    before, codes = scored(*ALL), protocol("codes")
+    before, codes = scored(*ALL), protocol(Settings(on="codes"), "class")
     with pytest.raises(InputError, match="measured otherwise") as caught:
         require_mergeable(before, "a" * 64, codes, [("mean", "knn")], tmp_path / "x.json")
     assert "x.json" in caught.value.message
@@ -133,8 +132,8 @@ def test_a_file_that_is_no_evaluation_is_not_written_over(tmp_path: Path) -> Non
 
 def test_a_second_measurement_adds_to_a_release(own_release: Path) -> None:
     pytest.importorskip("sklearn")
-    first = evaluate(str(own_release), poolings=["mean"], probes=["knn"]).evaluation
-    second = evaluate(str(own_release), poolings=["max"], probes=["knn"])
+    first = evaluate(str(own_release), Settings(poolings=["mean"], probes=["knn"])).evaluation
+    second = evaluate(str(own_release), Settings(poolings=["max"], probes=["knn"]))
     assert second.path == own_release / "evaluation.json"
     assert second.notes == ()
     found = read_evaluation(own_release)
@@ -143,3 +142,60 @@ def test_a_second_measurement_adds_to_a_release(own_release: Path) -> None:
     assert len(found.scores) == 2 * len(first.scores)
     assert "| `max` |" in (own_release / "README.md").read_text()
     assert check_folder(own_release) == []
+
+
+FORMAT_1 = Path(__file__).with_name("evaluation_format_1.json")
+"""Scores of the mean of the demo's patches, as hfaef 0.1 wrote them."""
+
+
+def test_scores_of_format_1_are_read_as_they_were() -> None:
+    found = read_scores(FORMAT_1)
+    assert found is not None
+    assert (found.format, found.target, found.protocol.name) == (1, "class", "published")
+    assert found.protocol == protocol(Settings(protocol="published"), "class")
+    old = json.loads(FORMAT_1.read_bytes())["scores"]
+    assert len(found.scores) == len(old) == 14
+    for one, line in zip(found.scores, old, strict=True):
+        assert {name: one.metrics[name].model_dump() for name in one.metrics} == {
+            name: line[name] for name in ("accuracy", "balanced_accuracy", "macro_f1")
+        }
+        assert (one.chosen_by is not None) == line["cross_validated"]
+        assert one.shown == (line["cross_validated"] or line["neighbours"] == 5)
+    assert read_scores(FORMAT_1) == Evaluation.model_validate_json(evaluation_bytes(found))
+
+
+def test_scores_of_format_1_stay_beside_new_ones_and_are_those_of_the_published_protocol(
+    own_release: Path,
+) -> None:
+    pytest.importorskip("sklearn")
+    (own_release / "evaluation.json").write_bytes(FORMAT_1.read_bytes())
+    old = read_evaluation(own_release)
+    assert old is not None
+    with pytest.raises(InputError, match="measured otherwise"):
+        evaluate(str(own_release), Settings(poolings=["std"], probes=["knn"]))
+    settings = Settings(poolings=["std"], probes=["knn"], protocol="published")
+    merged = evaluate(str(own_release), settings).evaluation
+    assert merged.format == SCORES_FORMAT
+    assert [one.name for one in merged.features] == ["mean", "std"]
+    assert [one for one in merged.scores if one.features == "mean"] == list(old.scores)
+    assert check_folder(own_release) == []
+    again = evaluate(str(own_release), Settings(poolings=["mean"], protocol="published"))
+    new = [one for one in again.evaluation.scores if one.features == "mean"]
+    assert len(new) == len(old.scores)
+    for one, before in zip(new, old.scores, strict=True):
+        kept = {name: one.metrics[name] for name in before.metrics}
+        assert one.model_copy(update={"metrics": kept}) == before
+
+
+def test_differences_and_curves_stay_unless_they_are_measured_again(own_release: Path) -> None:
+    pytest.importorskip("sklearn")
+    whole = evaluate(str(own_release), Settings(poolings=["mean", "std"])).evaluation
+    assert whole.differences
+    assert whole.curves
+    assert whole.shrunk
+    some = Settings(poolings=["mean", "max"], quick=True)
+    merged = evaluate(str(own_release), some).evaluation
+    assert (merged.curves, merged.shrunk) == (whole.curves, whole.shrunk)
+    pairs = {(one.a, one.b) for one in merged.differences}
+    assert pairs == {("mean", "std"), ("mean", "max")}
+    assert set(whole.differences) < set(merged.differences)

@@ -10,7 +10,7 @@ from build.test_pipeline import demo_recipe
 from release.card.test_render import blocks
 
 from hfaef.build.pipeline import build
-from hfaef.evaluation.evaluate import Evaluation, evaluate
+from hfaef.evaluation.evaluate import Evaluation, Settings, evaluate
 from hfaef.release.format.manifest import content_sha256, read_manifest
 from hfaef.release.format.scores import read_evaluation
 from servers.hub import Hub
@@ -30,7 +30,7 @@ def built(demo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     for form, changes in FORMS.items():
         folders[form] = tmp_path_factory.mktemp(form) / "AlphaEarth-Demo"
         build(demo_recipe(demo_root, *changes), folders[form])
-        evaluate(str(folders[form]), poolings=POOLINGS)
+        evaluate(str(folders[form]), Settings(poolings=POOLINGS))
     return folders
 
 

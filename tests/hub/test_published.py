@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from hfaef.evaluation.evaluate import evaluate
+from hfaef.evaluation.evaluate import Settings, evaluate
 from hfaef.release.format.manifest import file_entry
 from servers.hub import Hub
 from servers.hub.fixtures import OTHER, Client
@@ -68,7 +68,7 @@ def test_a_file_that_the_hub_keeps_in_git_is_compared_by_its_content(
     hub: Hub, client: Client, first: Path, tmp_path: Path, *, spoil: bool
 ) -> None:
     folder = fresh_copy(first, tmp_path / "release")
-    evaluate(str(folder), poolings=["mean"], probes=["knn"])
+    evaluate(str(folder), Settings(poolings=["mean"], probes=["knn"]))
     publish(hub, folder)
     assert not hub.repo(NAME).resolve("v1.0.0").tree["evaluation.json"].lfs
     scores = (folder / "evaluation.json").read_bytes()

@@ -14,7 +14,7 @@ import pytest
 
 import hfaef
 from hfaef.errors import ReleaseError
-from hfaef.evaluation.evaluate import evaluate
+from hfaef.evaluation.evaluate import Settings, evaluate
 from hfaef.release.card.render import write_card
 from hfaef.release.check import check_folder
 from hfaef.release.diff import compare
@@ -64,7 +64,7 @@ def test_an_export_writes_nothing_for_an_id_that_leads_elsewhere(
 
 
 READERS: dict[str, Callable[[Path, Path], object]] = {
-    "eval": lambda folder, _: evaluate(str(folder), poolings=("mean",), probes=("knn",)),
+    "eval": lambda folder, _: evaluate(str(folder), Settings(poolings=("mean",), probes=("knn",))),
     "diff": lambda folder, sound: compare(open_folder(folder), open_folder(sound)),
     "--from": lambda folder, _: read_placement(open_folder(folder)),
     "load": lambda folder, _: [row for part in hfaef.load(folder).values() for row in part],

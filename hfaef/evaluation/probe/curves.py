@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from hfaef.core.quantize import dequantize, quantize
 from hfaef.evaluation.probe.linear import Vectors, predict
-from hfaef.evaluation.probe.metrics import SEED, Truth, measure, primary, target_of
-from hfaef.release.format.scores import PRIMARY, Curve, CurvePoint, Interval, Shrunk
+from hfaef.evaluation.probe.metrics import SEED, Truth, measure_primary, primary, target_of
+from hfaef.release.format.scores import Curve, CurvePoint, Shrunk
 
 LABELS_A_CLASS = (1, 2, 5, 10, 20, 50, 100)
 """Labels of each class, or label, that a probe is fit to."""
@@ -72,7 +72,9 @@ def few_labels(
                     spread=round(spread, 6),
                 )
             )
-    enough = next((point.labels for point in points if point.mean >= ENOUGH * full), None)
+    # Below 0 an R2 is worse than the mean of all, and no share of it is enough.
+    reached = (point.labels for point in points if full > 0 and point.mean >= ENOUGH * full)
+    enough = next(reached, None)
     return Curve(**about, full=round(full, 6), points=tuple(points), enough=enough)
 
 
@@ -106,25 +108,22 @@ def shrunk(
     train, test = (one.astype(np.float64) for one in vectors)
     dimensions = train.shape[1]
     forms: list[tuple[str, int, float, Vectors, Vectors]] = []
-    for count in COMPONENTS:
-        if count < min(train.shape):
-            basis = PCA(count, svd_solver="full").fit(train)
-            forms.append(
-                (
-                    f"{count} components",
-                    count,
-                    4.0 * count,
-                    basis.transform(train),
-                    basis.transform(test),
-                )
-            )
+    counts = [count for count in COMPONENTS if count < min(train.shape)]
+    if counts:  # the first of many components are those of a few
+        solver: Any = "covariance_eigh" if len(train) > dimensions else "full"
+        basis = PCA(max(counts), svd_solver=solver).fit(train)
+        fit, asked = basis.transform(train), basis.transform(test)
+        forms += [
+            (f"{count} components", count, 4.0 * count, fit[:, :count], asked[:, :count])
+            for count in counts
+        ]
     if max(float(np.abs(train).max()), float(np.abs(test).max())) <= 1:
         small = [dequantize(quantize(one)).astype(np.float64) for one in (train, test)]
         forms.append(("int8", dimensions, float(dimensions), *small))
     forms.append(("1 bit", dimensions, dimensions / 8, np.sign(train), np.sign(test)))
     found = []
-    for form, length, size, fit, asked in forms:
-        (prediction,) = predict(fit, truths[0], [asked], penalty, classes)
-        score: Interval = measure(truths[1], prediction, classes)[PRIMARY[target_of(truths[1])]]
+    for form, length, size, few, few_asked in forms:
+        (prediction,) = predict(few, truths[0], [few_asked], penalty, classes)
+        score = measure_primary(truths[1], prediction, classes)
         found.append(Shrunk(**about, form=form, dimensions=length, bytes=size, score=score))
     return found

@@ -9,13 +9,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from hfaef.core.workers import one_thread_each
+from hfaef.core.workers import core_count, one_thread_each, ordered_map
 from hfaef.evaluation.probe.metrics import Prediction, Truth, primary, target_of
 
 PENALTIES = (1e-3, 1e-2, 1e-1, 1e0, 1e1, 1e2)
@@ -24,7 +25,11 @@ PENALTIES = (1e-3, 1e-2, 1e-1, 1e0, 1e1, 1e2)
 FOLDS = 3
 MAX_ITERATIONS = 1000
 
+_COLUMNS = 256
+"""Dimensions that are standardized at a time; they bound the memory."""
+
 Vectors = npt.NDArray[np.floating[Any]]
+Rows = npt.NDArray[np.intp]
 
 
 def predict(
@@ -44,66 +49,134 @@ def predict(
     Raises:
         ValueError: if the training patches are all alike.
     """
-    from sklearn.preprocessing import StandardScaler
-
     _require_several(truth)
-    scaler = StandardScaler().fit(train)
-    # A hundred times faster on a busy machine: its threads would wait for each other.
     with caught_warnings() as caught, one_thread_each():
-        model = _model(truth, penalty).fit(scaler.transform(train), _as_taken(truth))
-        found = [_predict(model, scaler.transform(test), truth, classes) for test in tests]
-    said = tuple(dict.fromkeys(caught))
-    return [replace(one, penalty=penalty, warnings=said) for one in found]
+        scaler, scaled = _scaled(train)
+        found = _fitted(scaled, truth, [scaler.transform(test) for test in tests], penalty, classes)
+    return [replace(one, warnings=tuple(dict.fromkeys(caught))) for one in found]
 
 
-def choose_on_validation(
-    train: Vectors, truth: Truth, held: Vectors, held_truth: Truth, classes: int
-) -> float:
-    """The C of `PENALTIES` with the best primary metric on held-out patches; the smallest of several.
+def predict_by_validation(
+    train: Vectors,
+    truth: Truth,
+    held: Vectors,
+    held_truth: Truth,
+    tests: Sequence[Vectors],
+    classes: int,
+) -> list[Prediction]:
+    """As `predict`, with the C of `PENALTIES` that has the best primary metric on held-out patches.
+
+    Of several it is the smallest. What the solver warned of is told of every C.
 
     Raises:
         ValueError: if the training patches are all alike.
     """
-    scores = {}
-    for penalty in PENALTIES:
-        (prediction,) = predict(train, truth, [held], penalty, classes)
-        scores[penalty] = primary(held_truth, prediction)
-    return max(PENALTIES, key=lambda penalty: (scores[penalty], -penalty))
+    _require_several(truth)
+    with caught_warnings() as caught:
+        scaler, scaled = _scaled(train)
+        asked = [scaler.transform(one) for one in (held, *tests)]
+
+        def tried(penalty: float) -> tuple[float, list[Prediction]]:
+            first, *others = _fitted(scaled, truth, asked, penalty, classes)
+            return primary(held_truth, first), others
+
+        found = list(ordered_map(tried, PENALTIES, core_count()))
+    best = int(np.argmax([score for score, _ in found]))
+    return [replace(one, warnings=tuple(sorted({*caught}))) for one in found[best][1]]
 
 
-def choose_by_folds(train: Vectors, truth: Truth) -> float:
-    """The C of `PENALTIES` by 3-fold cross-validation of the patches in their order.
+def predict_by_folds(
+    train: Vectors, truth: Truth, tests: Sequence[Vectors], classes: int
+) -> list[Prediction]:
+    """As `predict`, with the C that is best in 3-fold cross-validation of the training patches.
+
+    Just as scikit-learn's `GridSearchCV(cv=3)` on vectors standardized together: folds in the
+    order of the patches, the mean of the primary metric over them, of several C the smallest.
 
     Raises:
         ValueError: if the training patches are too few for that.
     """
-    from sklearn.metrics import average_precision_score, make_scorer
-    from sklearn.model_selection import GridSearchCV
-    from sklearn.preprocessing import StandardScaler
-
     _require_several(truth)
-    target = target_of(truth)
-    if target == "class" and np.bincount(truth).max() < FOLDS:
-        raise ValueError(f"no label has {FOLDS} training patches")
+    with caught_warnings() as caught:
+        splits = folds_of(truth)
+        scaler, scaled = _scaled(train)
+
+        def tried(job: tuple[float, tuple[Rows, Rows]]) -> float:
+            penalty, (rows, held) = job
+            _require_several(truth[rows], "the training patches of a fold")
+            (one,) = _fitted(scaled[rows], truth[rows], [scaled[held]], penalty, classes)
+            return primary(truth[held], one)
+
+        scores = list(ordered_map(tried, product(PENALTIES, splits), core_count()))
+        means = np.reshape(scores, (len(PENALTIES), FOLDS)).mean(axis=1)
+        # A fold in which no patch bears a label tells nothing of any C.
+        best = PENALTIES[int(np.argmax(np.nan_to_num(means, nan=-np.inf)))]
+        with one_thread_each():
+            asked = [scaler.transform(one) for one in tests]
+            found = _fitted(scaled, truth, asked, best, classes)
+    return [replace(one, warnings=tuple(sorted({*caught}))) for one in found]
+
+
+def folds_of(truth: Truth) -> list[tuple[Rows, Rows]]:
+    """Numbers of the patches that are fit to and held out, in each of `FOLDS` folds.
+
+    Classes are spread evenly; scikit-learn warns of one that has fewer patches than folds.
+
+    Raises:
+        ValueError: if the training patches are too few for that.
+    """
+    from sklearn.model_selection import KFold, StratifiedKFold
+
+    if target_of(truth) == "class":
+        if np.bincount(truth).max() < FOLDS:
+            raise ValueError(f"no label has {FOLDS} training patches")
+        return list(StratifiedKFold(FOLDS).split(truth, truth))
     if len(truth) < 2 * FOLDS:
         raise ValueError(f"fewer than {2 * FOLDS} training patches")
-    taken = _as_taken(truth)
-    scoring: Any = {"class": "accuracy", "number": "r2"}.get(target) or make_scorer(
-        average_precision_score, average="micro", response_method="predict_proba"
+    return list(KFold(FOLDS).split(truth))
+
+
+@dataclass(frozen=True)
+class _Scaler:
+    """A `StandardScaler`: fit to some columns at a time, as it holds them in float64 meanwhile."""
+
+    mean: npt.NDArray[np.float64]
+    scale: npt.NDArray[np.float64]
+
+    def transform(self, vectors: Vectors) -> Vectors:
+        """The vectors standardized, in their own precision."""
+        scaled = vectors.copy()
+        scaled -= self.mean.astype(vectors.dtype)
+        scaled /= self.scale.astype(vectors.dtype)
+        return scaled
+
+
+def _scaled(train: Vectors) -> tuple[_Scaler, Vectors]:
+    """The scaler fit to training vectors, and these standardized."""
+    from sklearn.preprocessing import StandardScaler
+
+    columns = np.array_split(np.arange(train.shape[1]), -(-train.shape[1] // _COLUMNS))
+    parts = [StandardScaler().fit(train[:, some[0] : some[-1] + 1]) for some in columns]
+    scaler = _Scaler(
+        *(np.concatenate([getattr(p, of) for p in parts]) for of in ("mean_", "scale_"))
     )
-    model = _model(truth, 1.0)
-    key = {"number": "alpha"}.get(target, "estimator__C" if hasattr(model, "estimator") else "C")
-    values = [1 / penalty for penalty in PENALTIES] if target == "number" else list(PENALTIES)
-    with caught_warnings(), one_thread_each():
-        search = GridSearchCV(model, {key: values}, scoring=scoring, cv=FOLDS)
-        search.fit(StandardScaler().fit_transform(train), taken)
-    best = next(iter(search.best_params_.values()))
-    return float(1 / best if target == "number" else best)
+    return scaler, scaler.transform(train)
 
 
-def _require_several(truth: Truth) -> None:
+def _fitted(
+    scaled: Vectors, truth: Truth, tests: Sequence[Vectors], penalty: float, classes: int
+) -> list[Prediction]:
+    """Predictions of a model fit to standardized vectors."""
+    model = _model(truth, penalty).fit(scaled, _as_taken(truth))
+    return [
+        replace(_predict(model, test, truth, classes), penalty=float(penalty)) for test in tests
+    ]
+
+
+def _require_several(truth: Truth, which: str = "all training patches") -> None:
     if len(np.unique(truth, axis=0)) < 2:
-        raise ValueError("all training patches have one label")
+        what = {"class": "label", "classes": "set of labels", "number": "number"}[target_of(truth)]
+        raise ValueError(f"{which} have one {what}")
 
 
 def _model(truth: Truth, penalty: float) -> Any:
@@ -139,7 +212,7 @@ def _predict(model: Any, test: Vectors, truth: Truth, classes: int) -> Predictio
 
 @contextmanager
 def caught_warnings() -> Iterator[list[str]]:
-    """Warnings of the block, once it has ended: category and first line."""
+    """Warnings of the block and of its threads, once it has ended: category and first line."""
     messages: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -62,6 +62,25 @@ def target_of(truth: Truth) -> Target:
     return "class" if truth.dtype.kind == "i" else "number"
 
 
+def tells(truth: Truth) -> bool:
+    """Whether the primary metric of such patches can tell a good prediction from a bad one."""
+    if target_of(truth) == "classes":
+        return bool(truth.any())
+    return len(truth) > 0 and (target_of(truth) == "class" or bool(truth.min() < truth.max()))
+
+
+def values(truth: Truth, prediction: Prediction, classes: int) -> dict[str, float]:
+    """All metrics of a prediction, without their intervals."""
+    target = target_of(truth)
+    found = {}
+    if target == "class":
+        counts = confusion(truth, prediction.values, classes)
+        found = {name: float(metric(counts)) for name, metric in _OF_CONFUSION.items()}
+    whole = np.ones((1, len(truth)))
+    rest = {name: one for name, one in METRICS[target].items() if name not in found}
+    return found | {name: float(one(whole, truth, prediction)[0]) for name, one in rest.items()}
+
+
 def primary(truth: Truth, prediction: Prediction) -> float:
     """The metric by which hyperparameters are chosen and vectors compared: `PRIMARY`."""
     metric = METRICS[target_of(truth)][PRIMARY[target_of(truth)]]
@@ -75,6 +94,15 @@ def resampled(truth: Truth, prediction: Prediction) -> Floats:
     """
     metric = METRICS[target_of(truth)][PRIMARY[target_of(truth)]]
     return _over_resamples(metric, truth, prediction)
+
+
+def measure_primary(truth: Truth, prediction: Prediction, classes: int) -> Interval:
+    """The primary metric with its interval: that of `measure`, as it is written."""
+    name = PRIMARY[target_of(truth)]
+    if target_of(truth) == "class":
+        return rounded(measure_confusion(confusion(truth, prediction.values, classes))[name], name)
+    found = interval(primary(truth, prediction), resampled(truth, prediction))
+    return rounded(found, name)
 
 
 def measure(truth: Truth, prediction: Prediction, classes: int) -> dict[str, Interval]:
@@ -94,8 +122,17 @@ def measure(truth: Truth, prediction: Prediction, classes: int) -> dict[str, Int
 def interval(value: float, draws: Floats) -> Interval:
     """A value with the percentile interval of its bootstrap samples."""
     known = draws[np.isfinite(draws)]  # a sample without a positive has no precision
+    if not len(known):
+        return Interval(value=value, low=value, high=value)
     low, high = np.percentile(known, ((100 - LEVEL) / 2, (100 + LEVEL) / 2))
-    return Interval(value=round(value, 6), low=round(float(low), 6), high=round(float(high), 6))
+    return Interval(value=value, low=float(low), high=float(high))
+
+
+def rounded(one: Interval, metric: str) -> Interval:
+    """As it is written: six decimals; of metrics in the unit of the numbers, six digits."""
+    digits = ".6g" if metric in {"rmse", "mae"} else ".6f"
+    low, value, high = (float(format(number, digits)) for number in (one.low, one.value, one.high))
+    return Interval(value=value, low=low, high=high)
 
 
 Metric = Callable[[Floats, Truth, Prediction], Floats]
@@ -115,7 +152,7 @@ def _blocks(patches: int, size: int) -> Iterator[Floats]:
         yield counts[first : first + step].astype(np.float64)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)
 def _counts(patches: int) -> npt.NDArray[np.uint16]:
     random = np.random.default_rng(SEED)
     drawn = np.zeros((RESAMPLES, patches), np.uint16)
@@ -168,7 +205,10 @@ def _macro_ap(counts: Floats, truth: Truth, prediction: Prediction) -> Floats:
             for number, scores in enumerate(_scores(prediction).T)
         ]
     )
-    return np.asarray(np.nanmean(values, axis=0))
+    known = np.isfinite(values)
+    total = np.where(known, values, 0).sum(axis=0)
+    found = known.sum(axis=0)
+    return np.asarray(np.divide(total, found, out=np.full_like(total, np.nan), where=found > 0))
 
 
 def average_precision(
@@ -197,15 +237,15 @@ def average_precision(
 
 
 def _r2(counts: Floats, truth: Truth, prediction: Prediction) -> Floats:
+    """1 or 0 where all numbers of the sample are one, as scikit-learn has it."""
     centred = truth - truth.mean()  # so that squares of large numbers do not cancel
     mean = counts @ centred / counts.sum(axis=1)
-    spread = counts @ centred**2 - counts.sum(axis=1) * mean**2
+    squares = counts @ centred**2
+    spread = squares - counts.sum(axis=1) * mean**2
     missed = counts @ (truth - prediction.values) ** 2
-    return np.asarray(
-        np.divide(
-            spread - missed, spread, out=np.zeros_like(missed), where=spread > 1e-12 * len(truth)
-        )
-    )
+    several = (spread > 1e-12 * squares) & (truth.min() < truth.max())
+    edge = np.where(missed == 0, 1.0, 0.0)
+    return np.asarray(np.divide(spread - missed, spread, out=edge, where=several))
 
 
 def _rmse(counts: Floats, truth: Truth, prediction: Prediction) -> Floats:

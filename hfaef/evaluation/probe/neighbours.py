@@ -56,12 +56,12 @@ def nearest(
 
     def improve(start: int) -> None:
         rows = slice(start, start + _TEST_ROWS)
-        found = _nearer(_unit(test[rows]) @ block.T, first, places[rows], cosines[rows])
+        found = _nearer(unit(test[rows]) @ block.T, first, places[rows], cosines[rows])
         places[rows], cosines[rows] = found
 
     with one_thread_each():
         for first in range(0, len(train), _TRAIN_ROWS):
-            block = _unit(train[first : first + _TRAIN_ROWS])
+            block = unit(train[first : first + _TRAIN_ROWS])
             starts = range(0, len(test), _TEST_ROWS)
             deque(ordered_map(improve, starts, threads or core_count()), maxlen=0)
     return places
@@ -96,7 +96,8 @@ def _nearer(
     return indices[kept], values[kept]
 
 
-def _unit(vectors: Vectors) -> npt.NDArray[np.float64]:
+def unit(vectors: Vectors) -> npt.NDArray[np.float64]:
+    """Vectors (n, dimensions) of length 1; those of zeros stay so."""
     scaled = vectors.astype(np.float64)
     length = np.sqrt(np.einsum("vd,vd->v", scaled, scaled))[:, None]
     return np.divide(scaled, np.where(length == 0, 1, length), out=scaled)

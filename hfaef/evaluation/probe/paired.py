@@ -17,7 +17,9 @@ from hfaef.evaluation.probe.metrics import (
     interval,
     primary,
     resampled,
+    rounded,
     target_of,
+    tells,
 )
 from hfaef.release.format.scores import PRIMARY, Difference
 
@@ -59,17 +61,18 @@ def compare(
         if one is not first and not {one.name, two.name} <= others:
             continue
         one, two = _on_common(one, two)  # noqa: PLW2901 - both on the same patches from here on
-        if not len(one.rows):
-            continue
         truth = labels[one.rows]
+        if not tells(truth):
+            continue
+        metric = PRIMARY[target_of(truth)]
         value = primary(truth, one.prediction) - primary(truth, two.prediction)
         found.append(
             Difference(
                 a=one.name,
                 b=two.name,
                 **about,
-                metric=PRIMARY[target_of(truth)],
-                difference=interval(value, draws(truth, one) - draws(truth, two)),
+                metric=metric,
+                difference=rounded(interval(value, draws(truth, one) - draws(truth, two)), metric),
                 **_right_alone(truth, one, two),
             )
         )
@@ -80,7 +83,7 @@ def _on_common(one: Candidate, two: Candidate) -> tuple[Candidate, Candidate]:
     """Both on the test patches that both have."""
     if np.array_equal(one.rows, two.rows):
         return one, two
-    rows = np.array([row for row in one.rows.tolist() if row in {*two.rows.tolist()}], np.int64)
+    rows = one.rows[np.isin(one.rows, two.rows)]
     return _chosen(one, rows), _chosen(two, rows)
 
 
