@@ -64,6 +64,8 @@ class Rows:
     years: Int64
     splits: dict[str, tuple[str, ...]]
     """By scheme and by scheme of folds."""
+    label_names: tuple[str, ...] = ()
+    """By number; none of numbers to predict."""
 
     def of_split(self, scheme: str, year: int | None, split: str) -> Int64:
         """Numbers of the rows of a split, sorted by id; of all years for None."""
@@ -154,6 +156,7 @@ def read_rows(folder: Path, manifest: Manifest) -> Rows:
         labels=_labels([row["label"] for row in found], manifest),
         years=np.array([row["year"] for row in found], np.int64),
         splits={scheme: tuple(row[scheme] for row in found) for scheme in schemes},
+        label_names=manifest.label_names,
     )
 
 
