@@ -117,7 +117,7 @@ def _header(file: IO[bytes], info: zipfile.ZipInfo) -> tuple[tuple[int, ...], np
     if dtype.hasobject:
         raise ValueError(f"{info.filename} holds Python objects (a pickle), which are not read")
     size = math.prod(shape) * dtype.itemsize
-    if size > info.file_size:
+    if size > info.file_size - file.tell():
         raise ValueError(f"{info.filename} says that it has {size:,} bytes, more than are there")
     if info.file_size > _MOST_BYTES:
         raise ValueError(f"{info.filename} is over {_MOST_BYTES >> 30} GiB")

@@ -78,15 +78,26 @@ _POOLINGS: dict[str, Callable[[Float64], Float64]] = {
 }
 
 
+_PARTS = {
+    "stats": ("minimum", "maximum", "mean", "deviation"),
+    "mean_max": ("mean", "maximum"),
+    "mean_std": ("mean", "deviation"),
+    "median_iqr": ("median", "interquartile range"),
+    "percentiles": tuple(f"percentile {percent}" for percent in PERCENTILES),
+}
+"""Of vectors with more than one number a band."""
+
+
+def vector_length(bands: int, name: str) -> int:
+    """How many numbers a vector has."""
+    if name == "covariance":
+        return bands * (bands + 1) // 2
+    return bands * len(_PARTS.get(name, (name,)))
+
+
 def dimension_names(bands: int, name: str) -> tuple[str, ...]:
     """What each number of a vector is; only its place in that of a covariance."""
-    parts = {
-        "stats": ("minimum", "maximum", "mean", "deviation"),
-        "mean_max": ("mean", "maximum"),
-        "mean_std": ("mean", "deviation"),
-        "median_iqr": ("median", "interquartile range"),
-        "percentiles": tuple(f"percentile {percent}" for percent in PERCENTILES),
-    }.get(name, (name,))
     if name == "covariance":
-        return tuple(f"covariance {number + 1}" for number in range(bands * (bands + 1) // 2))
+        return tuple(f"covariance {number + 1}" for number in range(vector_length(bands, name)))
+    parts = _PARTS.get(name, (name,))
     return tuple(f"{part} of band {band + 1}" for part in parts for band in range(bands))

@@ -7,9 +7,11 @@ that it is larger than a patch may be.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from hfaef.errors import InputError
 from hfaef.evaluation.features.archive import Member, members
 from hfaef.evaluation.features.argument import Argument
 from hfaef.evaluation.features.joined import Found, Labels, require_memory
-from hfaef.evaluation.features.pooled import dimension_names, pool
+from hfaef.evaluation.features.pooled import dimension_names, pool, vector_length
 from hfaef.evaluation.pooling import POOLINGS, gaussian
 from hfaef.evaluation.vectors import Float32, Rows
 
@@ -79,6 +81,8 @@ def read_geotiffs(argument: Argument, rows: Rows) -> Found:
             before, or what of the options is wrong.
         CatalogError: naming two files of one id, or a file whose name can be none.
     """
+    from rasterio.errors import NotGeoreferencedWarning
+
     argument.allow(OPTIONS, "GeoTIFFs")
     reading = _reading(argument)
     path, wanted = Path(argument.place), frozenset(rows.ids)
@@ -86,10 +90,16 @@ def read_geotiffs(argument: Argument, rows: Rows) -> Found:
     others: list[str] = []
     files = _in_folder(path, notes) if path.is_dir() else members(path, wanted, notes)
     pooled: list[Pooled] = []
+
+    def require_short(bands: int) -> None:
+        require_memory(len(wanted), vector_length(bands, reading.pooling), argument.source)
+
     threads = min(core_count(), _MOST_THREADS)
-    with progress(f"read {argument.name}", len(wanted)) as advance:
+    with progress(f"read {argument.name}", len(wanted)) as advance, warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)  # places are not looked at
         known = _known(files, wanted, others)
-        for one in ordered_map(lambda file: _pooled(file, reading), known, threads, 1):
+        read = partial(_pooled, reading=reading, require_short=require_short)
+        for one in ordered_map(read, known, threads, 1):
             pooled.append(one)
             if one.bands != pooled[0].bands:
                 raise InputError(
@@ -97,8 +107,6 @@ def read_geotiffs(argument: Argument, rows: Rows) -> Found:
                     f"{pooled[0].id} and {one.id}",
                     "give a place with files of one kind",
                 )
-            if len(pooled) == 1:
-                require_memory(len(wanted), len(_dimensions(one, reading)), argument.source)
             advance("")
     found = _found(pooled, reading, argument.source)
     if pooled and {one.folder for one in pooled} <= {*rows.label_names}:
@@ -133,7 +141,7 @@ def _found(pooled: Sequence[Pooled], reading: Reading, source: str) -> Found:
         made_of=f"the {reading.pooling} of {bands:,} bands over valid pixels"
         + reading.words
         + (own if any(tags) else ""),
-        dimensions=_dimensions(pooled[0], reading) if pooled else (),
+        dimensions=dimension_names(bands, reading.pooling),
         empty=frozenset(one.id for one in pooled if one.vector is None),
         notes=tuple(notes),
     )
@@ -163,38 +171,33 @@ def _in_folder(path: Path, notes: list[str]) -> Iterator[Member]:
         yield Member(identity, str(file), file.parent.name, file.absolute())
 
 
-def _dimensions(one: Pooled, reading: Reading) -> tuple[str, ...]:
-    return dimension_names(one.bands, reading.pooling)
-
-
 @contextmanager
 def _opened(content: Path | bytes) -> Iterator[Any]:
     """A GeoTIFF, from a file or from memory; nothing but a GeoTIFF."""
-    import warnings
-
     import rasterio
-    from rasterio.errors import NotGeoreferencedWarning
     from rasterio.io import MemoryFile
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)  # places are not looked at
-        if isinstance(content, Path):
-            with rasterio.open(content, driver="GTiff") as dataset:
-                yield dataset
-        else:
-            with MemoryFile(content) as file, file.open(driver="GTiff") as dataset:
-                yield dataset
+    if isinstance(content, Path):
+        with rasterio.open(content, driver="GTiff") as dataset:
+            yield dataset
+    else:
+        with MemoryFile(content) as file, file.open(driver="GTiff") as dataset:
+            yield dataset
 
 
-def _pooled(file: Member, reading: Reading) -> Pooled:
+def _pooled(file: Member, reading: Reading, require_short: Callable[[int], None]) -> Pooled:
+    """The vector of a file; `require_short` is asked before one of so many bands is made."""
     from rasterio._err import CPLE_BaseError
     from rasterio.errors import RasterioError
 
     try:
         if isinstance(file.content, Path) and not file.content.is_file():
             raise OSError("it is no file")  # noqa: TRY301 - a pipe would be waited for
+        if not file.content:
+            raise OSError("it is empty")  # noqa: TRY301 - of which rasterio would make a new file
         with _opened(file.content) as dataset:
             _require_small(dataset)
+            require_short(dataset.count)
             vector, tags = _pool(dataset, reading)
             return Pooled(file.id, file.folder, vector, dataset.count, tags)
     except (RasterioError, CPLE_BaseError, OSError, ValueError) as error:
