@@ -8,6 +8,7 @@ from hfaef.errors import InputError
 from hfaef.evaluation.features.argument import Argument
 from hfaef.evaluation.features.joined import Found, Labels
 from hfaef.evaluation.vectors import Rows
+from hfaef.release.format.manifest import content_sha256
 from hfaef.release.format.paths import MANIFEST, VECTORS
 from hfaef.release.format.rows import read_rows
 from hfaef.release.handle import Release
@@ -59,7 +60,8 @@ def read_release(argument: Argument, release: Release, rows: Rows) -> Found:
         source=release.name,
         ids=[row["id"] for row in found],
         array=np.asarray(vectors, np.float32).reshape(len(found), -1),
-        made_of=f"the {pooling} of the embeddings of {manifest.name}",
+        made_of=f"the {pooling} of the embeddings of {manifest.name}, "
+        f"content {content_sha256(manifest)[:12]}",
         years=years if by_year else None,
         labels=Labels("its labels", [row["label"] for row in found], manifest.label_names or None),
         notes=tuple(notes),
