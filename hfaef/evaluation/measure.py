@@ -15,7 +15,8 @@ from hfaef.evaluation.probe.curves import few_labels, shrunk
 from hfaef.evaluation.probe.linear import predict
 from hfaef.evaluation.probe.metrics import confusion, measure, target_of
 from hfaef.evaluation.probe.paired import Candidate, compare
-from hfaef.evaluation.vectors import Fused, Int64, Rows, Vectors
+from hfaef.evaluation.rows import Int64, Rows
+from hfaef.evaluation.vectors import Fused, Vectors
 from hfaef.recipe.columns import UNASSIGNED
 from hfaef.release.format.manifest import Manifest
 from hfaef.release.format.scores import (

@@ -12,7 +12,8 @@ from hfaef.errors import InputError
 from hfaef.evaluation.evaluate import Settings, evaluate
 from hfaef.evaluation.features import read_features
 from hfaef.evaluation.features.joined import Features, Labels
-from hfaef.evaluation.vectors import Rows, read_rows
+from hfaef.evaluation.rows import Rows
+from hfaef.evaluation.vectors import read_rows
 from hfaef.release.format.manifest import read_manifest
 
 COUNT = 40

@@ -14,7 +14,7 @@ import pytest
 from hfaef.errors import CatalogError, InputError
 from hfaef.evaluation.features import read_features
 from hfaef.evaluation.features.joined import Features
-from hfaef.evaluation.vectors import Rows
+from hfaef.evaluation.rows import Rows
 
 COUNT = 12
 IDS = tuple(f"P{number:02d}" for number in range(COUNT))

@@ -22,7 +22,7 @@ from hfaef.core.quantize import SCALE, from_stored, signed_squares
 from hfaef.errors import CatalogError, InputError
 from hfaef.evaluation.features import read_features
 from hfaef.evaluation.pooling import POOLINGS, join_stats, patch_stats, pool_stats
-from hfaef.evaluation.vectors import Rows
+from hfaef.evaluation.rows import Rows
 
 IDS = ("A_1", "A_2", "B_1", "B_2")
 NAMES = ("A", "B")

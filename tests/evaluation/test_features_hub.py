@@ -16,7 +16,8 @@ from evaluation.test_features_geotiffs import Place, tiff
 from hfaef.errors import InputError, ReleaseError
 from hfaef.evaluation.evaluate import Settings, evaluate
 from hfaef.evaluation.features import read_features
-from hfaef.evaluation.vectors import Rows, read_rows
+from hfaef.evaluation.rows import Rows
+from hfaef.evaluation.vectors import read_rows
 from hfaef.release.format.manifest import content_sha256, read_manifest
 from servers.hub import Hub
 from servers.hub.fixtures import OTHER, Client

@@ -13,7 +13,7 @@ from hfaef.core.net.repository import REPO_ID
 from hfaef.errors import InputError
 from hfaef.evaluation.features.argument import Argument, parse_argument
 from hfaef.evaluation.features.joined import Features, Found, join
-from hfaef.evaluation.vectors import Rows
+from hfaef.evaluation.rows import Rows
 from hfaef.release.format.paths import MANIFEST
 from hfaef.release.handle import Release
 

@@ -21,7 +21,7 @@ from hfaef.core.names import decode_id, printable
 from hfaef.errors import InputError
 from hfaef.evaluation.features.argument import Argument
 from hfaef.evaluation.features.joined import Found, Labels, match_id
-from hfaef.evaluation.vectors import Float32, Rows
+from hfaef.evaluation.rows import Float32, Rows
 
 OPTIONS = ("key", "list")
 

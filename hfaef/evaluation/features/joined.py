@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from hfaef.core.names import clean, encode_id, printable
 from hfaef.errors import InputError
-from hfaef.evaluation.vectors import ArrayVectors, Float32, Rows
+from hfaef.evaluation.rows import ArrayVectors, Float32, Rows
 
 _NAMED = 10
 """Columns that a message names."""

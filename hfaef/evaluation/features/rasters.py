@@ -27,7 +27,7 @@ from hfaef.evaluation.features.argument import Argument
 from hfaef.evaluation.features.joined import Found, Labels, require_memory
 from hfaef.evaluation.features.pooled import dimension_names, pool, vector_length
 from hfaef.evaluation.pooling import POOLINGS, gaussian
-from hfaef.evaluation.vectors import Float32, Rows
+from hfaef.evaluation.rows import Float32, Rows
 
 OPTIONS = ("pooling", "scale", "offset", "nodata")
 

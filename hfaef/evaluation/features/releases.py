@@ -7,7 +7,7 @@ import numpy as np
 from hfaef.errors import InputError
 from hfaef.evaluation.features.argument import Argument
 from hfaef.evaluation.features.joined import Found, Labels
-from hfaef.evaluation.vectors import Rows
+from hfaef.evaluation.rows import Rows
 from hfaef.release.format.manifest import content_sha256
 from hfaef.release.format.paths import MANIFEST, VECTORS
 from hfaef.release.format.rows import read_rows

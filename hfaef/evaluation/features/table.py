@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from hfaef.errors import InputError
 from hfaef.evaluation.features.joined import Found, Labels, listed, refuse
-from hfaef.evaluation.vectors import Float32, Rows
+from hfaef.evaluation.rows import Float32, Rows
 
 _MOST_BYTES = 4 << 30
 """Of a table's columns, uncompressed."""
