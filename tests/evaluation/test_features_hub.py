@@ -218,6 +218,7 @@ def test_other_files_of_a_repository_are_read_by_name(
     assert f"--features mine={NAME},file=PATH" in hints[0]
     assert "holds no file lost.npz" in messages[1]
     assert "is of no kind that is read" in messages[2]
+    assert messages[3].startswith("there is no file or folder ada/nothing, and ")
 
 
 def test_eval_compares_a_release_with_a_repository(

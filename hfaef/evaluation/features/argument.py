@@ -86,7 +86,7 @@ def parse_argument(text: str) -> Argument:
     if not separator or not place or not _NAME.fullmatch(name) or name in POOLINGS:
         raise InputError(f"--features {text}: not NAME=PLACE with a name of its own", _EXAMPLE)
     options: dict[str, str] = {}
-    while "," in place and not Path(place).exists():
+    while "," in place and not _is_there(place):
         before, _, last = place.rpartition(",")
         found = _OPTION.fullmatch(last)
         if not found:
@@ -100,4 +100,18 @@ def parse_argument(text: str) -> Argument:
             fault = "is there twice" if value else "says nothing"
             raise InputError(f"--features {text}: {option}= {fault}", _EXAMPLE)
         options[option], place = value, before
+    try:
+        Path(place).exists()
+    except (OSError, ValueError) as error:  # a name that is too long, or a closed folder
+        reason = getattr(error, "strerror", None) or "no file can have this name"
+        raise InputError(
+            f"--features {name}: cannot read {place[:80]!r}: {reason}", _EXAMPLE
+        ) from error
     return Argument(name, place, dict(sorted(options.items())))
+
+
+def _is_there(place: str) -> bool:
+    try:
+        return Path(place).exists()
+    except (OSError, ValueError):
+        return False

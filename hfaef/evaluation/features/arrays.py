@@ -85,7 +85,7 @@ def read_arrays(argument: Argument, rows: Rows) -> Found:
         source=source,
         ids=ids,
         array=array,
-        made_of=f"the array {key!r}",
+        made_of=f"the array {key!r}" + ("" if ids_key else ", in the order of a list"),
         labels=held,
         notes=tuple(notes),
     )

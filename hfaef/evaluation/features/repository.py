@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hfaef.core.names import printable
-from hfaef.errors import InputError
+from hfaef.errors import HubError, InputError
 from hfaef.evaluation.features.argument import Argument
 from hfaef.hub.open import release_at
 from hfaef.hub.repo import Repo, Snapshot
@@ -58,7 +58,13 @@ def open_repository(argument: Argument) -> Release | Files:
 
 def _revision(repo: Repo, asked: str) -> str:
     """A tag of a version if there is one for what was asked; else that, or ``main``."""
-    versions = repo.versions()
+    try:
+        versions = repo.versions()
+    except HubError as error:
+        # OWNER/NAME may as well have been meant as a path.
+        raise HubError(
+            f"there is no file or folder {repo.id}, and {error.message}", error.hint
+        ) from error
     if not asked:
         return versions[0].tag if versions else "main"
     try:

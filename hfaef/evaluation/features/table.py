@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,10 @@ from hfaef.evaluation.features.joined import Found, Labels, listed, refuse
 from hfaef.evaluation.rows import Float32, Rows
 
 _MOST_BYTES = 4 << 30
-"""Of a table's columns, uncompressed."""
+"""Of the columns that are read, in memory."""
+
+_BATCH = 1024
+"""Rows that are read at a time."""
 
 _NO_VECTORS = {
     "a label": r"(.+_)?(labels?|class|classes|category|categories|target|targets|truth|"
@@ -55,30 +59,54 @@ def read_table(paths: Sequence[Path], source: str, rows: Rows) -> Found:
     Raises:
         InputError: naming the table and what is wrong with it, such as numbers that are labels.
     """
-    tables = [_read(path) for path in paths]
-    if any(table.column_names != tables[0].column_names for table in tables):
+    read = [_read(path, rows.splits) for path in paths]
+    used = read[0][0]
+    if any(other != used for other, _ in read):
         raise InputError(f"{source}: its files have different columns", "give one of them")
     try:
-        table = pa.concat_tables(tables)
+        table = pa.concat_tables([table for _, table in read])
     except pa.ArrowException as error:
         raise InputError(f"{source}: its files do not fit: {error}", "give one of them") from error
-    keys = _keys(table.column_names, source)
-    columns, unused = _vector_columns(table.drop_columns(keys).schema, source, rows.splits)
-    name = next((name for name in ("label_name", "label") if name in unused), None)
+    label = used.label
     return Found(
         source=source,
         ids=_ids(table, source),
-        array=_matrix(table.select(columns), source),
-        made_of=listed(columns),
-        columns=tuple(columns),
+        array=_matrix(table.select(used.columns), source),
+        made_of=listed(used.columns),
+        columns=tuple(used.columns),
         # Of a list, no number has a name by which it could be left out.
-        dimensions=tuple(columns) if len(columns) > 1 else (),
-        years=_years(table, source) if "year" in keys else None,
-        labels=Labels(f"the values of its column {name!r}", table[name].to_pylist())
-        if name
+        dimensions=tuple(used.columns) if len(used.columns) > 1 else (),
+        years=_years(table, source) if "year" in used.keys else None,
+        labels=Labels(f"the values of its column {label!r}", table[label].to_pylist())
+        if label
         else None,
-        notes=(f"not used of {source}: {listed(unused)}",) if unused else (),
+        notes=(f"not used of {source}: {listed(used.unused)}",) if used.unused else (),
     )
+
+
+@dataclass(frozen=True)
+class _Used:
+    """Columns of a table, by what they are for."""
+
+    keys: list[str]
+    columns: list[str]
+    """That vectors are made of."""
+    unused: list[str]
+    label: str | None
+    """One of those not used, which is compared with the release's labels."""
+
+    @property
+    def names(self) -> list[str]:
+        """Of all that are read."""
+        return [*self.keys, *self.columns, *([self.label] if self.label else [])]
+
+
+def _use(schema: pa.Schema, source: str, schemes: Collection[str]) -> _Used:
+    keys = _keys(schema.names, source)
+    others = pa.schema([field for field in schema if field.name not in keys])
+    columns, unused = _vector_columns(others, source, schemes)
+    label = next((name for name in ("label_name", "label") if name in unused), None)
+    return _Used(keys, columns, unused, label)
 
 
 def _keys(names: Sequence[str], source: str) -> list[str]:
@@ -156,22 +184,31 @@ def _years(table: pa.Table, source: str) -> list[int]:
     return list(years)
 
 
-def _read(path: Path) -> pa.Table:
-    reader = _read_csv if path.suffix.lower() == ".csv" else _read_parquet
+def _read(path: Path, schemes: Collection[str]) -> tuple[_Used, pa.Table]:
+    """What is used of a file, and that alone."""
     try:
-        return reader(path)
+        if path.suffix.lower() == ".csv":
+            table = _read_csv(path)
+            used = _use(table.schema, str(path), schemes)
+            return used, table.select(used.names)
+        with pq.ParquetFile(path) as file:
+            used = _use(file.schema_arrow, str(path), schemes)
+            return used, _bounded(file, used.names, path)
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"cannot read {path}: {error}", "give a Parquet or CSV file") from error
 
 
-def _read_parquet(path: Path) -> pa.Table:
-    with pq.ParquetFile(path) as file:
-        groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
-        if sum(group.total_byte_size for group in groups) > _MOST_BYTES:
-            raise InputError(
-                f"{path} holds over {_MOST_BYTES >> 30} GiB", "leave other columns and rows out"
-            )
-        return file.read()
+def _bounded(file: pq.ParquetFile, names: list[str], path: Path) -> pa.Table:
+    """Columns of a Parquet file, which may unpack to more than what it says."""
+    batches, size = [], 0
+    for batch in file.iter_batches(_BATCH, columns=names):
+        batches.append(batch)
+        size += batch.nbytes
+        if size > _MOST_BYTES:
+            raise InputError(f"{path} holds over {_MOST_BYTES >> 30} GiB", "leave other rows out")
+    if not batches:
+        raise InputError(f"{path} has no row", "give each patch one row")
+    return pa.Table.from_batches(batches)
 
 
 def _read_csv(path: Path) -> pa.Table:
