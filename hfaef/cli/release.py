@@ -172,9 +172,11 @@ def evaluate(
     features: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME=PATH",
-            help="Other vectors to compare with: a Parquet or CSV table with `id` and vectors; labels, "
-            "splits and places are refused. Repeat for more.",
+            metavar="NAME=PLACE",
+            help="Other vectors to compare with: a Parquet or CSV table with `id` and vectors; a "
+            "folder or .tar.gz of GeoTIFFs (`NAME=DIR,pooling=mean,scale=0.0001,offset=0,"
+            "nodata=-9999`); an .npz with `ids`, or in the order of a list (`NAME=FILE,list=FILE,"
+            "key=ARRAY`); another release; OWNER/NAME[@REVISION] (`,file=PATH`). Repeat for more.",
         ),
     ] = None,
     probes: Annotated[

@@ -41,6 +41,7 @@ of fsspec, variables of the environment, and a script. It lets none of them be e
 https://filesystem-spec.readthedocs.io/en/latest/features.html"""
 
 _ESCAPED = re.compile(r"[^A-Za-z0-9_-]|_(?=0x[0-9A-F]{2,6}(?:_|[^A-Za-z0-9_-]))")
+_CODE = re.compile("_0x(10[0-9A-F]{4}|[0-9A-F]{2,5})_")
 BYTES = re.compile(r"""b(['"]).*\1""", re.DOTALL)
 """What Python writes of bytes, where somebody forgot to decode them."""
 _JOINERS = "\u200c\u200d"
@@ -77,6 +78,11 @@ def printable(text: str) -> str:
 def encode_id(name: str) -> str:
     """The id of a patch with this name; plain names are their own ids."""
     return _ESCAPED.sub(lambda found: f"_0x{ord(found[0]):02X}_", name)
+
+
+def decode_id(identity: str) -> str:
+    """The name whose id this is; texts that are no id of a name stay what they are."""
+    return _CODE.sub(lambda found: chr(int(found[1], 16)), identity)
 
 
 def same_word(name: str) -> str:

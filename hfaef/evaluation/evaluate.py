@@ -262,6 +262,7 @@ def measure(target: Target, settings: Settings) -> tuple[Evaluation, tuple[str, 
                 kind=one.kind,
                 dimensions=one.vectors.dimensions,
                 columns=tables[name].columns if name in tables else (),
+                made_of=tables[name].made_of if name in tables else "",
             )
             for name, one in sets.items()
         ),

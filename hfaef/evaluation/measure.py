@@ -26,7 +26,8 @@ from hfaef.evaluation.probe.metrics import (
 )
 from hfaef.evaluation.probe.neighbours import unit
 from hfaef.evaluation.probe.paired import Candidate, compare
-from hfaef.evaluation.vectors import Fused, Int64, Rows, Vectors
+from hfaef.evaluation.rows import Int64, Rows
+from hfaef.evaluation.vectors import Fused, Vectors
 from hfaef.recipe.columns import UNASSIGNED
 from hfaef.release.format.manifest import Manifest
 from hfaef.release.format.scores import (

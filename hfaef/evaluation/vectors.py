@@ -23,6 +23,7 @@ from hfaef.evaluation.pooling import (
     patch_stats,
     pool_stats,
 )
+from hfaef.evaluation.rows import Float32, Int64, Rows
 from hfaef.release.format import rows
 from hfaef.release.format.manifest import Manifest
 
@@ -38,9 +39,6 @@ _DECODED = 2 << 20
 _BLOCK = 1024
 """Rows of a file of vectors that are in memory at a time."""
 
-Float32 = npt.NDArray[np.float32]
-Int64 = npt.NDArray[np.int64]
-
 
 class Vectors(Protocol):
     """Vectors of all rows of a release."""
@@ -51,26 +49,6 @@ class Vectors(Protocol):
 
     def take(self, rows: Int64) -> Float32:
         """The vectors (len(rows), dimensions) of some rows, in their order."""
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Ids, labels, years and splits of a release's rows, in the order of its files."""
-
-    ids: tuple[str, ...]
-    labels: npt.NDArray[Any]
-    """int64 (rows,), the number of a class; bool (rows, classes), for several labels a patch; or
-    float64 (rows,), numbers to predict."""
-    years: Int64
-    splits: dict[str, tuple[str, ...]]
-    """By scheme and by scheme of folds."""
-
-    def of_split(self, scheme: str, year: int | None, split: str) -> Int64:
-        """Numbers of the rows of a split, sorted by id; of all years for None."""
-        wanted = np.array([name == split for name in self.splits[scheme]])
-        if year is not None:
-            wanted &= self.years == year
-        return np.array(sorted(np.flatnonzero(wanted), key=self.ids.__getitem__), np.int64)
 
 
 @dataclass(frozen=True)
@@ -95,23 +73,6 @@ class FileVectors:
                 vectors = block.reshape(-1, self.dimensions)
                 taken[order[part]] = vectors[placed[part] - first * _BLOCK]
         return taken
-
-
-@dataclass(frozen=True)
-class ArrayVectors:
-    """Vectors in memory."""
-
-    array: Float32
-    """Shape (rows, dimensions)."""
-
-    @property
-    def dimensions(self) -> int:
-        """Length of a vector."""
-        return int(self.array.shape[1])
-
-    def take(self, rows: Int64) -> Float32:
-        """The vectors of some rows."""
-        return self.array[rows]
 
 
 @dataclass(frozen=True)
@@ -154,6 +115,7 @@ def read_rows(folder: Path, manifest: Manifest) -> Rows:
         labels=_labels([row["label"] for row in found], manifest),
         years=np.array([row["year"] for row in found], np.int64),
         splits={scheme: tuple(row[scheme] for row in found) for scheme in schemes},
+        label_names=manifest.label_names,
     )
 
 

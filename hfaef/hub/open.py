@@ -92,17 +92,29 @@ def read_version(repo: Repo, version: Version) -> PublishedRelease | None:
         HubError: if there is no such tag, or this hfaef cannot read the manifest.
     """
     snapshot = repo.snapshot(version.tag)
+    release = release_at(repo, snapshot, str(version))
+    return PublishedRelease(repo, version, snapshot, release) if release else None
+
+
+def release_at(repo: Repo, snapshot: Snapshot, revision: str) -> Release | None:
+    """The release that a commit holds, under the name of a revision; None without a manifest.
+
+    Its files are compared with the manifest before they are given.
+
+    Raises:
+        HubError: if this hfaef cannot read the manifest.
+    """
     manifest = read_manifest_at(repo, snapshot)
     if manifest is None:
         return None
     release = Release(
-        f"{repo.id}@{version}",
+        f"{repo.id}@{revision}",
         manifest,
         lambda path: repo.fetch(path, snapshot.commit),
         lambda path: repo.open(path, snapshot.commit),
     )
     stored = {path: file.sha256 for path, file in snapshot.files.items()}
-    return PublishedRelease(repo, version, snapshot, verified(release, stored))
+    return verified(release, stored)
 
 
 def read_manifest_at(repo: Repo, snapshot: Snapshot) -> Manifest | None:

@@ -20,9 +20,8 @@ from hypothesis import strategies as st
 
 from hfaef.catalog import table
 from hfaef.catalog.patch import Catalog
-from hfaef.core.names import clean
+from hfaef.core.names import clean, decode_id
 from hfaef.recipe.patches import Table
-from support.names import decode_id
 from support.refusals import used_or_refused
 
 few = settings(max_examples=60, suppress_health_check=list(HealthCheck), database=None)

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hfaef.core.names import clean, fault_of
+from hfaef.core.names import clean, decode_id, fault_of
 from hfaef.errors import CatalogError
-from support.names import decode_id
 from support.tables import HEAD, WAYS_OUT, feature, labels, read, read_csv
 
 

@@ -11,9 +11,9 @@ import rasterio
 from hfaef.catalog import geotiffs
 from hfaef.catalog.patch import Unreadable
 from hfaef.core.grid import Grid
+from hfaef.core.names import decode_id
 from hfaef.errors import CatalogError
 from hfaef.recipe.patches import Geotiffs
-from support.names import decode_id
 
 
 def write_tiff(path: Path, crs: str | None = "EPSG:32632", **changes: object) -> Path:

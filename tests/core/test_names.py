@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from hfaef.core.names import (
     clean,
+    decode_id,
     encode_id,
     fault_of,
     file_name,
@@ -19,7 +20,7 @@ from hfaef.core.names import (
     require_path,
     same_word,
 )
-from support.names import decode_id, text_of_file_name
+from support.names import text_of_file_name
 
 NAMES = st.text() | st.text("_0x2EFa.-", max_size=24)
 

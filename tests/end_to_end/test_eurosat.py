@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -191,6 +195,83 @@ def test_consumers_load_every_config_of_the_published_version(
         assert len({name for ids in rows.values() for name in ids}) == 100
     assert loaded["default"] == loaded["random False"]
     assert loaded["shapes"] == [[64, 64, 64]]
+
+
+@pytest.fixture(scope="module")
+def by_readme(
+    by_geotiffs: Recipe, eurosat_images: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A folder in which the README's block of other vectors has run, with ``--quick``."""
+    pytest.importorskip("sklearn", reason="the extra `eval` is not installed")
+    place = tmp_path_factory.mktemp("by-readme")
+    build(by_geotiffs, place / "build/AlphaEarth-EuroSAT100")
+    images = place / "data/eurosat100/ds/images/remote_sensing/otherDatasets/sentinel_2"
+    images.mkdir(parents=True)
+    (images / "tif").symlink_to(eurosat_images)
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (line,) = re.findall("^hfaef eval .*eurosat100.*$", readme, re.MULTILINE)
+    command = [str(Path(sys.executable).with_name("hfaef")), *line.split()[1:]]
+    done = subprocess.run(
+        [*command, "--quick", "--json"], cwd=place, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    (place / "said.json").write_text(done.stdout)
+    return place
+
+
+def test_the_images_own_bands_are_scored_beside_the_embeddings(
+    by_readme: Path, shared: Path, eurosat_images: Path
+) -> None:
+    import rasterio
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
+    said = json.loads((by_readme / "said.json").read_text())
+    bands = next(one for one in said["features"] if one["name"] == "bands")
+    assert bands["made_of"] == "the mean_std of 13 bands over valid pixels"
+    assert bands["dimensions"] == 26
+    assert any(
+        note == "bands: the names of its folders are the release's labels of all 100 patches"
+        for note in said["notes"]
+    )
+    vectors = {}
+    for path in sorted(eurosat_images.glob("*/*.tif")):
+        with rasterio.open(path) as dataset:
+            pixels = dataset.read().reshape(13, -1).astype(np.float64)
+        vectors[path.stem] = np.float32([*pixels.mean(axis=1), *pixels.std(axis=1)])
+    lists = {
+        split: sorted(
+            {Path(name).stem for name in (shared / f"splits/{file}").read_text().split()}
+            & vectors.keys()
+        )
+        for split, file in (
+            ("train", "eurosat-spatial-train.txt"),
+            ("test", "eurosat-spatial-test.txt"),
+        )
+    }
+    train, test = (np.stack([vectors[name] for name in lists[split]]) for split in lists)
+    labels, truth = ([name.split("_")[0] for name in lists[split]] for split in lists)
+    score = next(
+        one
+        for one in said["scores"]
+        if (one["features"], one["scheme"], one["probe"]) == ("bands", "spatial", "linear")
+        and one["fit"] == "train"
+    )
+    scaler = StandardScaler().fit(train)
+    model = LogisticRegression(C=score["penalty"], max_iter=1000)
+    model.fit(scaler.transform(train), labels)
+    expected = np.mean(model.predict(scaler.transform(test)) == np.array(truth))
+    assert score["metrics"]["accuracy"]["value"] == pytest.approx(expected)
+
+
+def test_embeddings_and_bands_are_compared_by_pairs(by_readme: Path) -> None:
+    said = json.loads((by_readme / "said.json").read_text())
+    pairs = {(one["scheme"], one["probe"]): one for one in said["differences"]}
+    assert pairs.keys() == {
+        (scheme, probe) for scheme in ("random", "spatial") for probe in ("knn", "linear")
+    }
+    assert all({one["a"], one["b"]} == {"mean", "bands"} for one in pairs.values())
+    assert check_folder(by_readme / "build/AlphaEarth-EuroSAT100") == []
 
 
 def test_names_of_the_other_patches_are_counted_in_a_note(built: Built) -> None:

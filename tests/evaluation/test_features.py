@@ -2,16 +2,24 @@
 
 import datetime as dt
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
 
 from hfaef.errors import InputError
 from hfaef.evaluation.evaluate import Settings, evaluate
-from hfaef.evaluation.features import Features, read_features
-from hfaef.evaluation.vectors import Rows, read_rows
+from hfaef.evaluation.features import read_features
+from hfaef.evaluation.features.argument import OPTIONS, parse_argument
+from hfaef.evaluation.features.joined import Features, Labels
+from hfaef.evaluation.pooling import POOLINGS
+from hfaef.evaluation.rows import Rows
+from hfaef.evaluation.vectors import read_rows
 from hfaef.release.format.manifest import read_manifest
 
 COUNT = 40
@@ -138,11 +146,14 @@ def test_columns_beside_a_list_are_not_used_and_named(read):
     found = read({**LISTS, "label": LABELS, "lon": NOISE[:, 0], "bounds": list(NOISE)})
     np.testing.assert_array_equal(found.vectors.array, NOISE)
     assert found.columns == ("vector",)
-    first, second = found.notes
+    first, second, third = found.notes
     assert "the column 'vector' of " in first
     assert "3 numbers a patch" in first
     assert "not used of" in second
     assert "the columns 'label', 'lon', 'bounds'" in second
+    assert (
+        third == "mine: the values of its column 'label' are the release's labels of all 40 patches"
+    )
 
 
 @pytest.mark.parametrize("name", ["bounds", "label", "geometry", "splits"])
@@ -200,6 +211,7 @@ def test_a_table_of_a_part_of_the_patches_is_read_and_says_so(read):
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
+        ({"id": ["A", "B"], "v": [1.0, 2]}, "none of the 40 patches, such as P000, but such as A"),
         ({"id": [*IDS, *IDS[:2]], "v": np.arange(42.0)}, "has 2 patches twice, the first: P000"),
         ({"id": [*IDS, None, ""], "v": np.arange(42.0)}, "has 2 rows without an id"),
         ({"id": IDS, "vector": [[np.nan, 1]] * COUNT}, "not finite"),
@@ -214,16 +226,168 @@ def test_tables_that_do_not_fit_are_refused(read, columns, message):
         read(columns)
 
 
+def test_patches_without_a_vector_or_with_one_that_is_not_finite_are_lacking_and_counted(read):
+    vectors = NOISE.copy()
+    vectors[5, 1], vectors[7, 2] = np.nan, np.inf
+    found = read({"id": IDS[3:], "vector": list(vectors[3:])})
+    assert found.lacking == {0, 1, 2, 5, 7}
+    rest = [row for row in range(COUNT) if row not in found.lacking]
+    np.testing.assert_array_equal(found.vectors.array[rest], NOISE[rest])
+    assert np.isnan(found.vectors.array[sorted(found.lacking)]).all()
+    assert found.notes[-1] == (
+        "mine lacks 5 of 40 patches, the first: P000 (2 with numbers not finite); it is scored on "
+        "the others, and compared on what both have"
+    )
+
+
+def test_a_label_is_found_out_among_the_patches_that_are_there(read):
+    with pytest.raises(InputError, match=r"'klasse' .one value for all of a label"):
+        read({"id": IDS[3:], "klasse": LABELS[3:] * 2.5, "f": NOISE[3:, 0]})
+
+
+def test_patches_may_be_named_by_their_files(read):
+    names = [f"images\\{name}.tif" if row % 2 else f"a/{name}" for row, name in enumerate(IDS)]
+    found = read({**WIDE, "id": names})
+    np.testing.assert_array_equal(found.vectors.array, NOISE)
+    assert "mine: 40 patches are named by their files, as a/P000" in found.notes
+    with pytest.raises(InputError, match="has 1 patches twice, the first: P003"):
+        read({"id": [*IDS, "b/P003.png"], "v": np.arange(41.0)})
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (["a", "b", "c", "d"] * 10, "are the release's labels of all 40 patches"),
+        (["d", "b", "c", "d"] * 10, "differ from the release's labels in 10 of 40 patches"),
+        ([[0], [1], [2], [3]] * 10, "cannot be compared with the release's labels"),
+        ([True, False] * 20, "cannot be compared with the release's labels"),
+    ],
+)
+def test_labels_beside_vectors_are_compared_with_the_release(read, labels, said):
+    rows = Rows(IDS, LABELS, ROWS.years, ROWS.splits, ("a", "b", "c", "d"))
+    (note,) = [note for note in read({**LISTS, "label": labels}, rows).notes if "values of" in note]
+    assert said in note
+
+
+def test_several_labels_and_numbers_are_compared_too():
+    several = Rows(
+        ("A", "B"), np.array([[True, True], [False, False]]), np.zeros(2), {}, ("x", "y")
+    )
+    numbers = Rows(("A", "B"), np.array([1.5, 0.1]), np.zeros(2), {})
+    pair = [0, 1]
+    for values, rows, count in [
+        ([[1, 0], []], several, 0),
+        ([["x"], []], several, 1),
+        ([["x", "y"], ["y"]], several, 1),
+        (np.array([[1, 1], [0, 0]]), several, 0),
+        (np.array([[1, 0], [0, 1]]), several, 2),
+        (np.array([[1, 0, 0], [0, 1, 0]]), several, None),
+        ([0, 1], several, None),
+        ([1.5, float(np.float32(0.1))], numbers, 0),
+        ([2, 0.1], numbers, 1),
+        (["1.5", "0.1"], numbers, None),
+    ]:
+        assert Labels("", values).differing(rows, pair, pair) == count
+    classes = Rows(("A", "B"), np.array([0, 1]), np.zeros(2), {}, ("x", "y"))
+    assert Labels("", [0, 1], ("y", "x")).differing(classes, pair, pair) == 2
+    assert Labels("", [1, 0], ("y", "x")).differing(classes, pair, pair) == 0
+
+
+def test_a_table_without_years_says_so_of_a_release_of_several(read):
+    rows = Rows(IDS[:2] * 2, np.zeros(4, int), np.array([2018, 2018, 2019, 2019]), {})
+    found = read({"id": IDS[:2], "f": [1.0, 2]}, rows)
+    assert found.vectors.array.ravel().tolist() == [1, 2, 1, 2]
+    assert "mine: it tells no years, so a patch has one vector for all of them" in found.notes
+
+
 def test_a_column_twice_in_a_csv_is_named(tmp_path):
     (tmp_path / "v.csv").write_text("id,a,a\nP000,1,2\n")
     with pytest.raises(InputError, match="has the column 'a' twice"):
         read_features(f"mine={tmp_path / 'v.csv'}", ROWS)
 
 
-@pytest.mark.parametrize("argument", ["x", "mean=x.parquet", "a b=x.parquet", "x=gone.parquet"])
-def test_features_must_be_a_name_and_a_table(argument):
-    with pytest.raises(InputError):
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("x", "not NAME=PLACE"),
+        ("x=", "not NAME=PLACE"),
+        ("mean=x.parquet", "not NAME=PLACE"),
+        ("a b=x.parquet", "not NAME=PLACE"),
+        ("x=gone.parquet", "gone.parquet is not there"),
+        ("x=lost/gone.npz", "lost/gone.npz is not there"),
+        ("x=../gone", "../gone is not there"),
+        ("x=v.parquet,scales=2", "there is no option scales="),
+        ("x=v.parquet,scale=2,scale=3", "scale= is there twice"),
+        ("x=v.parquet,scale=", "scale= says nothing"),
+        ("x=a,b.parquet", "a,b.parquet is not there"),
+    ],
+)
+def test_features_must_be_a_name_and_a_place(argument, message):
+    with pytest.raises(InputError, match=message):
         read_features(argument, ROWS)
+
+
+@given(
+    st.from_regex(r"[A-Za-z0-9_.-]{1,60}", fullmatch=True).filter(lambda one: one not in POOLINGS),
+    st.text("ab/.,= ö", min_size=1, max_size=40).filter(lambda place: not Path(place).exists()),
+    st.dictionaries(
+        st.sampled_from(OPTIONS), st.text(st.characters(exclude_characters=","), min_size=1)
+    ),
+)
+def test_an_argument_is_taken_apart_as_it_was_put_together(name, place, options):
+    assume(not re.search(r",[a-z_]+=[^,]*$", place))
+    text = ",".join([f"{name}={place}", *(f"{key}={value}" for key, value in options.items())])
+    found = parse_argument(text)
+    assert (found.name, found.place, found.options) == (name, place, options)
+
+
+@given(st.text())
+@example("/" * 10 + "a" * 5000)
+@example("\0")
+def test_any_text_is_a_place_or_refused(text):
+    try:
+        found = parse_argument(f"mine={text}")
+    except InputError:
+        return
+    assert set(found.options) <= set(OPTIONS)
+
+
+def test_a_table_that_unpacks_to_too_much_is_refused(read, monkeypatch):
+    monkeypatch.setattr("hfaef.evaluation.features.table._MOST_BYTES", 1 << 20)
+    count = 1 << 18
+    ids = pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, np.int32)), ["P000"])
+    with pytest.raises(InputError, match="holds over 0 GiB"):
+        read({"id": ids, "v": np.zeros(count)})
+
+
+def test_only_columns_that_are_used_are_read(tmp_path):
+    path = write(tmp_path / "t.parquet", {**LISTS, "image": [b"x" * 1000] * COUNT})
+    content = bytearray(path.read_bytes())
+    content[content.index(b"x" * 100)] ^= 1
+    path.write_bytes(content)
+    assert read_features(f"mine={path}", ROWS).columns == ("vector",)
+
+
+def test_a_table_without_rows_is_refused(read):
+    with pytest.raises(InputError, match="has no row"):
+        read({"id": pa.array([], pa.string()), "v": pa.array([], pa.float32())})
+
+
+def test_options_that_say_nothing_of_a_place_are_refused(tmp_path):
+    path = write(tmp_path / "t.parquet", WIDE)
+    with pytest.raises(InputError, match="scale= says nothing of a table"):
+        read_features(f"x={path},scale=2", ROWS)
+
+
+def test_a_path_may_hold_a_comma_and_an_equals_sign(tmp_path):
+    path = write(tmp_path / "a,scale=1.parquet", WIDE)
+    np.testing.assert_array_equal(read_features(f"x={path}", ROWS).vectors.array, NOISE)
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path):
+    (tmp_path / "v.txt").write_text("x")
+    with pytest.raises(InputError, match=r"v.txt is of no kind that is read"):
+        read_features(f"x={tmp_path / 'v.txt'}", ROWS)
 
 
 def test_a_label_beside_noise_does_not_score(own_release, tmp_path):
@@ -241,7 +405,7 @@ def test_a_label_beside_noise_does_not_score(own_release, tmp_path):
     assert f"noise: the columns 'f0', 'f1', 'f2', 'f3' of {path}, 4 numbers a patch" in (
         written.notes
     )
-    score = written.evaluation.score("noise", "random", 2018, "knn")
+    score = written.evaluation.score("noise", "random", 2018, "knn", fit="train")
     assert score.metrics["accuracy"].value < 0.7
     sets = json.loads((own_release / "evaluation.json").read_text())["features"]
     assert [one.get("columns") for one in sets] == [None, ["f0", "f1", "f2", "f3"]]

@@ -1,14 +1,8 @@
-"""What ids and names of files were made of."""
+"""What names of files were made of."""
 
 from __future__ import annotations
 
-import re
 from urllib.parse import unquote
-
-
-def decode_id(identity: str) -> str:
-    """The name that `encode_id` made an id of."""
-    return re.sub(r"_0x([0-9A-F]{2,6})_", lambda found: chr(int(found[1], 16)), identity)
 
 
 def text_of_file_name(name: str) -> str:

@@ -63,6 +63,8 @@ class FeatureSet(Part):
     dimensions: int
     columns: tuple[str, ...] = ()
     """Of the table that the vectors are made of; none of a pooling, nor in files of hfaef 0.1."""
+    made_of: str = ""
+    """In words, of vectors from elsewhere: what was read and how it was pooled."""
 
 
 class Interval(Part):
@@ -272,8 +274,9 @@ def evaluation_bytes(evaluation: Evaluation) -> bytes:
     content = evaluation.model_dump(mode="json")
     lists = {name: content.pop(name) for name in _LISTS}
     for item in lists["features"]:
-        if not item["columns"]:
-            del item["columns"]
+        for name in ("columns", "made_of"):
+            if not item[name]:
+                del item[name]
     head = json.dumps(content, indent=1, sort_keys=True).removesuffix("\n}")
     parts = [head]
     for name, items in lists.items():
