@@ -19,7 +19,7 @@ from hfaef.core.quantize import dequantize
 from hfaef.errors import ReleaseError, command_line, requirement
 from hfaef.recipe.columns import HELD_SPLITS, SPLITS
 from hfaef.recipe.licenses import require_license
-from hfaef.release.card import tables
+from hfaef.release.card import tables, verdicts
 from hfaef.release.card.edits import keep_notes, put_card
 from hfaef.release.card.lettering import labels_as_drawn
 from hfaef.release.card.notes import BEGIN, END, README, read_notes, sealed
@@ -187,7 +187,6 @@ def _scores(
     year = manifest.config_years[0]
     found: dict[str, Any] = {
         "evaluation": evaluation,
-        "headline": "",
         "published": [
             {
                 "about": published,
@@ -200,24 +199,27 @@ def _scores(
     if evaluation:
         schemes = (*manifest.schemes, *manifest.folds)
         measured = (evaluation, schemes, year)
+        deciding = verdicts.deciding(*measured)
+        tests = [score.test for score in evaluation.scores]
         found |= {
-            "headline": tables.headline(*measured),
+            "lead": tables.scores_table(*measured, deciding) if tests else "",
             "pooled": [one.name for one in evaluation.features if one.kind == "pooling"],
             "others": [one.name for one in evaluation.features if one.kind == "table"],
             "scores": tables.scores_table(*measured),
-            "metrics": tables.metrics_table(*measured),
+            "metrics": {one: tables.metrics_table(evaluation, one, year) for one in schemes},
             "neighbours": (
                 tables.neighbours_table(*measured)
                 if evaluation.protocol.name == "published"
                 else ""
             ),
             "metric": tables.METRICS[evaluation.primary],
-            "verdicts": list(tables.verdicts(*measured)),
+            "verdicts": list(verdicts.verdicts(*measured)),
+            "differences": verdicts.differences_table(*measured),
             "few_labels": tables.few_labels_table(evaluation, year),
             "shrunk": tables.shrunk_table(evaluation, year),
             "transfers": tables.transfers_table(evaluation),
             "stability": tables.stability_table(evaluation),
-            "small": min((score.test for score in evaluation.scores), default=0) < SMALL_TEST,
+            "few_tests": min(tests) if tests and min(tests) < SMALL_TEST else None,
             "warnings": list(tables.warnings(evaluation)),
         }
     return found

@@ -24,6 +24,9 @@ Fit = Literal["train", "train+validation", "folds"]
 PRIMARY: dict[Target, str] = {"class": "accuracy", "classes": "micro_ap", "number": "r2"}
 """The metric that hyperparameters are chosen by and vectors compared by."""
 
+SIGNIFICANT = 0.05
+"""p below which a difference is shown, as by intervals of 95 per cent."""
+
 PUBLISHED_NEIGHBOURS = 5
 """k of the published kNN, and so of the one that is shown beside it."""
 
@@ -144,7 +147,12 @@ class Difference(Part):
 
     @property
     def better(self) -> str | None:
-        """The better of the two; None if the interval holds 0."""
+        """The better of the two; None if the interval holds 0, or the exact test doubts it.
+
+        Of few test patches the bootstrap alone is too sure.
+        """
+        if self.p_value is not None and self.p_value >= SIGNIFICANT:
+            return None
         if self.difference.low > 0:
             return self.a
         return self.b if self.difference.high < 0 else None
