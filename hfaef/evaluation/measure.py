@@ -88,6 +88,7 @@ def measure_all(
     """
     results = Results()
     classes = len(manifest.label_names)
+    curved = () if quick else _curved(sets)
     for year, scheme in product(manifest.config_years, manifest.schemes):
         fitted: dict[Probe, dict[str, tuple[Fitted, Int64]]] = {probe: {} for probe in probes}
         for (name, one), probe in product(sets.items(), probes):
@@ -99,13 +100,10 @@ def measure_all(
             data = _data(one, rows, parts)
             _probe(results, about, data, classes, fitted[probe], parts[TEST], published=published)
             advance(f"{name}, {scheme}, {probe}")
-            if (
-                probe == "linear"
-                and name in fitted[probe]
-                and not quick
-                and year == manifest.config_years[0]
-            ):
-                _curves(results, about, data, classes, fitted[probe][name][0], sets, name)
+            if probe == "linear" and year == manifest.config_years[0] and name in curved:
+                if name in fitted[probe]:
+                    _curves(results, about, data, classes, fitted[probe][name][0])
+                advance(f"{name}, {scheme}, few labels and smaller vectors")
         for probe, found in fitted.items():
             results.differences += _compare(
                 found, rows, sets, scheme=scheme, year=year, probe=probe
@@ -200,18 +198,23 @@ def _compare(
     return compare(rows.labels, candidates, others | fused, **about)
 
 
-def _curves(
-    results: Results,
-    about: dict[str, Any],
-    data: Data,
-    classes: int,
-    one: Fitted,
-    sets: Mapping[str, VectorSet],
-    name: str,
-) -> None:
-    """Curves of the first set of vectors, and of those from elsewhere."""
-    if name != next(iter(sets)) and sets[name].kind == "pooling":
-        return
+def step_count(
+    sets: Mapping[str, VectorSet], manifest: Manifest, probes: Sequence[Probe], *, quick: bool
+) -> int:
+    """How often `measure_all` calls `advance`."""
+    splits = len(manifest.config_years) * len((*manifest.schemes, *manifest.folds))
+    curved = _curved(sets) if "linear" in probes and not quick else ()
+    return len(sets) * splits * len(probes) + len(curved) * len(manifest.schemes)
+
+
+def _curved(sets: Mapping[str, VectorSet]) -> tuple[str, ...]:
+    """Sets that have curves: the first, and those that are no pooling."""
+    first = next(iter(sets))
+    return tuple(name for name, one in sets.items() if name == first or one.kind != "pooling")
+
+
+def _curves(results: Results, about: dict[str, Any], data: Data, classes: int, one: Fitted) -> None:
+    """Add what a set of vectors tells with few labels, and in smaller forms."""
     where = {key: about[key] for key in ("features", "scheme", "year")}
     vectors, truths = (data.train, data.test), (data.truth, data.test_truth)
     full = measure(data.test_truth, one.prediction, classes)[PRIMARY[target_of(data.truth)]]
