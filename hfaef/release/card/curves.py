@@ -38,6 +38,12 @@ Panel = Callable[["Axes", str], None]
 """Draws what is of a scheme."""
 
 
+def look(number: int) -> tuple[str, str]:
+    """Colour and marker of a set of vectors, together its own for the first 49."""
+    turn, place = divmod(number, len(_MARKERS))
+    return _COLOURS[(place + turn) % len(_COLOURS)], _MARKERS[place]
+
+
 def draw_few_labels(evaluation: Evaluation) -> bytes:
     """PNG of the primary metric over the number of labels, a panel a split scheme."""
     year = evaluation.curves[0].year
@@ -59,7 +65,7 @@ def draw_few_labels(evaluation: Evaluation) -> bytes:
 
 def _draw_curve(axis: Axes, curve: Curve, number: int, of: int, scale: int) -> None:
     """A curve with its spread, and a dashed line at the score with all labels."""
-    colour = _COLOURS[number % len(_COLOURS)]
+    colour, marker = look(number)
     # Beside each other, or spreads at the same number of labels would hide one another.
     aside = 1.03 ** (2 * number - of + 1)
     axis.errorbar(
@@ -67,7 +73,7 @@ def _draw_curve(axis: Axes, curve: Curve, number: int, of: int, scale: int) -> N
         [scale * point.mean for point in curve.points],
         [scale * point.spread for point in curve.points],
         color=colour,
-        marker=_MARKERS[number % len(_MARKERS)],
+        marker=marker,
         markersize=4,
         linewidth=1.2,
         elinewidth=1,
@@ -109,7 +115,7 @@ def _draw_shrunk(
     scale: int,
 ) -> None:
     """Components up to the whole vector as a line; other codes as single, larger marks."""
-    colour, marker = _COLOURS[number % len(_COLOURS)], _MARKERS[number % len(_MARKERS)]
+    colour, marker = look(number)
     axis.plot(
         *zip(*line, strict=True),
         color=colour,
@@ -174,6 +180,7 @@ def _panels(
         axes = figure.subplots(down, across, squeeze=False, sharey=True).ravel()
         for axis, scheme in zip(axes, schemes, strict=False):
             axis.set_xscale("log")
+            axis.margins(y=0.12)  # room for words at marks
             panel(axis, scheme)
             axis.xaxis.set_major_locator(FixedLocator(ticks))
             axis.xaxis.set_major_formatter(FixedFormatter([f"{size:,}" for size in ticks]))

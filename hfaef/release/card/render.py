@@ -41,6 +41,9 @@ bears another licence; people may change the others."""
 
 _TAGS = ("geospatial", "earth-observation", "embeddings", "alphaearth")
 
+LEAD = 7
+"""Sets of vectors in the card's first table; all others stand under its evaluation."""
+
 SMALL_TEST = 500
 """Test patches below which a card says that its numbers are a check, no benchmark."""
 
@@ -202,7 +205,8 @@ def _scores(
         deciding = verdicts.deciding(*measured)
         tests = [score.test for score in evaluation.scores]
         found |= {
-            "lead": tables.scores_table(*measured, deciding) if tests else "",
+            "lead": tables.scores_table(*measured, deciding[:LEAD]) if tests else "",
+            "left_out": max(len(deciding) - LEAD, 0),
             "pooled": [one.name for one in evaluation.features if one.kind == "pooling"],
             "others": [one.name for one in evaluation.features if one.kind == "table"],
             "scores": tables.scores_table(*measured),

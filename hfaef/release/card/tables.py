@@ -125,7 +125,7 @@ def metrics_table(evaluation: Evaluation, scheme: str, year: int | None) -> str:
     more = any(
         score.fit == "train+validation" and score.scheme == scheme for score in evaluation.scores
     )
-    head = ["vectors", "probe", METRICS[evaluation.primary]]
+    head = ["vectors", "probe", "k, C", METRICS[evaluation.primary]]
     head += ["fit to validation, too"] if more else []
     rows = []
     for features in evaluation.features:
@@ -133,11 +133,16 @@ def metrics_table(evaluation: Evaluation, scheme: str, year: int | None) -> str:
             score = evaluation.score(features.name, scheme, year, probe)
             both = evaluation.score(features.name, scheme, year, probe, fit="train+validation")
             if score:
-                chosen = f"{word}, k = {score.neighbours}" if score.neighbours else word
-                row = [f"`{features.name}`", chosen, _metric(score, evaluation.primary)]
+                row = [f"`{features.name}`", word, _chosen(score)]
+                row.append(_metric(score, evaluation.primary))
                 row += [_metric(both, evaluation.primary)] if more else []
                 rows.append([*row, *(_metric(score, name) for name in names)])
     return markdown([*head, *(METRICS[name] for name in names)], rows)
+
+
+def _chosen(score: Score) -> str:
+    """k of a kNN, C of a linear probe; of folds, that of the first."""
+    return f"{score.neighbours or score.penalty or 0:g}"
 
 
 def _metric(score: Score | None, name: str) -> str:
@@ -216,7 +221,7 @@ def stability_table(evaluation: Evaluation) -> str:
         [
             f"`{one.features}`, {one.years[0]} and {one.years[1]}",
             f"{one.patches:,}",
-            *(f"{value:.3f}" for value in one.quantiles),
+            *(f"{value:.4f}" for value in one.quantiles),
         ]
         for one in evaluation.stability
     ]

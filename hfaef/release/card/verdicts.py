@@ -24,7 +24,7 @@ def deciding(evaluation: Evaluation, schemes: Sequence[str], year: int | None) -
     first, *rest = evaluation.features
     others = [one.name for one in rest if one.kind != "pooling"]
     best = _best_pooling(evaluation, schemes, year)
-    return (first.name, *others, *([best] if best else []))
+    return tuple(filter(None, (first.name, *others, best)))
 
 
 def _best_pooling(evaluation: Evaluation, schemes: Sequence[str], year: int | None) -> str | None:

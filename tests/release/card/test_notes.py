@@ -48,10 +48,10 @@ def test_notes_survive_card_and_show(own_release: Path, *, staging: bool) -> Non
 
 def test_notes_survive_eval(own_release: Path) -> None:
     pytest.importorskip("sklearn")
-    from hfaef.evaluation.evaluate import evaluate
+    from hfaef.evaluation.evaluate import Settings, evaluate
 
     edit(own_release, BEGIN, f"{BEGIN}\n{WORDS}")
-    evaluate(str(own_release), poolings=["mean"], probes=["knn"])
+    evaluate(str(own_release), Settings(poolings=["mean"], probes=["knn"]))
     assert notes_of(own_release) == WORDS
 
 
