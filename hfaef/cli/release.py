@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
@@ -219,6 +220,7 @@ def evaluate(
     from hfaef.evaluation.evaluate import Settings, summary
     from hfaef.evaluation.evaluate import evaluate as run
     from hfaef.hub.target import parse_target
+    from hfaef.release.format.scores import evaluation_bytes
 
     set_up_hub()
     written = run(
@@ -248,7 +250,7 @@ def evaluate(
             f"publish it: {command_line('hfaef', 'push', target, 'OWNER/NAME', '--dry-run')}",
         ]
     notes = (*written.notes, *score_notes(found))
-    content = {**found.model_dump(mode="json"), "path": str(written.path), "notes": notes}
+    content = {**json.loads(evaluation_bytes(found)), "path": str(written.path), "notes": notes}
     return Report(content, lines, values=list(summary(found)), notes=notes)
 
 
@@ -264,9 +266,11 @@ def score_table(evaluation: Evaluation) -> Table:
         if not score.shown or score.fit == "train+validation":
             continue
         found, folds = score.metrics[metric], score.fit == "folds"
+        # Over folds there may be several k.
+        count = f", k = {score.neighbours}" if score.neighbours else ""
         row = [
             score.features,
-            f"kNN, k = {score.neighbours}" if score.probe == "knn" else "linear",
+            f"kNN{count}" if score.probe == "knn" else "linear",
             score.scheme,
             str(score.year or "all"),
             "folds" if folds else f"{score.train:,}",

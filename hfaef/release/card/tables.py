@@ -141,8 +141,9 @@ def metrics_table(evaluation: Evaluation, scheme: str, year: int | None) -> str:
 
 
 def _chosen(score: Score) -> str:
-    """k of a kNN, C of a linear probe; of folds, that of the first."""
-    return f"{score.neighbours or score.penalty or 0:g}"
+    """k of a kNN, or C of a linear probe; over folds there may be several."""
+    chosen = score.penalty if score.neighbours is None else score.neighbours
+    return NONE if chosen is None else f"{chosen:g}"
 
 
 def _metric(score: Score | None, name: str) -> str:
