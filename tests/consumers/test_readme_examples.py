@@ -22,6 +22,7 @@ from hfaef.recipe.read import read_recipe
 from hfaef.recipe.shipped import commented
 from hfaef.release.check import check_folder
 from hfaef.release.format.manifest import read_manifest
+from support.releases import make_release
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 SECTION = README.partition("## Where people work\n")[2].partition("\n## ")[0]
@@ -104,7 +105,7 @@ SCORING = re.search(
 
 def test_scoring_runs_as_it_stands(demo_root: Path, tmp_path: Path) -> None:
     pytest.importorskip("sklearn", reason="needs the extra eval")
-    folder = build(demo_recipe(demo_root), tmp_path / "build/my-dataset", limit=24).folder
+    folder = make_release(demo_root, tmp_path / "build").rename(tmp_path / "build/my-dataset")
     rows = [row for part in hfaef.load(folder, config="pooled").values() for row in part]
     pl.DataFrame(
         {"id": [row["id"] for row in rows], "vector": [row["std"] for row in rows]}
