@@ -186,7 +186,8 @@ def evaluate(
     fuse: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="A+B", help="Two sets of vectors side by side, standardized. Repeat for more."
+            metavar="A+B",
+            help="Two sets of vectors side by side, standardized, as one more. Repeat for more.",
         ),
     ] = None,
     protocol: Annotated[
@@ -199,7 +200,10 @@ def evaluate(
     ] = "default",
     quick: Annotated[
         bool,
-        typer.Option("--quick", help="Only the mean vector, without curves: under a minute."),
+        typer.Option(
+            "--quick",
+            help="For a first look: of the poolings only `mean`, unless named; no curves, no years.",
+        ),
     ] = False,
     out: Annotated[
         Path | None,
@@ -215,7 +219,8 @@ def evaluate(
 ) -> Report:
     """Score a release: neighbours and a linear probe in every split scheme, and what differs.
 
-    Writes evaluation.json and the figures into the release, and its card again; scores that are
+    Vectors are compared by pairs, patch by patch; curves tell how few labels and bytes do. It
+    writes evaluation.json and the figures into the release, and its card again; scores that are
     there already and are not measured again stay.
     """
     from hfaef.cli.model_results import measured_dataset, parse_wanted, write_results
@@ -248,6 +253,7 @@ def evaluate(
     inside = out is None and isinstance(parse_target(target), Path)
     lines: list[str | Table] = [
         score_table(found),
+        *differences(found),
         f"wrote:      {written.path}" + (" and its card" if inside else ""),
         *(write_results(wanted, found, *dataset) if dataset else ()),
     ]
@@ -262,27 +268,55 @@ def evaluate(
 
 
 def score_table(evaluation: Evaluation) -> Table:
-    """The primary metric of each probe that is shown, with its interval."""
+    """The primary metric of each probe that is shown, with its interval, in a row."""
     from hfaef.evaluation.probe.metrics import LEVEL
-    from hfaef.release.card.tables import METRICS, shown
+    from hfaef.release.format.scores import METRICS, shown, shown_range
 
     metric = evaluation.primary
+    more = any(score.fit == "train+validation" for score in evaluation.scores)
     rows = []
     for score in evaluation.scores:
-        if not score.shown:
+        if not score.shown or score.fit == "train+validation":
             continue
-        found = score.metrics[metric]
-        low, value, high = (shown(one, metric) for one in (found.low, found.value, found.high))
+        found, folds = score.metrics[metric], score.fit == "folds"
         # Over folds there may be several k.
         count = f", k = {score.neighbours}" if score.neighbours else ""
-        probe = f"kNN{count}" if score.probe == "knn" else "linear"
-        counts = (str(score.year or "all"), f"{score.train:,}", f"{score.test:,}")
-        rows.append(
-            (score.features, probe, score.scheme, score.fit, *counts, value, f"{low} to {high}")
-        )
-    head = ("vectors", "probe", "scheme", "fit to", "year", "train", "test")
+        row = [
+            score.features,
+            f"kNN{count}" if score.probe == "knn" else "linear",
+            score.scheme,
+            str(score.year or "all"),
+            "folds" if folds else f"{score.train:,}",
+            f"{score.test:,}",
+            shown(found.value, metric),
+            shown_range(found, metric, folds=folds),
+        ]
+        if more:
+            where = (score.features, score.scheme, score.year, score.probe)
+            both = evaluation.score(*where, fit="train+validation")
+            row.append(shown(both.metrics[metric].value, metric) if both else "-")
+        rows.append(row)
+    head = ["vectors", "probe", "scheme", "year", "train", "test"]
     unit = METRICS[metric] + ("" if evaluation.target == "number" else ", %")
-    return Table((*head, unit, f"{LEVEL} % interval"), rows)
+    folded = bool(rows) and all(score.fit == "folds" for score in evaluation.scores)
+    sure = "deviation over folds" if folded else f"{LEVEL} % interval"
+    head += [unit, sure, *(["with validation"] if more else [])]
+    return Table(head, rows)
+
+
+def differences(evaluation: Evaluation) -> list[str]:
+    """What comparisons by pairs say of each year, as the card does."""
+    from hfaef.release.card.verdicts import verdicts
+
+    schemes = list(dict.fromkeys(score.scheme for score in evaluation.scores))
+    years = list(dict.fromkeys(score.year for score in evaluation.scores))
+    lines = []
+    for year in years:
+        of = f"{year}: " if len(years) > 1 else ""
+        for text in verdicts(evaluation, schemes, year):
+            plain = text.replace("`", "").replace("**", "")
+            lines.append(f"{of}{plain}.")
+    return lines
 
 
 def score_notes(evaluation: Evaluation) -> list[str]:

@@ -15,11 +15,12 @@ from hfaef.core.files import atomic_write, folder_errors
 from hfaef.core.progress import progress
 from hfaef.errors import InputError, missing_package
 from hfaef.evaluation.features import read_features
-from hfaef.evaluation.measure import VectorSet, measure_all
+from hfaef.evaluation.measure import VectorSet, measure_all, step_count
 from hfaef.evaluation.merge import merge, read_scores, require_mergeable
 from hfaef.evaluation.pooling import ON, POOLINGS, On
 from hfaef.evaluation.probe import linear, metrics, neighbours
-from hfaef.evaluation.vectors import Fused, Vectors, pool_release, read_rows
+from hfaef.evaluation.rows import Vectors
+from hfaef.evaluation.vectors import Fused, pool_release, read_rows
 from hfaef.hub.open import open_published
 from hfaef.hub.target import HubTarget, parse_target
 from hfaef.recipe.columns import Target as Labelling
@@ -238,8 +239,8 @@ def measure(target: Target, settings: Settings) -> tuple[Evaluation, tuple[str, 
         sets = {name: VectorSet(vectors, "pooling") for name, vectors in pooled.items()}
         sets |= {name: VectorSet(one.vectors, "table", one.lacking) for name, one in tables.items()}
         sets |= {text: _fused(text, sets) for text in settings.fuse}
-        splits = len(manifest.config_years) * len((*manifest.schemes, *manifest.folds))
-        with progress("probe", len(sets) * splits * len(settings.probes)) as advance:
+        steps = step_count(sets, manifest, settings.probes, quick=settings.quick)
+        with progress("probe", steps) as advance:
             results = measure_all(
                 sets,
                 rows,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import combinations, product
 from typing import Any, Literal
 
 import numpy as np
@@ -24,10 +24,10 @@ from hfaef.evaluation.probe.metrics import (
     target_of,
     tells,
 )
-from hfaef.evaluation.probe.neighbours import unit
 from hfaef.evaluation.probe.paired import Candidate, compare
-from hfaef.evaluation.rows import Int64, Rows
-from hfaef.evaluation.vectors import Fused, Vectors
+from hfaef.evaluation.rows import Int64, Rows, Vectors
+from hfaef.evaluation.stability import stability
+from hfaef.evaluation.vectors import Fused
 from hfaef.recipe.columns import UNASSIGNED
 from hfaef.release.format.manifest import Manifest
 from hfaef.release.format.scores import (
@@ -42,9 +42,6 @@ from hfaef.release.format.scores import (
 )
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
-
-QUANTILES = (5, 25, 50, 75, 95)
-"""Per cent, of cosines between years."""
 
 _NAMED = 8
 """Labels that a message names."""
@@ -140,6 +137,7 @@ def _measure_scheme(  # noqa: PLR0913 - what is measured, of what, and how
 ) -> None:
     """Add the scores of all sets in a scheme and year, their differences, and curves."""
     fitted: dict[Probe, list[Candidate]] = {probe: [] for probe in probes}
+    curved = _curved(sets) if curves else ()
     for name, one in sets.items():
         parts = {
             split: one.of(rows.of_split(where["scheme"], where["year"], split))
@@ -153,11 +151,12 @@ def _measure_scheme(  # noqa: PLR0913 - what is measured, of what, and how
                 results.skipped.append(Skipped(**about, reason=lacks))
             elif stands := _probe(results, about, data, names, published=published):
                 fitted[probe].append(Candidate(name, stands.prediction, parts[TEST]))
-                curved = curves and (name == next(iter(sets)) or one.kind != "pooling")
-                if probe == "linear" and curved:
+                if probe == "linear" and name in curved:
                     of_set = {"features": name, **where}
                     _curves(results, of_set, data, len(names), stands.prediction)
             advance(f"{name}, {where['scheme']}, {probe}")
+            if probe == "linear" and name in curved:
+                advance(f"{name}, {where['scheme']}, few labels and smaller vectors")
     for probe, found in fitted.items():
         results.differences += _compare(found, rows, sets, **where, probe=probe)
 
@@ -265,6 +264,21 @@ def _compare(
     return compare(rows.labels, candidates, others | fused, **about)
 
 
+def step_count(
+    sets: Mapping[str, VectorSet], manifest: Manifest, probes: Sequence[Probe], *, quick: bool
+) -> int:
+    """How often `measure_all` calls `advance`."""
+    splits = len(manifest.config_years) * len((*manifest.schemes, *manifest.folds))
+    curved = _curved(sets) if "linear" in probes and not quick else ()
+    return len(sets) * splits * len(probes) + len(curved) * len(manifest.schemes)
+
+
+def _curved(sets: Mapping[str, VectorSet]) -> tuple[str, ...]:
+    """Sets that have curves: the first, and those that are no pooling."""
+    first = next(iter(sets))
+    return tuple(name for name, one in sets.items() if name == first or one.kind != "pooling")
+
+
 def _curves(
     results: Results, where: dict[str, Any], data: Data, classes: int, prediction: Prediction
 ) -> None:
@@ -328,8 +342,10 @@ def _between_years(
     name, one = next(iter(sets.items()))
     if isinstance(one.vectors, Fused):
         return
-    for first, second in _pairs(manifest.years):
-        results.stability += _stability(name, one, one.vectors, rows, (first, second))
+    of_year = {year: one.of(np.flatnonzero(rows.years == year)) for year in manifest.years}
+    for first, second in combinations(sorted(of_year), 2):
+        both = of_year[first], of_year[second]
+        results.stability += stability(name, one.vectors, rows, both)
     classes = len(manifest.label_names)
     for scheme, (train_year, test_year) in product(
         manifest.schemes, product(manifest.years, repeat=2)
@@ -365,34 +381,3 @@ def _between_years(
                 score=measure_primary(truth, prediction, classes),
             )
         )
-
-
-def _pairs(years: Sequence[int]) -> Iterator[tuple[int, int]]:
-    ordered = sorted(years)
-    for number, first in enumerate(ordered):
-        for second in ordered[number + 1 :]:
-            yield first, second
-
-
-def _stability(
-    name: str, one: VectorSet, vectors: Vectors, rows: Rows, years: tuple[int, int]
-) -> Iterator[Stability]:
-    """Quantiles of the cosines of the patches that two years share, if there are any."""
-    of_year = [one.of(np.flatnonzero(rows.years == year)) for year in years]
-    places = [{rows.ids[row]: row for row in some.tolist()} for some in of_year]
-    shared = sorted(places[0].keys() & places[1].keys())
-    if not shared:
-        return
-    before, after = (
-        vectors.take(np.array([place[identity] for identity in shared], np.int64))
-        for place in places
-    )
-    cosines = np.einsum("vd,vd->v", unit(before), unit(after))
-    found = np.percentile(cosines, QUANTILES)
-    low, lower, middle, upper, high = (round(float(value), 6) for value in found)
-    yield Stability(
-        features=name,
-        years=years,
-        patches=len(shared),
-        quantiles=(low, lower, middle, upper, high),
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,17 @@ class Rows:
         if year is not None:
             wanted &= self.years == year
         return np.array(sorted(np.flatnonzero(wanted), key=self.ids.__getitem__), np.int64)
+
+
+class Vectors(Protocol):
+    """Vectors of all rows of a release."""
+
+    @property
+    def dimensions(self) -> int:
+        """Length of a vector."""
+
+    def take(self, rows: Int64) -> Float32:
+        """The vectors (len(rows), dimensions) of some rows, in their order."""
 
 
 @dataclass(frozen=True)

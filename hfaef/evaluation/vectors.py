@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ from hfaef.evaluation.pooling import (
     patch_stats,
     pool_stats,
 )
-from hfaef.evaluation.rows import Float32, Int64, Rows
+from hfaef.evaluation.rows import Float32, Int64, Rows, Vectors
 from hfaef.release.format import rows
 from hfaef.release.format.manifest import Manifest
 
@@ -38,17 +38,6 @@ _DECODED = 2 << 20
 
 _BLOCK = 1024
 """Rows of a file of vectors that are in memory at a time."""
-
-
-class Vectors(Protocol):
-    """Vectors of all rows of a release."""
-
-    @property
-    def dimensions(self) -> int:
-        """Length of a vector."""
-
-    def take(self, rows: Int64) -> Float32:
-        """The vectors (len(rows), dimensions) of some rows, in their order."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import shlex
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -19,6 +22,7 @@ from hfaef.recipe.read import read_recipe
 from hfaef.recipe.shipped import commented
 from hfaef.release.check import check_folder
 from hfaef.release.format.manifest import read_manifest
+from support.releases import make_release
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 SECTION = README.partition("## Where people work\n")[2].partition("\n## ")[0]
@@ -92,6 +96,30 @@ def test_there_is_a_block_for_each_kind() -> None:
         assert targets == {"classes", "number"}
     (torchgeo,) = [block for block in COMMENTED if "torchgeo" in block]
     TorchGeo.model_validate(tomllib.loads(torchgeo)["patches"])
+
+
+SCORING = re.search(
+    r"```sh\n(.*?)```", README.partition("## Score it\n")[2].partition("\n## ")[0], re.DOTALL
+)[1].splitlines()
+
+
+def test_scoring_runs_as_it_stands(demo_root: Path, tmp_path: Path) -> None:
+    pytest.importorskip("sklearn", reason="needs the extra eval")
+    folder = make_release(demo_root, tmp_path / "build").rename(tmp_path / "build/my-dataset")
+    rows = [row for part in hfaef.load(folder, config="pooled").values() for row in part]
+    pl.DataFrame(
+        {"id": [row["id"] for row in rows], "vector": [row["std"] for row in rows]}
+    ).write_parquet(tmp_path / "vectors.parquet")
+    for line in SCORING:
+        command = [sys.executable, "-m", *shlex.split(line, comments=True)]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+    card = (folder / "README.md").read_text()
+    first_screen = card.partition("\n# ")[2].partition("![")[0]
+    assert "`mean+tessera`" in first_screen
+    assert "is better than" in first_screen or "no difference can be shown" in first_screen
+    assert check_folder(folder) == []
+    assert (tmp_path / "published.json").is_file()
 
 
 @pytest.mark.parametrize("kind", ["data", "pooled"])

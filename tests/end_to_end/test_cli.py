@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -335,22 +336,15 @@ def test_eval_scores_a_release_and_show_draws_it(workplace: Path, tmp_path: Path
     assert len(found.pop("notes")) == 1  # the scores of the run before are replaced
     assert found == json.loads((tmp_path / "s.json").read_text())
     assert table[0].split("  ")[0] == "vectors"
-    assert table[0].endswith("accuracy, %  95 % interval")
-    knn = next(score for score in found["scores"] if score["neighbours"] == 5)
-    low, value, high = (f"{100 * knn['accuracy'][key]:.1f}" for key in ("low", "value", "high"))
+    assert table[0].endswith("overall accuracy, %  95 % interval  with validation")
+    knn, again = found["scores"][:2]
+    assert (knn["fit"], again["fit"]) == ("train", "train+validation")
+    accuracy = knn["metrics"]["accuracy"]
+    low, value, high = (f"{100 * accuracy[key]:.1f}" for key in ("low", "value", "high"))
     assert table[1].split() == [
-        *[
-            "mean",
-            "kNN,",
-            "k",
-            "=",
-            "5",
-            knn["scheme"],
-            "2018",
-            str(knn["train"]),
-            str(knn["test"]),
-        ],
-        *[value, low, "to", high],
+        *["mean", "kNN,", "k", "=", str(knn["neighbours"]), knn["scheme"], "2018"],
+        *[str(knn["train"]), str(knn["test"]), value, low, "to", high],
+        f"{100 * again['metrics']['accuracy']['value']:.1f}",
     ]
     assert table[-1] == f"wrote:      {tmp_path / 's.json'}"
     assert len(table) == 1 + 2 * len({score["scheme"] for score in found["scores"]}) + 1
@@ -363,3 +357,33 @@ def test_eval_scores_a_release_and_show_draws_it(workplace: Path, tmp_path: Path
     done = hfaef("eval", "build/AlphaEarth-Demo", "--pooling", "average", folder=workplace)
     assert (done.returncode, done.stdout) == (2, "")
     assert "'average' is not known" in done.stderr
+
+
+def test_eval_says_what_differs_in_the_words_of_the_card(workplace: Path, tmp_path: Path) -> None:
+    pytest.importorskip("sklearn", reason="the extra `eval` is not installed")
+    shutil.copytree(workplace / "build/AlphaEarth-Demo", tmp_path / "demo")
+    words = ["eval", "demo", "--quick", "--pooling", "mean", "--pooling", "std"]
+    done = hfaef(*words, "--fuse", "mean+std", folder=tmp_path)
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    said = [line for line in lines if " than " in line or "no difference" in line]
+    assert len(said) == 2  # the fused and the other pooling against the first
+    card = (tmp_path / "demo/README.md").read_text()
+    plain = card.replace("**", "").replace("`", "")
+    assert all(f"- {line}\n" in plain for line in said)
+    assert lines[-1].startswith("publish it: ")
+    found = json.loads((tmp_path / "demo/evaluation.json").read_text())
+    assert (found["curves"], found["shrunk"]) == ([], [])
+    quiet = hfaef(*words, "-q", folder=tmp_path)
+    assert [line.split(":")[0] for line in quiet.stdout.splitlines()] == [
+        *["mean", "std", "mean+std"],  # which stays from the run before
+    ]
+
+
+def test_eval_tells_the_time_left_of_curves_too(workplace: Path, tmp_path: Path) -> None:
+    pytest.importorskip("sklearn", reason="the extra `eval` is not installed")
+    words = ["eval", "build/AlphaEarth-Demo", "--pooling", "mean", "--probe", "linear"]
+    done = hfaef(*words, "--out", str(tmp_path / "s.json"), folder=workplace)
+    last = [line for line in done.stderr.splitlines() if line.startswith("probe: ")][-1]
+    assert last.startswith("probe: 4 of 4, ")
+    assert last.endswith("few labels and smaller vectors")

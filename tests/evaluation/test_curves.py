@@ -8,7 +8,8 @@ import pytest
 from hfaef.core.quantize import dequantize, quantize
 from hfaef.evaluation.measure import VectorSet, measure_all
 from hfaef.evaluation.probe import curves
-from hfaef.evaluation.vectors import ArrayVectors, Fused, Rows
+from hfaef.evaluation.rows import ArrayVectors, Rows
+from hfaef.evaluation.vectors import Fused
 from hfaef.release.format.manifest import Manifest
 
 pytest.importorskip("sklearn", reason="the extra `eval` is not installed")

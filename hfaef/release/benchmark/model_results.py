@@ -17,9 +17,8 @@ import yaml
 from hfaef.errors import InputError
 from hfaef.recipe.columns import Target
 from hfaef.release.benchmark.eval_yaml import EVAL_YAML, make_benchmark, task_id
-from hfaef.release.card.tables import PROBES
 from hfaef.release.format.manifest import Manifest
-from hfaef.release.format.scores import Evaluation, Probe
+from hfaef.release.format.scores import PROBES, Evaluation, Probe
 
 METRIC_IDS: dict[Target, str] = {
     "class": "accuracy",

@@ -20,12 +20,21 @@ from PIL import Image, ImageDraw
 
 from hfaef.errors import install_command
 from hfaef.recipe.columns import HELD_SPLITS
-from hfaef.release.card.lettering import font_for, labels_as_drawn
 from hfaef.release.format.manifest import Manifest
-from hfaef.release.format.paths import BALANCE, CURVES, LABELS, MAP, first_split, shuffled
+from hfaef.release.format.paths import (
+    BALANCE,
+    BETWEEN_YEARS,
+    FEW_LABELS,
+    LABELS,
+    MAP,
+    SHRUNK,
+    first_split,
+    shuffled,
+)
 from hfaef.release.format.rows import read_rows
 from hfaef.release.format.scores import Evaluation
-from hfaef.release.plots.few_labels import draw_curves
+from hfaef.release.plots.curves import draw_few_labels, draw_shrunk, draw_years
+from hfaef.release.plots.lettering import font_for, labels_as_drawn
 from hfaef.release.plots.style import DPI, FAINT, GROUND, INK, WIDTH, plotted, png
 
 if TYPE_CHECKING:
@@ -87,8 +96,20 @@ def draw(
         figures[MAP] = draw_map(locations)
         if manifest.label_names:
             figures[BALANCE] = draw_balance(locations, manifest.label_names)
-        if evaluation and evaluation.of(manifest) and any(one.points for one in evaluation.curves):
-            figures[CURVES] = draw_curves(evaluation)
+        if evaluation and evaluation.of(manifest):
+            figures |= _draw_scores(evaluation)
+    return figures
+
+
+def _draw_scores(evaluation: Evaluation) -> dict[str, bytes]:
+    """Figures of what was measured, without those of nothing."""
+    figures = {}
+    if any(one.points for one in evaluation.curves):
+        figures[FEW_LABELS] = draw_few_labels(evaluation)
+    if evaluation.shrunk:
+        figures[SHRUNK] = draw_shrunk(evaluation)
+    if evaluation.stability:
+        figures[BETWEEN_YEARS] = draw_years(evaluation)
     return figures
 
 

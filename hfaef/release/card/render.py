@@ -19,16 +19,16 @@ from hfaef.core.quantize import dequantize
 from hfaef.errors import ReleaseError, command_line, requirement
 from hfaef.recipe.columns import HELD_SPLITS, SPLITS
 from hfaef.recipe.licenses import require_license
-from hfaef.release.card import published, tables
+from hfaef.release.card import published, tables, verdicts
 from hfaef.release.card.edits import keep_notes, put_card
-from hfaef.release.card.lettering import labels_as_drawn
 from hfaef.release.card.notes import BEGIN, END, README, read_notes, sealed
 from hfaef.release.card.references import References, card_folder, read_references
 from hfaef.release.format.manifest import Config, Manifest, content_sha256, read_manifest
 from hfaef.release.format.paths import KINDS, MANIFEST
-from hfaef.release.format.schema import features, loaded_features, row_schema
-from hfaef.release.format.scores import SCORES, Evaluation, read_evaluation
+from hfaef.release.format.schema import column_types, loaded_features, row_schema
+from hfaef.release.format.scores import METRICS, SCORES, Evaluation, read_evaluation
 from hfaef.release.handle import Release
+from hfaef.release.plots.lettering import labels_as_drawn
 
 CARD = README
 
@@ -40,6 +40,9 @@ CHECKED_KEYS = ("configs", "dataset_info", "license", "size_categories")
 bears another licence; people may change the others."""
 
 _TAGS = ("geospatial", "earth-observation", "embeddings", "alphaearth")
+
+LEAD = 7
+"""Sets of vectors in the card's first table; all others stand under its evaluation."""
 
 SMALL_TEST = 500
 """Test patches below which a card says that its numbers are a check, no benchmark."""
@@ -159,7 +162,7 @@ def render_card(
         megabytes=f"{sum(file.bytes for file in manifest.files) / 1e6:,.1f}",
         numbered=_numbered(manifest),
         golden=_golden(),
-        columns=_columns(manifest),
+        columns=column_types(row_schema(manifest)),
         recipe=json.dumps(manifest.recipe, indent=1, sort_keys=True),
         references=references,
         notes=notes,
@@ -187,30 +190,37 @@ def _scores(
     year = manifest.config_years[0]
     found: dict[str, Any] = {
         "evaluation": evaluation,
-        "headline": "",
         "published": _published(manifest, references, evaluation),
     }
     if evaluation:
         schemes = (*manifest.schemes, *manifest.folds)
         measured = (evaluation, schemes, year)
+        deciding = verdicts.deciding(*measured)
+        tests = [score.test for score in evaluation.scores]
         found |= {
-            "headline": tables.headline(*measured),
+            "lead": tables.scores_table(*measured, deciding[:LEAD]) if tests else "",
+            "left_out": max(len(deciding) - LEAD, 0),
             "pooled": [one.name for one in evaluation.features if one.kind == "pooling"],
             "others": [one.name for one in evaluation.features if one.kind == "table"],
             "scores": tables.scores_table(*measured),
-            "metrics": tables.metrics_table(*measured),
+            "metrics": {one: tables.metrics_table(evaluation, one, year) for one in schemes},
             "neighbours": (
                 tables.neighbours_table(*measured)
                 if evaluation.protocol.name == "published"
                 else ""
             ),
-            "metric": tables.METRICS[evaluation.primary],
-            "verdicts": list(tables.verdicts(*measured)),
+            "metric": METRICS[evaluation.primary],
+            "verdicts": list(verdicts.verdicts(*measured)),
+            "differences": (
+                tables.markdown(*verdicts.differences_table(*measured))
+                if verdicts.compared(*measured)
+                else ""
+            ),
             "few_labels": tables.few_labels_table(evaluation, year),
             "shrunk": tables.shrunk_table(evaluation, year),
             "transfers": tables.transfers_table(evaluation),
             "stability": tables.stability_table(evaluation),
-            "small": min((score.test for score in evaluation.scores), default=0) < SMALL_TEST,
+            "few_tests": min(tests) if tests and min(tests) < SMALL_TEST else None,
             "warnings": list(tables.warnings(evaluation)),
         }
     return found
@@ -261,24 +271,6 @@ def _golden() -> dict[str, list[float]]:
         "stored": stored.tolist(),
         "floats": [round(value, 6) for value in dequantize(stored).tolist()],
     }
-
-
-def _columns(manifest: Manifest) -> dict[str, str]:
-    """Type of each column of the rows, as people write it."""
-    types = {}
-    columns = features("data", row_schema(manifest))
-    for name, feature in columns.items():
-        kind = type(feature).__name__
-        if kind == "Value":
-            kind = feature.dtype
-        elif kind == "List":
-            length = f"[{feature.length}]" if feature.length > 0 else ""
-            of = feature.feature
-            kind = (
-                f"list of {of.dtype if type(of).__name__ == 'Value' else type(of).__name__}{length}"
-            )
-        types[name] = kind
-    return types
 
 
 def write_card(folder: Path, *, replace: bool = False) -> Path:

@@ -3,36 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from itertools import product
 
-from hfaef.release.format.scores import Difference, Evaluation, Probe, Score
+from hfaef.release.format.scores import METRICS, PROBES, Evaluation, Score, shown, shown_range
 
 NONE = "-"
-
-PROBES: tuple[tuple[str, Probe], ...] = (("kNN", "knn"), ("linear", "linear"))
-
-METRICS = {
-    "accuracy": "overall accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "macro_f1": "macro F1",
-    "top2_accuracy": "top-2 accuracy",
-    "calibration_error": "calibration error",
-    "micro_ap": "micro average precision",
-    "macro_ap": "macro average precision",
-    "micro_f1": "micro F1",
-    "r2": "R2",
-    "rmse": "RMSE",
-    "mae": "MAE",
-}
-"""In words; those of numbers to predict are no per cents."""
-
-PLAIN = frozenset({"r2", "rmse", "mae"})
-"""Metrics that are no shares, so no per cents."""
-
-
-def shown(value: float, metric: str) -> str:
-    """A metric as people read it: per cent, but for those of numbers to predict."""
-    return f"{value:.3f}" if metric in PLAIN else f"{100 * value:.1f}"
 
 
 def markdown(
@@ -45,22 +19,21 @@ def markdown(
     return "\n".join(f"| {' | '.join(line)} |" for line in texts)
 
 
-def headline(evaluation: Evaluation, schemes: Sequence[str], year: int | None) -> str:
-    """The primary metric of the first feature set in a line; empty if there is none."""
-    name, metric = evaluation.features[0].name, evaluation.primary
-    unit = "" if metric in PLAIN else " %"
-    parts = []
-    for word, probe in PROBES:
-        scores = [evaluation.score(name, one, year, probe) for one in schemes]
-        told = [f"{shown(s.metrics[metric].value, metric)}{unit} {s.scheme}" for s in scores if s]
-        if told:
-            parts.append(f"{word} {', '.join(told)}")
-    return "; ".join(parts)
+def scores_table(
+    evaluation: Evaluation,
+    schemes: Sequence[str],
+    year: int | None,
+    names: Sequence[str] | None = None,
+) -> str:
+    """The primary metric of feature sets by probe and scheme.
 
-
-def scores_table(evaluation: Evaluation, schemes: Sequence[str], year: int | None) -> str:
-    """The primary metric of every feature set by probe and scheme, with the gap between schemes."""
-    gap = len(schemes) > 1
+    Args:
+        evaluation: what was measured.
+        schemes: of the release.
+        year: whose scores.
+        names: of the feature sets; without them all, with the gap between first and last scheme.
+    """
+    gap = len(schemes) > 1 and names is None
     metric = evaluation.primary
     head = ["vectors", "length"]
     for word, _ in PROBES:
@@ -68,6 +41,8 @@ def scores_table(evaluation: Evaluation, schemes: Sequence[str], year: int | Non
         head += [f"{word}, gap"] if gap else []
     rows = []
     for features in evaluation.features:
+        if names is not None and features.name not in names:
+            continue
         row = [f"`{features.name}`", f"{features.dimensions:,}"]
         for _, probe in PROBES:
             scores = [evaluation.score(features.name, one, year, probe) for one in schemes]
@@ -81,8 +56,8 @@ def _with_interval(score: Score | None, metric: str) -> str:
     if score is None:
         return NONE
     found = score.metrics[metric]
-    low, high = shown(found.low, metric), shown(found.high, metric)
-    return f"**{shown(found.value, metric)}**<br>{low} to {high}"
+    sure = shown_range(found, metric, folds=score.fit == "folds")
+    return f"**{shown(found.value, metric)}**<br>{sure}"
 
 
 def _gap(first: Score | None, last: Score | None, metric: str) -> str:
@@ -113,66 +88,36 @@ def neighbours_table(evaluation: Evaluation, schemes: Sequence[str], year: int |
     return markdown(["scheme", *(f"k = {k}" for k in counts)], rows)
 
 
-def metrics_table(evaluation: Evaluation, schemes: Sequence[str], year: int | None) -> str:
-    """All other metrics of every feature set, by probe; and the primary one with more patches."""
-    names = [
-        name
-        for name in dict.fromkeys(name for score in evaluation.scores for name in score.metrics)
-        if name != evaluation.primary
-    ]
-    more = any(score.fit == "train+validation" for score in evaluation.scores)
-    head = ["vectors"]
-    for scheme in schemes:
-        head += [f"{METRICS[name]}, {scheme}" for name in names]
-        head += [f"{METRICS[evaluation.primary]} fit to validation, too, {scheme}"] if more else []
+def metrics_table(evaluation: Evaluation, scheme: str, year: int | None) -> str:
+    """All metrics of every feature set in a scheme; the primary one with validation patches, too."""
+    found = {name for score in evaluation.scores for name in score.metrics}
+    names = [name for name in METRICS if name in found - {evaluation.primary}]
+    more = any(
+        score.fit == "train+validation" and score.scheme == scheme for score in evaluation.scores
+    )
+    head = ["vectors", "probe", "k, C", METRICS[evaluation.primary]]
+    head += ["fit to validation, too"] if more else []
     rows = []
-    for features, (word, probe) in product(evaluation.features, PROBES):
-        row = [f"`{features.name}`, {word}"]
-        for scheme in schemes:
+    for features in evaluation.features:
+        for word, probe in PROBES:
             score = evaluation.score(features.name, scheme, year, probe)
-            row += [_metric(score, name) for name in names]
             both = evaluation.score(features.name, scheme, year, probe, fit="train+validation")
-            row += [_metric(both, evaluation.primary)] if more else []
-        rows.append(row)
-    return markdown(head, rows)
+            if score:
+                row = [f"`{features.name}`", word, _chosen(score)]
+                row.append(_metric(score, evaluation.primary))
+                row += [_metric(both, evaluation.primary)] if more else []
+                rows.append([*row, *(_metric(score, name) for name in names)])
+    return markdown([*head, *(METRICS[name] for name in names)], rows)
+
+
+def _chosen(score: Score) -> str:
+    """k of a kNN, or C of a linear probe; over folds there may be several."""
+    chosen = score.penalty if score.neighbours is None else score.neighbours
+    return NONE if chosen is None else f"{chosen:g}"
 
 
 def _metric(score: Score | None, name: str) -> str:
     return shown(score.metrics[name].value, name) if score and name in score.metrics else NONE
-
-
-def verdicts(evaluation: Evaluation, schemes: Sequence[str], year: int | None) -> Iterator[str]:
-    """What comparisons by pairs say, a sentence each, those that decide first."""
-    wanted = [one for one in evaluation.differences if one.scheme in schemes and one.year == year]
-    for one in sorted(wanted, key=lambda one: (one.better is None, one.probe, one.scheme)):
-        word = {probe: word for word, probe in PROBES}[one.probe]
-        yield f"{word}, {one.scheme}: {_verdict(one)}"
-
-
-def _verdict(one: Difference) -> str:
-    low, value, high = (
-        shown(edge, one.metric)
-        for edge in (one.difference.low, one.difference.value, one.difference.high)
-    )
-    unit = METRICS[one.metric] if one.metric in PLAIN else f"points of {METRICS[one.metric]}"
-    alone = ""
-    if one.only_a is not None and one.only_b is not None:
-        alone = (
-            f"; {one.only_a:,} patches only `{one.a}` gets right, {one.only_b:,} only `{one.b}` "
-            f"(McNemar p = {one.p_value:.2g})"
-        )
-    if one.better is None:
-        return (
-            f"no difference can be shown between `{one.a}` and `{one.b}` ({value} {unit}, "
-            f"interval {low} to {high}){alone}"
-        )
-    worse = one.b if one.better == one.a else one.a
-    if one.better == one.b:
-        value, low, high = (
-            shown(-edge, one.metric)
-            for edge in (one.difference.value, one.difference.high, one.difference.low)
-        )
-    return f"`{one.better}` is better than `{worse}` by {value} {unit}, interval {low} to {high}{alone}"
 
 
 def few_labels_table(evaluation: Evaluation, year: int | None) -> str:
@@ -191,30 +136,32 @@ def few_labels_table(evaluation: Evaluation, year: int | None) -> str:
             else NONE
             for size in sizes
         ]
-        enough = f"{one.enough:,}" if one.enough else "all"
+        # Nine tenths of nothing are reached by anything.
+        enough = NONE if one.full <= 0 else f"{one.enough:,}" if one.enough else "all"
         rows.append([f"`{one.features}`, {one.scheme}", *cells, shown(one.full, metric), enough])
-    return markdown(["vectors", *(f"{size:,}" for size in sizes), "all", "for 90 %"], rows)
+    return markdown(["vectors", *(f"{size:,}" for size in sizes), "all", "enough"], rows)
 
 
 def shrunk_table(evaluation: Evaluation, year: int | None) -> str:
-    """The primary metric of smaller forms of vectors; empty if there is none."""
+    """The primary metric of smaller forms of vectors, with their bytes; empty if there is none."""
     metric = evaluation.primary
     found = [one for one in evaluation.shrunk if one.year == year]
-    keys = list(dict.fromkeys((one.features, one.scheme) for one in found))
-    forms = {one.form: one.bytes for one in found}
+    lengths = {one.name: one.dimensions for one in evaluation.features}
+    forms = list(dict.fromkeys(one.form for one in found))
     rows = []
-    for name, scheme in keys:
+    for name, scheme in dict.fromkeys((one.features, one.scheme) for one in found):
         of = {one.form: one for one in found if (one.features, one.scheme) == (name, scheme)}
         whole = evaluation.score(name, scheme, year, "linear")
-        rows.append(
-            [
-                f"`{name}`, {scheme}",
-                _metric(whole, metric),
-                *(shown(of[form].score.value, metric) if form in of else NONE for form in forms),
-            ]
-        )
-    head = ["vectors", "whole", *(f"{form} ({size:,.0f} B)" for form, size in forms.items())]
-    return markdown(head, rows) if rows else ""
+        cells = [
+            f"{shown(of[form].score.value, metric)}<br>{of[form].bytes:,.0f} B"
+            if form in of
+            else NONE
+            for form in forms
+        ]
+        size = f"<br>{4 * lengths[name]:,} B" if name in lengths else ""
+        rows.append([f"`{name}`, {scheme}", f"{_metric(whole, metric)}{size}", *cells])
+    short = [form.removesuffix(" components") for form in forms]
+    return markdown(["vectors", "float32", *short], rows) if rows else ""
 
 
 def transfers_table(evaluation: Evaluation) -> str:
@@ -245,7 +192,7 @@ def stability_table(evaluation: Evaluation) -> str:
         [
             f"`{one.features}`, {one.years[0]} and {one.years[1]}",
             f"{one.patches:,}",
-            *(f"{value:.3f}" for value in one.quantiles),
+            *(f"{value:.4f}" for value in one.quantiles),
         ]
         for one in evaluation.stability
     ]

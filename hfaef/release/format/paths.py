@@ -38,11 +38,12 @@ MISSING = "missing.parquet"
 FIGURES = "figures"
 """Folder of a release that holds pictures of it."""
 
-LABELS, MAP, BALANCE, CURVES = (
-    f"{FIGURES}/{name}.png" for name in ("labels", "map", "balance", "few_labels")
+LABELS, MAP, BALANCE, FEW_LABELS, SHRUNK, BETWEEN_YEARS = (
+    f"{FIGURES}/{name}.png"
+    for name in ("labels", "map", "balance", "few_labels", "smaller", "years")
 )
 
-FIGURE_FILES = (LABELS, MAP, BALANCE, CURVES)
+FIGURE_FILES = (LABELS, MAP, BALANCE, FEW_LABELS, SHRUNK, BETWEEN_YEARS)
 
 PICTURES = ("embedding", "preview")
 """Columns that are compressed already."""

@@ -177,3 +177,19 @@ def with_geometry(schema: pa.Schema) -> pa.Schema:
         "columns": {"geometry": {"encoding": "WKB", "geometry_types": ["Polygon"]}},
     }
     return schema.with_metadata({**(schema.metadata or {}), b"geo": json.dumps(geo).encode()})
+
+
+def column_types(schema: RowSchema) -> dict[str, str]:
+    """Type of each column of the rows of patches, as people write it."""
+    types = {}
+    for name, feature in features("data", schema).items():
+        kind = type(feature).__name__
+        if kind == "Value":
+            kind = feature.dtype
+        elif kind == "List":
+            length = f"[{feature.length}]" if feature.length > 0 else ""
+            of = feature.feature
+            kind = of.dtype if type(of).__name__ == "Value" else type(of).__name__
+            kind = f"list of {kind}{length}"
+        types[name] = kind
+    return types

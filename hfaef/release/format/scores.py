@@ -24,6 +24,9 @@ Fit = Literal["train", "train+validation", "folds"]
 PRIMARY: dict[Target, str] = {"class": "accuracy", "classes": "micro_ap", "number": "r2"}
 """The metric that hyperparameters are chosen by and vectors compared by."""
 
+SIGNIFICANT = 0.05
+"""p below which a difference is shown, as by intervals of 95 per cent."""
+
 PUBLISHED_NEIGHBOURS = 5
 """k of the published kNN, and so of the one that is shown beside it."""
 
@@ -146,7 +149,12 @@ class Difference(Part):
 
     @property
     def better(self) -> str | None:
-        """The better of the two; None if the interval holds 0."""
+        """The better of the two; None if the interval holds 0, or the exact test doubts it.
+
+        Of few test patches the bootstrap alone is too sure.
+        """
+        if self.p_value is not None and self.p_value >= SIGNIFICANT:
+            return None
         if self.difference.low > 0:
             return self.a
         return self.b if self.difference.high < 0 else None
@@ -255,6 +263,41 @@ class Evaluation(Part):
             if same == (features, scheme, year, probe) and fits and right:
                 return one
         return None
+
+
+PROBES: tuple[tuple[str, Probe], ...] = (("kNN", "knn"), ("linear", "linear"))
+"""In words, and as evaluations name them."""
+
+METRICS = {
+    "accuracy": "overall accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "macro_f1": "macro F1",
+    "top2_accuracy": "top-2 accuracy",
+    "calibration_error": "calibration error",
+    "micro_ap": "micro average precision",
+    "macro_ap": "macro average precision",
+    "micro_f1": "micro F1",
+    "r2": "R2",
+    "rmse": "RMSE",
+    "mae": "MAE",
+}
+"""In words; those of numbers to predict are no per cents."""
+
+PLAIN = frozenset({"r2", "rmse", "mae"})
+"""Metrics that are no shares, so no per cents."""
+
+
+def shown(value: float, metric: str) -> str:
+    """A metric as people read it: per cent, but for those of numbers to predict."""
+    text = f"{value:.3f}" if metric in PLAIN else f"{100 * value:.1f}"
+    return text.removeprefix("-") if float(text) == 0 else text
+
+
+def shown_range(found: Interval, metric: str, *, folds: bool = False) -> str:
+    """How sure a metric is: its interval, or over folds its deviation."""
+    if folds:
+        return f"± {shown((found.high - found.low) / 2, metric)}"
+    return f"{shown(found.low, metric)} to {shown(found.high, metric)}"
 
 
 _LISTS = (

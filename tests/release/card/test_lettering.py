@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hfaef.release.card import figures
-from hfaef.release.card.lettering import font_for, is_drawable, labels_as_drawn
 from hfaef.release.card.render import render_card
 from hfaef.release.format.manifest import read_manifest
+from hfaef.release.plots.lettering import font_for, is_drawable, labels_as_drawn
 
 LABELS = ("Öde See", "森林", r"$\frac$", "Лес", "العربية", "100 $ & 5 $_x")
 

@@ -11,9 +11,9 @@ from hfaef.evaluation.pooling import POOLINGS, patch_stats, pool_stats
 from hfaef.release.card.published import NEIGHBOURS, place, standings
 from hfaef.release.card.references import LeaderboardRow, card_folder, read_references
 from hfaef.release.card.render import render_card
-from hfaef.release.card.tables import PUBLISHED_NEIGHBOURS
 from hfaef.release.format.manifest import content_sha256, read_manifest
 from hfaef.release.format.scores import (
+    PUBLISHED_NEIGHBOURS,
     SCORES_FORMAT,
     Evaluation,
     FeatureSet,

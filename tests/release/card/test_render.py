@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import yaml
@@ -11,7 +12,9 @@ import yaml
 from hfaef.core.quantize import dequantize
 from hfaef.release.card.references import card_folder, read_references
 from hfaef.release.card.render import front_matter, render_card, write_card
-from hfaef.release.format.manifest import Change, read_manifest
+from hfaef.release.format.manifest import Change, content_sha256, read_manifest
+from hfaef.release.format.scores import Origin
+from support.evaluations import difference, evaluation, feature_set, interval, score
 
 
 def body(text):
@@ -143,6 +146,91 @@ def test_text_from_a_recipe_cannot_break_a_table(demo_release):
     text = body(render_card(other))
     assert "| a | 2018 | x\\|y | no \\| data &lt;b> |" in text
     assert "\nand 5 more.\n" in text
+
+
+def measured(manifest, scores, *features: Any, **more: Any):
+    """An evaluation of the rows of this manifest."""
+    origin = Origin(content_sha256=content_sha256(manifest))
+    return evaluation(features, scores, **more).model_copy(update={"measured_on": origin})
+
+
+def first_screen(text):
+    return body(text).partition("![")[0]
+
+
+def test_first_screen_says_what_is_better_by_how_much_and_how_surely(demo_release):
+    manifest = read_manifest(demo_release)
+    names = ("mean", "max", "gem", "other")
+    sets = [feature_set(name, "table" if name == "other" else "pooling") for name in names]
+    scores = [score(name, 0.5 + number / 10) for number, name in enumerate(names)]
+    pairs = [
+        difference("mean", "max", (-0.03, -0.01, 0.01)),
+        difference("mean", "gem", (-0.02, -0.005, 0.01)),
+        difference("mean", "other", (-0.021, -0.012, -0.004)),
+    ]
+    found = measured(manifest, scores, *sets, differences=pairs)
+    text = first_screen(render_card(manifest, found))
+    assert "**overall accuracy** in per cent, on test patches, with 95 % intervals" in text
+    assert "- **`other` is better than `mean`** by 1.2 points with kNN on `random`" in text
+    assert "- Between `mean` and `max` **no difference can be shown**" in text
+    for name in ("mean", "max", "other"):
+        assert f"| `{name}` | 64 | **" in text
+    assert "`gem`" not in text  # it is neither the first, another model, nor the best pooling
+    assert len(text) < 3000
+    whole = render_card(manifest, found)
+    assert "| `mean`, `gem` | kNN, random | -0.5 | -2.0 to 1.0 | - |" in whole
+    assert render_card(manifest, found) == whole
+
+
+@pytest.mark.parametrize(
+    ("tests", "words"),
+    [
+        (1, "**Only one patch** to test on: a check that all works, no benchmark."),
+        (48, "**Only 48 patches** to test on: a check that all works, no benchmark."),
+        (5400, None),
+    ],
+)
+def test_words_for_small_test_sets(demo_release, tests, words):
+    manifest = read_manifest(demo_release)
+    found = measured(manifest, [score("mean", 0.9, test=tests)], feature_set("mean"))
+    text = first_screen(render_card(manifest, found))
+    assert "90.0" in text
+    assert words in text if words else "no benchmark" not in text
+
+
+@pytest.mark.parametrize(
+    ("target", "metric", "words"),
+    [
+        ("classes", "micro_ap", "the labels: **micro average precision** in per cent, on test"),
+        ("number", "r2", "the number: **R2**, on test"),
+    ],
+)
+def test_first_screen_names_what_decides(demo_release, target, metric, words):
+    manifest = read_manifest(demo_release)
+    one = score("mean", 0, metrics={metric: interval(0.5)})
+    found = measured(manifest, [one], feature_set("mean"), target=target)
+    assert f"How well vectors tell {words}" in first_screen(render_card(manifest, found))
+
+
+def test_more_models_than_a_first_screen_holds_are_counted(demo_release):
+    manifest = read_manifest(demo_release)
+    names = ["mean", *(f"model{number}" for number in range(9))]
+    found = measured(
+        manifest,
+        [score(name, 0.5) for name in names],
+        *(feature_set(name, "table" if name != "mean" else "pooling") for name in names),
+    )
+    text = first_screen(render_card(manifest, found))
+    assert "`model5`" in text
+    assert "`model6`" not in text
+    assert "- 3 more under [Evaluation](#evaluation)." in text
+
+
+def test_scores_of_other_rows_are_left_out(demo_release):
+    manifest = read_manifest(demo_release)
+    found = evaluation([feature_set("mean")], [score("mean", 0.9)])
+    assert render_card(manifest, found) == render_card(manifest)
+    assert "Not evaluated yet. `hfaef eval` does it" in render_card(manifest)
 
 
 def test_template_and_references_are_found():
