@@ -109,7 +109,9 @@ def mcnemar(only_a: int, only_b: int) -> float:
 
     https://en.wikipedia.org/wiki/McNemar%27s_test
     """
-    from scipy.stats import binomtest
-
     total = only_a + only_b
-    return round(float(binomtest(only_a, total, 0.5).pvalue), 6) if total else 1.0
+    ways, tail = 1, 0
+    for fewer in range(min(only_a, only_b) + 1):
+        tail += ways
+        ways = ways * (total - fewer) // (fewer + 1)
+    return round(min(2 * tail / (1 << total), 1.0), 6)
