@@ -174,9 +174,10 @@ def evaluate(
         typer.Option(
             metavar="NAME=PLACE",
             help="Other vectors to compare with: a Parquet or CSV table with `id` and vectors; a "
-            "folder or .tar.gz of GeoTIFFs (`NAME=DIR,pooling=mean,scale=0.0001,offset=0,"
-            "nodata=-9999`); an .npz with `ids`, or in the order of a list (`NAME=FILE,list=FILE,"
-            "key=ARRAY`); another release; OWNER/NAME[@REVISION] (`,file=PATH`). Repeat for more.",
+            "folder or .tar.gz of GeoTIFFs (options: `pooling=`, `scale=`, `offset=`, `nodata=`, "
+            "as in `NAME=DIR,scale=0.0001`); an .npz with `ids`, or in the order of a list "
+            "(`list=FILE`, `key=ARRAY`); another release (`pooling=`); OWNER/NAME[@REVISION] "
+            "(`file=PATH`). Repeat for more.",
         ),
     ] = None,
     probes: Annotated[
