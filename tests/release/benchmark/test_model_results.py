@@ -61,7 +61,7 @@ def test_model_index_is_read_back_by_the_hubs_own_parser() -> None:
         )
         assert (one.task_type, one.metric_type) == ("image-classification", "accuracy")
         assert one.source_url == "https://huggingface.co/datasets/ada/patches"
-    assert [one.metric_name for one in found] == ["accuracy, linear probe", "accuracy, kNN, k = 5"]
+    assert [one.metric_name for one in found] == ["accuracy, linear probe", "accuracy, kNN"]
     card = ModelCardData(model_name=name, eval_results=found)
     assert card.to_dict()["model-index"] == content["model-index"]
 
