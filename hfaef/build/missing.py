@@ -62,6 +62,26 @@ def find_unreadable(catalog: Catalog, years: Sequence[int]) -> tuple[Missing, ..
     )
 
 
+def require_years(catalog: Catalog, folder: Path, *, allow_missing: bool) -> None:
+    """Raise IncompleteError if patches are of years without embeddings, and that is not allowed.
+
+    Args:
+        catalog: all of it.
+        folder: of the release, for messages.
+        allow_missing: whether a release may be made without some.
+    """
+    absent = [one for one in catalog.unreadable if not one.permitted]
+    if absent and not allow_missing:
+        total = len(catalog.patches) + len(catalog.unreadable)
+        raise IncompleteError(
+            f"{len(absent):,} of {total:,} patches are of years without embeddings; the first: "
+            f"{absent[0].id}: {absent[0].reason}",
+            "build without them: --allow-missing, or with the nearest year: "
+            "--set patches.nearest_year=true "
+            f"({command_line('hfaef', 'status', folder)} lists them)",
+        )
+
+
 def require_enough(
     catalog: Catalog,
     missing: Sequence[Missing],

@@ -23,6 +23,7 @@ from hfaef.build.missing import (
     find_missing,
     find_unreadable,
     require_enough,
+    require_years,
     unreadable_outcomes,
 )
 from hfaef.build.pack.rows import Packed, pack, write_missing
@@ -169,6 +170,7 @@ def build(
             cluster = stack.enter_context(Cluster(scheduler, reads))
             cluster.require(package_versions, store.pixels.files)
         notes = _claim(store, recipe, whole, limit, command, refetch=refetch)
+        require_years(whole, folder, allow_missing=allow_missing)
         fill_notes(folder, kept_notes(folder, replace=replace_card), recipe.card.notes)
         policy = Policy()
         executor: ReadExecutor

@@ -206,8 +206,20 @@ def make_plan(
         costs=tuple(costs),
         taken=len(taken.taken),
         staged=len(staged),
-        notes=(*taken.notes, *_notes_on(settled, len(staged), len(nowhere), len(patches))),
+        notes=(
+            *_notes_on_unreadable(catalog),
+            *taken.notes,
+            *_notes_on(settled, len(staged), len(nowhere), len(patches)),
+        ),
     )
+
+
+def _notes_on_unreadable(catalog: Catalog) -> list[str]:
+    if not catalog.unreadable:
+        return []
+    first = catalog.unreadable[0]
+    words = f"patches will be missing; the first: {first.id}: {first.reason}"
+    return [f"{len(catalog.unreadable):,} {words}"]
 
 
 def _notes_on(settled: Settled, staged: int, nowhere: int, left: int) -> list[str]:

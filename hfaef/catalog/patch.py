@@ -50,7 +50,7 @@ class Patch:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A patch whose grid cannot be known, in no year: the release lacks it, and says why."""
+    """A patch that cannot be had, whatever is fetched: the release lacks it, and says why."""
 
     id: str
     label: Label
@@ -58,6 +58,8 @@ class Unreadable:
     """What is wrong with its file or row, without a path of this machine: ``has no CRS``."""
     year: int | None = None
     """The only year that it has; None for each year of the recipe."""
+    permitted: bool = True
+    """Whether the recipe itself says to go on without it."""
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ def _without_embedding(patch: Patch) -> Unreadable:
         if patch.year < FIRST_YEAR
         else f"is of {patch.year}, of which the source has no embedding"
     )
-    return Unreadable(patch.id, patch.label, reason, patch.year)
+    return Unreadable(patch.id, patch.label, reason, patch.year, permitted=False)
 
 
 def _counted(years: Iterable[int]) -> str:

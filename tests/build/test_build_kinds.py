@@ -16,6 +16,7 @@ from hfaef.build.plan import plan
 from hfaef.build.source_check import check_sample
 from hfaef.build.status import read_status
 from hfaef.catalog import geotiffs
+from hfaef.errors import IncompleteError
 from hfaef.hub.open import open_release
 from hfaef.recipe.columns import UNASSIGNED
 from hfaef.recipe.patches import Geotiffs
@@ -290,3 +291,16 @@ def test_figures_of_each_kind_are_drawn_and_fit_the_release(
     drawn = {path.name for path in write_figures(folder)}
     assert drawn == {"labels.png", "map.png"} | ({"balance.png"} if kind != "number" else set())
     assert check_folder(folder) == []
+
+
+def test_years_without_embeddings_stop_a_build_before_it_fetches_unless_that_is_allowed(
+    world: Path, tmp_path: Path
+) -> None:
+    recipe = recipe_of("years", world, tmp_path / "points.parquet")
+    with pytest.raises(IncompleteError) as caught:
+        build(recipe, tmp_path / "release", threads=1)
+    assert caught.value.message.startswith("6 of 18 patches are of years without embeddings")
+    assert "--allow-missing" in caught.value.hint
+    assert "patches.nearest_year=true" in caught.value.hint
+    assert not (tmp_path / "release/release.json").exists()
+    assert any("6 patches will be missing; the first: p04" in note for note in plan(recipe).notes)
