@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -49,10 +50,23 @@ class Status:
         return f"{self.manifest.repo}@{self.manifest.version}"
 
     @property
+    def is_stuck(self) -> bool:
+        """Whether all was tried, and the same build again asks for nothing of what is missing."""
+        # What `skip_bad` leaves out was never asked for, and stops no build.
+        asked = [outcome for outcome in self.missing if outcome.attempts]
+        tried = self.fetched + len(asked) >= self.patches or " --limit " in (self.command or "")
+        return (
+            (self.unfinished or self.manifest is None)
+            and bool(asked)
+            and tried
+            and all(outcome.permanent for outcome in asked)
+        )
+
+    @property
     def next_command(self) -> str:
         """What to type next."""
         if self.unfinished or self.manifest is None:
-            return self.command or command_line("hfaef", "build", "RECIPE", "--out", self.folder)
+            return self._next_build()
         if self.published:
             return command_line("hfaef", "check", self.published)
         if SCORES in self.stale:
@@ -60,6 +74,14 @@ class Status:
         if self.stale:
             return command_line("hfaef", "show", self.folder)
         return command_line("hfaef", "push", self.folder, "OWNER/NAME")
+
+    def _next_build(self) -> str:
+        again = self.command or command_line("hfaef", "build", "RECIPE", "--out", self.folder)
+        if not self.is_stuck:
+            return again
+        if not self.fetched:  # no release is of no patch
+            return f"{again} --refetch"
+        return again if re.search(" --allow-missing( |$)", again) else f"{again} --allow-missing"
 
     def summary(self) -> dict[str, Any]:
         """For ``--json``."""

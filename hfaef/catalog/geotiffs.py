@@ -25,7 +25,7 @@ from hfaef.catalog.patch import (
 )
 from hfaef.catalog.splits import read_schemes
 from hfaef.catalog.tables.attributes import Attributes, read_attributes, without_split
-from hfaef.catalog.tables.columns import texts
+from hfaef.catalog.tables.columns import Rows, texts
 from hfaef.catalog.tables.files import read_rows
 from hfaef.core.grid import Grid, canonical_crs, misplaced
 from hfaef.core.names import clean, fault_of, printable
@@ -173,16 +173,24 @@ def name_of_file(text: str, known: Collection[str]) -> str | None:
     return name if name in known else stem if stem in known else None
 
 
+def count_named(rows: Rows, name: str, known: Collection[str]) -> int:
+    """How many files the values of a column name, of those known."""
+    try:
+        values, _ = texts(rows, name)
+    except CatalogError:
+        return 0
+    return len({name_of_file(value, known) for value in values} - {None})
+
+
 def _require_grids(ids: Mapping[Path, str], grids: Mapping[str, Grid | str], *, skip: bool) -> None:
     """Raise CatalogError, naming the first files without a grid, unless they are to be skipped."""
     faults = {path: grid for path, name in ids.items() if isinstance(grid := grids[name], str)}
     if faults and not skip:
         words = [f"{_shown(path)} {reason}" for path, reason in faults.items()]
         count = f"{len(words):,} of {len(ids):,} files cannot be used: " if len(words) > 1 else ""
-        raise CatalogError(
-            f"{count}{list_faults(words)}",
-            "mend or remove what is wrong, or go on without it: --set patches.skip_bad=true",
-        )
+        alone = len(faults) == len(ids)
+        way_out = "" if alone else ", or go on without it: --set patches.skip_bad=true"
+        raise CatalogError(f"{count}{list_faults(words)}", f"mend or remove what is wrong{way_out}")
 
 
 def find_rasters(root: Path, *, by_folder: bool = True) -> tuple[list[Path], list[str]]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import shapely
 
@@ -15,14 +16,17 @@ from hfaef.catalog.make_splits import make_splits
 from hfaef.catalog.patch import Catalog
 from hfaef.catalog.tables import recognise
 from hfaef.catalog.tables.attributes import read_years
-from hfaef.catalog.tables.columns import Rows, texts
+from hfaef.catalog.tables.columns import Rows
 from hfaef.catalog.tables.files import read_rows
+from hfaef.catalog.tables.geometry import describe_mixture
 from hfaef.core.names import printable
 from hfaef.errors import CatalogError
 from hfaef.recipe.columns import UNASSIGNED
 from hfaef.recipe.model import FIRST_YEAR
-from hfaef.recipe.patches import Geotiffs, MakeSplits, Table
+from hfaef.recipe.patches import Described, Geotiffs, MakeSplits, Table
 from hfaef.recipe.write import Draft, Line
+
+Kind = TypeVar("Kind", bound=Described)
 
 _YEAR = 2018
 """Of the embeddings, where nothing says which; a year that every source has."""
@@ -68,13 +72,20 @@ def _table(path: Path) -> Draft:
         words = "pixels of 10 m a side round a point; 1 for the pixel alone"
         lines.append(Line("size", 64, words, unclear=True))
     catalog = None
+    mixed = recognise.mixed_columns(rows, rows.names)
     if "id" in rows.names:
-        section = Table.model_validate({**_keys(lines), "path": path})
-        catalog = table.read_catalog(rows, section, _YEAR)
+        section = Table.model_validate({**_keys(lines, mixed), "path": path})
+        catalog = _without_bad(partial(table.read_catalog, rows), section)
     splits, told = _made_splits(catalog, lines)
     head = [("rows", f"{rows.count:,} in {printable(path.name)}"), ("place", where)]
+    if rows.shapes is not None and (kinds := describe_mixture(rows.shapes, "size x size")):
+        head.append(("geometries", kinds))
+    to_do += recognise.to_mend(mixed)
+    bad = _bad(catalog)
+    lines += [*splits, *bad]
+    told += [("bad", line.comment) for line in bad]
     return Draft(
-        patches=(*lines, *splits),
+        patches=tuple(lines),
         years=unclear_years,
         found=(*head, *_labels_found(catalog, found), *told),
         to_do=tuple(to_do),
@@ -114,16 +125,20 @@ def _folder(root: Path) -> Draft:
             to_do.append(f"take the column `{first}` out: `{column}` names the files")
         more, found, years = _described(rows, (column, "id"))
         lines += more
+    mixed = recognise.mixed_columns(rows, rows.names) if tables else {}
     catalog = None
     if not to_do:
-        section = Geotiffs.model_validate(
-            {**_keys(lines), "root": root, **({"table": tables[0][0]} if tables else {})}
+        own = {"root": root, **({"table": tables[0][0]} if tables else {})}
+        catalog = _without_bad(
+            geotiffs.read, Geotiffs.model_validate({**_keys(lines, mixed), **own})
         )
-        catalog = geotiffs.read(section, _YEAR)
+    to_do += recognise.to_mend(mixed)
     splits, told = _made_splits(catalog, lines)
     lists = {split: f"lists/{split}.txt" for split in ("train", "val", "test")}
     words = "or lists of your own, a file's name a line"
-    lines += [*splits, Line("splits", {"split": lists}, words, is_set=False)]
+    bad = _bad(catalog)
+    told += [("bad", line.comment) for line in bad]
+    lines += [*splits, *bad, Line("splits", {"split": lists}, words, is_set=False)]
     return Draft(
         patches=tuple(lines),
         years=years,
@@ -153,21 +168,12 @@ def _tables_of(root: Path, stems: set[str]) -> list[tuple[Path, Rows, str]]:
                 if folder == root:
                     raise
                 continue  # a table of something else, perhaps
-            counts = {name: _files_named(rows, name, stems) for name in rows.names}
+            counts = {name: geotiffs.count_named(rows, name, stems) for name in rows.names}
             column = max(counts, key=counts.__getitem__)
             if counts[column] and recognise.other_name(rows, "label"):
                 found.append((counts[column], path, rows, column))
     found.sort(key=lambda one: -one[0])  # stable: what lies in the folder comes first
     return [(path, rows, column) for _, path, rows, column in found]
-
-
-def _files_named(rows: Rows, name: str, stems: set[str]) -> int:
-    """How many files the values of a column name."""
-    try:
-        values, _ = texts(rows, name)
-    except CatalogError:
-        return 0
-    return len({geotiffs.name_of_file(value, stems) for value in values} - {None})
 
 
 def _with_fixed_names(rows: Rows, wanted: Sequence[str]) -> tuple[Rows, list[str]]:
@@ -241,7 +247,11 @@ def _described(
         others.remove(year)
     lines += (of_splits := _split_lines(rows, others))
     found += [(line.key, ", ".join(line.value)) for line in of_splits if line.is_set and line.value]
-    taken = {*recognise.split_columns(rows, others), *recognise.fold_columns(rows, others)}
+    taken = {
+        *recognise.split_columns(rows, others),
+        *recognise.fold_columns(rows, others),
+        *recognise.mixed_columns(rows, others),
+    }
     others = [name for name in others if name not in taken]
     kept = [name for name in others if recognise.can_be_kept(name)]
     if kept:
@@ -256,17 +266,25 @@ def _described(
 
 def _split_lines(rows: Rows, others: Sequence[str]) -> list[Line]:
     """Keys of the columns that hold splits or folds."""
-    schemes = recognise.split_columns(rows, others)
+    mixed = recognise.mixed_columns(rows, others)
+    schemes = [*recognise.split_columns(rows, others), *mixed]
     folds = recognise.fold_columns(rows, [name for name in others if name not in schemes])
     lines = []
     for key, columns in (("schemes", schemes), ("folds", folds)):
         fine = [name for name in columns if recognise.can_be_scheme(name)]
         bad = [name for name in columns if name not in fine]
         if fine:
-            lines.append(Line(key, fine))
+            words = "; ".join(
+                f"`{name}` holds words for splits and others: {recognise.counted(mixed[name])}"
+                for name in fine
+                if name in mixed
+            )
+            lines.append(Line(key, fine, words, unclear=bool(words)))
         if bad:
             words = f"rename `{bad[0]}` in the table, and set this"
-            lines.append(Line(key, [_scheme_name(bad[0])], words, unclear=True, is_set=False))
+            lines.append(
+                Line(key, [recognise.scheme_name(bad[0])], words, unclear=True, is_set=False)
+            )
     if "split" in others and "split" not in (*schemes, *folds):
         words = "`split` holds neither names of splits nor a few folds"
         lines.append(Line("schemes", [], words, unclear=True))
@@ -277,10 +295,28 @@ def _split_lines(rows: Rows, others: Sequence[str]) -> list[Line]:
     return lines
 
 
-def _scheme_name(name: str) -> str:
-    """What a column may be called instead, if it is to be a scheme."""
-    plain = "".join(letter if letter.isalnum() else "_" for letter in name.lower())
-    return plain if recognise.can_be_scheme(plain) else "split"
+def _without_bad(read: Callable[[Kind, int], Catalog], section: Kind) -> Catalog:
+    """The patches that can be read and placed.
+
+    Raises:
+        CatalogError: naming what is wrong otherwise, or if there are none.
+    """
+    try:
+        return read(section.model_copy(update={"skip_bad": True}), _YEAR)
+    except CatalogError:
+        return read(section, _YEAR)  # where all are bad, this names them as they stand in the input
+
+
+def _bad(catalog: Catalog | None) -> list[Line]:
+    """The key without which a build stops at what cannot be read or placed, if there is some."""
+    if catalog is None or not catalog.unreadable:
+        return []
+    bad, first = len(catalog.unreadable), catalog.unreadable[0]
+    words = (
+        f"{bad:,} of {bad + len(catalog.patches):,} patches cannot be used ({first.id} "
+        f"{first.reason}): mend them, or go on without"
+    )
+    return [Line("skip_bad", True, words, unclear=True, is_set=False)]
 
 
 def _year_lines(rows: Rows, column: str) -> list[Line]:
@@ -349,8 +385,12 @@ def _labels_found(
     return [*lines, *found]
 
 
-def _keys(lines: Sequence[Line]) -> dict[str, Any]:
-    return {line.key: line.value for line in lines if line.is_set}
+def _keys(lines: Sequence[Line], mixed: Container[str]) -> dict[str, Any]:
+    """The keys by which the patches are read here; without schemes that no build takes yet."""
+    keys = {line.key: line.value for line in lines if line.is_set}
+    if "schemes" in keys:
+        keys["schemes"] = [name for name in keys["schemes"] if name not in mixed]
+    return keys
 
 
 def _relative(path: Path) -> Path:

@@ -8,7 +8,13 @@ from hfaef.catalog.patch import Catalog, Patch, Unreadable, list_faults, naming
 from hfaef.catalog.tables.attributes import Attributes, read_attributes, without_split
 from hfaef.catalog.tables.columns import Rows, column_hint, coordinates
 from hfaef.catalog.tables.files import read_rows
-from hfaef.catalog.tables.geometry import Places, make_grids, places_of_boxes, places_of_shapes
+from hfaef.catalog.tables.geometry import (
+    Places,
+    describe_mixture,
+    make_grids,
+    places_of_boxes,
+    places_of_shapes,
+)
 from hfaef.core.grid import Grid
 from hfaef.errors import CatalogError
 from hfaef.recipe.patches import Table
@@ -41,6 +47,9 @@ def read_catalog(rows: Rows, section: Table, year: int) -> Catalog:
     notes = [*of.notes, *more]
     if rows.shapes is not None and rows.shapes.heights:
         notes.append("not used: heights of the geometries")
+    square = f"{section.size} x {section.size}"
+    if rows.shapes is not None and (kinds := describe_mixture(rows.shapes, square)):
+        notes.append(f"geometries of several kinds, or neither points nor polygons: {kinds}")
     unreadable = _unreadable(rows, of, found, dropped, skip=section.skip_bad)
     patches = tuple(
         Patch(
@@ -119,10 +128,9 @@ def _unreadable(
     }
     if faults and not skip:
         words = [f"{rows.where(row)}: patch {of.ids[row]} {why}" for row, why in faults.items()]
-        raise CatalogError(
-            f"{rows.path}: {list_faults(words)}",
-            "mend the table, or go on without them: --set patches.skip_bad=true",
-        )
+        alone = len(faults) + len(dropped) == rows.count
+        way_out = "" if alone else ", or go on without them: --set patches.skip_bad=true"
+        raise CatalogError(f"{rows.path}: {list_faults(words)}", f"mend the table{way_out}")
     return tuple(
         Unreadable(of.ids[row], of.labels[row], why, of.years[row] if of.years else None)
         for row, why in faults.items()

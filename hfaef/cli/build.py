@@ -208,7 +208,15 @@ def status(folder: FolderArgument) -> Report:
     if found.published:
         lines.append(f"published as {found.published}")
     lines.append(f"next: {found.next_command}")
+    if found.is_stuck:
+        lines.append(_WAYS_OUT)
     return Report(found.summary(), lines, values=[found.next_command])
+
+
+_WAYS_OUT = (
+    "the same build again would ask for none of the missing patches: --allow-missing releases "
+    "without them, --refetch asks again, or mend their places in the catalog"
+)
 
 
 def _missing(found: Status) -> Table:
@@ -256,7 +264,8 @@ def init(
     lines = [f"{what:<{width}}  {words}" for what, words in draft.found]
     lines.append(f"wrote {path}" + (f"; unclear in it: {', '.join(unclear)}" if unclear else ""))
     lines += [f"before it builds: {words}" for words in draft.to_do]
-    lines.append(f"then:       {command_line('hfaef', 'plan', path)}")
+    then = "then:      " if not draft.to_do else "when that is done:"
+    lines.append(f"{then} {command_line('hfaef', 'plan', path)}")
     summary = {
         "path": path,
         "found": dict(draft.found),

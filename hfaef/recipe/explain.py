@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from hfaef.core.names import printable
 from hfaef.recipe.model import FIRST_YEAR, KINDS, Recipe
 from hfaef.recipe.patches import Described
 
@@ -73,8 +74,39 @@ def _message(error: Mapping[str, Any], location: Sequence[str | int], key: str) 
         case "literal_error":
             said = _choice(error["input"], error["ctx"]["expected"])
         case _:
-            said = str(error["msg"].removeprefix("Value error, "))
+            said = _other(error)
     return said
+
+
+_WANTED = {
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+}
+"""What may stand there, by the kind of an error of types."""
+
+
+def _other(error: Mapping[str, Any]) -> str:
+    """What to say of a value of another type, or of anything that pydantic or a section names."""
+    if wanted := _WANTED.get(error["type"]):
+        return f"{wanted}, not {_shown(error['input'])}"
+    return str(error["msg"].removeprefix("Value error, "))
+
+
+def _shown(value: object) -> str:
+    """A value that has the wrong type, and its type, as TOML calls it."""
+    match value:
+        case bool():
+            return f"the boolean {str(value).lower()}"
+        case str():
+            return f"the text {printable(value)[:40]!r}"
+        case int() | float():
+            return f"the {'float' if isinstance(value, float) else 'integer'} {str(value)[:40]}"
+    return _TYPES.get(type(value), "a date or time")
+
+
+_TYPES: Mapping[type, str] = {list: "a list", dict: "a table"}
+"""Of TOML, those whose values are long."""
 
 
 def _unknown(location: Sequence[str | int]) -> str:

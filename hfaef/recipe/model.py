@@ -13,6 +13,8 @@ from pydantic import (
     BeforeValidator,
     ByteSize,
     Field,
+    StrictBool,
+    StrictInt,
     StringConstraints,
     model_validator,
 )
@@ -90,9 +92,9 @@ class EarthEngine(Section):
     collection: str = Field("GOOGLE/SATELLITE_EMBEDDING/V1/ANNUAL", min_length=1)
     reader: Literal["pixels", "xee"] = "pixels"
     """One request a patch, or the same pixels through Xee with two."""
-    max_requests: int = Field(40, ge=1, le=1000)
+    max_requests: StrictInt = Field(40, ge=1, le=1000)
     """Requests at once: https://developers.google.com/earth-engine/guides/usage"""
-    requests_per_minute: int = Field(6000, ge=1)
+    requests_per_minute: StrictInt = Field(6000, ge=1)
     workload_tag: str = Field("hfaef", pattern=r"^[a-z0-9]([-_a-z0-9]{0,61}[a-z0-9])?$")
     """Tells this work's cost from other work's:
     https://developers.google.com/earth-engine/guides/workload_tags"""
@@ -104,7 +106,7 @@ class Pack(Section):
     format: Literal["parquet", "webdataset"] = "parquet"
     codec: Literal["png", "raw"] = "png"
     """Half of the bytes, or read many times faster."""
-    label_name: bool = True
+    label_name: StrictBool = True
     """Whether the name of a class stands beside its number, for those who read Parquet alone."""
     shard_bytes: Annotated[ByteSize, BeforeValidator(_size)] = Field(
         ByteSize(256_000_000), ge=1_000_000, le=2_000_000_000
@@ -138,9 +140,9 @@ class Demo(Section):
     """A small made-up world of patches and AEF tiles, written before the patches are read."""
 
     root: Path
-    seed: int = Field(0, ge=0)
-    patches: int = Field(240, ge=20, le=400)
-    years: list[Annotated[int, Field(ge=FIRST_YEAR, le=2100)]] = Field([2018], min_length=1)
+    seed: StrictInt = Field(0, ge=0)
+    patches: StrictInt = Field(240, ge=20, le=400)
+    years: list[Annotated[StrictInt, Field(ge=FIRST_YEAR, le=2100)]] = Field([2018], min_length=1)
     """Years of its tiles."""
 
 
@@ -148,7 +150,7 @@ class Recipe(Section):
     """A recipe: which patches, from which source, for which years, packed and described how."""
 
     name: Name
-    years: list[Annotated[int, Field(ge=FIRST_YEAR, le=2100)]] = Field(default_factory=list)
+    years: list[Annotated[StrictInt, Field(ge=FIRST_YEAR, le=2100)]] = Field(default_factory=list)
     """Of all patches, unless each has its own (`patches.year`)."""
     patches: Geotiffs | TorchGeo | Table = Field(discriminator="kind")
     source: Cog | EarthEngine = Field(discriminator="kind")

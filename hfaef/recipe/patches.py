@@ -13,6 +13,9 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
     StringConstraints,
     model_validator,
 )
@@ -24,6 +27,12 @@ from hfaef.recipe.columns import COLUMNS, Target
 
 def _split_name(name: object) -> object:
     return "validation" if name == "val" else name
+
+
+def _no_float(value: object) -> object:
+    if isinstance(value, float):
+        raise ValueError(f"a whole number, not the float {value}")  # noqa: TRY004 - pydantic's
+    return value
 
 
 def _free_name(name: str) -> str:
@@ -53,9 +62,9 @@ SplitName = Annotated[Literal["train", "validation", "test"], BeforeValidator(_s
 Label = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST), AfterValidator(_label)]
 Column = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST)]
 Shares = tuple[
-    Annotated[float, Field(gt=0, lt=1)],
-    Annotated[float, Field(ge=0, lt=1)],
-    Annotated[float, Field(gt=0, lt=1)],
+    Annotated[StrictFloat, Field(gt=0, lt=1)],
+    Annotated[StrictFloat, Field(ge=0, lt=1)],
+    Annotated[StrictFloat, Field(gt=0, lt=1)],
 ]
 
 
@@ -68,7 +77,7 @@ class Section(BaseModel):
 class RandomSplits(Section):
     """A scheme made here: patches at random, each label in the same shares."""
 
-    seed: int = Field(0, ge=0)
+    seed: StrictInt = Field(0, ge=0)
     """Another one gives other splits."""
     shares: Shares = (0.6, 0.2, 0.2)
     """Of train, validation and test."""
@@ -83,7 +92,7 @@ class RandomSplits(Section):
 class SpatialSplits(RandomSplits):
     """A scheme made here: square blocks of the ground at random, each whole in one split."""
 
-    km: float = Field(20.0, ge=0.1, le=2000)
+    km: StrictFloat = Field(20.0, ge=0.1, le=2000)
     """Kilometres a side of a block."""
 
 
@@ -105,7 +114,7 @@ class Described(Section):
     """Label names in the order of their numbers; sorted by default."""
     year: Column | None = None
     """Column that holds each patch's own year, or a date in it, instead of `years` for all."""
-    nearest_year: bool = False
+    nearest_year: StrictBool = False
     """Whether a year without embeddings gives way to the nearest that has some."""
     schemes: list[Scheme] | None = None
     """Columns that hold split names; the column ``split``, if there is one, by default."""
@@ -121,7 +130,7 @@ class Described(Section):
     ``"all"``: every one that no other key names."""
     ignore: list[Column] = []
     """Columns that are left out without a note."""
-    skip_bad: bool = False
+    skip_bad: StrictBool = False
     """Whether to go on without what cannot be read or placed; the release names it as missing."""
 
     @model_validator(mode="after")
@@ -194,11 +203,11 @@ class TorchGeo(Section):
     dataset: Literal["EuroSAT", "EuroSAT100"]
     root: Path
     """Where TorchGeo keeps the data set."""
-    download: bool = False
-    checksum: bool = True
+    download: StrictBool = False
+    checksum: StrictBool = True
     """Whether to compare MD5 sums of what is on disk with TorchGeo's."""
     schemes: list[Literal["random", "spatial"]] = Field(["random", "spatial"], min_length=1)
-    skip_bad: bool = False
+    skip_bad: StrictBool = False
     """Whether to go on without files that cannot be read; the release names them as missing."""
 
 
@@ -208,7 +217,7 @@ class Table(Described):
     kind: Literal["table"]
     path: Path
     """``.parquet``, ``.csv``, ``.geojson``, ``.gpkg``, ``.fgb`` or ``.shp``."""
-    size: int = Field(64, ge=1, le=MAX_SIDE)
+    size: StrictInt = Field(64, ge=1, le=MAX_SIDE)
     """Pixels a side of the patch round a point."""
-    resolution: Literal[10, 20, 40, 80, 160, 320] = 10
+    resolution: Annotated[Literal[10, 20, 40, 80, 160, 320], BeforeValidator(_no_float)] = 10
     """Metres a pixel; above 10, pixels are those of AEF's overviews."""

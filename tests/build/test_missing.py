@@ -62,10 +62,16 @@ def test_patches_outside_every_tile_are_not_read_again(
     assert "fetch" not in capsys.readouterr().err
     [table] = [line for line in show_status(tmp_path / "out").lines if isinstance(line, Table)]
     assert "(not asked for again without --refetch)" in table.rows[0][2]
+    out = tmp_path / "out"
+    assert read_status(out).next_command == f"hfaef build RECIPE --out {out} --allow-missing"
+    last = str(show_status(out).lines[-1])
+    assert last.startswith("the same build again would ask for none of the missing patches")
     released = build(recipe, tmp_path / "out", allow_missing=True, refetch=True)
     assert "fetch: 1 of 1" in capsys.readouterr().err
     assert "1 missing patches are asked for again" in released.notes
     assert len(released.manifest.missing) == 1
+    assert read_status(out).next_command == f"hfaef push {out} OWNER/NAME"
+    assert str(show_status(out).lines[-1]).startswith("next: ")
 
 
 def test_exchanged_longitude_and_latitude_are_recognised(demo_root: Path, tmp_path: Path) -> None:
@@ -86,6 +92,7 @@ def test_places_that_are_nowhere_either_way_are_not_called_exchanged(
     with pytest.raises(IncompleteError, match="no patch could be had") as caught:
         build(recipe, tmp_path / "out")
     assert "exchange" not in str(caught.value)
+    assert read_status(tmp_path / "out").next_command.endswith(" --refetch"), "nothing to release"
 
 
 @pytest.mark.skipif(not hasattr(Catalog, "unreadable"), reason="no recipe lets us go on without")

@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,40 @@ def test_a_build_that_failed_where_a_release_is_comes_before_the_push(folder: Pa
     assert (status.released_rows, status.next_command) == (40, "hfaef build demo")
     write_command(folder / ".staging", [])
     assert read_status(folder).next_command == f"hfaef build RECIPE --out '{folder}'"
+
+
+NOTHING = Outcome(2018, "nowhere", fetched=False, reason="nothing there", permanent=True)
+
+
+@pytest.mark.parametrize(
+    ("more", "words", "added"),
+    [
+        ([NOTHING], ["x.toml"], " --allow-missing"),
+        ([NOTHING], ["x.toml", "--limit", "9"], " --allow-missing"),
+        ([NOTHING], ["x.toml", "--allow-missing"], ""),
+        ([NOTHING, LATE], ["x.toml"], ""),
+        ([replace(NOTHING, attempts=0)], ["x.toml"], ""),
+        ([], ["x.toml"], ""),
+    ],
+    ids=["nothing", "trial", "allowed", "one may come", "left out by the recipe", "all there"],
+)
+def test_the_same_build_does_not_come_next_where_all_that_is_missing_will_never_come(
+    folder: Path, more: list[Outcome], words: list[str], added: str
+) -> None:
+    write_command(folder / ".staging", words)
+    with closing(open_ledger(folder / ".staging")) as ledger:
+        for outcome in more:
+            write_outcome(ledger, outcome)
+    assert read_status(folder).next_command == f"hfaef build {' '.join(words)}{added}"
+
+
+def test_a_build_that_was_killed_before_all_was_tried_goes_on_as_it_is(folder: Path) -> None:
+    write_command(folder / ".staging", ["x.toml"])
+    with closing(open_ledger(folder / ".staging")) as ledger:
+        ledger.execute("DELETE FROM outcomes WHERE rowid IN (SELECT rowid FROM outcomes LIMIT 2)")
+        ledger.commit()
+        write_outcome(ledger, NOTHING)
+    assert read_status(folder).next_command == "hfaef build x.toml"
 
 
 def test_a_command_that_was_typed_elsewhere_says_where(

@@ -116,6 +116,49 @@ def test_rows_without_a_place_may_be_skipped_and_are_named_as_missing(tmp_path: 
         read_shape(tmp_path, None, skip_bad=True)
 
 
+LINE = shapely.LineString([(11.5, 48.1), (11.51, 48.11)])
+SQUARE = shapely.box(11.5, 48.1, 11.51, 48.11)
+MIXTURE = "geometries of several kinds, or neither points nor polygons: "
+
+
+@pytest.mark.parametrize(
+    ("shapes", "kinds"),
+    [
+        (
+            [POINT, SQUARE, POINT, LINE],
+            (
+                "Point 2 (8 x 8 pixels round each), LineString 1 (the box around each), "
+                "Polygon 1 (the box around each)"
+            ),
+        ),
+        ([LINE], "LineString 1 (the box around each)"),
+        ([shapely.MultiPoint([(11.5, 48.1), (11.6, 48.1)])], "MultiPoint 1 (the box around each)"),
+        (
+            [SQUARE, shapely.GeometryCollection([POINT, SQUARE])],
+            "GeometryCollection 1 (the box around each), Polygon 1 (the box around each)",
+        ),
+    ],
+)
+def test_kinds_of_geometries_are_counted_with_the_patches_that_they_become(
+    tmp_path: Path, shapes: list[object], kinds: str
+) -> None:
+    assert MIXTURE + kinds in read_shape(tmp_path, *shapes, size=8).notes
+
+
+@pytest.mark.parametrize(
+    "shapes", [[POINT, POINT], [SQUARE, shapely.MultiPolygon([SQUARE])], [POINT, None]]
+)
+def test_points_alone_or_polygons_alone_need_no_words(tmp_path: Path, shapes: list[object]) -> None:
+    found = read_shape(tmp_path, *shapes, skip_bad=True)
+    assert not [note for note in found.notes if note.startswith(MIXTURE)]
+
+
+def test_where_no_row_has_a_place_skipping_is_no_way_out(tmp_path: Path) -> None:
+    with pytest.raises(CatalogError) as caught:
+        read_shape(tmp_path, None, None)
+    assert caught.value.hint == "mend the table"
+
+
 def test_coordinates_that_are_texts_are_read(tmp_path: Path) -> None:
     texts = {"type": "Point", "coordinates": ["11.5", "48.1"]}
     assert grid_of(read_shape(tmp_path, texts)) == grid_of(read_shape(tmp_path, POINT))

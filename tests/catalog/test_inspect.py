@@ -14,6 +14,7 @@ from hfaef.build.pipeline import build
 from hfaef.catalog import open_catalog
 from hfaef.catalog.inspect import inspect
 from hfaef.catalog.patch import Catalog
+from hfaef.cli.build import init
 from hfaef.errors import CatalogError, RecipeError
 from hfaef.recipe.read import read_recipe
 from hfaef.recipe.write import Draft, write_draft
@@ -198,6 +199,129 @@ def test_a_split_column_of_anything_else_is_left_alone_and_said_to_be() -> None:
     assert opened(draft).schemes == ("spatial",)
 
 
+WORDS = ["train", "Train", "dev", "TEST", "val"] * 5
+
+
+@pytest.mark.parametrize("column", ["split", "subset", "my_set", "fold"])
+def test_words_for_splits_with_a_few_others_are_a_scheme_to_be_mended(column: str) -> None:
+    words = [*WORDS[:22], "eval", "blue", "eval"]
+    path = write_table("points.csv", **{column: words})
+    draft = inspect(path)
+    assert keys(draft)["schemes"] == [column]
+    assert "folds" not in keys(draft)
+    assert "make_splits" not in keys(draft)
+    assert unclear(draft) == {"years", "size", "schemes"}
+    [line] = [line for line in draft.patches if line.key == "schemes"]
+    assert line.comment.endswith("others: eval (2), blue (1)")
+    assert draft.to_do == (
+        (
+            f"write train, validation, test or nothing in the column `{column}` instead of eval (2), "
+            "blue (1)"
+        ),
+    )
+    with pytest.raises(CatalogError, match=rf"row 23 .*has the split 'eval' in '{column}'"):
+        opened(draft)
+    write_table("points.csv", **{column: [w if w in WORDS else "" for w in words]})
+    assert open_catalog(read_recipe("mine.toml")).schemes == (column,)
+
+
+def test_one_word_for_a_split_is_enough_for_no_folds() -> None:
+    draft = inspect(write_table("points.csv", split=["1", "2", "3", "4", "Test"] * 5))
+    assert "folds" not in keys(draft)
+    assert "schemes" in unclear(draft)
+
+
+def test_a_column_that_is_called_set_and_names_other_things_is_no_scheme() -> None:
+    draft = inspect(write_table("points.csv", set=["Corine", "Lucas", "Dev", "Osm", "Glc"] * 5))
+    assert "schemes" not in keys(draft)
+    assert draft.to_do == ()
+
+
+def test_words_for_splits_with_others_beside_geotiffs_are_a_scheme_to_be_mended(
+    demo_root: Path,
+) -> None:
+    files = flat(demo_root, Path("images"))
+    rows = [f"{file.stem},x,{(*WORDS, 'blue')[n % 26]}" for n, file in enumerate(files)]
+    Path("labels.csv").write_text("\n".join(["id,label,split", *rows]) + "\n")
+    draft = inspect(Path("images"))
+    assert keys(draft)["schemes"] == ["split"]
+    assert draft.to_do[0].endswith("instead of blue (1)")
+    assert dict(draft.found)["label"] == "one of 1 (x 40)"
+
+
+def test_rows_that_cannot_be_placed_do_not_stop_the_recipe() -> None:
+    lat: list[object] = [lat for _, lat in PLACES]
+    draft = inspect(write_table("points.csv", lat=["91", "north", *lat[2:]]))
+    assert proposed(draft)["skip_bad"] is True
+    assert "skip_bad" in unclear(draft)
+    bad = dict(draft.found)["bad"]
+    assert bad.startswith("2 of 25 patches cannot be used (p0 lies at")
+    with pytest.raises(CatalogError, match=r"row 1 .*row 2 .*patches\.skip_bad=true"):
+        opened(draft)
+    text = Path("mine.toml").read_text()
+    Path("mine.toml").write_text(text.replace("# skip_bad", "skip_bad"))
+    catalog = open_catalog(read_recipe("mine.toml"))
+    assert (len(catalog.patches), len(catalog.unreadable)) == (23, 2)
+
+
+def test_files_that_cannot_be_read_do_not_stop_the_recipe(demo_root: Path) -> None:
+    root = Path(shutil.copytree(demo_root / "data/demo/patches", "patches"))
+    min(root.rglob("*.tif")).write_bytes(b"no picture")
+    draft = inspect(root)
+    assert proposed(draft)["skip_bad"] is True
+    assert dict(draft.found)["bad"].startswith("1 of 40 patches cannot be used (")
+
+
+def test_where_all_are_bad_no_key_is_the_way_out() -> None:
+    with pytest.raises(CatalogError, match="row 1 ") as caught:
+        inspect(write_table("points.csv", lat=["91"] * 25))
+    assert caught.value.hint == "mend the table"
+    root = Path("patches/x")
+    root.mkdir(parents=True)
+    (root / "a.tif").write_bytes(b"no picture")
+    with pytest.raises(CatalogError, match=r"a\.tif is no readable GeoTIFF") as caught:
+        inspect(root.parent)
+    assert caught.value.hint == "mend or remove what is wrong"
+
+
+def test_a_row_without_a_geometry_does_not_stop_the_recipe(shared: Path) -> None:
+    path = shared.parent / "cases/gj-null-geometry/points.geojson"
+    if not path.exists():
+        pytest.skip(f"{path} is not there")
+    draft = inspect(path)
+    assert "has no geometry" in dict(draft.found)["bad"]
+    assert "skip_bad" in unclear(draft)
+
+
+def test_geometries_of_several_kinds_are_counted() -> None:
+    ring = [[11.3, 48.3], [11.31, 48.3], [11.31, 48.31], [11.3, 48.3]]
+    shapes = [("Polygon", [ring]), ("Point", ring[0]), ("LineString", ring)]
+    features = [
+        {
+            "type": "Feature",
+            "properties": {"id": kind, "label": "x"},
+            "geometry": {"type": kind, "coordinates": positions},
+        }
+        for kind, positions in shapes
+    ]
+    Path("a.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    draft = inspect(Path("a.geojson"))
+    assert dict(draft.found)["geometries"] == (
+        "Point 1 (size x size pixels round each), LineString 1 (the box around each), "
+        "Polygon 1 (the box around each)"
+    )
+    assert "size" in keys(draft)
+
+
+def test_the_last_line_says_that_the_table_is_mended_before_the_plan() -> None:
+    path = write_table("points.csv")
+    assert init("whole", path).lines[-1] == "then:       hfaef plan whole.toml"
+    path.write_text(path.read_text().replace("id;label", "ID;label", 1))
+    *_, todo, last = init("mine", path).lines
+    assert todo == "before it builds: rename the column `ID` to `id`"
+    assert last == "when that is done: hfaef plan mine.toml"
+
+
 def test_names_of_another_case_or_word_are_to_be_renamed() -> None:
     path = write_table("points.csv")
     text = path.read_text().replace("id;label;lon;lat", "ID;Label;Longitude;Latitude", 1)
@@ -354,7 +478,6 @@ def test_shapes_that_people_have_are_recognised_and_open(
         ("csv-latin1/points.csv", "not UTF-8"),
         ("csv-empty-label/points.csv", "has no label"),
         ("csv-dup-columns/points.csv", "'label' twice"),
-        ("gj-null-geometry/points.geojson", "has no geometry"),
         ("gj-mixed-label-types/points.geojson", "a number among others"),
         ("tif-at-root/patches", r"mosaic\.tif lies beside"),
     ],

@@ -95,6 +95,48 @@ TABLE = ["patches.kind=table", "patches.path=points.csv"]
 
 
 @pytest.mark.parametrize(
+    ("key", "value", "word"),
+    [
+        ("patches.size", "true", "a whole number, not the boolean true"),
+        ("patches.size", "'64'", "a whole number, not the text '64'"),
+        ("patches.size", "64.0", "a whole number, not the float 64.0"),
+        ("patches.size", "[64]", "a whole number, not a list"),
+        ("patches.resolution", "10.0", "a whole number, not the float 10.0"),
+        ("patches.resolution", "true", "one of 10, 20, 40, 80, 160, 320"),
+        ("patches.skip_bad", "1", "true or false, not the integer 1"),
+        ("patches.nearest_year", "'true'", "true or false, not the text 'true'"),
+        ("patches.make_splits.spatial.km", "'20'", "a number, not the text '20'"),
+        ("patches.make_splits.random.seed", "0.0", "a whole number, not the float 0.0"),
+        ("patches.make_splits.random.shares", "[0.6, '0.2', 0.2]", "a number, not the text '0.2'"),
+        ("years", "[2018.0]", "a whole number, not the float 2018.0"),
+        ("years", "['2018']", "a whole number, not the text '2018'"),
+        ("years", "[true]", "a whole number, not the boolean true"),
+        ("pack.label_name", "0", "true or false, not the integer 0"),
+        ("pack.shard_bytes", "true", "a number of bytes"),
+    ],
+)
+def test_numbers_and_booleans_of_another_type_are_refused(
+    recipe_file: Path, key: str, value: str, word: str
+) -> None:
+    with pytest.raises(RecipeError) as caught:
+        read_recipe(str(recipe_file), [*TABLE, f"{key}={value}"])
+    assert f": {key}" in caught.value.message
+    assert word in caught.value.message
+
+
+def test_whole_numbers_stand_for_decimals_and_sizes_for_bytes(recipe_file: Path) -> None:
+    changes = [
+        *(*TABLE, "patches.size=64", "patches.skip_bad=true", "pack.shard_bytes=5MB"),
+        "patches.make_splits.spatial={km = 20, shares = [0.5, 0.25, 0.25]}",
+    ]
+    recipe = read_recipe(str(recipe_file), changes)
+    assert isinstance(recipe.patches, Table)
+    assert recipe.patches.make_splits.spatial is not None
+    assert recipe.patches.make_splits.spatial.km == 20
+    assert (recipe.patches.size, int(recipe.pack.shard_bytes)) == (64, 5_000_000)
+
+
+@pytest.mark.parametrize(
     ("changes", "word"),
     [
         (["patches.schemes=['a', 'a']"], "schemes names 'a' twice"),

@@ -29,6 +29,14 @@ SPLIT_WORDS = {
 }
 """Other words for splits."""
 
+_ALL_SPLIT_WORDS = frozenset({*SPLITS, *SPLIT_WORDS})
+
+
+def is_split_word(text: str) -> bool:
+    """Whether a text is a split's name, or another word for one, in any case."""
+    return text.lower() in _ALL_SPLIT_WORDS
+
+
 _DATE = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})([T ].*)?")
 
 
@@ -166,7 +174,9 @@ def _splits(rows: Rows, ids: Sequence[str], scheme: str, notes: list[str]) -> li
         split = SPLIT_WORDS.get(lower, lower) if word else UNASSIGNED
         if split not in (*SPLITS, UNASSIGNED):
             what = f"has the split {printable(word)!r} in {scheme!r}"
-            hint = f'use one of {", ".join(SPLITS)}; for cross-validation: patches.folds = ["{scheme}"]'
+            hint = f"use one of {', '.join(SPLITS)}"
+            if not any(map(is_split_word, found)):
+                hint += f'; for cross-validation: patches.folds = ["{scheme}"]'
             raise rows.fault(row, what, hint, ids[row])
         if word and split != word:
             read[word, split] += 1
@@ -180,6 +190,11 @@ def _splits(rows: Rows, ids: Sequence[str], scheme: str, notes: list[str]) -> li
 def _folds(rows: Rows, ids: Sequence[str], name: str, notes: list[str]) -> list[str]:
     found, more = texts(_with_whole_numbers(rows, name, notes), name, blank=True)
     notes += more
+    for row, fold in enumerate(found):
+        if is_split_word(fold):
+            what = f"has the fold {printable(fold)!r} in {name!r}, which is a word for a split"
+            hint = f'take the column for splits: patches.schemes = ["{name}"]; or rename the fold'
+            raise rows.fault(row, what, hint, ids[row])
     folds = {fold for fold in found if fold}
     if len(folds) < 2:
         shown = f"only the fold {folds.pop()!r}" if folds else "no fold"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -149,6 +150,29 @@ def _has_area_or_point(shape: Any) -> bool:
         elif part.geom_type not in _LINES:
             return True
     return False
+
+
+def describe_mixture(shapes: Shapes, square: str) -> str:
+    """How many geometries of each kind there are, and the patches that they become.
+
+    Empty, if all are points or all are polygons, which need no words.
+
+    Args:
+        shapes: of a table.
+        square: how many pixels the patches round points have, in words.
+    """
+    kinds = Counter(
+        str(shape.geom_type)
+        for row, shape in enumerate(shapes.values)
+        if shape is not None and row not in shapes.wrong
+    )
+    if kinds.keys() <= {"Point"} or kinds.keys() <= {"Polygon", "MultiPolygon"}:
+        return ""
+    patches = {"Point": f"{square} pixels round each"}
+    return ", ".join(
+        f"{kind} {n:,} ({patches.get(kind, 'the box around each')})"
+        for kind, n in sorted(kinds.items(), key=lambda one: (one[0] != "Point", one[0]))
+    )
 
 
 def native_geometry(kind: str, value: Any) -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,9 @@ from hfaef.recipe.patches import Described
 
 _SEPARATORS = (";", "|", ",")
 """What often parts several labels in one text."""
+
+_NOTHING = {"none", "na", "n/a", "nan", "null", "-"}
+"""What programs and people write where there is nothing, in any case."""
 
 _DIGITS = 7
 """That a float32 keeps of a decimal number, about:
@@ -71,7 +74,7 @@ def _one(rows: Rows, section: Described, ids: Sequence[str]) -> Labels:
         names = sorted(set(values), key=lambda label: (int(label), label))
     else:
         names = sorted(set(values))
-    notes += _note_separator(values, names)
+    notes += [*_note_separator(values, names), *_note_nothing(values)]
     listed = tuple(section.labels or names)
     _require_listed(rows, [(value,) for value in values], listed, ids)
     return Labels(values, listed, tuple(notes))
@@ -92,6 +95,14 @@ def _note_separator(values: Sequence[str], names: Sequence[str]) -> list[str]:
             wanted = f'patches.target = "classes" and separator = "{separator}"'
             return [f"{found}; for several labels a patch set {wanted}"]
     return []
+
+
+def _note_nothing(names: Iterable[str]) -> list[str]:
+    """A note on labels that may stand for none, which are classes as any other."""
+    found = Counter(name for name in names if name.lower() in _NOTHING)
+    if not found:
+        return []
+    return [f"labels written as {', '.join(map(repr, found))} are classes: {found.total():,}"]
 
 
 def _several(rows: Rows, section: Described, ids: Sequence[str]) -> Labels:
@@ -119,7 +130,7 @@ def _several(rows: Rows, section: Described, ids: Sequence[str]) -> Labels:
             for part, name in zip(parts, names, strict=True)
         )
         found.append(names)
-    notes = []
+    notes = _note_nothing(name for names in found for name in names)
     if spaced:
         notes.append(f"labels with stray spaces, taken off: {spaced:,} rows")
     if composed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -11,11 +12,11 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from hfaef.catalog.tables.attributes import SPLIT_WORDS, read_years
+from hfaef.catalog.tables.attributes import is_split_word, read_years
 from hfaef.catalog.tables.columns import Rows, number_of
-from hfaef.core.names import clean
+from hfaef.core.names import clean, printable
 from hfaef.errors import CatalogError
-from hfaef.recipe.columns import COLUMNS, SPLITS, Target
+from hfaef.recipe.columns import COLUMNS, Target
 from hfaef.recipe.patches import Scheme
 
 _OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
@@ -35,6 +36,9 @@ _NOT_OF_THE_LABEL = {"created", "updated", "modified", "edited", "upload", "down
 
 _MANY = 20
 """Distinct numbers above which decimals are numbers to predict, and folds are none."""
+
+_SHOWN = 5
+"""Words that are named with their counts."""
 
 
 @dataclass(frozen=True)
@@ -157,20 +161,66 @@ def rows_as_ids(rows: Rows) -> Sequence[str]:
 
 def split_columns(rows: Rows, others: Sequence[str]) -> list[str]:
     """Columns whose values are names of splits, `split` first; some may need another name."""
-    known = {*SPLITS, *SPLIT_WORDS}
     found = []
     for name in others:
         values = {value.lower() for value in _words(rows, name)}
-        called = bool({"split", "set", "subset"} & {*re.findall("[a-z]+", name.lower())})
-        if values and values <= known and (called or len(values) > 1):
+        if values and all(map(is_split_word, values)) and (_is_called(name) or len(values) > 1):
             found.append(name)
     return sorted(found, key=lambda name: name != "split")
 
 
+def _is_called(name: str) -> bool:
+    """Whether a column bears a name of splits."""
+    return bool({"split", "set", "subset"} & {*re.findall("[a-z]+", name.lower())})
+
+
 def fold_columns(rows: Rows, others: Sequence[str]) -> list[str]:
-    """Columns of a few folds."""
+    """Columns of a few folds, none of which is a word for a split."""
     called = [name for name in others if "fold" in name.lower() or name == "split"]
-    return [name for name in called if 1 < len(set(_words(rows, name))) <= _MANY]
+    found = {name: set(_words(rows, name)) for name in called}
+    return [
+        name
+        for name, folds in found.items()
+        if 1 < len(folds) <= _MANY and not any(map(is_split_word, folds))
+    ]
+
+
+def mixed_columns(rows: Rows, others: Sequence[str]) -> dict[str, Counter[str]]:
+    """Columns that hold words for splits and others, with the counts of these others.
+
+    They are called as splits or folds are; where the name may mean something else (`set`), most
+    words are for splits.
+    """
+    found = {}
+    for name in others:
+        plain = name == "split" or "fold" in name.lower()
+        if not (plain or _is_called(name)):
+            continue
+        words = _words(rows, name)
+        strange = Counter(word for word in words if not is_split_word(word))
+        if 0 < strange.total() < (len(words) if plain else len(words) / 2):
+            found[name] = strange
+    return found
+
+
+def counted(words: Counter[str]) -> str:
+    """The most frequent words, with their counts."""
+    shown = ", ".join(f"{printable(word)} ({n:,})" for word, n in words.most_common(_SHOWN))
+    return shown + (f", and {len(words) - _SHOWN:,} more" if len(words) > _SHOWN else "")
+
+
+def to_mend(mixed: Mapping[str, Counter[str]]) -> list[str]:
+    """What is to be done about columns with words for splits and others."""
+    return [
+        f"write train, validation, test or nothing in the column `{name}` instead of {counted(words)}"
+        for name, words in mixed.items()
+    ]
+
+
+def scheme_name(name: str) -> str:
+    """What a column may be called instead, if it is to be a scheme."""
+    plain = "".join(letter if letter.isalnum() else "_" for letter in name.lower())
+    return plain if can_be_scheme(plain) else "split"
 
 
 def blanks(rows: Rows, name: str) -> int:

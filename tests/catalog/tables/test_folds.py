@@ -93,6 +93,17 @@ def test_a_column_split_may_hold_folds(tmp_path: Path) -> None:
         open_table(path)
 
 
+@pytest.mark.parametrize("word", ["train", "Validation", "TEST", "val", "Dev", "testing"])
+def test_words_for_splits_are_no_folds(tmp_path: Path, word: str) -> None:
+    path = write_table(tmp_path / "a.csv", points(split=["1", "2", word]))
+    with pytest.raises(CatalogError) as caught:
+        open_table(path, folds=["split"])
+    assert f"row 3 (line 4): patch p2 has the fold {word!r} in 'split'" in str(caught.value)
+    assert 'patches.schemes = ["split"]' in caught.value.hint
+    longer = write_table(tmp_path / "b.csv", points(fold=["1", "2", f"{word}3"]))
+    assert open_table(longer, folds=["fold"]).folds == ("fold",)
+
+
 def test_a_column_of_folds_that_is_not_there_is_named(tmp_path: Path) -> None:
     path = write_table(tmp_path / "a.csv", points(label=["x"]))
     with pytest.raises(CatalogError, match=r"no column 'fold'; mend `patches\.folds`"):

@@ -25,6 +25,23 @@ def write_several(path: Path) -> Path:
     return write_table(path, points(label=SEVERAL if typed else TEXTS))
 
 
+@pytest.mark.parametrize("name", ["None", "NA", "null", "nan", "N/A", "-", "NULL"])
+def test_labels_that_may_stand_for_none_are_classes_and_counted(tmp_path: Path, name: str) -> None:
+    path = write_table(tmp_path / "a.csv", points(label=[name, "Water", name]))
+    found = open_table(path)
+    assert by_id(found, "label") == {"p0": name, "p1": "Water", "p2": name}
+    assert f"labels written as {name!r} are classes: 2" in found.notes
+    path = write_table(tmp_path / "b.csv", points(label=[f"{name};Water", "Water", ""]))
+    found = open_table(path, target="classes", separator=";")
+    assert by_id(found, "label")["p0"] == tuple(sorted([name, "Water"]))
+    assert f"labels written as {name!r} are classes: 1" in found.notes
+
+
+def test_other_labels_are_classes_without_a_note(tmp_path: Path) -> None:
+    path = write_table(tmp_path / "a.csv", points(label=["Nonesuch", "Nanjing", "no data", "--"]))
+    assert not [note for note in open_table(path).notes if "classes" in note]
+
+
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_several_labels_are_the_same_from_any_format(tmp_path: Path, suffix: str) -> None:
     path = write_several(tmp_path / f"a.{suffix}")

@@ -72,13 +72,20 @@ def test_a_table_none_of_whose_rows_has_a_split_cannot_be_dropped_whole(tmp_path
 
 @pytest.mark.parametrize("word", ["holdout", "1", "train2", "te st"])
 def test_another_word_is_named_with_its_row_and_the_way_to_folds(tmp_path: Path, word: str) -> None:
-    path = write_table(tmp_path / "a.csv", points(split=["train", word]))
+    path = write_table(tmp_path / "a.csv", points(split=["", word]))
     with pytest.raises(
         CatalogError,
         match=rf"row 2 \(line 3\): patch p1 has the split '{word}' in 'split'; use one of train, "
         r'validation, test; for cross-validation: patches\.folds = \["split"\]',
     ):
         open_table(path)
+
+
+def test_where_others_are_splits_another_word_is_no_fold(tmp_path: Path) -> None:
+    path = write_table(tmp_path / "a.csv", points(split=["Train", "blue"]))
+    with pytest.raises(CatalogError, match=r"patch p1 has the split 'blue'.*use one of ") as caught:
+        open_table(path)
+    assert "folds" not in str(caught.value)
 
 
 def test_splits_may_be_of_any_type_of_texts(tmp_path: Path) -> None:
