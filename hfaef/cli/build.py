@@ -207,6 +207,7 @@ def status(folder: FolderArgument) -> Report:
         lines.append(again(folder, found.stale))
     if found.published:
         lines.append(f"published as {found.published}")
+    lines += found.edits
     lines.append(f"next: {found.next_command}")
     return Report(found.summary(), lines, values=[found.next_command])
 

@@ -83,7 +83,7 @@ def push(
         repo_id: ``owner/name``; made if it is not there.
         version: ``X.Y.Z``; worked out from what changed by default.
         private: whether a new repository is private.
-        dry_run: only say what would be done.
+        dry_run: only say what would be done; ends with the error that a push would end with.
         message: title of the commit.
         without_evaluation: whether scores and figures may go that the version before has.
         replace_card: whether edits of the card outside its notes, in the folder and on the Hub,
@@ -105,7 +105,7 @@ def push(
             raise InputError(
                 f"{repo_id} is there already, and public", "make it private on its page first"
             )
-        if public is not None and not dry_run:
+        if public is not None:
             repo.require_write_access()
         notes = kept_notes(folder, replace=replace_card)
         if replace_card and not dry_run:
@@ -132,16 +132,18 @@ def push(
         warned = _review_card(folder, repo, plan.target)
         edits.require_none(folder, repo)
         lost = _lost_additions(folder, latest.release.manifest if latest else None)
+        if lost and not without_evaluation:
+            error = InputError(
+                f"{repo_id} has {' and '.join(lost)}, and {folder} has not; {again(folder, lost)}",
+                "or publish without them: --without-evaluation",
+            )
+            error.details = plan.lines() if dry_run else ()
+            raise error
         if dry_run:
             stale = lost or stale_additions(folder)
             said = (*warned, *edits.said, *((again(folder, stale),) if stale else ()))
             planned = str(plan.version)
             return PushResult("planned", repo_id, planned, repo.url, plan=plan, notes=said)
-        if lost and not without_evaluation:
-            raise InputError(
-                f"{repo_id} has {' and '.join(lost)}, and {folder} has not; {again(folder, lost)}",
-                "or publish without them: --without-evaluation",
-            )
         pushed = _publish(folder, repo, plan, remote, private=private)
         return replace(pushed, notes=(*warned, *edits.said, *pushed.notes))
 

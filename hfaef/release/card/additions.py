@@ -31,6 +31,8 @@ from hfaef.release.format.paths import (
     require_outside,
 )
 from hfaef.release.format.scores import SCORES, read_evaluation
+from hfaef.release.handle import open_folder
+from hfaef.release.label_names import require_label_names
 
 ADDITIONS = (SCORES, LABELS, MAP, BALANCE)
 """Paths of all that may be added; none of them holds rows."""
@@ -77,11 +79,12 @@ def write_figures(
         replace_card: whether edits of the card outside its notes may go.
 
     Raises:
-        ReleaseError: if the folder holds no finished release, or a link, or its card was edited
-            outside its notes.
+        ReleaseError: if the folder holds no finished release, or a link, its shards have other
+            label names than its manifest, or its card was edited outside its notes.
         FolderError: if another command is at work there, or `out` lies in it.
     """
     manifest = read_manifest(folder)
+    require_label_names(open_folder(folder))
     if out is None:
         kept_notes(folder, replace=replace_card)  # said before anything is done, not after it
         with locked_release(folder):
@@ -105,16 +108,17 @@ class Carried:
     """Paths of what was made from other rows, so the new release lacks it."""
 
 
-def carry_additions(folder: Path, manifest: Manifest) -> Carried:
+def carry_additions(folder: Path, manifest: Manifest, paths: Sequence[str] = ADDITIONS) -> Carried:
     """What an earlier release in the folder holds that is true of a new one.
 
     Args:
         folder: of the earlier release, if there is one.
         manifest: of the new one.
+        paths: what of `ADDITIONS` is looked at.
     """
     contents = {}
     stale = {path for path in stale_additions(folder) if path != LABELS}
-    for path in ADDITIONS:
+    for path in paths:
         try:
             content = (folder / path).read_bytes()
         except OSError:
