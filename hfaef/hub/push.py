@@ -110,7 +110,8 @@ def push(
         notes = kept_notes(folder, replace=replace_card)
         if replace_card and not dry_run:
             write_card(folder, replace=True)
-        _require_no_findings(folder)  # last, as it reads every file
+        # Last, as it reads every file.
+        _require_no_findings(folder, card=not (replace_card and dry_run))
         remote = RemoteState() if public is None else read_remote_state(repo)
         edits = read_edits(repo, remote, notes, replace=replace_card)
         remote, latest = edits.remote, edits.remote.latest
@@ -155,8 +156,8 @@ def _lost_additions(folder: Path, before: Manifest | None) -> tuple[str, ...]:
     return tuple(path for path in ADDITIONS if path in earlier - now)
 
 
-def _require_no_findings(folder: Path) -> None:
-    findings = check_folder(folder)
+def _require_no_findings(folder: Path, *, card: bool) -> None:
+    findings = check_folder(folder, card=card)
     if findings:
         raise ReleaseError(
             f"{folder} is not fit to publish, findings: {len(findings)}; the first: {findings[0]}",
