@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from hfaef.build.carryover import Carryover, carry, choose_notes, read_carryover
 from hfaef.build.cluster import Cluster
 from hfaef.build.fetch.dask import DaskExecutor
 from hfaef.build.fetch.engine import fetch
@@ -45,8 +44,12 @@ from hfaef.errors import HfaefError
 from hfaef.recipe.columns import SPLITS
 from hfaef.recipe.model import Cog, EarthEngine, Recipe
 from hfaef.release.card.additions import (
+    Carryover,
     again,
+    carry,
+    choose_notes,
     entry,
+    read_carryover,
     remember_stale,
     with_files,
 )

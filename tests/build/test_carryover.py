@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 from build.test_pipeline import demo_recipe
 
-from hfaef.build.carryover import Carryover, choose_notes
 from hfaef.build.pipeline import build
 from hfaef.build.status import read_status
 from hfaef.errors import ReleaseError
-from hfaef.release.card.additions import write_figures
+from hfaef.release.card.additions import Carryover, choose_notes, write_figures
 from hfaef.release.card.notes import BEGIN, read_notes
 from hfaef.release.check import check_folder
 from hfaef.release.format.manifest import read_manifest

@@ -68,10 +68,10 @@ def test_an_edit_there_outside_the_notes_stops_the_next_push(
 ) -> None:
     publish(hub, release)
     edit_there(hub, "## Load it\n", "## Load it\n\nMind the gap.\n")
-    edit_there(hub, BEGIN, f"{BEGIN}\nPatch 7 is odd.")
     again = push(client, release)
     assert again["outcome"] == "already published"
     assert any("was edited since 1.0.0; it stays" in note for note in again["notes"])
+    edit_there(hub, BEGIN, f"{BEGIN}\nPatch 7 is odd.")
     result = push(client, other)
     assert result["exit"] == 1
     assert "was edited since 1.0.0" in result["error"]
