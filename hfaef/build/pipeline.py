@@ -50,15 +50,18 @@ from hfaef.release.benchmark.eval_yaml import (
     registering_note,
 )
 from hfaef.release.card.additions import (
+    Carryover,
     again,
-    carry_additions,
+    carry,
+    choose_notes,
     entry,
+    read_carryover,
     remember_stale,
     with_files,
 )
-from hfaef.release.card.edits import fill_notes, remember_card
+from hfaef.release.card.edits import remember_card
 from hfaef.release.card.figures import draw_labels
-from hfaef.release.card.render import CARD, kept_notes, render_card
+from hfaef.release.card.render import CARD, render_card
 from hfaef.release.format.manifest import (
     FORMAT,
     Manifest,
@@ -140,7 +143,7 @@ def build(
             of which the source said that it has nothing there.
         verify_count: patches that are read twice and compared.
         previous: the release before: its rows stay in their shards, and pixels of those that have
-            not changed are taken from it.
+            not changed are taken from it; its notes, and scores and figures of the same rows, too.
         replace_card: whether edits of the folder's card outside its notes may go.
         command: what to type after ``hfaef build`` to go on, kept until the build has finished.
 
@@ -154,6 +157,7 @@ def build(
     if staging is not None:
         open_staging(staging)  # what is wrong with it is said before any work is done
     before = open_previous(previous, recipe) if previous else None
+    carryover = read_carryover(before.release) if before else None
     if recipe.demo is not None:
         from hfaef.demo import write_world
 
@@ -169,9 +173,10 @@ def build(
         if scheduler is not None:
             cluster = stack.enter_context(Cluster(scheduler, reads))
             cluster.require(package_versions, store.pixels.files)
-        notes = _claim(store, recipe, whole, limit, command, refetch=refetch)
-        require_years(whole, folder, allow_missing=allow_missing)
-        fill_notes(folder, kept_notes(folder, replace=replace_card), recipe.card.notes)
+        notes = _claim(
+            store, recipe, whole, limit, command, refetch=refetch, allow_missing=allow_missing
+        )
+        choose_notes(folder, recipe.card.notes, carryover, replace=replace_card)
         policy = Policy()
         executor: ReadExecutor
         parallel_map: ParallelMap
@@ -213,6 +218,7 @@ def build(
                 missing,
                 parallel_map,
                 before.placement if before else None,
+                carryover,
                 replace_card=replace_card,
             )
         except BaseException:
@@ -238,13 +244,19 @@ def _claim(
     command: Sequence[str],
     *,
     refetch: bool,
+    allow_missing: bool,
 ) -> tuple[str, ...]:
-    """Keep what the staging has of a catalog, and drop the rest; notes of how much that is."""
+    """Keep what the staging has of a catalog, and drop the rest; notes of how much that is.
+
+    Raises:
+        IncompleteError: if patches are of years without embeddings, and that is not allowed.
+    """
     recover(store.folder)
     reuse = store.claim(inputs(recipe, catalog), refetch=refetch)
     write_command(store.staging, command)
     for outcome in unreadable_outcomes(catalog, recipe.years):
         store.record(outcome)
+    require_years(catalog, store.folder, allow_missing=allow_missing)
     few, all_ = len(catalog.first(limit).patches), len(catalog.patches)
     trial = (f"a trial: {few:,} of {all_:,} patches (--limit)",) if few < all_ else ()
     return (*reuse.notes(), *trial)
@@ -286,6 +298,7 @@ def _write_release(
     missing: tuple[Missing, ...],
     parallel_map: ParallelMap,
     placement: RowPlacement | None,
+    before: Carryover | None,
     *,
     replace_card: bool,
 ) -> tuple[Manifest, tuple[str, ...]]:
@@ -312,7 +325,7 @@ def _write_release(
         files = (*files, write_missing(packing, missing))
     manifest = _manifest(recipe, catalog, replace(packed, files=files), missing)
     # A second build of the same rows keeps the scores; other rows have other ones.
-    carried = carry_additions(store.folder, manifest)
+    carried = carry(store.folder, manifest, before)
     additions = {**carried.contents, LABELS: draw_labels(packing, manifest)}
     if recipe.card.benchmark:
         additions[EVAL_YAML] = benchmark_bytes(manifest)
@@ -322,19 +335,20 @@ def _write_release(
             (packing / path).parent.mkdir(exist_ok=True)
             (packing / path).write_bytes(content)
         # Read again, as people may have written while the build was at work.
-        kept_words = kept_notes(store.folder, replace=replace_card)
-        words = fill_notes(store.folder, kept_words, recipe.card.notes)
+        file = recipe.card.notes
+        words, notes = choose_notes(store.folder, file, before, replace=replace_card)
         card = render_card(manifest, read_evaluation(packing), words)
         (packing / CARD).write_text(card, "utf-8")
         (packing / MANIFEST).write_bytes(manifest_bytes(manifest))
-        remember_card(store.folder, card, said=words if recipe.card.notes else None)
+        remember_card(store.folder, card, said=words if file else None)
         remember_stale(store.folder, carried.stale)
-    notes = [again(store.folder, carried.stale)] if carried.stale else []
+    if carried.stale:
+        notes += (again(store.folder, carried.stale),)
     if kept := sorted(carried.contents.keys() - {LABELS}):
-        notes.append(f"{' and '.join(kept)} kept: the rows are the same")
+        notes += (f"{' and '.join(kept)} kept: the rows are the same",)
     if recipe.card.benchmark:
-        notes.append(registering_note())
-    return manifest, tuple(notes)
+        notes += (registering_note(),)
+    return manifest, notes
 
 
 def _leakage(kept: list[Patch], catalog: Catalog, year: int | None) -> tuple[Leak, ...]:

@@ -12,6 +12,7 @@ from hfaef.build.staging.command import is_unfinished, read_command
 from hfaef.build.staging.ledger import Outcome, read_ledger
 from hfaef.errors import FolderError, command_line
 from hfaef.release.card.additions import stale_additions
+from hfaef.release.card.render import card_edits
 from hfaef.release.format.manifest import Manifest, read_manifest
 from hfaef.release.format.paths import MANIFEST, STAGING
 from hfaef.release.format.scores import SCORES
@@ -36,6 +37,8 @@ class Status:
     """Whether a build was begun after the release was made, and has not finished."""
     command: str | None = None
     """What goes on with that build; None if it is not known."""
+    edits: tuple[str, ...] = ()
+    """What stops the card from being written again, and the ways out; mostly nothing."""
 
     @property
     def released_rows(self) -> int | None:
@@ -65,6 +68,8 @@ class Status:
     @property
     def next_command(self) -> str:
         """What to type next."""
+        if self.edits and not self.published:  # they stop all commands below but the check
+            return command_line("hfaef", "card", self.folder)
         if self.unfinished or self.manifest is None:
             return self._next_build()
         if self.published:
@@ -95,6 +100,7 @@ class Status:
             "version": self.manifest.version if self.manifest else None,
             "stale": list(self.stale),
             "unfinished": self.unfinished,
+            "edits": list(self.edits),
             "next": self.next_command,
         }
 
@@ -109,13 +115,14 @@ def read_status(folder: Path) -> Status:
     staging = folder / STAGING
     recover(folder)
     manifest = read_manifest(folder) if (folder / MANIFEST).is_file() else None
+    edits = card_edits(folder) if manifest else ()
     if not (staging / "inputs.json").is_file():
         if manifest is None:
             raise FolderError(
                 f"no build was started in {folder}",
                 command_line("hfaef", "build", "RECIPE", "--out", folder),
             )
-        return Status(folder, manifest.rows, manifest.rows, (), manifest)
+        return Status(folder, manifest.rows, manifest.rows, (), manifest, edits=edits)
     try:
         patches = int(json.loads((staging / "inputs.json").read_text())["patches"])
     except (OSError, ValueError, LookupError, TypeError) as error:
@@ -135,4 +142,5 @@ def read_status(folder: Path) -> Status:
         stale,
         is_unfinished(staging),
         read_command(staging),
+        edits,
     )

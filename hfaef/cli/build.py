@@ -207,6 +207,7 @@ def status(folder: FolderArgument) -> Report:
         lines.append(again(folder, found.stale))
     if found.published:
         lines.append(f"published as {found.published}")
+    lines += found.edits
     lines.append(f"next: {found.next_command}")
     if found.is_stuck:
         lines.append(_WAYS_OUT)

@@ -40,6 +40,8 @@ from hfaef.release.format.scores import (
     Protocol,
     evaluation_bytes,
 )
+from hfaef.release.handle import open_folder
+from hfaef.release.label_names import require_label_names
 
 PROTOCOLS = ("default", "published")
 
@@ -62,7 +64,7 @@ def open_target(target: str) -> Target:
     Raises:
         InputError: if it is neither.
         HubError: if the Hub has no such version, or does not give it.
-        ReleaseError: if the folder holds no release.
+        ReleaseError: if the folder holds no release, or shards with other label names.
     """
     parsed = parse_target(target)
     if isinstance(parsed, HubTarget):
@@ -77,6 +79,7 @@ def open_target(target: str) -> Target:
         return Target(published.download("data"), manifest, origin)
     manifest = read_manifest(parsed)
     require_no_links(parsed)
+    require_label_names(open_folder(parsed))
     return Target(parsed, manifest, Origin(content_sha256=content_sha256(manifest)))
 
 

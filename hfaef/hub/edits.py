@@ -86,7 +86,7 @@ def read_edits(repo: Repo, remote: RemoteState, notes: str, *, replace: bool) ->
         and without_notes(text) not in (before, without_notes(before))
     ):
         problems.append(f"the {CARD} of {repo.id} {since}")
-        details += difference(before, text)
+        details += difference(without_notes(before), without_notes(text))
     there, base = _notes_or_nothing(text), _notes_or_nothing(before)
     said: list[str] = []
     if there == notes:

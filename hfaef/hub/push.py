@@ -84,7 +84,7 @@ def push(
         repo_id: ``owner/name``; made if it is not there.
         version: ``X.Y.Z``; worked out from what changed by default.
         private: whether a new repository is private.
-        dry_run: only say what would be done.
+        dry_run: only say what would be done; ends with the error that a push would end with.
         message: title of the commit.
         without_evaluation: whether scores and figures may go that the version before has.
         replace_card: whether edits of the card outside its notes, in the folder and on the Hub,
@@ -106,12 +106,13 @@ def push(
             raise InputError(
                 f"{repo_id} is there already, and public", "make it private on its page first"
             )
-        if public is not None and not dry_run:
+        if public is not None:
             repo.require_write_access()
         notes = kept_notes(folder, replace=replace_card)
         if replace_card and not dry_run:
             write_card(folder, replace=True)
-        _require_no_findings(folder)  # last, as it reads every file
+        # Last, as it reads every file.
+        _require_no_findings(folder, card=not (replace_card and dry_run))
         remote = RemoteState() if public is None else read_remote_state(repo)
         edits = read_edits(repo, remote, notes, replace=replace_card)
         remote, latest = edits.remote, edits.remote.latest
@@ -135,16 +136,18 @@ def push(
         sends_benchmark = EVAL_YAML in {file.path for file in plan.diff.adds}
         said = (*warned, *edits.said, *([registering_note(repo_id)] if sends_benchmark else ()))
         lost = _lost_additions(folder, latest.release.manifest if latest else None)
+        if lost and not without_evaluation:
+            error = InputError(
+                f"{repo_id} has {' and '.join(lost)}, and {folder} has not; {again(folder, lost)}",
+                "or publish without them: --without-evaluation",
+            )
+            error.details = plan.lines() if dry_run else ()
+            raise error
         if dry_run:
             stale = lost or stale_additions(folder)
             said = (*said, again(folder, stale)) if stale else said
             planned = str(plan.version)
             return PushResult("planned", repo_id, planned, repo.url, plan=plan, notes=said)
-        if lost and not without_evaluation:
-            raise InputError(
-                f"{repo_id} has {' and '.join(lost)}, and {folder} has not; {again(folder, lost)}",
-                "or publish without them: --without-evaluation",
-            )
         pushed = _publish(folder, repo, plan, remote, private=private)
         return replace(pushed, notes=(*said, *pushed.notes))
 
@@ -156,8 +159,8 @@ def _lost_additions(folder: Path, before: Manifest | None) -> tuple[str, ...]:
     return tuple(path for path in ADDITIONS if path in earlier - now)
 
 
-def _require_no_findings(folder: Path) -> None:
-    findings = check_folder(folder)
+def _require_no_findings(folder: Path, *, card: bool) -> None:
+    findings = check_folder(folder, card=card)
     if findings:
         raise ReleaseError(
             f"{folder} is not fit to publish, findings: {len(findings)}; the first: {findings[0]}",

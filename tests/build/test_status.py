@@ -17,7 +17,13 @@ from hfaef.build.pipeline import build
 from hfaef.build.staging.command import write_command
 from hfaef.build.staging.ledger import Outcome, open_ledger, write_outcome
 from hfaef.build.status import read_status
+from hfaef.cli.build import status as show_status
 from hfaef.errors import FolderError, IncompleteError
+from hfaef.release.card.additions import remember_stale
+from hfaef.release.card.notes import BEGIN
+from hfaef.release.card.render import write_card
+from hfaef.release.format.manifest import manifest_bytes, read_manifest
+from hfaef.release.format.scores import SCORES
 
 LATE = Outcome(2018, "late", fetched=False, reason="not yet")
 
@@ -200,3 +206,48 @@ def test_a_strangers_command_is_no_other_program(
 def test_a_folder_without_a_build_is_named(tmp_path: Path) -> None:
     with pytest.raises(FolderError, match=rf"no build was started in {tmp_path}/x; hfaef build "):
         read_status(tmp_path / "x")
+
+
+@pytest.mark.parametrize("staging", [True, False], ids=["where it was built", "a copy"])
+def test_a_card_that_was_edited_outside_its_notes_comes_before_the_push(
+    folder: Path, *, staging: bool
+) -> None:
+    if not staging:
+        shutil.rmtree(folder / ".staging")
+    card = folder / "README.md"
+    whole = card.read_text("utf-8")
+    card.write_text(whole.replace(BEGIN, f"{BEGIN}\nPatch 7 is odd."), "utf-8")
+    assert read_status(folder).next_command == f"hfaef push '{folder}' OWNER/NAME"
+    card.write_text(whole.replace("## Load it\n", "## Load it\n\nMind the gap.\n"), "utf-8")
+    with untouched(folder):
+        status = read_status(folder)
+    assert status.next_command == f"hfaef card '{folder}'"
+    [said] = status.edits
+    assert f"{card} was edited outside its notes" in said
+    assert f"hfaef card '{folder}' --replace-card" in said
+    lines = show_status(folder).lines
+    assert lines[-2:] == [said, f"next: {status.next_command}"]
+    assert status.summary()["edits"] == [said]
+    write_card(folder, replace=True)
+    assert read_status(folder).next_command == f"hfaef push '{folder}' OWNER/NAME"
+
+
+def test_an_edited_card_comes_before_a_build_and_scores_which_it_stops(folder: Path) -> None:
+    remember_stale(folder, (SCORES,))
+    assert read_status(folder).next_command == f"hfaef eval '{folder}'"
+    write_command(folder / ".staging", ["demo"])
+    assert read_status(folder).next_command == "hfaef build demo"
+    with (folder / "README.md").open("a") as card:
+        card.write("Mind the gap.\n")
+    assert read_status(folder).next_command == f"hfaef card '{folder}'"
+
+
+def test_an_edited_card_of_a_published_release_is_named_all_the_same(folder: Path) -> None:
+    manifest = read_manifest(folder).model_copy(update={"repo": "ada/patches", "version": "1.2.0"})
+    (folder / "release.json").write_bytes(manifest_bytes(manifest))
+    write_card(folder, replace=True)
+    with (folder / "README.md").open("a") as card:
+        card.write("Mind the gap.\n")
+    status = read_status(folder)
+    assert status.next_command == "hfaef check ada/patches@1.2.0"
+    assert "edited outside its notes" in status.edits[0]

@@ -71,10 +71,12 @@ def test_an_edit_there_outside_the_notes_stops_the_next_push(
     again = push(client, release)
     assert again["outcome"] == "already published"
     assert any("was edited since 1.0.0; it stays" in note for note in again["notes"])
+    edit_there(hub, BEGIN, f"{BEGIN}\nPatch 7 is odd.")
     result = push(client, other)
     assert result["exit"] == 1
     assert "was edited since 1.0.0" in result["error"]
     assert "+Mind the gap." in result["details"]
+    assert "+Patch 7 is odd." not in result["details"]
     assert list(hub.repo(NAME).tags) == ["v1.0.0"]
     assert b"Mind the gap." in hub.file(NAME, "README.md")
     assert push(client, other, "--replace-card")["version"] == "1.0.1"
@@ -129,6 +131,21 @@ def test_an_edit_of_the_folders_card_stops_a_push(hub: Hub, client: Client, rele
     assert "edited outside its notes" in result["error"]
     assert "+Mind the gap." in result["details"]
     assert hub.calls("commit") == []
+
+
+def test_a_dry_run_that_replaces_a_card_ends_as_its_push(
+    hub: Hub, client: Client, release: Path
+) -> None:
+    card = release / "README.md"
+    edited = card.read_text().replace("license: cc-by-4.0", "license: mit")
+    card.write_text(edited)
+    refused = push(client, release, "--dry-run")
+    assert (refused["exit"], "edited outside its notes" in refused["error"]) == (1, True)
+    planned = push(client, release, "--dry-run", "--replace-card")
+    assert (planned["exit"], planned["outcome"]) == (0, "planned")
+    assert card.read_text() == edited
+    assert push(client, release, "--replace-card")["version"] == planned["version"]
+    is_whole(hub, release, "1.0.0")
 
 
 @pytest.mark.parametrize("change", ['"version": "7.0.0"', '"version": 1'])

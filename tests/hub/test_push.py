@@ -262,10 +262,11 @@ def test_who_may_not_write_is_told_early(hub: Hub, client: Client, release: Path
         (None, "does not know your token"),
         ("token-of-nobody", "does not know your token"),
     ):
-        result = push(client, release, token=token)
-        assert result["exit"] == 1
-        assert words in result["error"]
-        assert "hf auth login" in result["hint"]
+        for options in ((), ("--dry-run",)):
+            result = push(client, release, *options, token=token)
+            assert result["exit"] == 1
+            assert words in result["error"]
+            assert "hf auth login" in result["hint"]
     assert hub.calls("put") == hub.calls("commit") == []
 
 

@@ -23,13 +23,19 @@ def test_figures_of_the_version_before_go_only_on_request(
     write_figures(drawn)
     assert push(client, drawn)["exit"] == 0
     plain = fresh_copy(release, tmp_path / "plain")
-    planned = push(client, plain, "--dry-run")
-    assert planned["exit"] == 0
-    assert any(f"`hfaef show {plain}` again" in note for note in planned["notes"])
-    refused = push(client, plain)
+    planned, refused = push(client, plain, "--dry-run"), push(client, plain)
+    assert f"`hfaef show {plain}` again" in planned["error"]
+    plan = planned.pop("details")
+    assert plan[0].startswith("version:    1.")
+    assert "deleted:    figures/map.png" in plan
+    assert "planned" not in planned.values()
+    assert {**planned, "errors": ""} == {**refused, "errors": ""}
     assert refused["exit"] == 2
     assert "figures/map.png" in refused["errors"]
     assert "--without-evaluation" in refused["errors"]
     assert list(hub.repo(NAME).tags) == ["v1.0.0"]
+    planned = push(client, plain, "--without-evaluation", "--dry-run")
+    assert (planned["exit"], planned["outcome"]) == (0, "planned")
+    assert any(f"`hfaef show {plain}` again" in note for note in planned["notes"])
     assert push(client, plain, "--without-evaluation")["exit"] == 0
     assert len(hub.repo(NAME).tags) == 2

@@ -1,4 +1,8 @@
-"""Scores and pictures added to a finished release, whose manifest and card then name them."""
+"""Scores and pictures added to a finished release, whose manifest and card then name them.
+
+The next release takes over those that are true of its rows, and people's notes: from the release in
+its folder, and else from the one that it is built from.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from pathlib import Path
 
 from hfaef.core.files import atomic_write, folder_errors
 from hfaef.errors import HfaefError, command_line
-from hfaef.release.card.edits import put_card
+from hfaef.release.card.edits import fill_notes, put_card, released_notes
 from hfaef.release.card.figures import draw, stack
 from hfaef.release.card.render import CARD, kept_notes, render_card
 from hfaef.release.format.manifest import (
@@ -30,6 +34,8 @@ from hfaef.release.format.paths import (
     require_outside,
 )
 from hfaef.release.format.scores import SCORES, read_evaluation
+from hfaef.release.handle import Release, open_folder
+from hfaef.release.label_names import require_label_names
 
 ADDITIONS = (SCORES, *FIGURE_FILES)
 """Paths of all that may be added; none of them holds rows."""
@@ -76,11 +82,12 @@ def write_figures(
         replace_card: whether edits of the card outside its notes may go.
 
     Raises:
-        ReleaseError: if the folder holds no finished release, or a link, or its card was edited
-            outside its notes.
+        ReleaseError: if the folder holds no finished release, or a link, its shards have other
+            label names than its manifest, or its card was edited outside its notes.
         FolderError: if another command is at work there, or `out` lies in it.
     """
     manifest = read_manifest(folder)
+    require_label_names(open_folder(folder))
     if out is None:
         kept_notes(folder, replace=replace_card)  # said before anything is done, not after it
         with locked_release(folder):
@@ -104,16 +111,17 @@ class Carried:
     """Paths of what was made from other rows, so the new release lacks it."""
 
 
-def carry_additions(folder: Path, manifest: Manifest) -> Carried:
+def carry_additions(folder: Path, manifest: Manifest, paths: Sequence[str] = ADDITIONS) -> Carried:
     """What an earlier release in the folder holds that is true of a new one.
 
     Args:
         folder: of the earlier release, if there is one.
         manifest: of the new one.
+        paths: what of `ADDITIONS` is looked at.
     """
     contents = {}
     stale = {path for path in stale_additions(folder) if path != LABELS}
-    for path in ADDITIONS:
+    for path in paths:
         try:
             content = (folder / path).read_bytes()
         except OSError:
@@ -123,6 +131,78 @@ def carry_additions(folder: Path, manifest: Manifest) -> Carried:
         elif path != LABELS:  # drawn for every release
             stale.add(path)
     return Carried(contents, tuple(sorted(stale - contents.keys())))
+
+
+@dataclass(frozen=True)
+class Carryover:
+    """What a new release may take over from the one that it is built from."""
+
+    name: str
+    """Of that release."""
+    notes: str
+    """Of its card."""
+    folder: Path
+    """Where its manifest, scores and figures lie on this machine."""
+    paths: tuple[str, ...]
+    """Of its scores and figures."""
+
+
+def read_carryover(release: Release) -> Carryover:
+    """Read the notes, scores and figures of a release whose files are verified.
+
+    Raises:
+        ReleaseError: if one of them is not what the manifest says, or the card cannot be read.
+        HubError: if the Hub does not give them.
+    """
+    listed = {file.path for file in release.manifest.files}
+    paths = tuple(path for path in ADDITIONS if path in listed and path != LABELS)
+    for path in paths:
+        release.fetch(path)
+    folder = release.fetch(MANIFEST).parent
+    return Carryover(release.name, released_notes(release), folder, paths)
+
+
+def choose_notes(
+    folder: Path, file: Path | None, before: Carryover | None, *, replace: bool
+) -> tuple[str, tuple[str, ...]]:
+    """The notes of a folder's next card, and what became of those of the release before.
+
+    Args:
+        folder: of the new release, which may hold an earlier one.
+        file: that ``card.notes`` of the recipe names; it comes first.
+        before: the release that the new one is built from; its notes serve where there are none.
+        replace: whether edits of the folder's card outside its notes may go.
+
+    Raises:
+        RecipeError: if the file cannot be read.
+        FolderError: if the folder's notes are neither empty nor what the file says or said last.
+        ReleaseError: if the folder's card was edited outside its notes.
+    """
+    own = kept_notes(folder, replace=replace)
+    words = fill_notes(folder, own, file)
+    if before is None or before.notes in ("", words):
+        return words, ()
+    if file is not None:
+        return words, (f"the notes of {before.name} are left out: card.notes names {file}",)
+    if own:
+        return own, (f"the notes of {before.name} are left out: {folder / CARD} has its own",)
+    return before.notes, (f"the notes of {before.name} are taken over",)
+
+
+def carry(folder: Path, manifest: Manifest, before: Carryover | None) -> Carried:
+    """Scores and figures that are true of a new release, and those that are not.
+
+    Args:
+        folder: of the new release; what lies there comes first.
+        manifest: of the new release.
+        before: the release that it is built from.
+    """
+    own = carry_additions(folder, manifest)
+    if before is None:
+        return own
+    other = carry_additions(before.folder, manifest, before.paths)
+    contents = {**other.contents, **own.contents}
+    return Carried(contents, tuple(sorted({*own.stale, *other.stale} - contents.keys())))
 
 
 def _holds_for(folder: Path, path: str, content: bytes, manifest: Manifest) -> bool:

@@ -26,6 +26,7 @@ from hfaef.release.card.notes import (
     without_notes,
 )
 from hfaef.release.format.paths import STAGING, put_into_release
+from hfaef.release.handle import Release
 
 RECORD = f"{STAGING}/card.json"
 """What a folder remembers of its cards."""
@@ -85,7 +86,9 @@ def keep_notes(card: Path, again: Callable[[str | None], str], *, replace: bool 
                     f"{card} was edited outside its notes, and would be written anew",
                     _ways_out(card.parent),
                 ),
-                difference(expected, text) if expected is not None else (),
+                difference(without_notes(expected), without_notes(text))
+                if expected is not None
+                else (),
             )
     try:
         return read_notes(text)
@@ -93,6 +96,24 @@ def keep_notes(card: Path, again: Callable[[str | None], str], *, replace: bool 
         if replace:
             return ""
         raise ReleaseError(f"{card} {error}", _ways_out(card.parent)) from error
+
+
+def released_notes(release: Release) -> str:
+    """The notes of a release's card, wherever it lies; empty if there is no card.
+
+    Raises:
+        ReleaseError: if the card cannot be read, or the marks of its notes are damaged.
+        HubError: if the Hub does not give it.
+    """
+    try:
+        return read_notes(release.fetch(README).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError) as error:
+        raise ReleaseError(
+            f"the {README} of {release.name} cannot be read: {error}",
+            command_line("hfaef", "check", release.name),
+        ) from error
 
 
 def fill_notes(folder: Path, notes: str, file: Path | None) -> str:

@@ -16,18 +16,19 @@ import yaml
 
 from hfaef.core.files import atomic_write, folder_errors
 from hfaef.core.quantize import dequantize
-from hfaef.errors import ReleaseError, command_line, requirement
+from hfaef.errors import ReleaseError, requirement
 from hfaef.recipe.columns import HELD_SPLITS, SPLITS
 from hfaef.recipe.licenses import require_license
 from hfaef.release.card import published, tables, verdicts
-from hfaef.release.card.edits import keep_notes, put_card
-from hfaef.release.card.notes import BEGIN, END, README, read_notes, sealed
+from hfaef.release.card.edits import keep_notes, put_card, released_notes
+from hfaef.release.card.notes import BEGIN, END, README, sealed
 from hfaef.release.card.references import References, card_folder, read_references
 from hfaef.release.format.manifest import Config, Manifest, content_sha256, read_manifest
 from hfaef.release.format.paths import KINDS, MANIFEST
 from hfaef.release.format.schema import column_types, loaded_features, row_schema
 from hfaef.release.format.scores import METRICS, SCORES, Evaluation, read_evaluation
-from hfaef.release.handle import Release
+from hfaef.release.handle import Release, open_folder
+from hfaef.release.label_names import require_label_names
 from hfaef.release.plots.lettering import labels_as_drawn
 
 CARD = README
@@ -281,11 +282,13 @@ def write_card(folder: Path, *, replace: bool = False) -> Path:
         replace: whether edits outside the notes may go.
 
     Raises:
-        ReleaseError: if the folder holds no finished release, the card was edited outside its
-            notes, or the Hub knows no such licence.
+        ReleaseError: if the folder holds no finished release, its shards have other label names
+            than its manifest, the card was edited outside its notes, or the Hub knows no such
+            licence.
     """
     path = folder / CARD
     manifest = read_manifest(folder)
+    require_label_names(open_folder(folder))
     try:
         require_license(front_matter(manifest)["license"])
     except ValueError as error:
@@ -305,22 +308,16 @@ def copy_card(release: Release, out: Path) -> Path:
         out: a file that is there is replaced.
 
     Raises:
-        ReleaseError: if the marks of its notes are damaged, or its scores cannot be read.
+        ReleaseError: if the marks of its notes are damaged, its scores cannot be read, or its
+            shards have other label names than its manifest.
         HubError: if the Hub does not give them.
         FolderError: if the file cannot be written.
     """
+    require_label_names(release)
     manifest, evaluation = release.manifest, None
     if SCORES in {file.path for file in manifest.files}:
         evaluation = read_evaluation(release.fetch(SCORES).parent)
-    try:
-        notes = read_notes(release.fetch(CARD).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        notes = ""
-    except (OSError, ValueError) as error:
-        raise ReleaseError(
-            f"the {CARD} of {release.name} cannot be read: {error}",
-            command_line("hfaef", "check", release.name),
-        ) from error
+    notes = released_notes(release)
     with folder_errors(out):
         atomic_write(out, render_card(manifest, evaluation, notes).encode())
     return out

@@ -29,6 +29,7 @@ from hfaef.errors import (
     PermanentError,
     Throttled,
     Transient,
+    one_line,
     retry_after,
 )
 
@@ -55,6 +56,12 @@ _REGION = re.compile(r"[a-z0-9-]{1,40}")
 _CODE = re.compile(rb"<Code>(\w{1,60})</Code>")
 """Of an error of S3, and of Google's store, which uses the same codes:
 https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"""
+
+_CLIENT = re.compile(r"^(<[^>]* object at 0x\w+>|HTTPS?Connection(Pool)?\([^)]*\)): ")
+"""Begin of what urllib3 says of a connection."""
+_LONGEST_REASON = 400
+"""Characters of what went wrong with one."""
+_AGAIN = "run the same command again"
 
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
 
@@ -155,7 +162,7 @@ class Remote:
             meta, first, last = self._partial(response, path)
             if first != start or not start <= last <= start + count - 1:
                 raise Transient(f"{path}: other bytes came than were asked for")
-            return _Body(self, response, path).read_exactly(last - first + 1), meta
+            return _Body(self, response, self._whole(path)).read_exactly(last - first + 1), meta
 
     @contextmanager
     def stream_range(
@@ -177,7 +184,7 @@ class Remote:
                 raise VersionChanged
             if (first, last) != (start, start + count - 1):
                 raise Transient(f"{path}: other bytes came than were asked for")
-            yield _Body(self, response, path)
+            yield _Body(self, response, self._whole(path))
 
     @contextmanager
     def stream_file(self, path: str, known: str = "") -> Iterator[tuple[Body, ObjectMeta] | None]:
@@ -195,7 +202,7 @@ class Remote:
                 length = response.headers.get("Content-Length", "")
                 size = int(length) if length.isdecimal() else -1
                 self._read_any = True
-                yield _Body(self, response, path), ObjectMeta(_version(response), size)
+                yield _Body(self, response, self._whole(path)), ObjectMeta(_version(response), size)
 
     def add_received(self, received: int) -> None:
         """Count bytes of a body."""
@@ -205,7 +212,7 @@ class Remote:
     @contextmanager
     def _request(self, path: str, headers: dict[str, str]) -> Iterator[urllib3.BaseHTTPResponse]:
         """A response whose status is no failure, after redirects."""
-        address = f"{self.base}/{path}"
+        address = self._whole(path)
         try:
             response = self._get(address, headers)
             for _ in range(_MOST_REDIRECTS):
@@ -220,12 +227,16 @@ class Remote:
                     f"the certificate of {urlsplit(address).hostname} is not trusted",
                     "if it is your own network's, name the file with it in SSL_CERT_FILE",
                 ) from error
-            raise Transient(f"{path}: {_reason(error)}") from error
+            raise _broken(address, _reason(error)) from error
         try:
             self._require(response, path)
             yield response
         finally:
             _release(response)
+
+    def _whole(self, path: str) -> str:
+        """The address of a file."""
+        return f"{self.base}/{path}"
 
     def _get(self, address: str, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
         with self._lock:
@@ -273,10 +284,12 @@ class Remote:
             )
         code = f"{status}{_code(response)}"
         message = f"{path}: {self._host} answered {code}"
+        busy = f"{_without_secrets(self._whole(path))} answered {code}"
         if status in (429, 503):
-            return Throttled(message, delay=retry_after(response.headers.get("Retry-After")))
+            delay = retry_after(response.headers.get("Retry-After"))
+            return Throttled(busy, _AGAIN, delay=delay)
         if status >= 500 or status == 408:
-            return Transient(message)
+            return Transient(busy, _AGAIN)
         if status == 401 or (status == 403 and not self._read_any):
             return CredentialsError(message, "choose a `source.root` that is public")
         if status in (403, 404, 410):
@@ -306,10 +319,10 @@ class Remote:
 class _Body:
     """The `Body` of one response, whose bytes are counted."""
 
-    def __init__(self, remote: Remote, response: urllib3.BaseHTTPResponse, path: str) -> None:
+    def __init__(self, remote: Remote, response: urllib3.BaseHTTPResponse, address: str) -> None:
         self._remote = remote
         self._response = response
-        self._path = path
+        self._address = address
 
     def read_exactly(self, count: int) -> bytes:
         try:
@@ -317,10 +330,10 @@ class _Body:
             while len(content) < count:
                 more = self._response.read(count - len(content))
                 if not more:
-                    raise Transient(f"{self._path}: {count - len(content)} bytes are missing")
+                    raise _broken(self._address, f"{count - len(content)} bytes are missing")
                 content += more
         except (HTTPError, OSError) as error:
-            raise Transient(f"{self._path}: {_reason(error)}") from error
+            raise _broken(self._address, _reason(error)) from error
         self._remote.add_received(len(content))
         return content
 
@@ -366,8 +379,17 @@ def _without_secrets(address: str) -> str:
     return clean_text(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}", 1000)
 
 
+def _broken(address: str, words: str) -> Transient:
+    """The error of a connection that gives no whole answer."""
+    proxy = f"{urlsplit(address).scheme.upper()}_PROXY"
+    return Transient(
+        f"the connection to {_without_secrets(address)} broke: {words}",
+        f"{_AGAIN}; see that the network, and {proxy} if you need one, let it through",
+    )
+
+
 def _reason(error: BaseException) -> str:
-    """What went wrong with a connection, without addresses of objects."""
+    """What went wrong with a connection, without the objects of the client that failed."""
     name = type(error).__name__.removesuffix("Error")
-    text = str(error).partition(": ")[2] if "object at 0x" in str(error) else str(error)
-    return f"{name}: {clean_text(text)}"
+    text = _CLIENT.sub("", one_line(str(error)))
+    return f"{name}: {clean_text(text, _LONGEST_REASON)}"

@@ -72,6 +72,21 @@ def test_an_edit_outside_the_notes_stops_and_is_shown(own_release: Path, *, stag
     assert before == after
 
 
+@pytest.mark.parametrize("staging", [True, False], ids=["where it was built", "a copy"])
+def test_a_difference_that_stops_shows_no_line_of_the_notes(
+    own_release: Path, *, staging: bool
+) -> None:
+    if not staging:
+        shutil.rmtree(own_release / ".staging", ignore_errors=True)
+    edit(own_release, BEGIN, f"{BEGIN}\n{WORDS}")
+    edit(own_release, "## Load it\n", "## Load it\n\nMind the gap.\n")
+    with pytest.raises(ReleaseError) as caught:
+        write_card(own_release)
+    changed = [line for line in caught.value.details[2:] if line[:1] in "+-"]
+    assert "+Mind the gap." in changed
+    assert {line[1:] for line in changed} <= {"Mind the gap.", ""}
+
+
 def test_replacing_a_card_keeps_its_notes(own_release: Path) -> None:
     edit(own_release, BEGIN, f"{BEGIN}\n{WORDS}")
     edit(own_release, "## Load it\n", "## Load it\n\nMind the gap.\n")

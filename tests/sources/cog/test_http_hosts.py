@@ -12,9 +12,10 @@ import pytest
 from conftest import World
 from sources.cog.test_source import YEAR
 
-from hfaef.errors import InputError, PermanentError
+from hfaef.errors import InputError, PermanentError, Throttled, Transient
 from hfaef.recipe.model import Cog
 from hfaef.sources import open_source
+from hfaef.sources.cog.index import NAME
 from servers.files import Fault, FileServer, Request
 from servers.tls import HOST, certificate
 from support.tile_stores import ON_LATTICE, local_source, remote_source
@@ -70,6 +71,58 @@ def test_each_published_host_may_send_us_to_the_other(
     assert source.read(ON_LATTICE, YEAR).origins
     source.close()
     assert asked(proxy) == {one, other}
+
+
+@pytest.mark.parametrize(
+    ("root", "index", "address"),
+    [
+        ("https://no-such-host.invalid/aef/v1", None, "https://no-such-host.invalid/aef/v1/"),
+        ("http://127.0.0.1:9/aef", None, "http://127.0.0.1:9/aef/"),
+        ("http://127.0.0.1:9/aef", "https://no-such-host.invalid/a/", None),
+    ],
+)
+def test_without_a_network_the_whole_address_and_what_to_look_at_are_named(
+    monkeypatch: pytest.MonkeyPatch, root: str, index: str | None, address: str | None
+) -> None:
+    for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    named = f"{index}{NAME}" if index else None
+    with pytest.raises(Transient) as caught:
+        open_source(Cog(kind="cog", root=root, index=named))
+    whole = named or f"{address}{NAME}"
+    assert caught.value.message.startswith(f"the connection to {whole} broke: ")
+    proxy = f"{whole.partition(':')[0].upper()}_PROXY"
+    assert "run the same command again" in caught.value.hint
+    assert f"{proxy} if you need one" in caught.value.hint
+    for riddle in ("\n", "ConnectionPool", "HTTPSConnection", "object at 0x"):
+        assert riddle not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [Fault(503), Fault(500), Fault(reset=True), Fault(cut=10)],
+    ids=["busy", "broken", "reset", "cut off"],
+)
+def test_an_index_that_does_not_come_is_named_with_its_address_and_the_next_command(
+    served_world: World, fault: Fault
+) -> None:
+    with (
+        FileServer(served_world.root, fail=lambda _: fault) as server,
+        pytest.raises((Throttled, Transient), match=f"/{NAME} ") as caught,
+    ):
+        open_source(Cog(kind="cog", root=server.url))
+    assert f"{server.url}/{NAME} " in caught.value.message
+    assert "run the same command again" in caught.value.hint
+    assert "\n" not in str(caught.value)
+
+
+def test_an_address_is_shown_without_a_signature(server: FileServer) -> None:
+    source = remote_source(server, hosts=["127.0.0.2"])
+    gone = "http://127.0.0.2:9/tile.tiff?X-Amz-Signature=secret"
+    server.fail = lambda _: Fault(302, {"Location": gone})
+    with pytest.raises(Transient, match=r"http://127\.0\.0\.2:9/tile\.tiff broke") as caught:
+        source.read(ON_LATTICE, YEAR)
+    assert "secret" not in str(caught.value)
 
 
 def test_neither_may_send_us_elsewhere(proxy: FileServer) -> None:

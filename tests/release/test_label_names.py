@@ -1,0 +1,83 @@
+"""A manifest whose labels are not those of the shards is not made into a card, figures or scores."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hfaef.errors import ReleaseError
+from hfaef.evaluation.evaluate import evaluate
+from hfaef.release.card.additions import write_figures
+from hfaef.release.card.render import copy_card, write_card
+from hfaef.release.handle import open_folder
+from hfaef.release.label_names import require_label_names
+from support.kinds import KINDS, build_kind, write_points
+from support.releases import contents
+
+
+def rename(folder: Path, old: str, new: str | None) -> None:
+    """Rename a class in the manifest alone, or take it out."""
+    path = folder / "release.json"
+    content = json.loads(path.read_text("utf-8"))
+    names, rows = content["label_names"], content["rows_by_label"]
+    content["label_names"] = [new if name == old else name for name in names if new or name != old]
+    if new:
+        rows[new] = rows[old]
+    del rows[old]
+    path.write_text(json.dumps(content), "utf-8")
+
+
+USES = {
+    "card": write_card,
+    "card --out": lambda folder: copy_card(open_folder(folder), folder.parent / "card.md"),
+    "show": write_figures,
+    "show --out": lambda folder: write_figures(folder, folder.parent / "figures.png"),
+    "eval": lambda folder: evaluate(str(folder), poolings=["mean"], probes=["knn"]),
+    "eval --out": lambda folder: evaluate(str(folder), out=folder.parent / "scores.json"),
+}
+
+
+@pytest.mark.parametrize("use", USES)
+def test_a_class_that_was_renamed_by_hand_stops_in_one_line(own_smallest: Path, use: str) -> None:
+    if use.startswith("eval"):
+        pytest.importorskip("sklearn")
+    rename(own_smallest, "Dune", "Dunes")
+    before = contents(own_smallest)
+    beside = set(own_smallest.parent.iterdir())
+    with pytest.raises(
+        ReleaseError, match=r"'Dunes' in its release\.json, and 'Dune' in pooled/"
+    ) as caught:
+        USES[use](own_smallest)
+    assert caught.value.hint == f"hfaef check {own_smallest}"
+    assert contents(own_smallest) == before
+    assert set(own_smallest.parent.iterdir()) == beside
+
+
+@pytest.mark.parametrize(
+    ("kind", "form"),
+    [*((kind, "parquet") for kind in KINDS), ("class", "webdataset"), ("classes", "webdataset")],
+)
+def test_releases_of_every_kind_pass_until_a_name_changes(
+    tmp_path: Path, kind: str, form: str
+) -> None:
+    world = write_points(tmp_path)
+    folder = build_kind(kind, world, tmp_path / "made", f"pack.format={form}").folder
+    require_label_names(open_folder(folder))
+    names = open_folder(folder).manifest.label_names
+    if names:
+        rename(folder, names[-1], None)
+        with pytest.raises(ReleaseError, match=rf"is not there in its release.*{names[-1]!r} in "):
+            require_label_names(open_folder(folder))
+
+
+@pytest.mark.parametrize("content", [None, b"", b"PAR1 and no more PAR1"])
+def test_shards_that_cannot_be_read_are_left_to_the_check(
+    own_smallest: Path, content: bytes | None
+) -> None:
+    for path in own_smallest.rglob("*.parquet"):
+        path.unlink()
+        if content is not None:
+            path.write_bytes(content)
+    require_label_names(open_folder(own_smallest))
