@@ -248,8 +248,7 @@ def _claim(
 ) -> tuple[str, ...]:
     """Keep what the staging has of a catalog, and drop the rest; notes of how much that is.
 
-    Raises:
-        IncompleteError: if patches are of years without embeddings, and that is not allowed.
+    Raises IncompleteError as `require_years`.
     """
     recover(store.folder)
     reuse = store.claim(inputs(recipe, catalog), refetch=refetch)
