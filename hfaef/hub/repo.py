@@ -21,7 +21,7 @@ from hfaef.core.net.endpoints import HUB, require_trusted
 from hfaef.core.net.proxies import require_usable_proxies
 from hfaef.core.net.repository import REPO_ID
 from hfaef.core.net.text import clean_text
-from hfaef.errors import HubError, InputError
+from hfaef.errors import HubError, InputError, command_line
 from hfaef.hub.retry import Result, RetryPolicy, translate_hub_errors
 from hfaef.release.version import Version, version_of_tag
 
@@ -286,7 +286,7 @@ class Repo:
                     raise  # of a cache: the Hub was not asked
                 raise HubError(
                     f"{self.id} has no {clean_text(path)} at {revision[:8]}",
-                    f"hfaef check {self.id}@VERSION",
+                    command_line("hfaef", "check", f"{self.id}@VERSION"),
                 ) from error
             return Path(found)
 

@@ -314,10 +314,19 @@ def test_a_release_is_checked_from_inside_its_folder(
     assert hfaef.load(".", "test").num_rows
 
 
-@pytest.mark.parametrize("license_", ["my-own-1.0", ["mit"], None])
-def test_a_licence_that_the_hub_does_not_know_is_found(release: Path, license_: object) -> None:
+@pytest.mark.parametrize("license_", [["mit"], None])
+def test_a_licence_that_is_no_text_is_that_of_no_manifest(release: Path, license_: object) -> None:
     content = json.loads((release / "release.json").read_text())
     content["recipe"]["card"]["license"] = license_
+    (release / "release.json").write_text(json.dumps(content))
+    for look in (check_folder, write_card):
+        with pytest.raises(ReleaseError, match="is no manifest: recipe: .* license: Input should"):
+            look(release)
+
+
+def test_a_licence_that_the_hub_does_not_know_is_found(release: Path) -> None:
+    content = json.loads((release / "release.json").read_text())
+    content["recipe"]["card"]["license"] = "my-own-1.0"
     (release / "release.json").write_text(json.dumps(content))
     assert "is no licence that the Hub knows" in problems(release)
     before = (release / "README.md").read_bytes()
