@@ -320,7 +320,7 @@ def test_a_licence_that_is_no_text_is_that_of_no_manifest(release: Path, license
     content["recipe"]["card"]["license"] = license_
     (release / "release.json").write_text(json.dumps(content))
     for look in (check_folder, write_card):
-        with pytest.raises(ReleaseError, match="is no manifest: recipe: .* license: Input should"):
+        with pytest.raises(ReleaseError, match=r"is no manifest: recipe: .* license: Input should"):
             look(release)
 
 
