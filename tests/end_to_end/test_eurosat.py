@@ -93,7 +93,7 @@ def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 def test_both_kinds_of_catalog_are_one(by_geotiffs: Recipe, by_torchgeo: Recipe) -> None:
     one, other = open_catalog(by_geotiffs), open_catalog(by_torchgeo)
-    assert one == Catalog(other.patches, other.label_names, other.schemes, other.notes)
+    assert one == Catalog(other.patches, other.label_names, other.schemes, notes=other.notes)
 
 
 def test_every_embedding_is_the_field_at_the_pixel_centres(
