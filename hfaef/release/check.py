@@ -65,7 +65,7 @@ class Finding:
     problem: str
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.problem}"
+        return f"{self.path}: {' '.join(self.problem.split())}"  # libraries' words have lines
 
 
 def check_folder(folder: Path, *, card: bool = True) -> list[Finding]:

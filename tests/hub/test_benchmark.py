@@ -45,8 +45,8 @@ def test_a_benchmark_is_pushed_and_models_results_name_it(
     assert done["exit"] == 0, done["errors"]
     evaluation = read_evaluation(tmp_path)
     assert evaluation is not None
-    linear = evaluation.score("mean", "random", 2018)
-    knn = evaluation.score("mean", "random", 2018, neighbours=5)
+    linear = evaluation.score("mean", "random", 2018, "linear")
+    knn = evaluation.score("mean", "random", 2018, "knn")
     assert linear
     assert knn
     expected = [linear.accuracy.value, knn.accuracy.value]

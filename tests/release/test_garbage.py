@@ -154,7 +154,9 @@ def test_no_damage_ends_in_a_traceback(smallest: Path, data: st.DataObject) -> N
         if how == "cut":
             content = content[: data.draw(st.integers(0, len(content) - 1))]
         elif how == "flip":
-            for place in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1)):
+            for place in data.draw(
+                st.lists(st.integers(0, len(content) - 1), min_size=1, unique=True)
+            ):
                 content[place] ^= data.draw(st.integers(1, 255))
         elif how == "other":
             content = bytearray(data.draw(st.binary(max_size=99)))
