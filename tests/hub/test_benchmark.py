@@ -49,7 +49,7 @@ def test_a_benchmark_is_pushed_and_models_results_name_it(
     knn = evaluation.score("mean", "random", 2018, "knn")
     assert linear
     assert knn
-    expected = [linear.accuracy.value, knn.accuracy.value]
+    expected = [one.metrics["accuracy"].value for one in (linear, knn)]
     commit = hub.repo(NAME).resolve("v1.0.0").oid
     name, found = model_index_to_eval_results(yaml.safe_load(index.read_text())["model-index"])
     assert (name, [one.metric_value for one in found]) == ("mean", expected)
