@@ -16,7 +16,7 @@ from build.test_pipeline import demo_recipe
 import hfaef
 from hfaef.build.pipeline import build
 from hfaef.errors import ReleaseError
-from hfaef.release.card.render import front_matter, parse_front_matter, write_card
+from hfaef.release.card.render import front_matter, parse_front_matter, render_card, write_card
 from hfaef.release.check import check_folder
 from hfaef.release.format.manifest import file_entry, make_configs, manifest_bytes, read_manifest
 
@@ -301,7 +301,7 @@ def test_a_label_that_is_markup_does_not_break_the_card(release: Path) -> None:
     content = json.loads((release / "release.json").read_text())
     text = json.dumps(content).replace("Dune", "a | b <script>")
     (release / "release.json").write_text(text)
-    card = write_card(release).read_text()
+    card = render_card(read_manifest(release))
     assert "a \\| b &lt;script>" in card
     assert yaml.safe_load(card.split("---\n")[1])
 
