@@ -42,10 +42,10 @@ def added(folder: Path) -> set[str]:
 def before(demo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A release with notes, scores and figures; do not write there."""
     pytest.importorskip("sklearn")
-    from hfaef.evaluation.evaluate import evaluate
+    from hfaef.evaluation.evaluate import Settings, evaluate
 
     folder = build(demo_recipe(demo_root), tmp_path_factory.mktemp("before") / "release").folder
-    evaluate(str(folder), poolings=["mean"], probes=("knn",))
+    evaluate(str(folder), Settings(poolings=["mean"], probes=("knn",)))
     write_figures(folder)
     write_notes(folder, WORDS)
     shutil.rmtree(folder / ".staging")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hfaef.errors import ReleaseError
-from hfaef.evaluation.evaluate import evaluate
+from hfaef.evaluation.evaluate import Settings, evaluate
 from hfaef.release.card.additions import write_figures
 from hfaef.release.card.render import copy_card, write_card
 from hfaef.release.handle import open_folder
@@ -34,7 +34,7 @@ USES = {
     "card --out": lambda folder: copy_card(open_folder(folder), folder.parent / "card.md"),
     "show": write_figures,
     "show --out": lambda folder: write_figures(folder, folder.parent / "figures.png"),
-    "eval": lambda folder: evaluate(str(folder), poolings=["mean"], probes=["knn"]),
+    "eval": lambda folder: evaluate(str(folder), Settings(["mean"], probes=["knn"])),
     "eval --out": lambda folder: evaluate(str(folder), out=folder.parent / "scores.json"),
 }
 
