@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from conftest import World
 from datasets import load_dataset
@@ -338,3 +340,41 @@ def test_points_inside_a_real_tile_give_back_its_codes(shared: Path, tmp_path: P
         expected = codes[:, line - 8 : line + 8, column - 8 : column + 8]
         assert np.array_equal(from_stored(found["embedding"]), expected)
         assert not found["resampled"]
+
+
+@pytest.mark.parametrize(
+    "lists", ["class and split", "class and side, or none"], ids=["two", "none among them"]
+)
+def test_patches_with_lists_of_labels_from_a_table(
+    lists: str, by_geotiffs: Recipe, eurosat_images: Path, tmp_path: Path
+) -> None:
+    """The real patches, labelled by made-up lists, as `datasets` and hfaef give them back."""
+    labels: dict[str, list[str]] = {}
+    for number, path in enumerate(sorted(eurosat_images.rglob("*.tif"))):
+        second = "even" if number % 2 else "odd"
+        labels[path.stem] = (
+            [] if "none" in lists and number % 10 == 0 else [path.parent.name, second]
+        )
+    table = tmp_path / "labels.parquet"
+    pq.write_table(pa.table({"id": list(labels), "label": list(labels.values())}), table)
+    patches = {**by_geotiffs.patches.model_dump(exclude_defaults=True), "target": "classes"}
+    recipe = Recipe.model_validate(
+        {
+            "name": "Lists",
+            "years": [2018],
+            "patches": {**patches, "table": table},
+            "source": by_geotiffs.source.model_dump(),
+        }
+    )
+    made = build(recipe, tmp_path / "release")
+    assert check_folder(made.folder) == []
+    names = made.manifest.label_names
+    found = {}
+    for rows in load_dataset(str(made.folder), "spatial").values():
+        found |= {row["id"]: [names[number] for number in row["label"]] for row in rows}
+    assert {key: sorted(value) for key, value in found.items()} == {
+        key: sorted(value) for key, value in labels.items()
+    }
+    empty = sum(not value for value in labels.values())
+    assert (f"patches without any label: {empty}" in made.notes) == bool(empty)
+    assert sum(len(rows) for rows in hfaef.load(made.folder).values()) == len(labels)
