@@ -21,10 +21,10 @@ from hfaef.build.fetch.retry import Policy
 from hfaef.build.staging.store import Store
 from hfaef.core.aef import LATTICE, ZONE_OVERLAP
 from hfaef.core.grid import WGS84, Grid, project, utm_crs
-from hfaef.demo.field import Field
-from hfaef.demo.tiles import write_store
 from hfaef.recipe.model import Demo
 from hfaef.recipe.read import read_recipe
+from hfaef.sources.demo.field import Field
+from hfaef.sources.demo.tiles import write_store
 from support.fakes import Clock, FieldSource, Simulate, SimulatedExecutor
 
 pytest_plugins = ("servers.hub.fixtures", "support.tile_stores")
@@ -114,7 +114,7 @@ def eurosat_world(
 @pytest.fixture(scope="session")
 def demo_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that holds a small demo world in ``data/demo``; do not write there."""
-    from hfaef.demo import write_world
+    from hfaef.sources.demo import write_world
 
     root = tmp_path_factory.mktemp("demo")
     write_world(Demo(root=root / "data/demo", patches=40))

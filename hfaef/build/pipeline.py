@@ -159,7 +159,7 @@ def build(
     before = open_previous(previous, recipe) if previous else None
     carryover = read_carryover(before.release) if before else None
     if recipe.demo is not None:
-        from hfaef.demo import write_world
+        from hfaef.sources.demo import write_world
 
         write_world(recipe.demo)
     with contextlib.ExitStack() as stack:

@@ -144,7 +144,7 @@ def plan(
         ReleaseError: if the release before is not what its manifest says.
     """
     if recipe.demo is not None:
-        from hfaef.demo import write_world
+        from hfaef.sources.demo import write_world
 
         write_world(recipe.demo)
     there = _years_there(_own_index(recipe.source)) if recipe.year_column else None

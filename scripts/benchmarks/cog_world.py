@@ -38,8 +38,8 @@ def real_like(seed: int) -> npt.NDArray[np.int8]:
 def write_world(folder: Path, blocks: int, order: str) -> list[tuple[float, float, int]]:
     """Tiles with so many blocks; gives the west, south and kind of each."""
     from hfaef.core.aef import TILE, Tile
-    from hfaef.demo.bigtiff import write_chunks
-    from hfaef.demo.tiles import tile_name, write_index
+    from hfaef.sources.demo.bigtiff import write_chunks
+    from hfaef.sources.demo.tiles import tile_name, write_index
 
     places, entries = [], []
     kinds = []
@@ -104,7 +104,7 @@ def sort_by_block(patches: list[Patch]) -> list[Any]:
 def tile_of(patch: Patch) -> tuple[str, float, float]:
     """The tile of a patch: its path from the folder on, west and south."""
     from hfaef.core.aef import Tile
-    from hfaef.demo.tiles import tile_name
+    from hfaef.sources.demo.tiles import tile_name
 
     side = 81_920
     column, row = int((patch[0] - 500_000) // side), int((patch[1] - SIZE * 10) // side)

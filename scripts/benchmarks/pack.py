@@ -153,8 +153,8 @@ root = "data/demo/aef"
 def print_memory(counts: list[int]) -> None:
     """Peak memory of whole builds, of the process and all its children."""
     from hfaef.catalog.geotiffs import read_grid
-    from hfaef.demo import write_world
     from hfaef.recipe.model import Demo
+    from hfaef.sources.demo import write_world
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

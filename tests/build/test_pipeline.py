@@ -213,8 +213,8 @@ def test_the_manifest_and_the_card_know_no_path_of_this_machine(built: Built) ->
 def test_several_years_are_several_configs_over_their_own_files(
     demo_root: Path, tmp_path: Path
 ) -> None:
-    from hfaef.demo.field import Field
-    from hfaef.demo.tiles import write_store
+    from hfaef.sources.demo.field import Field
+    from hfaef.sources.demo.tiles import write_store
 
     recipe = demo_recipe(demo_root, "years=[2018, 2024]", f"source.root={tmp_path / 'aef'}")
     grids = [patch.grid for patch in open_catalog(recipe).patches if patch.year == 2018]

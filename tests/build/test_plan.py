@@ -33,12 +33,12 @@ from hfaef.catalog.patch import Patch
 from hfaef.core.aef import TILE, Tile, overview_level
 from hfaef.core.grid import WGS84, Grid, project, utm_crs
 from hfaef.core.quantize import dequantize, quantize
-from hfaef.demo import tiles
-from hfaef.demo.bigtiff import write_chunks
 from hfaef.recipe.model import Cog, EarthEngine
 from hfaef.sources import open_source
 from hfaef.sources.base import Prefetching
 from hfaef.sources.cog.tiling import Block, block_of, blocks_of
+from hfaef.sources.demo import tiles
+from hfaef.sources.demo.bigtiff import write_chunks
 from servers.earthengine import Service, World, tiles_around
 from servers.earthengine.client import TOKEN, isolate, source_of
 from servers.files import FileServer

@@ -10,10 +10,10 @@ from build.test_pipeline import demo_recipe
 from hfaef.build.pipeline import build
 from hfaef.build.source_check import check_sample
 from hfaef.catalog import open_catalog
-from hfaef.demo.field import Field
-from hfaef.demo.tiles import write_store
 from hfaef.errors import InputError
 from hfaef.recipe.read import read_recipe
+from hfaef.sources.demo.field import Field
+from hfaef.sources.demo.tiles import write_store
 from servers.hub import Hub
 from servers.hub.fixtures import OTHER, Client
 from support.pushes import NAME, finish, push

@@ -25,13 +25,13 @@ from hfaef.catalog.patch import Patch
 from hfaef.core.aef import BLOCK
 from hfaef.core.grid import Grid
 from hfaef.core.quantize import NODATA, from_stored
-from hfaef.demo.bigtiff import CELL
 from hfaef.errors import NoDataError, SourceError
 from hfaef.load import load
 from hfaef.recipe.model import Recipe
 from hfaef.recipe.read import read_recipe
 from hfaef.release.format.manifest import read_manifest
 from hfaef.sources.base import Pixels
+from hfaef.sources.demo.bigtiff import CELL
 from servers.earthengine import Fault, Service, World, tiles_around
 from servers.earthengine.client import PROJECT, TOKEN, expected, isolate
 from servers.files import Fault as FileFault

@@ -109,7 +109,7 @@ def years_recipe(root: Path, *changes: str) -> Recipe:
 
 @pytest.fixture(scope="module")
 def years_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from hfaef.demo import write_world
+    from hfaef.sources.demo import write_world
 
     root = tmp_path_factory.mktemp("years") / "world"
     recipe = years_recipe(root)
@@ -274,7 +274,7 @@ def test_the_card_tells_of_own_years_folds_and_kept_columns_and_its_code_runs(
 def test_a_world_that_lacks_a_table_gets_the_one_that_it_was_written_with(
     years_world: Path, tmp_path: Path
 ) -> None:
-    from hfaef.demo import write_world
+    from hfaef.sources.demo import write_world
 
     root = tmp_path / "world"
     shutil.copytree(years_world, root)

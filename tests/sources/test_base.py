@@ -14,8 +14,8 @@ from hypothesis.extra import numpy as hnp
 from hfaef.core.aef import is_coarse
 from hfaef.core.grid import Grid
 from hfaef.core.quantize import BANDS, NODATA, dequantize, squared_lengths
-from hfaef.demo.field import Field
 from hfaef.sources.base import LONGEST, SHORTEST, NotUnitError, Pixels
+from hfaef.sources.demo.field import Field
 from support.unit_codes import filled, noise
 
 

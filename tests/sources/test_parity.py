@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from hfaef.core.grid import Grid
-from hfaef.demo.field import Field
-from hfaef.demo.tiles import write_store
 from hfaef.recipe.model import Cog
 from hfaef.sources.cog.source import open_cog
+from hfaef.sources.demo.field import Field
+from hfaef.sources.demo.tiles import write_store
 from servers.earthengine import Service, World, tiles_around
 from servers.earthengine.client import isolate, source_of
 

@@ -16,12 +16,12 @@ from hfaef.build.fetch.retry import Policy
 from hfaef.build.fetch.threads import ThreadExecutor
 from hfaef.build.staging.store import Store
 from hfaef.catalog.patch import Patch
-from hfaef.demo.bigtiff import CELL
 from hfaef.errors import PermanentError, Transient
 from hfaef.recipe.model import Cog
 from hfaef.sources import open_source
 from hfaef.sources.answers import TRIES
 from hfaef.sources.base import Source
+from hfaef.sources.demo.bigtiff import CELL
 from servers.earthengine import Fault, Service, World, tiles_around
 from servers.earthengine.client import TOKEN, expected, isolate, source_of
 from servers.files import FileServer

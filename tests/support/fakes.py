@@ -24,9 +24,9 @@ from hfaef.build.fetch.threads import ReadOne
 from hfaef.build.staging.store import Store
 from hfaef.catalog.patch import Patch
 from hfaef.core.grid import WGS84, Grid, project
-from hfaef.demo.field import Field
 from hfaef.errors import SourceError, Throttled, TooBig, Transient
 from hfaef.sources.base import Pixels
+from hfaef.sources.demo.field import Field
 
 Fault = Callable[[], Exception]
 

@@ -12,10 +12,10 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from hfaef.build.pipeline import Built, build
-from hfaef.demo import write_world
 from hfaef.hub.open import open_release
 from hfaef.recipe.model import Demo, Recipe
 from hfaef.recipe.read import read_recipe
+from hfaef.sources.demo import write_world
 
 NAMES = ("Dry", "Green", "Wet")
 """Labels of the kinds that have names."""

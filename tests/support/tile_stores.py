@@ -14,12 +14,12 @@ from conftest import World
 from sources.cog.test_source import FIELD, GRIDS, YEAR
 
 from hfaef.core.grid import Grid
-from hfaef.demo.tiles import write_store
 from hfaef.errors import Throttled, Transient
 from hfaef.recipe.model import Cog
 from hfaef.sources import open_source
 from hfaef.sources.base import Pixels, Source
 from hfaef.sources.cog.source import CogSource
+from hfaef.sources.demo.tiles import write_store
 from servers.files import FileServer, Request
 
 ON_LATTICE = GRIDS["on the lattice"]

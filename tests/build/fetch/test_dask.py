@@ -28,10 +28,10 @@ from hfaef.build.fetch.retry import Policy
 from hfaef.build.pipeline import build
 from hfaef.build.staging.filesystem import LocalStaging
 from hfaef.build.staging.store import Store
-from hfaef.demo import write_world
 from hfaef.errors import FolderError, InputError, SourceError, Transient
 from hfaef.recipe.model import Demo
 from hfaef.release.format.manifest import package_versions
+from hfaef.sources.demo import write_world
 from servers.files import FileServer
 
 LONG = pytest.mark.skipif(

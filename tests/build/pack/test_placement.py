@@ -16,8 +16,6 @@ from hfaef.build.pipeline import build
 from hfaef.catalog import open_catalog
 from hfaef.catalog.patch import Patch
 from hfaef.core.grid import Grid
-from hfaef.demo.field import Field
-from hfaef.demo.tiles import write_store
 from hfaef.errors import InputError, ReleaseError
 from hfaef.hub.open import open_release
 from hfaef.release.check import check_folder
@@ -26,6 +24,8 @@ from hfaef.release.format.manifest import read_manifest
 from hfaef.release.format.paths import KINDS, shuffled
 from hfaef.release.handle import open_folder
 from hfaef.release.locate import RowLocation, RowPlacement, read_placement
+from hfaef.sources.demo.field import Field
+from hfaef.sources.demo.tiles import write_store
 from servers.hub import Hub
 from servers.hub.fixtures import Client
 from support.pushes import NAME, finish, push

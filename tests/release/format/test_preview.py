@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from hfaef.core.quantize import NODATA, signed_squares
-from hfaef.demo.field import Field
 from hfaef.release.format.preview import MAX_SIDE, fit_basis, render
+from hfaef.sources.demo.field import Field
 
 
 @pytest.fixture

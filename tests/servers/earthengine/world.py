@@ -14,8 +14,8 @@ import shapely
 from hfaef.core.aef import ZONE_OVERLAP
 from hfaef.core.grid import WGS84, Grid, project
 from hfaef.core.quantize import BANDS, dequantize
-from hfaef.demo.field import Field
-from hfaef.demo.tiles import image_name
+from hfaef.sources.demo.field import Field
+from hfaef.sources.demo.tiles import image_name
 
 COLLECTION = "GOOGLE/SATELLITE_EMBEDDING/V1/ANNUAL"
 

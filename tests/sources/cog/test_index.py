@@ -14,14 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hfaef.core.grid import Grid
-from hfaef.demo.field import Field
-from hfaef.demo.tiles import write_store
 from hfaef.errors import InputError, PermanentError, Transient
 from hfaef.recipe.model import Cog
 from hfaef.sources import open_source
 from hfaef.sources.cog.http import Remote
 from hfaef.sources.cog.index import NAME, TileIndex, read_index
 from hfaef.sources.cog.open_index import download
+from hfaef.sources.demo.field import Field
+from hfaef.sources.demo.tiles import write_store
 from servers.files import Fault, FileServer
 
 GRID = Grid("EPSG:32632", (10, 0, 600_000, 0, -10, 5_300_000), 20, 16)

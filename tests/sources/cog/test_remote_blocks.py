@@ -16,12 +16,12 @@ from hfaef.core.aef import BLOCK, Tile
 from hfaef.core.aef import TILE as TILE_SIDE
 from hfaef.core.grid import Grid
 from hfaef.core.quantize import NODATA
-from hfaef.demo.bigtiff import CELL, Cells, Order, write_tiff
-from hfaef.demo.tiles import write_index
 from hfaef.recipe.model import Cog
 from hfaef.sources import open_source
 from hfaef.sources.cog.index import NAME
 from hfaef.sources.cog.remote.spill import SpillBuffer
+from hfaef.sources.demo.bigtiff import CELL, Cells, Order, write_tiff
+from hfaef.sources.demo.tiles import write_index
 from servers.files import FileServer
 from support.tile_stores import CLUSTER, remote_source, tiles
 from support.unit_codes import filled

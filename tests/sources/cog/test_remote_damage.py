@@ -20,9 +20,9 @@ from hfaef.build.staging.store import Store
 from hfaef.catalog.patch import Patch
 from hfaef.core.aef import BLOCK
 from hfaef.core.grid import Grid
-from hfaef.demo.bigtiff import CELL
 from hfaef.errors import PermanentError, Transient
 from hfaef.sources.cog.remote.tiff import Header, read_header
+from hfaef.sources.demo.bigtiff import CELL
 from servers.files import Fault, FileServer, Request
 from support import unit_codes
 from support.tile_stores import remote_source, tiles

@@ -18,7 +18,6 @@ from sources.cog.test_source import GRIDS, YEAR, grid_box
 
 from hfaef.core.grid import Grid
 from hfaef.core.quantize import NODATA, dequantize
-from hfaef.demo.overviews import mean_codes
 from hfaef.errors import (
     CredentialsError,
     InputError,
@@ -29,6 +28,7 @@ from hfaef.errors import (
 )
 from hfaef.recipe.model import Cog
 from hfaef.sources import open_source
+from hfaef.sources.demo.overviews import mean_codes
 from servers.files import SLOW_DOWN, Fault, FileServer, Request
 from support.tile_stores import (
     ACROSS,

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from hfaef.core.aef import BLOCK, TILE, Tile
 from hfaef.core.grid import WGS84, Grid, project
 from hfaef.core.quantize import NODATA
-from hfaef.demo.field import Field
-from hfaef.demo.tiles import write_store
 from hfaef.errors import InputError, PermanentError
 from hfaef.recipe.model import Cog
 from hfaef.sources import open_source
 from hfaef.sources.base import Source
 from hfaef.sources.cog.index import read_index
+from hfaef.sources.demo.field import Field
+from hfaef.sources.demo.tiles import write_store
 
 YEAR = 2018
 FIELD = Field(seed=11)

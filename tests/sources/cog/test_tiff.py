@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hfaef.core.aef import Tile
-from hfaef.demo.bigtiff import CELL, Order, write_tiff
 from hfaef.sources.cog.remote.blocks import RUN_BYTES, Chunk, plan_runs
 from hfaef.sources.cog.remote.tiff import ZSTD, Header, read_header
+from hfaef.sources.demo.bigtiff import CELL, Order, write_tiff
 
 TILE = Tile("EPSG:32632", 1, 64)
 

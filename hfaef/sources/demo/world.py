@@ -21,10 +21,10 @@ import rasterio
 
 from hfaef.core.files import atomic_folder, atomic_write, folder_errors
 from hfaef.core.grid import WGS84, Grid, project, utm_crs
-from hfaef.demo.field import Field
-from hfaef.demo.tiles import write_store
 from hfaef.errors import FolderError
 from hfaef.recipe.model import Demo
+from hfaef.sources.demo.field import Field
+from hfaef.sources.demo.tiles import write_store
 
 _Item = TypeVar("_Item")
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from hfaef.core.aef import MOST_HALVINGS
 from hfaef.core.quantize import BANDS, NODATA, dequantize, quantize
-from hfaef.demo.bigtiff import CELL, Cells
+from hfaef.sources.demo.bigtiff import CELL, Cells
 
 _Sums = defaultdict[tuple[int, int], npt.NDArray[np.float32]]
 """By cell: sums of the vectors below its pixels, and how many they are, float32 (65, cell, cell)."""

@@ -18,9 +18,9 @@ from rasterio.windows import Window
 from hfaef.core.aef import LATTICE, TILE, TILE_METRES, ZONE_OVERLAP, Tile
 from hfaef.core.grid import WGS84, Grid, project, utm_epsg, utm_meridian, utm_number, utm_origin
 from hfaef.core.quantize import BANDS, NODATA
-from hfaef.demo.bigtiff import CELL, write_tiff
-from hfaef.demo.field import Field
-from hfaef.demo.overviews import overviews
+from hfaef.sources.demo.bigtiff import CELL, write_tiff
+from hfaef.sources.demo.field import Field
+from hfaef.sources.demo.overviews import overviews
 
 IMAGE_TILES = 2
 """Tiles a side of the Earth Engine image that a tile is cut from."""
