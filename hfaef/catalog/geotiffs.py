@@ -111,6 +111,7 @@ def read(section: Geotiffs, year: int) -> Catalog:
             own_years=of.years is not None,
             notes=(*notes, *of.notes, *alone),
             unreadable=tuple(unreadable),
+            files={identity: path for path, identity in ids.items()},
         )
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +89,8 @@ class Catalog:
     """What a user should know of how it was read."""
     unreadable: tuple[Unreadable, ...] = ()
     """Patches that the recipe lets us go on without; their ids are no others'."""
+    files: Mapping[str, Path] = field(default_factory=dict)
+    """The image of each patch by its id, where the patches are images."""
 
     def __post_init__(self) -> None:
         if not self.patches:

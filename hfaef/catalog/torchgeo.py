@@ -53,6 +53,7 @@ def read(section: TorchGeo, year: int) -> Catalog:
         schemes=tuple(section.schemes),
         notes=(*notes, *more),
         unreadable=unreadable,
+        files={identity: path for path, identity in ids.items()},
     )
 
 

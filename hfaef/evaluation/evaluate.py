@@ -267,6 +267,7 @@ def measure(target: Target, settings: Settings) -> tuple[Evaluation, tuple[str, 
                 dimensions=one.vectors.dimensions,
                 columns=tables[name].columns if name in tables else (),
                 made_of=tables[name].made_of if name in tables else "",
+                provenance=tables[name].provenance if name in tables else None,
             )
             for name, one in sets.items()
         ),

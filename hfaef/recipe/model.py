@@ -187,7 +187,17 @@ class Recipe(Section):
         silent = {"notes"} if self.card.benchmark else {"notes", "benchmark"}
         excluded = {"demo": {"root"}, "card": silent}
         content = self.model_dump(mode="json", exclude=excluded, exclude_none=True)
-        for key in ("root", "path", "table", "download", "checksum", "splits", "skip_bad"):
+        images = ("bands", "unit", "level")  # they say nothing of embeddings
+        for key in (
+            "root",
+            "path",
+            "table",
+            "download",
+            "checksum",
+            "splits",
+            "skip_bad",
+            *images,
+        ):
             content["patches"].pop(key, None)
         for key, value in list(content["patches"].items()):
             if value in ([], {}, False):  # it says nothing

@@ -22,6 +22,7 @@ from pydantic import (
 
 from hfaef.core.names import LONGEST, clean, fault_of, printable
 from hfaef.core.quantize import MAX_SIDE
+from hfaef.recipe.bands import Level, Unit, canonical_band
 from hfaef.recipe.columns import COLUMNS, Target
 
 
@@ -61,6 +62,7 @@ Scheme = Annotated[
 SplitName = Annotated[Literal["train", "validation", "test"], BeforeValidator(_split_name)]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST), AfterValidator(_label)]
 Column = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST)]
+Band = Annotated[str, AfterValidator(canonical_band)]
 Shares = tuple[
     Annotated[StrictFloat, Field(gt=0, lt=1)],
     Annotated[StrictFloat, Field(ge=0, lt=1)],
@@ -175,9 +177,17 @@ class Geotiffs(Described):
     """Names each file (``id``, without folder and extension) and its ``label``."""
     splits: dict[Scheme, dict[SplitName, Path]] = {}
     """For each scheme its lists, a patch name a line."""
+    bands: list[Band] = []
+    """What the images hold, in their order, for `hfaef embed`: ``["B04", "B03", "B02"]``."""
+    unit: Unit | None = None
+    """Of their numbers, for `hfaef embed`: `DN` is reflectance times 10,000."""
+    level: Level | None = None
+    """Of Sentinel-2, for `hfaef embed`."""
 
     @model_validator(mode="after")
     def _complete(self) -> Geotiffs:
+        if len(set(self.bands)) != len(self.bands):
+            raise ValueError("bands: one is named twice")
         for scheme, lists in self.splits.items():
             if not lists:
                 raise ValueError(f"the scheme {scheme!r} names no list")

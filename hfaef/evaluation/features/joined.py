@@ -14,6 +14,7 @@ import numpy.typing as npt
 from hfaef.core.names import clean, encode_id, printable
 from hfaef.errors import InputError
 from hfaef.evaluation.rows import ArrayVectors, Float32, Rows
+from hfaef.release.format.scores import Provenance
 
 _NAMED = 10
 """Columns that a message names."""
@@ -47,6 +48,8 @@ class Found:
     others: Sequence[str] = ()
     """Ids of patches of no release's row, whose vectors were not read."""
     notes: tuple[str, ...] = ()
+    provenance: Provenance | None = None
+    """The model that they were made with, if the place tells it."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +141,8 @@ class Features:
     """What was read, and what of it is not used; a sentence each."""
     lacking: frozenset[int] = frozenset()
     """Numbers of the release's rows that it has no vector for."""
+    provenance: Provenance | None = None
+    """The model that they were made with, if the place tells it."""
 
 
 def join(name: str, found: Found, rows: Rows) -> Features:
@@ -192,7 +197,13 @@ def join(name: str, found: Found, rows: Rows) -> Features:
             + "; it is scored on the others, and compared on what both have"
         )
     return Features(
-        name, ArrayVectors(array), found.columns, found.made_of, tuple(notes), frozenset(lacking)
+        name,
+        ArrayVectors(array),
+        found.columns,
+        found.made_of,
+        tuple(notes),
+        frozenset(lacking),
+        found.provenance,
     )
 
 

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from hfaef.errors import InputError
 from hfaef.evaluation.features.joined import Found, Labels, listed, refuse
 from hfaef.evaluation.rows import Float32, Rows
+from hfaef.release.format.scores import PROVENANCE, Provenance
 
 _MOST_BYTES = 4 << 30
 """Of the columns that are read, in memory."""
@@ -81,7 +82,26 @@ def read_table(paths: Sequence[Path], source: str, rows: Rows) -> Found:
         if label
         else None,
         notes=(f"not used of {source}: {listed(used.unused)}",) if used.unused else (),
+        provenance=_provenance(table.schema, source),
     )
+
+
+def _provenance(schema: pa.Schema, source: str) -> Provenance | None:
+    """The model that a table's vectors were made with, as its metadata tell it.
+
+    Raises:
+        InputError: if they tell something else.
+    """
+    text = (schema.metadata or {}).get(PROVENANCE)
+    if text is None:
+        return None
+    try:
+        return Provenance.model_validate_json(text)
+    except ValueError as error:
+        raise InputError(
+            f"{source}: its metadata tell no model that vectors are made with",
+            "write it again with `hfaef embed`",
+        ) from error
 
 
 @dataclass(frozen=True)

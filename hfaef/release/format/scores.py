@@ -16,6 +16,9 @@ SCORES = "evaluation.json"
 
 SCORES_FORMAT = 2
 
+PROVENANCE = b"hfaef.provenance"
+"""Key of a vectors table's metadata that holds a `Provenance` as JSON."""
+
 Probe = Literal["knn", "linear"]
 
 Fit = Literal["train", "train+validation", "folds"]
@@ -58,6 +61,31 @@ class Protocol(Part):
     seed: int
 
 
+class Provenance(Part):
+    """The model that vectors were made with, as the table of vectors tells it."""
+
+    model: str
+    """As `hfaef embed` names it."""
+    address: str = ""
+    """Where its weights are published; empty for a file of the user's, or without weights."""
+    weights_sha256: str = ""
+    """Of the file of weights; empty without one."""
+    license: str = ""
+    """Of the weights; empty if nobody says."""
+    bands: tuple[str, ...] = ()
+    """Of the images, in the order of its channels."""
+    level: str = ""
+    """Of the images, if somebody says."""
+    transform: str = ""
+    """In words: units, size, normalization."""
+    pooling: str = ""
+    """In words: what of its output the vector is."""
+    packages: dict[str, str] = Field(default_factory=dict)
+    device: str = ""
+    notes: tuple[str, ...] = ()
+    """What of the images does not fit it, and it did without."""
+
+
 class FeatureSet(Part):
     """One vector a patch."""
 
@@ -68,6 +96,8 @@ class FeatureSet(Part):
     """Of the table that the vectors are made of; none of a pooling, nor in files of hfaef 0.1."""
     made_of: str = ""
     """In words, of vectors from elsewhere: what was read and how it was pooled."""
+    provenance: Provenance | None = None
+    """Of vectors of a model that was run over the patches' images."""
 
 
 class Interval(Part):
@@ -317,7 +347,7 @@ def evaluation_bytes(evaluation: Evaluation) -> bytes:
     content = evaluation.model_dump(mode="json")
     lists = {name: content.pop(name) for name in _LISTS}
     for item in lists["features"]:
-        for name in ("columns", "made_of"):
+        for name in ("columns", "made_of", "provenance"):
             if not item[name]:
                 del item[name]
     head = json.dumps(content, indent=1, sort_keys=True).removesuffix("\n}")
