@@ -15,10 +15,11 @@ from hfaef.core.files import atomic_write, folder_errors
 from hfaef.core.progress import progress
 from hfaef.errors import InputError, missing_package
 from hfaef.evaluation.features import read_features
+from hfaef.evaluation.fit import Method
 from hfaef.evaluation.measure import VectorSet, measure_all, step_count
 from hfaef.evaluation.merge import merge, read_scores, require_mergeable
 from hfaef.evaluation.pooling import ON, POOLINGS, On
-from hfaef.evaluation.probe import linear, metrics, neighbours
+from hfaef.evaluation.probe import curves, linear, metrics, neighbours
 from hfaef.evaluation.rows import Vectors
 from hfaef.evaluation.vectors import Fused, pool_release, read_rows
 from hfaef.hub.open import open_published
@@ -111,6 +112,13 @@ class Settings:
     protocol: Literal["default", "published"] = "default"
     quick: bool = False
     """Whether only one pooling is probed, without curves and years."""
+    max_iterations: int = linear.MAX_ITERATIONS
+    """Of the solver of linear probes."""
+
+    @property
+    def method(self) -> Method:
+        """How everything is measured."""
+        return Method(self.protocol == "published", self.quick, self.max_iterations)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -129,6 +137,11 @@ def _complete(settings: Settings) -> Settings:
     _require("probe", settings.probes, ("knn", "linear"))
     _require("--on", (settings.on,), ON)
     _require("--protocol", (settings.protocol,), PROTOCOLS)
+    if settings.max_iterations < 1:
+        raise InputError(
+            f"--max-iterations {settings.max_iterations}: the solver needs one at least",
+            f"leave it out for {linear.MAX_ITERATIONS}",
+        )
     poolings = tuple(settings.poolings) or (("mean",) if settings.quick else tuple(POOLINGS))
     settings = replace(settings, poolings=poolings)
     known = settings.names[: len(settings.names) - len(settings.fuse)]
@@ -216,7 +229,7 @@ def summary(evaluation: Evaluation) -> Iterator[str]:
             if score.features == features.name and score.shown and score.fit != "train+validation"
         ]
         yield f"{features.name}: {', '.join(parts) or 'nothing to tell'}"
-    warned = sum(len(score.warnings) for score in evaluation.scores)
+    warned = len(evaluation.warnings)
     if warned or evaluation.skipped:
         yield f"warnings: {warned}, probes not run: {len(evaluation.skipped)}"
 
@@ -250,8 +263,7 @@ def measure(target: Target, settings: Settings) -> tuple[Evaluation, tuple[str, 
                 manifest,
                 settings.probes,
                 advance,
-                published=settings.protocol == "published",
-                quick=settings.quick,
+                settings.method,
             )
     evaluation = Evaluation(
         format=SCORES_FORMAT,
@@ -311,7 +323,7 @@ def protocol(settings: Settings, target: Labelling) -> Protocol:
         knn=f"k in {counts}"
         + ("" if published else f", {chosen}")
         + f"; cosine distance, brute force, {votes}",
-        linear=f"StandardScaler fit on train; {model}, at most {linear.MAX_ITERATIONS} iterations; "
+        linear=f"StandardScaler fit on train; {model}, at most {settings.max_iterations} iterations; "
         + (
             f"C = 1, and C of {penalties} by {linear.FOLDS}-fold cross-validation"
             if published
@@ -320,4 +332,9 @@ def protocol(settings: Settings, target: Labelling) -> Protocol:
         interval=f"{metrics.LEVEL} % percentile bootstrap over test samples, "
         f"{metrics.RESAMPLES:,} resamples",
         seed=metrics.SEED,
+        # Published studies have none, and what they say stays as hfaef 0.1 wrote it.
+        curves=""
+        if published
+        else f"few labels: C = {curves.PENALTY:g}, mean of {curves.DRAWS} draws; "
+        "smaller vectors: C of each form chosen as that of the linear probe",
     )

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from hfaef.release.format.scores import METRICS, PROBES, Evaluation, Score, shown, shown_range
+from hfaef.release.format.scores import (
+    METRICS,
+    PROBES,
+    Curve,
+    Evaluation,
+    Score,
+    Shrunk,
+    shown,
+    shown_range,
+)
 
 NONE = "-"
 
@@ -207,6 +216,16 @@ def warnings(evaluation: Evaluation) -> Iterator[str]:
         for warning in score.warnings:
             about = f"{score.probe}, {score.scheme} {score.year or 'all years'}: {warning}"
             vectors.setdefault(about, []).append(score.features)
+    curves: tuple[Curve | Shrunk, ...] = (*evaluation.curves, *evaluation.shrunk)
+    for one in curves:
+        of = one.form if isinstance(one, Shrunk) else "few labels"
+        for warning in one.warnings:
+            about = f"{of}, {one.scheme} {one.year or 'all years'}: {warning}"
+            vectors.setdefault(about, []).append(one.features)
+    for move in evaluation.transfers:
+        for warning in move.warnings:
+            about = f"linear, {move.scheme}, {move.train_year} to {move.test_year}: {warning}"
+            vectors.setdefault(about, []).append(move.features)
     for skip in evaluation.skipped:
         about = f"{skip.probe}, {skip.scheme} {skip.year or 'all years'}: not run, {skip.reason}"
         vectors.setdefault(about, []).append(skip.features)
