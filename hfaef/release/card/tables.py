@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from hfaef.release.format.scores import (
@@ -9,6 +10,7 @@ from hfaef.release.format.scores import (
     PROBES,
     Curve,
     Evaluation,
+    Provenance,
     Score,
     Shrunk,
     shown,
@@ -16,6 +18,12 @@ from hfaef.release.format.scores import (
 )
 
 NONE = "-"
+
+_MARKUP = re.compile(r"[\\`*_\[\]!|~&#$]")
+"""What means something inside a line of Markdown."""
+
+_ADDRESS = re.compile(r"https://[A-Za-z0-9._~/@:%+=?&-]+")
+"""That can be a link as it is."""
 
 
 def markdown(
@@ -59,6 +67,86 @@ def scores_table(
             row += [_gap(scores[0], scores[-1], metric)] if gap else []
         rows.append(row)
     return markdown(head, rows)
+
+
+def years_table(evaluation: Evaluation, schemes: Sequence[str], years: Sequence[int | None]) -> str:
+    """The primary metric of the first feature set, a row a year; empty for one year."""
+    found = _by_year(evaluation, schemes, years)
+    rows = [
+        [str(year), *(_with_interval(of.get(year), evaluation.primary) for of in found.values())]
+        for year in years
+        if any(year in of for of in found.values())
+    ]
+    head = ["year", *(f"{word}, {scheme}" for word, scheme in found)]
+    return markdown(head, rows) if len(rows) > 1 else ""
+
+
+def over_years(evaluation: Evaluation, schemes: Sequence[str], years: Sequence[int | None]) -> str:
+    """In words, between what the first feature set's scores lie over the years; empty for one."""
+    metric = evaluation.primary
+    parts = []
+    for (word, scheme), of in _by_year(evaluation, schemes, years).items():
+        if len(of) > 1:
+            # By score, then by year.
+            low, *_, high = sorted(of, key=lambda year: of[year].metrics[metric].value)
+            least, most = (shown(of[year].metrics[metric].value, metric) for year in (low, high))
+            parts.append(f"{least} ({low}) to {most} ({high}) with {word} on `{scheme}`")
+    if not parts:
+        return ""
+    listed = " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
+    return f"`{evaluation.features[0].name}` reaches {listed}"
+
+
+def _by_year(
+    evaluation: Evaluation, schemes: Sequence[str], years: Sequence[int | None]
+) -> dict[tuple[str, str], dict[int | None, Score]]:
+    """Scores of the first feature set by probe and scheme, then by year."""
+    name = evaluation.features[0].name
+    found = {}
+    for word, probe in PROBES:
+        for scheme in schemes:
+            scores = {year: evaluation.score(name, scheme, year, probe) for year in years}
+            of = {year: score for year, score in scores.items() if score}
+            if of:
+                found[word, scheme] = of
+    return found
+
+
+def origins(evaluation: Evaluation) -> Iterator[str]:
+    """What vectors from elsewhere are made of, a line of Markdown a set; their words are others'."""
+    for features in evaluation.features:
+        made = [plain(features.made_of)] if features.made_of else []
+        if features.provenance is not None:
+            made += _model_of(features.provenance)
+        if made:
+            yield f"`{features.name}`: {'; '.join(made)}"
+
+
+def _model_of(model: Provenance) -> Iterator[str]:
+    """What is known of a model and of how images were given to it."""
+    yield f"model {plain(model.model)}"
+    weights = ""
+    if model.address:
+        safe = _ADDRESS.fullmatch(model.address)
+        weights = f"<{model.address}>" if safe else plain(model.address)
+    elif model.weights_sha256:
+        weights = f"a file, SHA-256 {plain(model.weights_sha256[:12])}"
+    if weights:
+        yield f"weights {weights}, licence {plain(model.license) or 'not stated'}"
+    if model.bands:
+        level = f" ({plain(model.level)})" if model.level else ""
+        yield f"bands {plain(', '.join(model.bands))}{level}"
+    if model.transform:
+        yield f"images: {plain(model.transform)}"
+    if model.pooling:
+        yield f"vector: {plain(model.pooling)}"
+    if model.notes:
+        yield f"did not fit: {plain(', '.join(model.notes))}"
+
+
+def plain(text: str) -> str:
+    """A text as Markdown that shows it and is nothing else: no link, picture, code or tag."""
+    return _MARKUP.sub(r"\\\g<0>", " ".join(text.split())).replace("<", "&lt;")
 
 
 def _with_interval(score: Score | None, metric: str) -> str:

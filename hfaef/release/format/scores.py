@@ -346,31 +346,24 @@ def shown_range(found: Interval, metric: str, *, folds: bool = False) -> str:
     return f"{shown(found.low, metric)} to {shown(found.high, metric)}"
 
 
-_LISTS = (
-    "features",
-    "scores",
-    "skipped",
-    "differences",
-    "curves",
-    "shrunk",
-    "transfers",
-    "stability",
-)
-
-_LEFT_OUT: dict[str, tuple[str, ...]] = {
+_LISTS: dict[str, tuple[str, ...]] = {
     "features": ("columns", "made_of", "provenance"),
+    "scores": (),
+    "skipped": (),
+    "differences": (),
     "curves": ("warnings",),
     "shrunk": ("warnings",),
     "transfers": ("warnings",),
+    "stability": (),
 }
-"""Keys that are not written where they are empty."""
+"""Keys whose items are written a line each, and which keys of these only where they say something."""
 
 
 def evaluation_bytes(evaluation: Evaluation) -> bytes:
     """The content of ``evaluation.json``: one score a line, the same for the same scores."""
     content = evaluation.model_dump(mode="json")
     lists = {name: content.pop(name) for name in _LISTS}
-    for kind, names in _LEFT_OUT.items():
+    for kind, names in _LISTS.items():
         for item, name in product(lists[kind], names):
             if not item[name]:
                 del item[name]
