@@ -112,8 +112,8 @@ def _neighbours(data: Data, classes: int) -> Iterator[Fitted | str]:
     one = neighbours.by_neighbours(data.truth, found, classes)[best]
     yield Fitted(replace(one, warnings=said), len(data.truth), chosen_by=how)
     if len(data.validation):
-        both, truth = _joined(data)
-        found = neighbours.nearest(both, data.test, best)
+        truth = np.concatenate([data.truth, data.validation_truth])
+        found = neighbours.nearest(_Both(data.train, data.validation), data.test, best)
         one = neighbours.by_neighbours(truth, found, classes)[best]
         yield Fitted(replace(one, warnings=said), len(truth), "train+validation", how)
 
@@ -129,12 +129,30 @@ def _linear(data: Data, classes: int, max_iterations: int) -> Iterator[Fitted | 
     yield Fitted(one, len(data.truth), chosen_by=how)
     if len(data.validation) and one.penalty is not None:
         both, truth = _joined(data)
-        (one,) = linear.predict(both, truth, [data.test], one.penalty, classes, max_iterations)
+        chosen = one.penalty, classes, max_iterations
+        (one,) = linear.predict(both, truth, [data.test], *chosen, overwrite=True)
         yield Fitted(one, len(truth), "train+validation", how)
 
 
 def _choice(data: Data) -> ChosenBy:
     return "validation" if tells(data.validation_truth) else "cross-validation"
+
+
+@dataclass(frozen=True)
+class _Both:
+    """Vectors one after the other, without a copy of them all."""
+
+    first: Vectors
+    second: Vectors
+
+    def __len__(self) -> int:
+        return len(self.first) + len(self.second)
+
+    def __getitem__(self, part: slice) -> Vectors:
+        start, stop, _ = part.indices(len(self))
+        split = len(self.first)
+        rest = self.second[max(start - split, 0) : max(stop - split, 0)]
+        return np.concatenate([self.first[start:stop], rest])
 
 
 def _joined(data: Data) -> tuple[Vectors, Truth]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hfaef.evaluation.fit import Data, Method, fit, fit_folds
+from hfaef.evaluation.fit import Data, Method, _Both, fit, fit_folds
 from hfaef.evaluation.probe import linear, neighbours
 from hfaef.evaluation.probe.metrics import primary
 
@@ -150,6 +150,37 @@ def test_vectors_are_standardized_as_by_scikit_learn_to_the_bit(dims, dtype) -> 
     np.testing.assert_array_equal(scaled, wanted.transform(vectors))
     np.testing.assert_array_equal(scaler.transform(vectors[:9]), wanted.transform(vectors[:9]))
     assert scaled.dtype == dtype
+    own = vectors.copy()
+    assert linear._scaled(own, overwrite=True)[1] is own
+    np.testing.assert_array_equal(own, scaled)
+
+
+@pytest.mark.parametrize("block", [7, 100, 4096])
+def test_neighbours_in_two_arrays_are_those_in_one(block, monkeypatch) -> None:
+    monkeypatch.setattr(neighbours, "_TRAIN_ROWS", block)
+    train, _, test, _ = problem()
+    for cut in (0, 1, 100, 299, 300):
+        both = _Both(train[:cut], train[cut:])
+        assert len(both) == len(train)
+        np.testing.assert_array_equal(both[90:310], train[90:310])
+        found = neighbours.nearest(both, test, 5)
+        np.testing.assert_array_equal(found, neighbours.nearest(train, test, 5))
+
+
+def test_vectors_are_left_as_they_are_unless_they_may_be_overwritten() -> None:
+    train, labels, test, _ = problem()
+    before = train.copy(), test.copy()
+    (one,) = linear.predict(train, labels, [test], 1.0, CLASSES)
+    linear.predict_by_folds(train, labels, [test], CLASSES)
+    np.testing.assert_array_equal(train, before[0])
+    (two,) = linear.predict(train.copy(), labels, [test], 1.0, CLASSES, overwrite=True)
+    np.testing.assert_array_equal(one.scores, two.scores)
+    np.testing.assert_array_equal(test, before[1])
+    data = data_of("class")
+    parts = data.train.copy(), data.validation.copy(), data.test.copy()
+    list(fit("linear", data, classes_of("class")))
+    for part, was in zip((data.train, data.validation, data.test), parts, strict=True):
+        np.testing.assert_array_equal(part, was)
 
 
 def test_too_little_to_learn_from_is_an_error() -> None:

@@ -41,6 +41,8 @@ def predict(
     penalty: float,
     classes: int,
     max_iterations: int = MAX_ITERATIONS,
+    *,
+    overwrite: bool = False,
 ) -> list[Prediction]:
     """Predictions of a probe with this C for some sets of test vectors.
 
@@ -53,13 +55,15 @@ def predict(
         penalty: C.
         classes: how many there are; 0 for numbers.
         max_iterations: of lbfgs; if they do not suffice, the predictions say so.
+        overwrite: whether the training vectors may be standardized where they are, which saves
+            the memory of as many.
 
     Raises:
         ValueError: if the training patches are all alike.
     """
     _require_several(truth)
     with caught_warnings() as caught, one_thread_each():
-        scaler, scaled = _scaled(train)
+        scaler, scaled = _scaled(train, overwrite=overwrite)
         asked = [scaler.transform(test) for test in tests]
         found = _fitted(scaled, truth, asked, _model(truth, penalty, max_iterations), classes)
     return [replace(one, warnings=tuple(dict.fromkeys(caught))) for one in found]
@@ -159,15 +163,15 @@ class _Scaler:
     mean: npt.NDArray[np.float64]
     scale: npt.NDArray[np.float64]
 
-    def transform(self, vectors: Vectors) -> Vectors:
+    def transform(self, vectors: Vectors, *, overwrite: bool = False) -> Vectors:
         """The vectors standardized, in their own precision."""
-        scaled = vectors.copy()
+        scaled = vectors if overwrite else vectors.copy()
         scaled -= self.mean.astype(vectors.dtype)
         scaled /= self.scale.astype(vectors.dtype)
         return scaled
 
 
-def _scaled(train: Vectors) -> tuple[_Scaler, Vectors]:
+def _scaled(train: Vectors, *, overwrite: bool = False) -> tuple[_Scaler, Vectors]:
     """The scaler fit to training vectors, and these standardized."""
     from sklearn.preprocessing import StandardScaler
 
@@ -176,7 +180,7 @@ def _scaled(train: Vectors) -> tuple[_Scaler, Vectors]:
     scaler = _Scaler(
         *(np.concatenate([getattr(p, of) for p in parts]) for of in ("mean_", "scale_"))
     )
-    return scaler, scaler.transform(train)
+    return scaler, scaler.transform(train, overwrite=overwrite)
 
 
 def _fitted(
