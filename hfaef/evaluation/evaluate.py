@@ -31,6 +31,7 @@ from hfaef.release.card.render import kept_notes
 from hfaef.release.format.manifest import Manifest, content_sha256, package_versions, read_manifest
 from hfaef.release.format.paths import locked_release, require_no_links
 from hfaef.release.format.scores import (
+    METRICS,
     PRIMARY,
     SCORES,
     SCORES_FORMAT,
@@ -301,7 +302,7 @@ def _fused(text: str, sets: dict[str, VectorSet]) -> VectorSet:
 
 def protocol(settings: Settings, target: Labelling) -> Protocol:
     """How everything is measured, for ``evaluation.json``."""
-    metric = PRIMARY[target].replace("_", " ")
+    metric = METRICS[PRIMARY[target]]
     published = settings.protocol == "published"
     counts = ", ".join(map(str, neighbours.NEIGHBOURS))
     penalties = ", ".join(f"{c:g}" for c in linear.PENALTIES)

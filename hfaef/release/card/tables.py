@@ -48,9 +48,12 @@ def scores_table(
         evaluation: what was measured.
         schemes: of the release.
         year: whose scores.
-        names: of the feature sets; without them all, with the gap between first and last scheme.
+        names: of the feature sets; without them all, with the gap between first and last scheme
+            of splits.
     """
-    gap = len(schemes) > 1 and names is None
+    folds = {score.scheme for score in evaluation.scores if score.fit == "folds"}
+    ends = [number for number, scheme in enumerate(schemes) if scheme not in folds]
+    gap = len(ends) > 1 and names is None
     metric = evaluation.primary
     head = ["vectors", "length"]
     for word, _ in PROBES:
@@ -64,7 +67,7 @@ def scores_table(
         for _, probe in PROBES:
             scores = [evaluation.score(features.name, one, year, probe) for one in schemes]
             row += [_with_interval(score, metric) for score in scores]
-            row += [_gap(scores[0], scores[-1], metric)] if gap else []
+            row += [_gap(scores[ends[0]], scores[ends[-1]], metric)] if gap else []
         rows.append(row)
     return markdown(head, rows)
 
@@ -90,7 +93,10 @@ def over_years(evaluation: Evaluation, schemes: Sequence[str], years: Sequence[i
             # By score, then by year.
             low, *_, high = sorted(of, key=lambda year: of[year].metrics[metric].value)
             least, most = (shown(of[year].metrics[metric].value, metric) for year in (low, high))
-            parts.append(f"{least} ({low}) to {most} ({high}) with {word} on `{scheme}`")
+            range_ = f"{least} ({low}) to {most} ({high})"
+            if least == most:
+                range_ = f"{least} in every year"
+            parts.append(f"{range_} with {word} on `{scheme}`")
     if not parts:
         return ""
     listed = " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))

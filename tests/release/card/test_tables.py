@@ -55,6 +55,18 @@ def test_scores_stand_by_probe_and_scheme_with_interval_and_gap():
     assert other == ["`other`", "32", "**70.0**<br>68.0 to 72.0", "-", "-", "-", "-", "-"]
 
 
+@pytest.mark.parametrize(
+    ("schemes", "gap"), [(("random", "spatial", "fold"), "10.0"), (("random", "fold"), None)]
+)
+def test_the_gap_is_between_schemes_of_splits_and_never_folds(schemes, gap):
+    scores = [score("mean", 0.9), score("mean", 0.8, scheme="spatial")][: len(schemes) - 1]
+    found = evaluation([MEAN], [*scores, score("mean", 0.5, scheme="fold", fit="folds")])
+    head, mean = cells(tables.scores_table(found, schemes, 2018))
+    told = dict(zip(head, mean, strict=True))
+    assert told.get("kNN, gap") == gap
+    assert told["kNN, fold"] == "**50.0**<br>± 2.0"
+
+
 def test_a_part_of_the_sets_has_no_gap():
     found = evaluation([MEAN, MAX], [score("mean", 0.9), score("max", 0.8)])
     head, *rows = cells(tables.scores_table(found, SCHEMES, 2018, ["max"]))
@@ -196,6 +208,10 @@ def test_every_year_of_the_first_set_has_a_row_and_a_place_in_words():
     ]
     words = tables.over_years(found, SCHEMES, tuple(values))
     assert words == "`mean` reaches 70.0 (2020) to 80.0 (2018) with kNN on `random`"
+    same = evaluation([MEAN], [score("mean", 0.8001, year=2018), score("mean", 0.8, year=2024)])
+    assert tables.over_years(same, SCHEMES, (2018, 2024)) == (
+        "`mean` reaches 80.0 in every year with kNN on `random`"
+    )
     for years in ((2018,), (None,)):
         assert tables.years_table(found, SCHEMES, years) == ""
         assert tables.over_years(found, SCHEMES, years) == ""
