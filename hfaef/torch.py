@@ -6,6 +6,7 @@ memory; here the arrays of `hfaef.load` are handed over as they are. Needs the e
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -123,6 +124,9 @@ def to_tensors(row: dict[str, Any], classes: int = 0) -> Sample:
     for name in ("mean", "std", "min", "max"):  # of pooled vectors
         if name in sample:
             sample[name] = torch.tensor(sample[name], dtype=torch.float32)
+    if "cosine_previous_year" in sample:  # of pooled vectors; null for the first year
+        cosine = sample["cosine_previous_year"]
+        sample["cosine_previous_year"] = torch.tensor(math.nan if cosine is None else cosine)
     if "label" in sample:
         sample["label"] = _label_tensor(sample["label"], classes)
     return sample

@@ -70,14 +70,7 @@ from hfaef.release.format.manifest import (
     manifest_bytes,
     package_versions,
 )
-from hfaef.release.format.paths import (
-    FIGURES,
-    KINDS,
-    LABELS,
-    MANIFEST,
-    MISSING,
-    StorageFormat,
-)
+from hfaef.release.format.paths import FIGURES, KINDS, LABELS, MANIFEST, MISSING, StorageFormat
 from hfaef.release.format.scores import SCORES, read_evaluation
 from hfaef.release.format.swap import NEW, recover, swap_in
 from hfaef.release.handle import Release
@@ -389,6 +382,7 @@ def _manifest(
         kept=catalog.kept,
         own_years=catalog.own_years,
         nearest_years=catalog.nearest_years,
+        previous_year=packed.previous_year,
         rows=len(kept),
         rows_by_label={label: counts[label] for label in catalog.label_names},
         configs=make_configs(packed.files, config_years, catalog.schemes),

@@ -206,6 +206,15 @@ def evaluate(
             help="For a first look: of the poolings only `mean`, unless named; no curves, no years.",
         ),
     ] = False,
+    max_iterations: Annotated[
+        int,
+        typer.Option(
+            "--max-iterations",
+            metavar="N",
+            min=1,
+            help="Of the solver of linear probes; more, where a note says that it did not converge.",
+        ),
+    ] = 1000,  # `linear.MAX_ITERATIONS`, whose import would slow every --help
     out: Annotated[
         Path | None,
         typer.Option(
@@ -246,6 +255,7 @@ def evaluate(
             probes=cast("list[Probe]", probes or ["knn", "linear"]),
             protocol=cast("Literal['default', 'published']", protocol),
             quick=quick,
+            max_iterations=max_iterations,
         ),
         out=out,
         replace_card=replace_card,
@@ -263,7 +273,7 @@ def evaluate(
             f"look at it: {command_line('hfaef', 'show', target)}",
             f"publish it: {command_line('hfaef', 'push', target, 'OWNER/NAME', '--dry-run')}",
         ]
-    notes = (*written.notes, *score_notes(found))
+    notes = (*written.notes, *score_notes(found, max_iterations))
     content = {**json.loads(evaluation_bytes(found)), "path": str(written.path), "notes": notes}
     return Report(content, lines, values=list(summary(found)), notes=notes)
 
@@ -320,11 +330,16 @@ def differences(evaluation: Evaluation) -> list[str]:
     return lines
 
 
-def score_notes(evaluation: Evaluation) -> list[str]:
-    """What solvers warned of, and what could not be run."""
-    warned = Counter(warning for score in evaluation.scores for warning in score.warnings)
+def score_notes(evaluation: Evaluation, max_iterations: int) -> list[str]:
+    """What solvers warned of, with the setting that helps, and what could not be run."""
+    warned = Counter(evaluation.warnings)
+    unfinished = next((one for one in warned if one.startswith("ConvergenceWarning")), "")
+    help_ = {unfinished: f"; give `--max-iterations {5 * max_iterations}`"}
     return [
-        *(f"{warning} (probes: {count})" for warning, count in warned.items()),
+        *(
+            f"{warning} (probes: {count}){help_.get(warning, '')}"
+            for warning, count in warned.items()
+        ),
         *(
             f"not run: {one.probe} of {one.features}, {one.scheme} {one.year or 'all years'}: {one.reason}"
             for one in evaluation.skipped

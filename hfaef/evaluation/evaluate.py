@@ -15,10 +15,11 @@ from hfaef.core.files import atomic_write, folder_errors
 from hfaef.core.progress import progress
 from hfaef.errors import InputError, missing_package
 from hfaef.evaluation.features import read_features
+from hfaef.evaluation.fit import Method
 from hfaef.evaluation.measure import VectorSet, measure_all, step_count
 from hfaef.evaluation.merge import merge, read_scores, require_mergeable
 from hfaef.evaluation.pooling import ON, POOLINGS, On
-from hfaef.evaluation.probe import linear, metrics, neighbours
+from hfaef.evaluation.probe import curves, linear, metrics, neighbours
 from hfaef.evaluation.rows import Vectors
 from hfaef.evaluation.vectors import Fused, pool_release, read_rows
 from hfaef.hub.open import open_published
@@ -30,6 +31,7 @@ from hfaef.release.card.render import kept_notes
 from hfaef.release.format.manifest import Manifest, content_sha256, package_versions, read_manifest
 from hfaef.release.format.paths import locked_release, require_no_links
 from hfaef.release.format.scores import (
+    METRICS,
     PRIMARY,
     SCORES,
     SCORES_FORMAT,
@@ -111,6 +113,13 @@ class Settings:
     protocol: Literal["default", "published"] = "default"
     quick: bool = False
     """Whether only one pooling is probed, without curves and years."""
+    max_iterations: int = linear.MAX_ITERATIONS
+    """Of the solver of linear probes."""
+
+    @property
+    def method(self) -> Method:
+        """How everything is measured."""
+        return Method(self.protocol == "published", self.quick, self.max_iterations)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -129,6 +138,11 @@ def _complete(settings: Settings) -> Settings:
     _require("probe", settings.probes, ("knn", "linear"))
     _require("--on", (settings.on,), ON)
     _require("--protocol", (settings.protocol,), PROTOCOLS)
+    if settings.max_iterations < 1:
+        raise InputError(
+            f"--max-iterations {settings.max_iterations}: the solver needs one at least",
+            f"leave it out for {linear.MAX_ITERATIONS}",
+        )
     poolings = tuple(settings.poolings) or (("mean",) if settings.quick else tuple(POOLINGS))
     settings = replace(settings, poolings=poolings)
     known = settings.names[: len(settings.names) - len(settings.fuse)]
@@ -216,7 +230,7 @@ def summary(evaluation: Evaluation) -> Iterator[str]:
             if score.features == features.name and score.shown and score.fit != "train+validation"
         ]
         yield f"{features.name}: {', '.join(parts) or 'nothing to tell'}"
-    warned = sum(len(score.warnings) for score in evaluation.scores)
+    warned = len(evaluation.warnings)
     if warned or evaluation.skipped:
         yield f"warnings: {warned}, probes not run: {len(evaluation.skipped)}"
 
@@ -250,8 +264,7 @@ def measure(target: Target, settings: Settings) -> tuple[Evaluation, tuple[str, 
                 manifest,
                 settings.probes,
                 advance,
-                published=settings.protocol == "published",
-                quick=settings.quick,
+                settings.method,
             )
     evaluation = Evaluation(
         format=SCORES_FORMAT,
@@ -289,7 +302,7 @@ def _fused(text: str, sets: dict[str, VectorSet]) -> VectorSet:
 
 def protocol(settings: Settings, target: Labelling) -> Protocol:
     """How everything is measured, for ``evaluation.json``."""
-    metric = PRIMARY[target].replace("_", " ")
+    metric = METRICS[PRIMARY[target]]
     published = settings.protocol == "published"
     counts = ", ".join(map(str, neighbours.NEIGHBOURS))
     penalties = ", ".join(f"{c:g}" for c in linear.PENALTIES)
@@ -311,7 +324,7 @@ def protocol(settings: Settings, target: Labelling) -> Protocol:
         knn=f"k in {counts}"
         + ("" if published else f", {chosen}")
         + f"; cosine distance, brute force, {votes}",
-        linear=f"StandardScaler fit on train; {model}, at most {linear.MAX_ITERATIONS} iterations; "
+        linear=f"StandardScaler fit on train; {model}, at most {settings.max_iterations} iterations; "
         + (
             f"C = 1, and C of {penalties} by {linear.FOLDS}-fold cross-validation"
             if published
@@ -320,4 +333,9 @@ def protocol(settings: Settings, target: Labelling) -> Protocol:
         interval=f"{metrics.LEVEL} % percentile bootstrap over test samples, "
         f"{metrics.RESAMPLES:,} resamples",
         seed=metrics.SEED,
+        # Published studies have none, and what they say stays as hfaef 0.1 wrote it.
+        curves=""
+        if published
+        else f"few labels: C = {curves.PENALTY:g}, mean of {curves.DRAWS} draws; "
+        "smaller vectors: C of each form chosen as that of the linear probe",
     )

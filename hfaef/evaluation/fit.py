@@ -40,7 +40,21 @@ class Fitted:
     """How its hyperparameter was chosen; None if it is fixed."""
 
 
-def fit(probe: Probe, data: Data, classes: int, *, published: bool) -> Iterator[Fitted | str]:
+@dataclass(frozen=True)
+class Method:
+    """What is measured, and how."""
+
+    published: bool = False
+    """Whether hyperparameters are those of published studies."""
+    quick: bool = False
+    """Whether curves and years are left out."""
+    max_iterations: int = linear.MAX_ITERATIONS
+    """Of the solver of linear probes."""
+
+
+def fit(
+    probe: Probe, data: Data, classes: int, method: Method | None = None
+) -> Iterator[Fitted | str]:
     """Predictions of a probe; a text says what could not be run.
 
     As published studies do it, there is a kNN of each number of neighbours, and a linear probe with
@@ -51,13 +65,13 @@ def fit(probe: Probe, data: Data, classes: int, *, published: bool) -> Iterator[
     Raises:
         ValueError: if the training patches are too few, or all alike.
     """
-    run = {
-        ("knn", True): _published_neighbours,
-        ("knn", False): _neighbours,
-        ("linear", True): _published_linear,
-        ("linear", False): _linear,
-    }[probe, published]
-    yield from run(data, classes)
+    method = method or Method()
+    if probe == "knn":
+        run = _published_neighbours if method.published else _neighbours
+        yield from run(data, classes)
+    else:
+        run_linear = _published_linear if method.published else _linear
+        yield from run_linear(data, classes, method.max_iterations)
 
 
 def _published_neighbours(data: Data, classes: int) -> Iterator[Fitted | str]:
@@ -69,16 +83,16 @@ def _published_neighbours(data: Data, classes: int) -> Iterator[Fitted | str]:
             yield f"fewer than {k} training patches"
 
 
-def _published_linear(data: Data, classes: int) -> Iterator[Fitted | str]:
+def _published_linear(data: Data, classes: int, max_iterations: int) -> Iterator[Fitted | str]:
     about = data.train, data.truth, [data.test]
     try:
-        (one,) = linear.predict_by_folds(*about, classes)
+        (one,) = linear.predict_by_folds(*about, classes, max_iterations)
     except ValueError as error:
         yield str(error)
     else:
         yield Fitted(one, len(data.truth), chosen_by="cross-validation")
     try:
-        (one,) = linear.predict(*about, 1.0, classes)
+        (one,) = linear.predict(*about, 1.0, classes, max_iterations)
     except ValueError as error:
         yield str(error)
     else:
@@ -98,28 +112,47 @@ def _neighbours(data: Data, classes: int) -> Iterator[Fitted | str]:
     one = neighbours.by_neighbours(data.truth, found, classes)[best]
     yield Fitted(replace(one, warnings=said), len(data.truth), chosen_by=how)
     if len(data.validation):
-        both, truth = _joined(data)
-        found = neighbours.nearest(both, data.test, best)
+        truth = np.concatenate([data.truth, data.validation_truth])
+        found = neighbours.nearest(_Both(data.train, data.validation), data.test, best)
         one = neighbours.by_neighbours(truth, found, classes)[best]
         yield Fitted(replace(one, warnings=said), len(truth), "train+validation", how)
 
 
-def _linear(data: Data, classes: int) -> Iterator[Fitted | str]:
+def _linear(data: Data, classes: int, max_iterations: int) -> Iterator[Fitted | str]:
     how = _choice(data)
+    about = [data.test], classes, max_iterations
     if how == "validation":
-        held = data.validation, data.validation_truth
-        (one,) = linear.predict_by_validation(data.train, data.truth, *held, [data.test], classes)
+        known = data.train, data.truth, data.validation, data.validation_truth
+        (one,) = linear.predict_by_validation(*known, *about)
     else:
-        (one,) = linear.predict_by_folds(data.train, data.truth, [data.test], classes)
+        (one,) = linear.predict_by_folds(data.train, data.truth, *about)
     yield Fitted(one, len(data.truth), chosen_by=how)
     if len(data.validation) and one.penalty is not None:
         both, truth = _joined(data)
-        (one,) = linear.predict(both, truth, [data.test], one.penalty, classes)
+        chosen = one.penalty, classes, max_iterations
+        (one,) = linear.predict(both, truth, [data.test], *chosen, overwrite=True)
         yield Fitted(one, len(truth), "train+validation", how)
 
 
 def _choice(data: Data) -> ChosenBy:
     return "validation" if tells(data.validation_truth) else "cross-validation"
+
+
+@dataclass(frozen=True)
+class _Both:
+    """Vectors one after the other, without a copy of them all."""
+
+    first: Vectors
+    second: Vectors
+
+    def __len__(self) -> int:
+        return len(self.first) + len(self.second)
+
+    def __getitem__(self, part: slice) -> Vectors:
+        start, stop, _ = part.indices(len(self))
+        split = len(self.first)
+        rest = self.second[max(start - split, 0) : max(stop - split, 0)]
+        return np.concatenate([self.first[start:stop], rest])
 
 
 def _joined(data: Data) -> tuple[Vectors, Truth]:
@@ -168,7 +201,10 @@ def join(parts: Sequence[Prediction]) -> Prediction:
 
 
 def fit_folds(
-    about: dict[str, Any], folds: Sequence[Callable[[], Data]], classes: int
+    about: dict[str, Any],
+    folds: Sequence[Callable[[], Data]],
+    classes: int,
+    method: Method | None = None,
 ) -> tuple[Score, Prediction]:
     """Mean and deviation over folds, each predicted by a probe fit to all others.
 
@@ -176,6 +212,7 @@ def fit_folds(
         about: vectors, scheme, year and probe, for the score.
         folds: each reads its data: the fold as test, without validation.
         classes: how many there are; 0 for numbers.
+        method: of the probes.
 
     Raises:
         ValueError: if there are fewer than two folds, or too few patches in them.
@@ -187,7 +224,7 @@ def fit_folds(
     patches = silent = 0
     for read in folds:
         data = read()
-        (one,) = (one for one in fit(about["probe"], data, classes, published=False))
+        (one,) = (one for one in fit(about["probe"], data, classes, method))
         if isinstance(one, str):
             raise ValueError(one)  # noqa: TRY004 - it is words on the data
         found.append(one.prediction)

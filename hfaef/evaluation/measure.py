@@ -10,11 +10,10 @@ from typing import Any, Literal
 import numpy as np
 
 from hfaef.core.progress import Advance
-from hfaef.evaluation.fit import Data, Fitted, fit, fit_folds
+from hfaef.evaluation.fit import Data, Fitted, Method, fit, fit_folds
 from hfaef.evaluation.probe.curves import few_labels, shrunk
 from hfaef.evaluation.probe.linear import predict
 from hfaef.evaluation.probe.metrics import (
-    Prediction,
     Truth,
     confusion,
     measure,
@@ -76,15 +75,32 @@ class Results:
     stability: list[Stability] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class _Work:
+    """What all parts of an evaluation share."""
+
+    sets: Mapping[str, VectorSet]
+    rows: Rows
+    names: tuple[str, ...]
+    """Of the labels; none of numbers to predict."""
+    probes: Sequence[Probe]
+    method: Method
+    advance: Advance
+    results: Results = field(default_factory=Results)
+
+    @property
+    def classes(self) -> int:
+        """How many labels there are; 0 for numbers."""
+        return len(self.names)
+
+
 def measure_all(
     sets: Mapping[str, VectorSet],
     rows: Rows,
     manifest: Manifest,
     probes: Sequence[Probe],
     advance: Advance,
-    *,
-    published: bool,
-    quick: bool,
+    method: Method,
 ) -> Results:
     """Everything that is measured; scores in the order of the sets.
 
@@ -94,71 +110,55 @@ def measure_all(
         manifest: the release's.
         probes: to run.
         advance: called for each probe of each set.
-        published: whether hyperparameters are those of published studies.
-        quick: whether curves and years are left out.
+        method: of all of them.
     """
-    results = Results()
+    work = _Work(sets, rows, manifest.label_names, probes, method, advance)
+    results = work.results
     for year, scheme in product(manifest.config_years, manifest.schemes):
-        curves = not quick and year == manifest.config_years[0]
+        curves = not method.quick and year == manifest.config_years[0]
         where: dict[str, Any] = {"scheme": scheme, "year": year}
-        names = manifest.label_names
-        _measure_scheme(
-            results, sets, rows, names, probes, advance, where, published=published, curves=curves
-        )
+        _measure_scheme(work, where, curves=curves)
     for year, scheme in product(manifest.config_years, manifest.folds):
         where = {"scheme": scheme, "year": year}
-        if published:
+        if method.published:
             reason = "the published protocol knows no folds: measure them by the default one"
             for name, probe in product(sets, probes):
                 results.skipped.append(Skipped(features=name, **where, probe=probe, reason=reason))
                 advance(f"{name}, {scheme}, {probe}")
         else:
-            classes = len(manifest.label_names)
-            _cross_validate(results, sets, rows, classes, probes, advance, where)
-    if not quick and len(manifest.config_years) > 1:
-        _between_years(results, sets, rows, manifest)
+            _cross_validate(work, where)
+    if not method.quick and len(manifest.config_years) > 1:
+        _between_years(work, manifest)
     rank = {name: number for number, name in enumerate(sets)}
     results.scores.sort(key=lambda one: rank[one.features])
     results.skipped.sort(key=lambda one: rank[one.features])
     return results
 
 
-def _measure_scheme(  # noqa: PLR0913 - what is measured, of what, and how
-    results: Results,
-    sets: Mapping[str, VectorSet],
-    rows: Rows,
-    names: Sequence[str],
-    probes: Sequence[Probe],
-    advance: Advance,
-    where: dict[str, Any],
-    *,
-    published: bool,
-    curves: bool,
-) -> None:
+def _measure_scheme(work: _Work, where: dict[str, Any], *, curves: bool) -> None:
     """Add the scores of all sets in a scheme and year, their differences, and curves."""
-    fitted: dict[Probe, list[Candidate]] = {probe: [] for probe in probes}
-    curved = _curved(sets) if curves else ()
-    for name, one in sets.items():
+    fitted: dict[Probe, list[Candidate]] = {probe: [] for probe in work.probes}
+    curved = _curved(work.sets) if curves else ()
+    for name, one in work.sets.items():
         parts = {
-            split: one.of(rows.of_split(where["scheme"], where["year"], split))
+            split: one.of(work.rows.of_split(where["scheme"], where["year"], split))
             for split in (TRAIN, VALIDATION, TEST)
         }
-        lacks = _lacks(rows.labels, parts)
-        data = None if lacks else _data(one, rows, parts)
-        for probe in probes:
+        lacks = _lacks(work.rows.labels, parts)
+        data = None if lacks else _data(one, work.rows, parts)
+        for probe in work.probes:
             about = {"features": name, **where, "probe": probe}
             if data is None:
-                results.skipped.append(Skipped(**about, reason=lacks))
-            elif stands := _probe(results, about, data, names, published=published):
+                work.results.skipped.append(Skipped(**about, reason=lacks))
+            elif stands := _probe(work, about, data):
                 fitted[probe].append(Candidate(name, stands.prediction, parts[TEST]))
                 if probe == "linear" and name in curved:
-                    of_set = {"features": name, **where}
-                    _curves(results, of_set, data, len(names), stands.prediction)
-            advance(f"{name}, {where['scheme']}, {probe}")
+                    _curves(work, {"features": name, **where}, data, stands)
+            work.advance(f"{name}, {where['scheme']}, {probe}")
             if probe == "linear" and name in curved:
-                advance(f"{name}, {where['scheme']}, few labels and smaller vectors")
+                work.advance(f"{name}, {where['scheme']}, few labels and smaller vectors")
     for probe, found in fitted.items():
-        results.differences += _compare(found, rows, sets, **where, probe=probe)
+        work.results.differences += _compare(work, found, **where, probe=probe)
 
 
 def _data(one: VectorSet, rows: Rows, parts: Mapping[str, Int64]) -> Data:
@@ -187,22 +187,21 @@ def _lacks(labels: Truth, parts: Mapping[str, Int64]) -> str:
     return ""
 
 
-def _probe(
-    results: Results, about: dict[str, Any], data: Data, names: Sequence[str], *, published: bool
-) -> Fitted | None:
+def _probe(work: _Work, about: dict[str, Any], data: Data) -> Fitted | None:
     """Add the scores of a probe in a scheme; gives what stands for it."""
+    results = work.results
     try:
-        found = list(fit(about["probe"], data, len(names), published=published))
+        found = list(fit(about["probe"], data, work.classes, work.method))
     except ValueError as error:
         results.skipped.append(Skipped(**about, reason=str(error)))
         return None
-    said = tuple(_said(data, names))
+    said = tuple(_said(data, work.names))
     stands = None
     for one in found:
         if isinstance(one, str):
             results.skipped.append(Skipped(**about, reason=one))
             continue
-        results.scores.append(_score(about, one, data.test_truth, len(names), said))
+        results.scores.append(_score(about, one, data.test_truth, work.classes, said))
         if results.scores[-1].shown and one.fit == "train":
             stands = one
     return stands
@@ -251,17 +250,15 @@ def _score(
     )
 
 
-def _compare(
-    candidates: Sequence[Candidate], rows: Rows, sets: Mapping[str, VectorSet], **about: Any
-) -> list[Difference]:
-    others = frozenset(name for name, one in sets.items() if one.kind != "pooling")
+def _compare(work: _Work, candidates: Sequence[Candidate], **about: Any) -> list[Difference]:
+    others = frozenset(name for name, one in work.sets.items() if one.kind != "pooling")
     fused = {
         part
-        for one in sets.values()
+        for one in work.sets.values()
         if isinstance(one.vectors, Fused)
         for part in one.vectors.names
     }
-    return compare(rows.labels, candidates, others | fused, **about)
+    return compare(work.rows.labels, candidates, others | fused, **about)
 
 
 def step_count(
@@ -279,45 +276,44 @@ def _curved(sets: Mapping[str, VectorSet]) -> tuple[str, ...]:
     return tuple(name for name, one in sets.items() if name == first or one.kind != "pooling")
 
 
-def _curves(
-    results: Results, where: dict[str, Any], data: Data, classes: int, prediction: Prediction
-) -> None:
-    """Add the curves of a set of vectors, of which this is predicted."""
+def _curves(work: _Work, about: dict[str, Any], data: Data, stands: Fitted) -> None:
+    """Add the curves of a set of vectors, whose linear probe this is."""
+    limit = work.method.max_iterations
     vectors, truths = (data.train, data.test), (data.truth, data.test_truth)
-    full = primary(data.test_truth, prediction)
-    results.curves.append(few_labels(vectors, truths, classes, full, where))
-    penalty = prediction.penalty or 1.0
-    results.shrunk += shrunk(vectors, truths, classes, penalty, where)
+    full = primary(data.test_truth, stands.prediction)
+    work.results.curves.append(few_labels(vectors, truths, work.classes, full, about, limit))
+    # C is chosen for each form as it was for the whole vectors.
+    held = slice(None) if stands.chosen_by == "validation" else slice(0)
+    work.results.shrunk += shrunk(
+        (data.train, data.validation[held], data.test),
+        (data.truth, data.validation_truth[held], data.test_truth),
+        work.classes,
+        about,
+        limit,
+    )
 
 
-def _cross_validate(
-    results: Results,
-    sets: Mapping[str, VectorSet],
-    rows: Rows,
-    classes: int,
-    probes: Sequence[Probe],
-    advance: Advance,
-    where: dict[str, Any],
-) -> None:
+def _cross_validate(work: _Work, where: dict[str, Any]) -> None:
     """Add the scores of all sets over the folds of a scheme in a year."""
+    rows, results = work.rows, work.results
     scheme, year = where["scheme"], where["year"]
     names = sorted({*rows.splits[scheme]} - {UNASSIGNED})
-    for probe in probes:
+    for probe in work.probes:
         candidates = []
-        for name, one in sets.items():
+        for name, one in work.sets.items():
             about = {"features": name, **where, "probe": probe}
             folds = [one.of(rows.of_split(scheme, year, fold)) for fold in names]
             folds = [fold for fold in folds if len(fold)]
             datas = [_fold_data(one, rows, folds, number) for number in range(len(folds))]
             try:
-                score, prediction = fit_folds(about, datas, classes)
+                score, prediction = fit_folds(about, datas, work.classes, work.method)
             except ValueError as error:
                 results.skipped.append(Skipped(**about, reason=str(error)))
             else:
                 results.scores.append(score)
                 candidates.append(Candidate(name, prediction, np.concatenate(folds)))
-            advance(f"{name}, {scheme}, {probe}")
-        results.differences += _compare(candidates, rows, sets, **where, probe=probe)
+            work.advance(f"{name}, {scheme}, {probe}")
+        results.differences += _compare(work, candidates, **where, probe=probe)
 
 
 def _fold_data(
@@ -335,18 +331,16 @@ def _fold_data(
     return read
 
 
-def _between_years(
-    results: Results, sets: Mapping[str, VectorSet], rows: Rows, manifest: Manifest
-) -> None:
+def _between_years(work: _Work, manifest: Manifest) -> None:
     """How alike the first set's vectors of a patch are in two years, and probes across them."""
-    name, one = next(iter(sets.items()))
+    rows, results = work.rows, work.results
+    name, one = next(iter(work.sets.items()))
     if isinstance(one.vectors, Fused):
         return
     of_year = {year: one.of(np.flatnonzero(rows.years == year)) for year in manifest.years}
     for first, second in combinations(sorted(of_year), 2):
         both = of_year[first], of_year[second]
         results.stability += stability(name, one.vectors, rows, both)
-    classes = len(manifest.label_names)
     for scheme, (train_year, test_year) in product(
         manifest.schemes, product(manifest.years, repeat=2)
     ):
@@ -369,15 +363,16 @@ def _between_years(
             rows.labels[train],
             [one.vectors.take(test)],
             penalty,
-            classes,
+            work.classes,
+            work.method.max_iterations,
         )
-        truth = rows.labels[test]
         results.transfers.append(
             Transfer(
                 features=name,
                 scheme=scheme,
                 train_year=train_year,
                 test_year=test_year,
-                score=measure_primary(truth, prediction, classes),
+                score=measure_primary(rows.labels[test], prediction, work.classes),
+                warnings=prediction.warnings,
             )
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -61,11 +62,22 @@ def require_mergeable(
     if stays and before.protocol != protocol:
         name, probe = stays[0]
         raise InputError(
-            f"{path} holds scores that were measured otherwise (on {before.protocol.on}, not "
-            f"{protocol.on}, or by another version), and {len(stays):,} of them would stay, such "
-            f"as {name}, {probe}",
+            f"{path} holds scores that were measured otherwise ({_differs(before.protocol, protocol)}"
+            f"), and {len(stays):,} of them would stay, such as {name}, {probe}",
             "write these elsewhere with --out FILE, or measure all again",
         )
+
+
+def _differs(before: Protocol, protocol: Protocol) -> str:
+    """The first thing that two protocols differ in, in the words of that before."""
+    old, new = before.model_dump(), protocol.model_dump()
+    name = next(name for name in ("name", "on", *old) if old[name] != new[name])
+    if name in {"name", "on"}:
+        return f"{'by' if name == 'name' else 'on'} {old[name]}, not {new[name]}"
+    # The one word that differs, as in the number of iterations, says more than two long sentences.
+    parts = (str(text[name]).split("; ") for text in (old, new))
+    only = next((pair for pair in zip_longest(*parts) if pair[0] != pair[1]), ("", ""))
+    return f"{name}: {only[0] or 'nothing'}, not {only[1] or 'nothing'}"
 
 
 def merge(before: Evaluation | None, new: Evaluation) -> tuple[Evaluation, tuple[str, ...]]:

@@ -39,6 +39,7 @@ COLUMNS = frozenset(
         "min",
         "max",
         "std",
+        "cosine_previous_year",
         "height",
         "width",
         "mask",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hfaef.release.format.manifest import Manifest
+from hfaef.release.format.paths import PREVIOUS_YEAR
 from hfaef.release.version import Level
 
 
@@ -64,6 +65,8 @@ def _columns_gone(before: Manifest, after: Manifest) -> list[str]:
         found.append("the column label_name is gone")
     if before.nearest_years and not after.nearest_years:
         found.append("the column observed_year is gone")
+    if before.previous_year and not after.previous_year:
+        found.append(f"the column {PREVIOUS_YEAR} of pooled vectors is gone")
     found += [
         f"the split scheme {scheme} is gone"
         for scheme in before.schemes
@@ -84,6 +87,8 @@ def _data(before: Manifest, after: Manifest) -> list[str]:
         found.append("the column label_name is new")
     if after.nearest_years and not before.nearest_years:
         found.append("the column observed_year is new")
+    if after.previous_year and not before.previous_year:
+        found.append(f"the column {PREVIOUS_YEAR} of pooled vectors is new")
     if before.rows != after.rows:
         found.append(f"{after.rows:,} rows instead of {before.rows:,}")
     for word, old, new in (

@@ -44,10 +44,11 @@ from hfaef.release.format.paths import (
     MANIFEST,
     MISSING,
     PICTURES,
+    PREVIOUS_YEAR,
     STAGING,
     matches,
 )
-from hfaef.release.format.rows import label_problem
+from hfaef.release.format.rows import label_problem, wrong_cosines
 from hfaef.release.format.schema import file_schema, row_schema
 from hfaef.release.format.scores import SCORES, read_evaluation
 from hfaef.release.handle import Release, open_folder
@@ -95,6 +96,7 @@ def check_folder(folder: Path, *, card: bool = True) -> list[Finding]:
             findings.append(Finding(kind, f"patch {identity} of {year} occurs {count} times"))
     if manifest.missing and MISSING not in {file.path for file in manifest.files}:
         findings.append(Finding(MANIFEST, f"names missing patches, but lists no {MISSING}"))
+    findings += [] if findings else _cosines(folder, manifest)
     findings += _configs(manifest)
     findings += _label_names(manifest)
     about_card = check_card(open_folder(folder))
@@ -212,9 +214,9 @@ def _rows(
     """Rows whose values contradict the manifest or the folder they lie in; counts ids in `seen`."""
     kind = path.partition("/")[0]
     seen.update((kind, row["year"], row["id"]) for row in table.select(["year", "id"]).to_pylist())
-    kept = {column.name for column in manifest.kept}
+    may_lack = {PREVIOUS_YEAR, *(column.name for column in manifest.kept)}
     for name in table.column_names:
-        if table[name].null_count and name not in kept:
+        if table[name].null_count and name not in may_lack:
             yield Finding(path, f"has rows without {name!r}")
             return
     optional = [name for name in ("label_name", "observed_year") if name in table.column_names]
@@ -249,6 +251,12 @@ def _contradictions(path: str, kind: str, row: dict[str, Any], manifest: Manifes
         glob = {one.name: one.glob for one in config.splits}.get(split)
         if glob is None or not matches(path, glob):
             yield f"is in {config.scheme}={split}, but lies elsewhere"
+
+
+def _cosines(folder: Path, manifest: Manifest) -> Iterator[Finding]:
+    """Pooled rows that say something else of the year before than their vectors do."""
+    if manifest.previous_year:
+        yield from (Finding(*found) for found in wrong_cosines(folder, manifest))
 
 
 def _listed(label: object) -> object:

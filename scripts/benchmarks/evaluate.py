@@ -31,6 +31,7 @@ from hfaef.build.pack.parquet import ParquetShard
 from hfaef.core import sheet
 from hfaef.core.quantize import BANDS, to_stored
 from hfaef.core.workers import core_count, ordered_map
+from hfaef.evaluation.fit import Method
 from hfaef.evaluation.measure import Results, VectorSet, measure_all
 from hfaef.evaluation.pooling import DIMENSIONS, POOLINGS
 from hfaef.evaluation.probe.linear import MAX_ITERATIONS, PENALTIES
@@ -216,8 +217,7 @@ def probe(patches: int, names: Sequence[str], *, quick: bool) -> None:
                     manifest,
                     ("knn", "linear"),
                     lambda _: None,
-                    published=False,
-                    quick=quick,
+                    Method(quick=quick),
                 )
             )
         )

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hfaef.core.quantize import dequantize, quantize
+from hfaef.evaluation.fit import Method
 from hfaef.evaluation.measure import VectorSet, measure_all
 from hfaef.evaluation.probe import curves
 from hfaef.evaluation.rows import ArrayVectors, Rows
@@ -31,13 +32,18 @@ def problem(kind, seed=0, count=240, dims=20):
 
 
 def score_by_hand(kind, train, truth, test, test_truth, penalty=1.0):
-    from sklearn.linear_model import LogisticRegression, Ridge
-    from sklearn.metrics import average_precision_score
-    from sklearn.multiclass import OneVsRestClassifier
     from sklearn.preprocessing import StandardScaler
 
     scaler = StandardScaler().fit(train)
     train, test = scaler.transform(train), scaler.transform(test)
+    return unscaled_by_hand(kind, train, truth, test, test_truth, penalty)
+
+
+def unscaled_by_hand(kind, train, truth, test, test_truth, penalty):
+    from sklearn.linear_model import LogisticRegression, Ridge
+    from sklearn.metrics import average_precision_score
+    from sklearn.multiclass import OneVsRestClassifier
+
     if kind == "number":
         return Ridge(alpha=1 / penalty).fit(train, truth).score(test, test_truth)
     model = LogisticRegression(C=penalty, max_iter=1000)
@@ -93,32 +99,67 @@ def test_draws_are_balanced_and_take_no_patch_twice() -> None:
     assert first == again != other
 
 
+def penalty_by_hand(kind, train, truth, held, held_truth):
+    """C with the best score on validation vectors, or in three folds of the training vectors."""
+    from sklearn.model_selection import KFold, StratifiedKFold
+    from sklearn.preprocessing import StandardScaler
+
+    penalties = (1e-3, 1e-2, 1e-1, 1, 10, 100)
+    if held is not None:
+        scores = [score_by_hand(kind, train, truth, held, held_truth, c) for c in penalties]
+        return penalties[int(np.argmax(scores))]
+    scaled = StandardScaler().fit_transform(train)
+    folds = StratifiedKFold(3) if kind == "class" else KFold(3)
+    splits = list(folds.split(scaled, truth if kind == "class" else None))
+    means = [
+        np.mean(
+            [
+                unscaled_by_hand(kind, scaled[fit], truth[fit], scaled[asked], truth[asked], c)
+                for fit, asked in splits
+            ]
+        )
+        for c in penalties
+    ]
+    return penalties[int(np.argmax(means))]
+
+
+@pytest.mark.parametrize("held", [True, False], ids=["validation", "cross-validation"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_smaller_vectors_are_scored_as_by_hand(kind) -> None:
+def test_smaller_vectors_are_scored_as_by_hand_each_with_its_own_c(kind, held) -> None:
     from sklearn.decomposition import PCA
 
-    vectors, truths = problem(kind)
-    found = curves.shrunk(vectors, truths, 0 if kind == "number" else CLASSES, 0.1, WHERE)
-    train, test = (one.astype(np.float64) for one in vectors)
+    (both, test), (both_truth, truth) = problem(kind)
+    cut = 110 if held else 160
+    vectors, truths = (both[:cut], both[cut:], test), (both_truth[:cut], both_truth[cut:], truth)
+    found = curves.shrunk(vectors, truths, 0 if kind == "number" else CLASSES, WHERE)
     wanted = {}
     for count in (2, 4, 8, 16):
-        basis = PCA(count, svd_solver="full").fit(train)
-        wanted[f"{count} components", 4 * count] = basis.transform(train), basis.transform(test)
-    wanted["int8", 20] = tuple(dequantize(quantize(one)).astype(float) for one in (train, test))
-    wanted["1 bit", 2.5] = np.sign(train), np.sign(test)
+        basis = PCA(count, svd_solver="full").fit(vectors[0].astype(np.float64))
+        parts = [basis.transform(one.astype(np.float64)) for one in (both, test)]
+        wanted[f"{count} components", 4 * count] = parts
+    wanted["int8", 20] = [dequantize(quantize(one)) for one in (both, test)]
+    wanted["1 bit", 2.5] = [np.sign(one) for one in (both, test)]
     assert [(one.form, one.bytes) for one in found] == list(wanted)
     for one, (few, asked) in zip(found, wanted.values(), strict=True):
-        value = score_by_hand(kind, few, truths[0], asked, truths[1], 0.1)
+        chosen = (few[cut:], truths[1]) if held else (None, None)
+        c = penalty_by_hand(kind, few[:cut], truths[0], *chosen)
+        assert one.penalty == c
+        value = score_by_hand(kind, few[:cut], truths[0], asked, truth, c)
         assert one.score.value == pytest.approx(value, abs=2e-6)
         assert one.score.low <= one.score.value <= one.score.high
+    assert len({one.penalty for one in found}) > 1
+    assert found == curves.shrunk(vectors, truths, 0 if kind == "number" else CLASSES, WHERE)
 
 
 def test_vectors_beyond_1_have_no_codes_of_8_bits() -> None:
-    vectors, truths = problem("class")
-    doubled = tuple(2 * one for one in vectors)
-    forms = [one.form for one in curves.shrunk(doubled, truths, CLASSES, 1.0, WHERE)]
-    assert "int8" not in forms
-    assert "1 bit" in forms
+    (train, test), (truth, test_truth) = problem("class")
+    for part in range(3):
+        vectors = [train[:100], train[100:], test]
+        vectors[part] = 2 * vectors[part]
+        truths = (truth[:100], truth[100:], test_truth)
+        forms = [one.form for one in curves.shrunk(tuple(vectors), truths, CLASSES, WHERE)]
+        assert "int8" not in forms
+        assert "1 bit" in forms
 
 
 def rows_of(truth, splits, years=None):
@@ -149,8 +190,7 @@ def manifest_of(years=(2018,), classes=CLASSES):
 
 
 def measured(sets, rows, manifest, **how: bool):
-    how = {"published": False, "quick": False, **how}
-    return measure_all(sets, rows, manifest, ("knn", "linear"), lambda _: None, **how)
+    return measure_all(sets, rows, manifest, ("knn", "linear"), lambda _: None, Method(**how))
 
 
 SPLITS = ["train"] * 100 + ["validation"] * 60 + ["test"] * 80
@@ -324,3 +364,20 @@ def test_a_class_with_fewer_labels_than_folds_is_told() -> None:
     assert {one.chosen_by for one in found.scores} == {"cross-validation"}
     assert len(found.scores) == 2
     assert all("least populated class" in one.warnings[0] for one in found.scores)
+
+
+def test_a_solver_that_did_not_end_is_told_of_scores_curves_and_years() -> None:
+    vectors, truths = problem("class")
+    array, truth = np.concatenate(vectors), np.concatenate(truths)
+    rows = rows_of(truth, SPLITS, (2018, 2024))
+    sets = {"mean": VectorSet(ArrayVectors(np.concatenate([array, array])), "pooling")}
+    found = measured(sets, rows, manifest_of((2018, 2024)), max_iterations=2)
+    told = [one for one in found.scores if one.probe == "linear"]
+    told += [*found.curves, *found.shrunk, *found.transfers]
+    assert len(told) == 4 + 1 + 6 + 4
+    for one in told:
+        (said,) = one.warnings
+        assert said.startswith("ConvergenceWarning: lbfgs failed to converge")
+    assert not any(one.warnings for one in found.scores if one.probe == "knn")
+    enough = measured(sets, rows, manifest_of((2018, 2024)), max_iterations=1000)
+    assert not any(one.warnings for one in (*enough.scores, *enough.curves, *enough.shrunk))

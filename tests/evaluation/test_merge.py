@@ -122,6 +122,23 @@ def test_scores_by_another_protocol_are_refused_if_others_would_stay(tmp_path: P
     require_mergeable(before, "b" * 64, codes, [("mean", "knn")], tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        (Settings(max_iterations=5000), "at most 1000 iterations, not .* at most 5000 iterations"),
+        (Settings(on="codes"), "on values, not codes"),
+        (Settings(protocol="published"), "by default, not published"),
+    ],
+)
+def test_the_refusal_says_what_two_protocols_differ_in(other: Settings, words: str) -> None:
+    before = scored(*ALL).model_copy(update={"protocol": protocol(Settings(), "class")})
+    told = protocol(other, "class")
+    with pytest.raises(InputError, match=words) as caught:
+        require_mergeable(before, "a" * 64, told, [("mean", "knn")], Path("x.json"))
+    assert "\n" not in str(caught.value)
+    require_mergeable(before, "a" * 64, before.protocol, [("mean", "knn")], Path("x.json"))
+
+
 def test_a_file_that_is_no_evaluation_is_not_written_over(tmp_path: Path) -> None:
     path = tmp_path / "thesis.json"
     path.write_text("{}")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hfaef.evaluation.fit import Data, fit, fit_folds
+from hfaef.evaluation.fit import Data, Method, _Both, fit, fit_folds
 from hfaef.evaluation.probe import linear, neighbours
 from hfaef.evaluation.probe.metrics import primary
 
@@ -117,15 +117,16 @@ def test_linear_probe_is_that_of_scikit_learn(penalty) -> None:
     np.testing.assert_array_equal(found.values, model.predict(b))
 
 
-def test_what_the_solver_warns_of_is_told(monkeypatch) -> None:
-    monkeypatch.setattr(linear, "MAX_ITERATIONS", 1)
+def test_what_the_solver_warns_of_is_told() -> None:
     train, labels, test, _ = problem()
-    ((said,),) = (one.warnings for one in linear.predict(train, labels, [test], 1.0, CLASSES))
+    ((said,),) = (one.warnings for one in linear.predict(train, labels, [test], 1.0, CLASSES, 1))
     assert said.startswith("ConvergenceWarning: lbfgs failed to converge")
     (chosen,) = linear.predict_by_validation(
-        train, labels, train[:50], labels[:50], [test], CLASSES
+        train, labels, train[:50], labels[:50], [test], CLASSES, 1
     )
     assert chosen.warnings == (said,)
+    (folded,) = linear.predict_by_folds(train, labels, [test], CLASSES, 1)
+    assert folded.warnings == (said,)
 
 
 def test_rare_labels_are_told_too() -> None:
@@ -149,6 +150,37 @@ def test_vectors_are_standardized_as_by_scikit_learn_to_the_bit(dims, dtype) -> 
     np.testing.assert_array_equal(scaled, wanted.transform(vectors))
     np.testing.assert_array_equal(scaler.transform(vectors[:9]), wanted.transform(vectors[:9]))
     assert scaled.dtype == dtype
+    own = vectors.copy()
+    assert linear._scaled(own, overwrite=True)[1] is own
+    np.testing.assert_array_equal(own, scaled)
+
+
+@pytest.mark.parametrize("block", [7, 100, 4096])
+def test_neighbours_in_two_arrays_are_those_in_one(block, monkeypatch) -> None:
+    monkeypatch.setattr(neighbours, "_TRAIN_ROWS", block)
+    train, _, test, _ = problem()
+    for cut in (0, 1, 100, 299, 300):
+        both = _Both(train[:cut], train[cut:])
+        assert len(both) == len(train)
+        np.testing.assert_array_equal(both[90:310], train[90:310])
+        found = neighbours.nearest(both, test, 5)
+        np.testing.assert_array_equal(found, neighbours.nearest(train, test, 5))
+
+
+def test_vectors_are_left_as_they_are_unless_they_may_be_overwritten() -> None:
+    train, labels, test, _ = problem()
+    before = train.copy(), test.copy()
+    (one,) = linear.predict(train, labels, [test], 1.0, CLASSES)
+    linear.predict_by_folds(train, labels, [test], CLASSES)
+    np.testing.assert_array_equal(train, before[0])
+    (two,) = linear.predict(train.copy(), labels, [test], 1.0, CLASSES, overwrite=True)
+    np.testing.assert_array_equal(one.scores, two.scores)
+    np.testing.assert_array_equal(test, before[1])
+    data = data_of("class")
+    parts = data.train.copy(), data.validation.copy(), data.test.copy()
+    list(fit("linear", data, classes_of("class")))
+    for part, was in zip((data.train, data.validation, data.test), parts, strict=True):
+        np.testing.assert_array_equal(part, was)
 
 
 def test_too_little_to_learn_from_is_an_error() -> None:
@@ -201,7 +233,7 @@ def test_c_is_chosen_on_validation_and_the_probe_fit_again_to_both(kind, seed) -
         found = by_hand(kind, penalty, data.train, data.truth, data.validation)
         tried[penalty] = score_by_hand(kind, data.validation_truth, *found)
     best = max(tried, key=tried.get)
-    one, both = fit("linear", data, classes_of(kind), published=False)
+    one, both = fit("linear", data, classes_of(kind))
     together = (
         np.concatenate([data.train, data.validation]),
         np.concatenate([data.truth, data.validation_truth]),
@@ -241,7 +273,7 @@ def test_without_validation_c_is_chosen_by_cross_validation(kind) -> None:
     truth = data.truth.astype(int) if kind == "classes" else data.truth
     search.fit(StandardScaler().fit_transform(data.train), truth)
     (wanted,) = search.best_params_.values()
-    (found,) = fit("linear", data, classes_of(kind), published=False)
+    (found,) = fit("linear", data, classes_of(kind))
     assert found.chosen_by == "cross-validation"
     assert found.prediction.penalty == pytest.approx(1 / wanted if kind == "number" else wanted)
     best = values[search.best_index_]
@@ -265,7 +297,7 @@ def test_one_label_that_patches_bear_or_not_is_probed() -> None:
         data.test,
         data.test_truth[:, :1],
     )
-    one, _ = fit("linear", some, 1, published=False)
+    one, _ = fit("linear", some, 1)
     scaler = StandardScaler().fit(data.train)
     model = LogisticRegression(C=one.prediction.penalty, max_iter=1000)
     model.fit(scaler.transform(data.train), data.truth[:, 0].astype(int))
@@ -307,7 +339,7 @@ def test_neighbours_of_every_kind_are_those_of_scikit_learn(kind, held) -> None:
         )
         tried[k] = score_by_hand(kind, data.truth[order], values, scores[0] if scores else None)
     best = max(tried, key=tried.get)
-    one, *both = fit("knn", data, classes_of(kind), published=False)
+    one, *both = fit("knn", data, classes_of(kind))
     assert one.prediction.neighbours == best
     assert one.chosen_by == ("validation" if held else "cross-validation")
     values, shares = neighbours_by_hand(best, data.train, data.truth, data.test)
@@ -328,10 +360,10 @@ def test_neighbours_of_every_kind_are_those_of_scikit_learn(kind, held) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_published_protocol_gives_every_k_and_two_linear_probes(kind) -> None:
     data = data_of(kind)
-    found = list(fit("knn", data, classes_of(kind), published=True))
+    found = list(fit("knn", data, classes_of(kind), Method(published=True)))
     assert [one.prediction.neighbours for one in found] == [1, 3, 5, 7, 9]
     assert {(one.fit, one.chosen_by) for one in found} == {("train", None)}
-    chosen, fixed = fit("linear", data, classes_of(kind), published=True)
+    chosen, fixed = fit("linear", data, classes_of(kind), Method(published=True))
     assert (chosen.chosen_by, fixed.chosen_by) == ("cross-validation", None)
     assert fixed.prediction.penalty == 1
     values, _ = by_hand(kind, 1.0, data.train, data.truth, data.test)
@@ -352,9 +384,7 @@ def test_folds_are_predicted_by_all_others(kind, probe) -> None:
     score, together = fit_folds(
         about, [lambda held=held: read(held) for held in folds], classes_of(kind)
     )
-    found = [
-        next(iter(fit(probe, read(held), classes_of(kind), published=False))) for held in folds
-    ]
+    found = [next(iter(fit(probe, read(held), classes_of(kind)))) for held in folds]
     by_fold = [
         primary(data.truth[held], one.prediction) for held, one in zip(folds, found, strict=True)
     ]

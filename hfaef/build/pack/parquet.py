@@ -62,9 +62,12 @@ class ParquetShard:
     def write(self, rows: list[dict[str, Any]]) -> None:
         """Add one row group."""
         columns = [_column([row[field.name] for row in rows], field.type) for field in self._schema]
-        table = pa.Table.from_arrays(columns, schema=self._schema)
-        self._writer.write_table(table, row_group_size=max(len(rows), 1))
-        self.rows += len(rows)
+        self.write_table(pa.Table.from_arrays(columns, schema=self._schema))
+
+    def write_table(self, table: pa.Table) -> None:
+        """Add one row group, of columns as the shard has them."""
+        self._writer.write_table(table, row_group_size=max(len(table), 1))
+        self.rows += len(table)
 
 
 class PooledShard(ParquetShard):
@@ -93,6 +96,11 @@ class PooledShard(ParquetShard):
         self.write(self._held)
         self._shards.append(self._groups)
         self._held, self._groups = [], []
+
+    def copy_shard(self, table: pa.Table, groups: list[int]) -> None:
+        """Add the rows of a shard of data from another table, with the sizes of its row groups."""
+        self.write_table(table)
+        self._shards.append(groups)
 
 
 def _column(values: list[Any], kind: pa.DataType) -> pa.Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from hfaef.build.pack.boundary import pad_jpeg, pad_png
 from hfaef.build.pack.parquet import ParquetShard, PooledShard
 from hfaef.build.pack.placement import place_rows
+from hfaef.build.pack.previous_year import add_previous_year, in_several_years
 from hfaef.build.staging.ledger import Outcome
 from hfaef.build.staging.pixels import StagedPixels
 from hfaef.build.staging.store import Store
@@ -86,6 +87,8 @@ class Packed:
 
     files: tuple[File, ...]
     basis: PreviewBasis
+    previous_year: bool
+    """Whether pooled rows have the column `PREVIOUS_YEAR`."""
 
 
 def pack(
@@ -163,7 +166,14 @@ def pack(
         files += _name_shards(folder, data, split, shards, folders=folders, suffix=suffix)
         tables = [(vectors.path, vectors.rows)]
         files += _name_shards(folder, pooled, split, tables, folders=folders)
-    return Packed(tuple(sorted(files, key=lambda file: file.path)), basis)
+    files.sort(key=lambda file: file.path)
+    several = in_several_years(staged)
+    if several:
+        arrow = file_schema("pooled", replace(schema, previous_year=True))
+        pooled_files = [file for file in files if file.path.startswith("pooled/")]
+        again = {file.path: file for file in add_previous_year(folder, pooled_files, arrow)}
+        files = [again.get(file.path, file) for file in files]
+    return Packed(tuple(files), basis, several)
 
 
 def write_missing(folder: Path, missing: Sequence[Missing]) -> File:

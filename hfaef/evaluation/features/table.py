@@ -41,7 +41,8 @@ _NO_VECTORS = {
     r"|transform",
     "a year": r"years?(_?\d+)?|date|datetime|time|timestamp|month|day",
     "an id": r"|(.+_)?ids?|fid|gid|uuid|index(_level)?(_?\d+)?|unnamed(_?\d+)?|patch(es)?|row_number",
-    "of a release's rows": r"valid_fraction|resampled|source|preview|height|width",
+    "of a release's rows": r"valid_fraction|resampled|source|preview|height|width"
+    r"|cosine_previous_year",
 }
 """What columns of such names are, in lower case and with `_` between words."""
 

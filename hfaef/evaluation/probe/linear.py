@@ -23,7 +23,9 @@ PENALTIES = (1e-3, 1e-2, 1e-1, 1e0, 1e1, 1e2)
 """Values of C that are chosen from."""
 
 FOLDS = 3
+
 MAX_ITERATIONS = 1000
+"""Of lbfgs, unless others are asked for."""
 
 _COLUMNS = 256
 """Dimensions that are standardized at a time; they bound the memory."""
@@ -33,11 +35,18 @@ Rows = npt.NDArray[np.intp]
 
 
 def predict(
-    train: Vectors, truth: Truth, tests: Sequence[Vectors], penalty: float, classes: int
+    train: Vectors,
+    truth: Truth,
+    tests: Sequence[Vectors],
+    penalty: float,
+    classes: int,
+    max_iterations: int = MAX_ITERATIONS,
+    *,
+    overwrite: bool = False,
 ) -> list[Prediction]:
     """Predictions of a probe with this C for some sets of test vectors.
 
-    `StandardScaler` fit on the training vectors; lbfgs, at most 1000 iterations.
+    `StandardScaler` fit on the training vectors; lbfgs.
 
     Args:
         train: vectors (n, dimensions).
@@ -45,14 +54,18 @@ def predict(
         tests: vectors to predict of.
         penalty: C.
         classes: how many there are; 0 for numbers.
+        max_iterations: of lbfgs; if they do not suffice, the predictions say so.
+        overwrite: whether the training vectors may be standardized where they are, which saves
+            the memory of as many.
 
     Raises:
         ValueError: if the training patches are all alike.
     """
     _require_several(truth)
     with caught_warnings() as caught, one_thread_each():
-        scaler, scaled = _scaled(train)
-        found = _fitted(scaled, truth, [scaler.transform(test) for test in tests], penalty, classes)
+        scaler, scaled = _scaled(train, overwrite=overwrite)
+        asked = [scaler.transform(test) for test in tests]
+        found = _fitted(scaled, truth, asked, _model(truth, penalty, max_iterations), classes)
     return [replace(one, warnings=tuple(dict.fromkeys(caught))) for one in found]
 
 
@@ -63,6 +76,7 @@ def predict_by_validation(
     held_truth: Truth,
     tests: Sequence[Vectors],
     classes: int,
+    max_iterations: int = MAX_ITERATIONS,
 ) -> list[Prediction]:
     """As `predict`, with the C of `PENALTIES` that has the best primary metric on held-out patches.
 
@@ -77,7 +91,8 @@ def predict_by_validation(
         asked = [scaler.transform(one) for one in (held, *tests)]
 
         def tried(penalty: float) -> tuple[float, list[Prediction]]:
-            first, *others = _fitted(scaled, truth, asked, penalty, classes)
+            model = _model(truth, penalty, max_iterations)
+            first, *others = _fitted(scaled, truth, asked, model, classes)
             return primary(held_truth, first), others
 
         found = list(ordered_map(tried, PENALTIES, core_count()))
@@ -86,7 +101,11 @@ def predict_by_validation(
 
 
 def predict_by_folds(
-    train: Vectors, truth: Truth, tests: Sequence[Vectors], classes: int
+    train: Vectors,
+    truth: Truth,
+    tests: Sequence[Vectors],
+    classes: int,
+    max_iterations: int = MAX_ITERATIONS,
 ) -> list[Prediction]:
     """As `predict`, with the C that is best in 3-fold cross-validation of the training patches.
 
@@ -104,7 +123,8 @@ def predict_by_folds(
         def tried(job: tuple[float, tuple[Rows, Rows]]) -> float:
             penalty, (rows, held) = job
             _require_several(truth[rows], "the training patches of a fold")
-            (one,) = _fitted(scaled[rows], truth[rows], [scaled[held]], penalty, classes)
+            model = _model(truth[rows], penalty, max_iterations)
+            (one,) = _fitted(scaled[rows], truth[rows], [scaled[held]], model, classes)
             return primary(truth[held], one)
 
         scores = list(ordered_map(tried, product(PENALTIES, splits), core_count()))
@@ -113,7 +133,7 @@ def predict_by_folds(
         best = PENALTIES[int(np.argmax(np.nan_to_num(means, nan=-np.inf)))]
         with one_thread_each():
             asked = [scaler.transform(one) for one in tests]
-            found = _fitted(scaled, truth, asked, best, classes)
+            found = _fitted(scaled, truth, asked, _model(truth, best, max_iterations), classes)
     return [replace(one, warnings=tuple(sorted({*caught}))) for one in found]
 
 
@@ -143,15 +163,15 @@ class _Scaler:
     mean: npt.NDArray[np.float64]
     scale: npt.NDArray[np.float64]
 
-    def transform(self, vectors: Vectors) -> Vectors:
+    def transform(self, vectors: Vectors, *, overwrite: bool = False) -> Vectors:
         """The vectors standardized, in their own precision."""
-        scaled = vectors.copy()
+        scaled = vectors if overwrite else vectors.copy()
         scaled -= self.mean.astype(vectors.dtype)
         scaled /= self.scale.astype(vectors.dtype)
         return scaled
 
 
-def _scaled(train: Vectors) -> tuple[_Scaler, Vectors]:
+def _scaled(train: Vectors, *, overwrite: bool = False) -> tuple[_Scaler, Vectors]:
     """The scaler fit to training vectors, and these standardized."""
     from sklearn.preprocessing import StandardScaler
 
@@ -160,16 +180,16 @@ def _scaled(train: Vectors) -> tuple[_Scaler, Vectors]:
     scaler = _Scaler(
         *(np.concatenate([getattr(p, of) for p in parts]) for of in ("mean_", "scale_"))
     )
-    return scaler, scaler.transform(train)
+    return scaler, scaler.transform(train, overwrite=overwrite)
 
 
 def _fitted(
-    scaled: Vectors, truth: Truth, tests: Sequence[Vectors], penalty: float, classes: int
+    scaled: Vectors, truth: Truth, tests: Sequence[Vectors], model: _Model, classes: int
 ) -> list[Prediction]:
     """Predictions of a model fit to standardized vectors."""
-    model = _model(truth, penalty).fit(scaled, _as_taken(truth))
+    fitted = model.estimator.fit(scaled, _as_taken(truth))
     return [
-        replace(_predict(model, test, truth, classes), penalty=float(penalty)) for test in tests
+        replace(_predict(fitted, test, truth, classes), penalty=model.penalty) for test in tests
     ]
 
 
@@ -179,15 +199,24 @@ def _require_several(truth: Truth, which: str = "all training patches") -> None:
         raise ValueError(f"{which} have one {what}")
 
 
-def _model(truth: Truth, penalty: float) -> Any:
+@dataclass(frozen=True)
+class _Model:
+    """A model of scikit-learn, not fit yet, and its C."""
+
+    estimator: Any
+    penalty: float
+
+
+def _model(truth: Truth, penalty: float, max_iterations: int) -> _Model:
     from sklearn.linear_model import LogisticRegression, Ridge
     from sklearn.multiclass import OneVsRestClassifier
 
     target = target_of(truth)
     if target == "number":
-        return Ridge(alpha=1 / penalty)
-    model = LogisticRegression(C=penalty, solver="lbfgs", max_iter=MAX_ITERATIONS)
-    return OneVsRestClassifier(model) if target == "classes" and truth.shape[1] > 1 else model
+        return _Model(Ridge(alpha=1 / penalty), float(penalty))
+    model = LogisticRegression(C=penalty, solver="lbfgs", max_iter=max_iterations)
+    several = target == "classes" and truth.shape[1] > 1
+    return _Model(OneVsRestClassifier(model) if several else model, float(penalty))
 
 
 def _as_taken(truth: Truth) -> Truth:

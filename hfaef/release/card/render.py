@@ -194,7 +194,7 @@ def _scores(
         "published": _published(manifest, references, evaluation),
     }
     if evaluation:
-        schemes = (*manifest.schemes, *manifest.folds)
+        schemes, years = (*manifest.schemes, *manifest.folds), manifest.config_years
         measured = (evaluation, schemes, year)
         deciding = verdicts.deciding(*measured)
         tests = [score.test for score in evaluation.scores]
@@ -204,6 +204,10 @@ def _scores(
             "pooled": [one.name for one in evaluation.features if one.kind == "pooling"],
             "others": [one.name for one in evaluation.features if one.kind == "table"],
             "scores": tables.scores_table(*measured),
+            "shown_year": year if len(years) > 1 else None,
+            "over_years": tables.over_years(evaluation, schemes, years),
+            "by_year": tables.years_table(evaluation, schemes, years),
+            "origins": list(tables.origins(evaluation)),
             "metrics": {one: tables.metrics_table(evaluation, one, year) for one in schemes},
             "neighbours": (
                 tables.neighbours_table(*measured)

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from hfaef.release.format.scores import METRICS, PROBES, Evaluation, Score, shown, shown_range
+from hfaef.release.format.scores import (
+    METRICS,
+    PROBES,
+    Curve,
+    Evaluation,
+    Provenance,
+    Score,
+    Shrunk,
+    shown,
+    shown_range,
+)
 
 NONE = "-"
+
+_MARKUP = re.compile(r"[\\`*_\[\]!|~&#$]")
+"""What means something inside a line of Markdown."""
+
+_ADDRESS = re.compile(r"https://[A-Za-z0-9._~/@:%+=?&-]+")
+"""That can be a link as it is."""
 
 
 def markdown(
@@ -31,9 +48,12 @@ def scores_table(
         evaluation: what was measured.
         schemes: of the release.
         year: whose scores.
-        names: of the feature sets; without them all, with the gap between first and last scheme.
+        names: of the feature sets; without them all, with the gap between first and last scheme
+            of splits.
     """
-    gap = len(schemes) > 1 and names is None
+    folds = {score.scheme for score in evaluation.scores if score.fit == "folds"}
+    ends = [number for number, scheme in enumerate(schemes) if scheme not in folds]
+    gap = len(ends) > 1 and names is None
     metric = evaluation.primary
     head = ["vectors", "length"]
     for word, _ in PROBES:
@@ -47,9 +67,92 @@ def scores_table(
         for _, probe in PROBES:
             scores = [evaluation.score(features.name, one, year, probe) for one in schemes]
             row += [_with_interval(score, metric) for score in scores]
-            row += [_gap(scores[0], scores[-1], metric)] if gap else []
+            row += [_gap(scores[ends[0]], scores[ends[-1]], metric)] if gap else []
         rows.append(row)
     return markdown(head, rows)
+
+
+def years_table(evaluation: Evaluation, schemes: Sequence[str], years: Sequence[int | None]) -> str:
+    """The primary metric of the first feature set, a row a year; empty for one year."""
+    found = _by_year(evaluation, schemes, years)
+    rows = [
+        [str(year), *(_with_interval(of.get(year), evaluation.primary) for of in found.values())]
+        for year in years
+        if any(year in of for of in found.values())
+    ]
+    head = ["year", *(f"{word}, {scheme}" for word, scheme in found)]
+    return markdown(head, rows) if len(rows) > 1 else ""
+
+
+def over_years(evaluation: Evaluation, schemes: Sequence[str], years: Sequence[int | None]) -> str:
+    """In words, between what the first feature set's scores lie over the years; empty for one."""
+    metric = evaluation.primary
+    parts = []
+    for (word, scheme), of in _by_year(evaluation, schemes, years).items():
+        if len(of) > 1:
+            # By score, then by year.
+            low, *_, high = sorted(of, key=lambda year: of[year].metrics[metric].value)
+            least, most = (shown(of[year].metrics[metric].value, metric) for year in (low, high))
+            range_ = f"{least} ({low}) to {most} ({high})"
+            if least == most:
+                range_ = f"{least} in every year"
+            parts.append(f"{range_} with {word} on `{scheme}`")
+    if not parts:
+        return ""
+    listed = " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
+    return f"`{evaluation.features[0].name}` reaches {listed}"
+
+
+def _by_year(
+    evaluation: Evaluation, schemes: Sequence[str], years: Sequence[int | None]
+) -> dict[tuple[str, str], dict[int | None, Score]]:
+    """Scores of the first feature set by probe and scheme, then by year."""
+    name = evaluation.features[0].name
+    found = {}
+    for word, probe in PROBES:
+        for scheme in schemes:
+            scores = {year: evaluation.score(name, scheme, year, probe) for year in years}
+            of = {year: score for year, score in scores.items() if score}
+            if of:
+                found[word, scheme] = of
+    return found
+
+
+def origins(evaluation: Evaluation) -> Iterator[str]:
+    """What vectors from elsewhere are made of, a line of Markdown a set; their words are others'."""
+    for features in evaluation.features:
+        made = [plain(features.made_of)] if features.made_of else []
+        if features.provenance is not None:
+            made += _model_of(features.provenance)
+        if made:
+            yield f"`{features.name}`: {'; '.join(made)}"
+
+
+def _model_of(model: Provenance) -> Iterator[str]:
+    """What is known of a model and of how images were given to it."""
+    yield f"model {plain(model.model)}"
+    weights = ""
+    if model.address:
+        safe = _ADDRESS.fullmatch(model.address)
+        weights = f"<{model.address}>" if safe else plain(model.address)
+    elif model.weights_sha256:
+        weights = f"a file, SHA-256 {plain(model.weights_sha256[:12])}"
+    if weights:
+        yield f"weights {weights}, licence {plain(model.license) or 'not stated'}"
+    if model.bands:
+        level = f" ({plain(model.level)})" if model.level else ""
+        yield f"bands {plain(', '.join(model.bands))}{level}"
+    if model.transform:
+        yield f"images: {plain(model.transform)}"
+    if model.pooling:
+        yield f"vector: {plain(model.pooling)}"
+    if model.notes:
+        yield f"did not fit: {plain(', '.join(model.notes))}"
+
+
+def plain(text: str) -> str:
+    """A text as Markdown that shows it and is nothing else: no link, picture, code or tag."""
+    return _MARKUP.sub(r"\\\g<0>", " ".join(text.split())).replace("<", "&lt;")
 
 
 def _with_interval(score: Score | None, metric: str) -> str:
@@ -207,6 +310,16 @@ def warnings(evaluation: Evaluation) -> Iterator[str]:
         for warning in score.warnings:
             about = f"{score.probe}, {score.scheme} {score.year or 'all years'}: {warning}"
             vectors.setdefault(about, []).append(score.features)
+    curves: tuple[Curve | Shrunk, ...] = (*evaluation.curves, *evaluation.shrunk)
+    for one in curves:
+        of = one.form if isinstance(one, Shrunk) else "few labels"
+        for warning in one.warnings:
+            about = f"{of}, {one.scheme} {one.year or 'all years'}: {warning}"
+            vectors.setdefault(about, []).append(one.features)
+    for move in evaluation.transfers:
+        for warning in move.warnings:
+            about = f"linear, {move.scheme}, {move.train_year} to {move.test_year}: {warning}"
+            vectors.setdefault(about, []).append(move.features)
     for skip in evaluation.skipped:
         about = f"{skip.probe}, {skip.scheme} {skip.year or 'all years'}: not run, {skip.reason}"
         vectors.setdefault(about, []).append(skip.features)

@@ -178,6 +178,8 @@ class Manifest(Part):
     """Whether each patch has a year of its own."""
     nearest_years: bool = False
     """Whether an embedding may be of another year than its patch: then rows say which."""
+    previous_year: bool = False
+    """Whether pooled rows have the column `PREVIOUS_YEAR`: some patch is there in several years."""
     rows: int
     rows_by_label: dict[str, int]
     """Rows that bear each label; with several labels a row they add up to more."""
@@ -198,6 +200,8 @@ class Manifest(Part):
             raise ValueError(f"the target {self.labelling!r} and label_names contradict each other")
         if self.nearest_years and not self.own_years:
             raise ValueError("nearest_years: patches have no years of their own")
+        if self.previous_year and len(self.years) < 2:
+            raise ValueError("previous_year: there is one year")
         seen = {*self.schemes}
         for name in (*self.folds, *(column.name for column in self.kept)):
             if fault := fault_of(name):
@@ -233,7 +237,10 @@ class Manifest(Part):
 
 def manifest_bytes(manifest: Manifest) -> bytes:
     """The content of ``release.json``, the same for the same manifest."""
-    return (json.dumps(manifest.model_dump(mode="json"), indent=1, sort_keys=True) + "\n").encode()
+    content = manifest.model_dump(mode="json")
+    if not manifest.previous_year:  # the same bytes as before there was such a column
+        del content["previous_year"]
+    return (json.dumps(content, indent=1, sort_keys=True) + "\n").encode()
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -51,6 +51,9 @@ PICTURES = ("embedding", "preview")
 VECTORS = ("mean", "std", "min", "max")
 """Columns of pooled vectors, one number a band."""
 
+PREVIOUS_YEAR = "cosine_previous_year"
+"""Column of pooled vectors: how alike a patch's mean vector is to that of its year before."""
+
 ROW_GROUPS = "hfaef.row_groups"
 """Key in a table of pooled vectors: rows of each row group of each shard of its partition."""
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 import tarfile
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -17,6 +20,7 @@ from hfaef.core.quantize import Array
 from hfaef.errors import ReleaseError, command_line
 from hfaef.release.format import webdataset
 from hfaef.release.format.manifest import Manifest
+from hfaef.release.format.paths import PREVIOUS_YEAR
 
 _BATCH = 16
 """Rows of a Parquet file that are in memory at a time."""
@@ -90,6 +94,56 @@ def _with_shape(shard: pq.ParquetFile, columns: Sequence[str] | None) -> list[st
     if columns is None or "embedding" not in columns:
         return None if columns is None else list(columns)
     return [*columns, *({"height", "width"} & set(shard.schema_arrow.names) - set(columns))]
+
+
+def previous_year_cosines(
+    keys: Sequence[tuple[int, str]], means: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    """Of each row the cosine of its mean vector with that of the same patch in the year before.
+
+    That is the last year before its own of which there is a row; NaN for the first, and for
+    vectors of zeros. Sums are exact, so the values are the same on every machine.
+
+    Args:
+        keys: year and id of each row, in any order.
+        means: mean vectors (rows, 64).
+    """
+    found = np.full(len(keys), np.nan, np.float32)
+    order = sorted(range(len(keys)), key=lambda row: (keys[row][1], keys[row][0]))
+    for before, row in pairwise(order):
+        if keys[before][1] == keys[row][1]:
+            one, two = means[before].astype(np.float64), means[row].astype(np.float64)
+            lengths = math.fsum(one * one) * math.fsum(two * two)
+            if lengths > 0:
+                found[row] = math.fsum(one * two) / math.sqrt(lengths)
+    return found
+
+
+def wrong_cosines(folder: Path, manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """Files and patches whose `PREVIOUS_YEAR` is not that of the mean vectors beside it."""
+    keys: list[tuple[int, str]] = []
+    means, told, paths = [], [], []
+    for file in manifest.files:
+        if file.path.startswith("pooled/"):
+            columns = ["year", "id", "mean", PREVIOUS_YEAR]
+            table = pq.read_table(folder / file.path, columns=columns, partitioning=None)
+            keys += zip(table["year"].to_pylist(), table["id"].to_pylist(), strict=True)
+            means.append(vectors_of(table["mean"]))
+            told.append(table[PREVIOUS_YEAR].to_numpy())
+            paths += [file.path] * len(table)
+    expected = previous_year_cosines(keys, np.concatenate(means))
+    same = (np.concatenate(told) == expected) | (
+        np.isnan(np.concatenate(told)) & np.isnan(expected)
+    )
+    for row in np.flatnonzero(~same).tolist():
+        year, identity = keys[row]
+        yield paths[row], f"patch {identity} of {year} has another {PREVIOUS_YEAR} than its vectors"
+
+
+def vectors_of(column: pa.ChunkedArray) -> npt.NDArray[np.float32]:
+    """A column of vectors of one length as an array (rows, dimensions)."""
+    joined = column.combine_chunks()
+    return np.asarray(joined.flatten()).reshape(len(joined), -1)
 
 
 def stored_of(row: dict[str, Any]) -> Array:

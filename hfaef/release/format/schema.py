@@ -11,7 +11,7 @@ import pyarrow as pa
 from hfaef.core.quantize import BANDS
 from hfaef.recipe.columns import KeptColumn, Target
 from hfaef.release.format.manifest import Manifest
-from hfaef.release.format.paths import VECTORS, StorageFormat
+from hfaef.release.format.paths import PREVIOUS_YEAR, VECTORS, StorageFormat
 
 if TYPE_CHECKING:
     import datasets
@@ -30,6 +30,8 @@ class RowSchema:
     observed_year: bool = False
     """Whether the year of the embedding stands beside that of the patch."""
     storage: StorageFormat = field(default_factory=StorageFormat)
+    previous_year: bool = False
+    """Whether pooled rows say how alike a patch is to itself in the year before."""
 
     @property
     def named(self) -> bool:
@@ -47,6 +49,7 @@ def row_schema(manifest: Manifest) -> RowSchema:
         manifest.kept,
         manifest.nearest_years,
         manifest.storage,
+        manifest.previous_year,
     )
 
 
@@ -67,6 +70,7 @@ def features(kind: str, schema: RowSchema) -> datasets.Features:
         vectors: dict[str, Any] = {
             **{name: List(Value("float32"), length=BANDS) for name in VECTORS},
             "valid_fraction": Value("float32"),
+            **({PREVIOUS_YEAR: Value("float32")} if schema.previous_year else {}),
             "id": Value("string"),
             **years,
             **splits,

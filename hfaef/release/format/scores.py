@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -59,6 +60,8 @@ class Protocol(Part):
     linear: str
     interval: str
     seed: int
+    curves: str = ""
+    """Of few labels and of smaller vectors; empty for the published protocol, which has none."""
 
 
 class Provenance(Part):
@@ -213,6 +216,8 @@ class Curve(Part):
     points: tuple[CurvePoint, ...]
     enough: int | None
     """Labels with which nine tenths of that are reached."""
+    warnings: tuple[str, ...] = ()
+    """Of the solver, where it did not converge."""
 
 
 class Shrunk(Part):
@@ -225,7 +230,10 @@ class Shrunk(Part):
     dimensions: int
     bytes: float
     """Of a vector."""
+    penalty: float | None = None
+    """C, chosen for this form as for whole vectors."""
     score: Interval
+    warnings: tuple[str, ...] = ()
 
 
 class Transfer(Part):
@@ -236,6 +244,7 @@ class Transfer(Part):
     train_year: int
     test_year: int
     score: Interval
+    warnings: tuple[str, ...] = ()
 
 
 class Stability(Part):
@@ -274,6 +283,13 @@ class Evaluation(Part):
     def primary(self) -> str:
         """Name of the metric that vectors are compared by."""
         return PRIMARY[self.target]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What solvers said of all probes, one after the other."""
+        probes: tuple[Score | Curve | Shrunk | Transfer, ...]
+        probes = (*self.scores, *self.curves, *self.shrunk, *self.transfers)
+        return tuple(text for one in probes for text in one.warnings)
 
     def score(
         self,
@@ -330,24 +346,25 @@ def shown_range(found: Interval, metric: str, *, folds: bool = False) -> str:
     return f"{shown(found.low, metric)} to {shown(found.high, metric)}"
 
 
-_LISTS = (
-    "features",
-    "scores",
-    "skipped",
-    "differences",
-    "curves",
-    "shrunk",
-    "transfers",
-    "stability",
-)
+_LISTS: dict[str, tuple[str, ...]] = {
+    "features": ("columns", "made_of", "provenance"),
+    "scores": (),
+    "skipped": (),
+    "differences": (),
+    "curves": ("warnings",),
+    "shrunk": ("warnings",),
+    "transfers": ("warnings",),
+    "stability": (),
+}
+"""Keys whose items are written a line each, and which keys of these only where they say something."""
 
 
 def evaluation_bytes(evaluation: Evaluation) -> bytes:
     """The content of ``evaluation.json``: one score a line, the same for the same scores."""
     content = evaluation.model_dump(mode="json")
     lists = {name: content.pop(name) for name in _LISTS}
-    for item in lists["features"]:
-        for name in ("columns", "made_of", "provenance"):
+    for kind, names in _LISTS.items():
+        for item, name in product(lists[kind], names):
             if not item[name]:
                 del item[name]
     head = json.dumps(content, indent=1, sort_keys=True).removesuffix("\n}")

@@ -13,7 +13,7 @@ from hfaef.core.quantize import dequantize
 from hfaef.release.card.references import card_folder, read_references
 from hfaef.release.card.render import front_matter, render_card, write_card
 from hfaef.release.format.manifest import Change, content_sha256, read_manifest
-from hfaef.release.format.scores import Origin
+from hfaef.release.format.scores import Origin, Provenance
 from support.evaluations import difference, evaluation, feature_set, interval, score
 
 
@@ -156,6 +156,35 @@ def measured(manifest, scores, *features: Any, **more: Any):
 
 def first_screen(text):
     return body(text).partition("![")[0]
+
+
+def test_a_card_of_several_years_says_which_one_and_shows_them_all(demo_release):
+    manifest = read_manifest(demo_release)
+    several = manifest.model_copy(update={"years": (2018, 2024)})
+    scores = [score("mean", 0.5), score("mean", 0.6, year=2024)]
+    found = measured(several, scores, feature_set("mean"))
+    text = render_card(several, found)
+    screen = first_screen(text)
+    assert "on test patches of 2018, with 95 % intervals" in screen
+    assert "- **Over the years** `mean` reaches 50.0 (2018) to 60.0 (2024) with kNN on " in screen
+    section = text.partition("## Evaluation")[2].partition("## How it was made")[0]
+    assert "of the same year; the tables are of **2018** unless they say another" in section
+    assert "| 2024 | **60.0**<br>58.0 to 62.0 |" in section
+    one = render_card(manifest, measured(manifest, scores[:1], feature_set("mean")))
+    assert "Over the years" not in one
+    assert "unless they say another" not in one
+
+
+def test_a_card_says_what_vectors_from_elsewhere_are_made_of(demo_release):
+    manifest = read_manifest(demo_release)
+    other = feature_set("other", "table").model_copy(
+        update={"made_of": "the mean of 13 bands", "provenance": Provenance(model="a|b")}
+    )
+    found = measured(manifest, [score("mean", 0.5)], feature_set("mean"), other)
+    text = render_card(manifest, found)
+    assert "\n- `other`: the mean of 13 bands; model a\\|b.\n" in text
+    alone = render_card(manifest, measured(manifest, [score("mean", 0.5)], feature_set("mean")))
+    assert "are made of" not in alone
 
 
 def test_first_screen_says_what_is_better_by_how_much_and_how_surely(demo_release):

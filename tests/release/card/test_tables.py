@@ -3,7 +3,7 @@
 import pytest
 
 from hfaef.release.card import tables
-from hfaef.release.format.scores import Interval, Stability, Transfer, shown
+from hfaef.release.format.scores import Interval, Provenance, Stability, Transfer, shown
 from support.evaluations import curve, evaluation, feature_set, interval, score, shrunk
 
 MEAN, MAX, OTHER = feature_set("mean"), feature_set("max"), feature_set("other", "table", 32)
@@ -53,6 +53,18 @@ def test_scores_stand_by_probe_and_scheme_with_interval_and_gap():
     assert mean[:5] == ["`mean`", "64", low, "**80.0**<br>78.0 to 82.0", "10.0"]
     assert mean[5:] == ["**95.0**<br>93.0 to 97.0", "-", "-"]
     assert other == ["`other`", "32", "**70.0**<br>68.0 to 72.0", "-", "-", "-", "-", "-"]
+
+
+@pytest.mark.parametrize(
+    ("schemes", "gap"), [(("random", "spatial", "fold"), "10.0"), (("random", "fold"), None)]
+)
+def test_the_gap_is_between_schemes_of_splits_and_never_folds(schemes, gap):
+    scores = [score("mean", 0.9), score("mean", 0.8, scheme="spatial")][: len(schemes) - 1]
+    found = evaluation([MEAN], [*scores, score("mean", 0.5, scheme="fold", fit="folds")])
+    head, mean = cells(tables.scores_table(found, schemes, 2018))
+    told = dict(zip(head, mean, strict=True))
+    assert told.get("kNN, gap") == gap
+    assert told["kNN, fold"] == "**50.0**<br>± 2.0"
 
 
 def test_a_part_of_the_sets_has_no_gap():
@@ -175,3 +187,82 @@ def test_warnings_name_all_vectors_that_they_are_of():
         "knn, random 2018: W: slow (`mean`, `max`)",
         "linear, random all years: not run, no patch for test (`other`)",
     ]
+
+
+def test_every_year_of_the_first_set_has_a_row_and_a_place_in_words():
+    values = {2018: 0.8, 2020: 0.7, 2024: 0.75}
+    found = evaluation(
+        [MEAN, MAX],
+        [
+            *(score("mean", value, year=year) for year, value in values.items()),
+            *(score("max", 0.9, year=year) for year in values),
+            score("mean", 0.6, scheme="spatial"),
+        ],
+    )
+    head, *rows = cells(tables.years_table(found, SCHEMES, tuple(values)))
+    assert head == ["year", "kNN, random", "kNN, spatial"]
+    assert rows == [
+        ["2018", "**80.0**<br>78.0 to 82.0", "**60.0**<br>58.0 to 62.0"],
+        ["2020", "**70.0**<br>68.0 to 72.0", "-"],
+        ["2024", "**75.0**<br>73.0 to 77.0", "-"],
+    ]
+    words = tables.over_years(found, SCHEMES, tuple(values))
+    assert words == "`mean` reaches 70.0 (2020) to 80.0 (2018) with kNN on `random`"
+    same = evaluation([MEAN], [score("mean", 0.8001, year=2018), score("mean", 0.8, year=2024)])
+    assert tables.over_years(same, SCHEMES, (2018, 2024)) == (
+        "`mean` reaches 80.0 in every year with kNN on `random`"
+    )
+    for years in ((2018,), (None,)):
+        assert tables.years_table(found, SCHEMES, years) == ""
+        assert tables.over_years(found, SCHEMES, years) == ""
+
+
+MODEL = Provenance(
+    model="ssl4eo_resnet50",
+    address="https://huggingface.co/ada/ssl4eo_s12",
+    license="CC-BY-4.0",
+    bands=("B04", "B03"),
+    level="L1C",
+    transform="digital numbers by 10,000",
+    pooling="mean of the last map",
+    notes=("it was trained on L2A", "B10 is not there"),
+)
+
+
+def test_vectors_from_elsewhere_say_what_they_are_made_of():
+    about = {"made_of": "the column 'vector'", "provenance": MODEL}
+    sets = [MEAN, OTHER.model_copy(update=about), feature_set("bare", "table")]
+    assert list(tables.origins(evaluation(sets))) == [
+        (
+            "`other`: the column 'vector'; model ssl4eo\\_resnet50; "
+            "weights <https://huggingface.co/ada/ssl4eo_s12>, licence CC-BY-4.0; "
+            "bands B04, B03 (L1C); images: digital numbers by 10,000; vector: mean of the last map; "
+            "did not fit: it was trained on L2A, B10 is not there"
+        )
+    ]
+    own = Provenance(model="mine", weights_sha256="a" * 64)
+    alone = evaluation([OTHER.model_copy(update={"provenance": own})])
+    assert list(tables.origins(alone)) == [
+        "`other`: model mine; weights a file, SHA-256 aaaaaaaaaaaa, licence not stated"
+    ]
+
+
+HOSTILE = "a](https://evil.example) ![x](https://evil.example/p.png) <img src=x> **b** `c` |\n# d\n"
+
+
+def test_words_of_others_are_shown_and_are_no_markup():
+    from markdown_it import MarkdownIt
+
+    fields = dict.fromkeys(("model", "address", "license", "level", "transform"), HOSTILE)
+    hostile = Provenance(**fields, bands=(HOSTILE,), pooling=HOSTILE, notes=(HOSTILE,))
+    about = {"made_of": HOSTILE, "provenance": hostile}
+    (line,) = tables.origins(evaluation([OTHER.model_copy(update=about)]))
+    assert "\n" not in line
+    html = MarkdownIt("commonmark").enable("table").render(f"| a |\n| --- |\n| {line} |\n")
+    for tag in ("<a", "<img", "<strong", "<em", "<h1"):
+        assert tag not in html
+    assert html.count("<code>") == html.count("<td>") == 1  # the name alone is code
+    assert (
+        html.count(HOSTILE.split(" |", maxsplit=1)[0].replace("<", "&lt;").replace(">", "&gt;"))
+        == 9
+    )
