@@ -23,8 +23,8 @@ REFLECTANCE_OF_DN = 1e-4
 """Reflectance of a digital number of Sentinel-2, before the offset of processing baseline 04.00:
 https://sentinels.copernicus.eu/web/sentinel/technical-guides/sentinel-2-msi/level-1c-processing"""
 
-WHITE: dict[Level | None, float] = {"L1C": 0.3558, "L2A": 0.2, None: 0.3558}
-"""Reflectance that is 255 in the true-colour images of Sentinel-2, by the level of the images; of
+WHITE: dict[Level | None, int] = {"L1C": 3558, "L2A": 2000, None: 3558}
+"""Digital number that is 255 in the true-colour images of Sentinel-2, by the level of the images; of
 images whose level nobody says, that of L1C:
 https://sentinel.esa.int/web/sentinel/user-guides/sentinel-2-msi/definitions"""
 
@@ -50,8 +50,8 @@ class Needs:
     """Of each channel; none for whatever there is."""
     levels: frozenset[Level] = frozenset()
     """That it was trained on; none if that does not matter, or nobody says."""
-    white: float | None = None
-    """Reflectance that is 255 in its channels of bytes; None for that of true-colour images."""
+    white: int | None = None
+    """Digital number that is 255 in its channels of bytes; None for that of true-colour images."""
     source: str = ""
     """Where all this is said: a page, or the file beside the model."""
 
@@ -66,8 +66,8 @@ class Channels:
     """Of each channel."""
     unit: Unit
     """Of the file."""
-    white: float = WHITE[None]
-    """Reflectance that becomes 255 where bytes are made of it."""
+    white: int = WHITE[None]
+    """Digital number that becomes 255 where bytes are made of them."""
     notes: tuple[str, ...] = ()
     """What does not fit, and the model does without; a sentence each."""
 
@@ -130,12 +130,10 @@ def match(images: Images, needs: Needs, model: str) -> Channels:
         notes.append(f"without {_listed(unused)} of the images")
     white = WHITE[images.level] if needs.white is None else needs.white
     if "uint8" in units and images.unit != "uint8":
-        kind = "" if needs.white is not None else ", as in true-colour images"
-        notes.append(f"bytes made of reflectance: 0 to {white:g} are 0 to 255{kind}")
+        kind = ", as in true-colour images" if needs.white is None else ""
+        notes.append(f"bytes made of digital numbers: 0 to {white} are 0 to 255{kind}")
     elif "uint8" in units and needs.white is not None:
-        notes.append(
-            f"bytes taken as they are; it was trained on 255 for a reflectance of {white:g}"
-        )
+        notes.append(f"bytes taken as they are; it was trained on those of which {white} is 255")
     indices = tuple(held[name] for name in wanted)
     return Channels(indices, units, images.unit, white, tuple(notes))
 
@@ -149,15 +147,16 @@ def _leads(held: Unit, wanted: Unit) -> bool:
     return held == wanted or held in ("DN", "reflectance")
 
 
-def _converted(band: Float32, held: Unit, wanted: Unit, white: float) -> Float32:
+def _converted(band: Float32, held: Unit, wanted: Unit, white: int) -> Float32:
     if held == wanted:
         return band
-    reflectance = band * np.float32(REFLECTANCE_OF_DN) if held == "DN" else band
     if wanted == "reflectance":
-        return reflectance
+        return band * np.float32(REFLECTANCE_OF_DN)
+    numbers = band if held == "DN" else band / np.float32(REFLECTANCE_OF_DN)
     if wanted == "DN":
-        return band / np.float32(REFLECTANCE_OF_DN)
-    scaled: Float32 = np.clip(reflectance / np.float32(white), 0, 1) * np.float32(255)
+        return numbers
+    # Exact for whole numbers, which are halfway between two bytes now and then.
+    scaled: Float32 = np.clip(numbers * np.float32(255) / np.float32(white), 0, 255)
     return np.rint(scaled)
 
 

@@ -54,7 +54,7 @@ class Corpus:
 
     level: Level
     source: str
-    white: float | None = None
+    white: int | None = None
     """As `Needs.white`."""
     note: str = ""
 
@@ -69,7 +69,7 @@ CORPORA = {
     "SeCo Dataset": Corpus(
         "L2A",
         "https://github.com/ServiceNow/seasonal-contrast/blob/main/datasets/seco_downloader.py",
-        white=1.0,
+        white=10_000,
         note="normalized as in TorchGeo, which differs from how it was trained: red and blue have "
         "each other's range, and values are 255 times as large",
     ),
@@ -207,7 +207,7 @@ def _needs(entry: Any) -> Needs:
     if not type(entry).get_state_dict.__module__.startswith("torchvision."):
         raise ValueError("its weights are read in a way of their own")
     if "SENTINEL2" not in entry.name.split("_"):
-        raise ValueError(f"its bands {' '.join(written)} are not of Sentinel-2")
+        raise ValueError(f"its name does not say SENTINEL2: {' '.join(written)} are other bands")
     bands = []
     for band in written:
         try:
@@ -298,12 +298,15 @@ def _transform_in_words(needs: Needs, steps: Sequence[Any]) -> str:
         + f" in {unit}"
         for unit in dict.fromkeys(needs.units)
     ]
+    framed = ", smaller images framed by zeros"
     for step in steps:
         match type(step).__name__:
             case "Resize":
-                words.append(f"resized to {_side(step)} px, {step.interpolation.value}")
+                framed = ""
+                how = getattr(step.interpolation, "value", step.interpolation)
+                words.append(f"resized to {_side(step)} px, {how}")
             case "CenterCrop":
-                words.append(f"middle {_side(step)} px, smaller images framed by zeros")
+                words.append(f"middle {_side(step)} px{framed}")
             case "Normalize":
                 less = f"less {_figures(step.mean)}, " if any(step.mean) else ""
                 words.append(f"{less}over {_figures(step.std)}")
