@@ -274,9 +274,11 @@ def test_a_head_may_be_missing_and_is_named(tmp_path: Path) -> None:
 
 
 def test_weights_of_another_model_are_refused_with_counts(tmp_path: Path) -> None:
-    torch.save(models.get_model("resnet50", in_chans=13).state_dict(), tmp_path / "50.pth")
-    with pytest.raises(InputError, match=r"18.*tensors.* are left over, such as layer1\.0\.conv3"):
-        open_torchgeo(MOCO_18, IMAGES, tmp_path / "50.pth", "cpu")
+    state = {f"net.{key}": tensor for key, tensor in built(MOCO_18).state_dict().items()}
+    torch.save(state, tmp_path / "net.pth")
+    words = r"122 are missing, such as conv1\.weight; 122 are left over, such as net\.conv1\.weight"
+    with pytest.raises(InputError, match=words):
+        open_torchgeo(MOCO_18, IMAGES, tmp_path / "net.pth", "cpu")
     torch.save(models.get_model("resnet18").state_dict(), tmp_path / "rgb.pth")
     with pytest.raises(InputError, match=r"1 tensors have another shape, such as conv1\.weight"):
         open_torchgeo(MOCO_18, IMAGES, tmp_path / "rgb.pth", "cpu")
