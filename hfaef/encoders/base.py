@@ -131,7 +131,8 @@ def match(images: Images, needs: Needs, model: str) -> Channels:
     white = WHITE[images.level] if needs.white is None else needs.white
     if "uint8" in units and images.unit != "uint8":
         kind = ", as in true-colour images" if needs.white is None else ""
-        notes.append(f"bytes made of digital numbers: 0 to {white} are 0 to 255{kind}")
+        bright = f"{white * REFLECTANCE_OF_DN:g}"
+        notes.append(f"bytes made of reflectance: 0 to {bright} are 0 to 255{kind}")
     elif "uint8" in units and needs.white is not None:
         notes.append(f"bytes taken as they are; it was trained on those of which {white} is 255")
     indices = tuple(held[name] for name in wanted)
