@@ -164,6 +164,8 @@ EXTRAS = {
     "matplotlib": "eval",
     "torch": "torch",
     "torchgeo": "torchgeo",
+    "timm": "encoders",
+    "onnxruntime": "encoders",
     "dask": "dask",
     "distributed": "dask",
 }

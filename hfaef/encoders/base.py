@@ -23,6 +23,11 @@ REFLECTANCE_OF_DN = 1e-4
 """Reflectance of a digital number of Sentinel-2, before the offset of processing baseline 04.00:
 https://sentinels.copernicus.eu/web/sentinel/technical-guides/sentinel-2-msi/level-1c-processing"""
 
+WHITE: dict[Level | None, int] = {"L1C": 3558, "L2A": 2000, None: 3558}
+"""Digital number that is 255 in the true-colour images of Sentinel-2, by the level of the images; of
+images whose level nobody says, that of L1C:
+https://sentinel.esa.int/web/sentinel/user-guides/sentinel-2-msi/definitions"""
+
 
 @dataclass(frozen=True)
 class Images:
@@ -44,7 +49,9 @@ class Needs:
     units: tuple[Unit, ...] = ()
     """Of each channel; none for whatever there is."""
     levels: frozenset[Level] = frozenset()
-    """That it was trained on; none if that does not matter."""
+    """That it was trained on; none if that does not matter, or nobody says."""
+    white: int | None = None
+    """Digital number that is 255 in its channels of bytes; None for that of true-colour images."""
     source: str = ""
     """Where all this is said: a page, or the file beside the model."""
 
@@ -59,6 +66,8 @@ class Channels:
     """Of each channel."""
     unit: Unit
     """Of the file."""
+    white: int = WHITE[None]
+    """Digital number that becomes 255 where bytes are made of them."""
     notes: tuple[str, ...] = ()
     """What does not fit, and the model does without; a sentence each."""
 
@@ -66,7 +75,7 @@ class Channels:
         """The channels (channels, height, width) of a file's bands (bands, height, width)."""
         chosen = image[list(self.indices)].astype(np.float32)
         for number, unit in enumerate(self.units):
-            chosen[number] = _converted(chosen[number], self.unit, unit)
+            chosen[number] = _converted(chosen[number], self.unit, unit, self.white)
         return chosen
 
 
@@ -119,13 +128,15 @@ def match(images: Images, needs: Needs, model: str) -> Channels:
     unused = [name for name in images.bands if name not in wanted]
     if unused:
         notes.append(f"without {_listed(unused)} of the images")
+    white = WHITE[images.level] if needs.white is None else needs.white
     if "uint8" in units and images.unit != "uint8":
-        notes.append(f"bytes made of reflectance: 0 to {WHITE:g} are 0 to 255")
-    return Channels(tuple(held[name] for name in wanted), units, images.unit, tuple(notes))
-
-
-WHITE = 0.3
-"""Reflectance that becomes 255 where bytes are made of it; 0 becomes 0, and the notes say so."""
+        kind = ", as in true-colour images" if needs.white is None else ""
+        bright = f"{white * REFLECTANCE_OF_DN:g}"
+        notes.append(f"bytes made of reflectance: 0 to {bright} are 0 to 255{kind}")
+    elif "uint8" in units and needs.white is not None:
+        notes.append(f"bytes taken as they are; it was trained on those of which {white} is 255")
+    indices = tuple(held[name] for name in wanted)
+    return Channels(indices, units, images.unit, white, tuple(notes))
 
 
 def _listed(names: Sequence[str] | dict[str, None]) -> str:
@@ -137,15 +148,16 @@ def _leads(held: Unit, wanted: Unit) -> bool:
     return held == wanted or held in ("DN", "reflectance")
 
 
-def _converted(band: Float32, held: Unit, wanted: Unit) -> Float32:
+def _converted(band: Float32, held: Unit, wanted: Unit, white: int) -> Float32:
     if held == wanted:
         return band
-    reflectance = band * np.float32(REFLECTANCE_OF_DN) if held == "DN" else band
     if wanted == "reflectance":
-        return reflectance
+        return band * np.float32(REFLECTANCE_OF_DN)
+    numbers = band if held == "DN" else band / np.float32(REFLECTANCE_OF_DN)
     if wanted == "DN":
-        return band / np.float32(REFLECTANCE_OF_DN)
-    scaled: Float32 = np.clip(reflectance / np.float32(WHITE), 0, 1) * np.float32(255)
+        return numbers
+    # Exact for whole numbers, which are halfway between two bytes now and then.
+    scaled: Float32 = np.clip(numbers * np.float32(255) / np.float32(white), 0, 255)
     return np.rint(scaled)
 
 
