@@ -25,8 +25,6 @@ import json
 import shlex
 import unicodedata
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from importlib import metadata
 from urllib.parse import urlsplit
 
 
@@ -125,6 +123,8 @@ def retry_after(header: str | None) -> float | None:
         return max(0.0, float(header))
     except ValueError:
         pass
+    from email.utils import parsedate_to_datetime  # slow to import
+
     try:
         return max(0.0, (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds())
     except (ValueError, TypeError, OverflowError, IndexError):
@@ -182,6 +182,8 @@ def command_line(*words: object) -> str:
 
 def repository() -> str:
     """The address of hfaef's repository, without a slash at its end."""
+    from importlib import metadata  # slow to import
+
     for entry in metadata.metadata("hfaef").get_all("Project-URL") or ():
         topic, _, url = entry.partition(", ")
         if topic == "Repository":
@@ -197,6 +199,8 @@ def requirement(extra: str = "") -> str:
 
 def checkout() -> str | None:
     """The folder of the checkout that runs, as `uv sync` installs it; None for an installed copy."""
+    from importlib import metadata
+
     found = json.loads(metadata.distribution("hfaef").read_text("direct_url.json") or "{}")
     if not found.get("dir_info", {}).get("editable"):
         return None

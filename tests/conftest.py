@@ -21,11 +21,16 @@ from hfaef.build.fetch.retry import Policy
 from hfaef.build.staging.store import Store
 from hfaef.core.aef import LATTICE, ZONE_OVERLAP
 from hfaef.core.grid import WGS84, Grid, project, utm_crs
+from hfaef.core.workers import core_count
 from hfaef.recipe.model import Demo
 from hfaef.recipe.read import read_recipe
 from hfaef.sources.demo.field import Field
 from hfaef.sources.demo.tiles import write_store
 from support.fakes import Clock, FieldSource, Simulate, SimulatedExecutor
+from support.forks import ForkServer
+from support.kinds import write_points
+from support.once import made_once
+from support.releases import make_release
 
 pytest_plugins = ("servers.hub.fixtures", "support.tile_stores")
 
@@ -34,6 +39,11 @@ hypothesis.settings.register_profile("hfaef", deadline=None)
 hypothesis.settings.load_profile("hfaef")
 
 SHARED = Path(os.environ.get("HFAEF_SHARED", Path(__file__).parents[2] / "shared")) / "data"
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: some tests wait meanwhile, for servers and for pauses."""
+    return core_count() + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -105,10 +115,12 @@ def eurosat_world(
     eurosat_grids: dict[str, Grid], tmp_path_factory: pytest.TempPathFactory
 ) -> World:
     """AEF tiles below all of EuroSAT100."""
-    root = tmp_path_factory.mktemp("eurosat-world")
     field = Field(seed=5)
-    write_store(root, field, {2018: eurosat_grids.values()})
-    return World(root, field, 2018)
+
+    def make(root: Path) -> None:
+        write_store(root, field, {2018: eurosat_grids.values()})
+
+    return World(made_once(tmp_path_factory, "eurosat-world", make), field, 2018)
 
 
 @pytest.fixture(scope="session")
@@ -116,9 +128,10 @@ def demo_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that holds a small demo world in ``data/demo``; do not write there."""
     from hfaef.sources.demo import write_world
 
-    root = tmp_path_factory.mktemp("demo")
-    write_world(Demo(root=root / "data/demo", patches=40))
-    return root
+    def make(root: Path) -> None:
+        write_world(Demo(root=root / "data/demo", patches=40))
+
+    return made_once(tmp_path_factory, "demo", make)
 
 
 @pytest.fixture(scope="session")
@@ -133,14 +146,51 @@ def demo_release(demo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> P
         for split in ("train", "val", "test"):
             lists = world / "lists" / f"{scheme}-{split}.txt"
             changes.append(f"patches.splits.{scheme}.{split}={lists}")
-    folder = tmp_path_factory.mktemp("demo-release") / "AlphaEarth-Demo"
-    return build(read_recipe("demo", changes), folder).folder
+
+    def make(root: Path) -> None:
+        build(read_recipe("demo", changes), root / "AlphaEarth-Demo")
+
+    return made_once(tmp_path_factory, "demo-release", make) / "AlphaEarth-Demo"
+
+
+@pytest.fixture(scope="session")
+def patches_release(demo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`make_release` as it is by default; do not write there."""
+
+    def make(folder: Path) -> None:
+        make_release(demo_root, folder)
+
+    return made_once(tmp_path_factory, "patches-24", make) / "release"
+
+
+@pytest.fixture(scope="session")
+def fewer_patches_release(demo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same of 20 patches; do not write there."""
+
+    def make(folder: Path) -> None:
+        make_release(demo_root, folder, patches=20)
+
+    return made_once(tmp_path_factory, "patches-20", make) / "release"
+
+
+@pytest.fixture(scope="session")
+def kinds_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The world of `support.kinds`; do not write there."""
+    return made_once(tmp_path_factory, "kinds", write_points) / "world"
 
 
 @pytest.fixture
 def own_release(demo_release: Path, tmp_path: Path) -> Path:
     """The small release, to write to."""
     return Path(shutil.copytree(demo_release, tmp_path / demo_release.name))
+
+
+@pytest.fixture(scope="session")
+def forks() -> Iterator[ForkServer]:
+    """Starts processes that have imported libraries already."""
+    server = ForkServer()
+    yield server
+    server.close()
 
 
 @pytest.fixture(autouse=True)

@@ -185,9 +185,9 @@ def make_plan(
             the future, or the folder has no tile of it.
     """
     taken, settled = taken or Taken(), settled or Settled()
-    keys = {(patch.year, patch.id) for patch in catalog.patches}
-    staged, nowhere = settled.staged & keys, settled.nowhere & keys
-    spared = staged | nowhere | taken.taken
+    spared = settled.staged | settled.nowhere | taken.taken
+    keys = [key for patch in catalog.patches if (key := (patch.year, patch.id)) in spared]
+    staged, nowhere = settled.staged.intersection(keys), settled.nowhere.intersection(keys)
     patches = [patch for patch in catalog.patches if (patch.year, patch.id) not in spared]
     own = recipe.source
     index = _own_index(own)

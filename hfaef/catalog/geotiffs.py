@@ -361,14 +361,12 @@ def _grid_or_fault(path: Path) -> Grid | str:
         if _is_cut_off(path, dataset):
             return "is cut off"
         a, b, c, d, e, f = (float(value) for value in dataset.transform[:6])
-        grid = Grid(
+        return Grid(
             crs=canonical_crs(dataset.crs.to_wkt()),
             transform=(a, b, c, d, e, f),
             height=dataset.height,
             width=dataset.width,
         ).north_up()
-        grid.bounds()
-        return grid
 
 
 def _is_cut_off(path: Path, dataset: rasterio.DatasetReader) -> bool:

@@ -11,7 +11,6 @@ from typing import Annotated
 
 import typer
 
-from hfaef import __version__
 from hfaef.cli import build, release, views
 from hfaef.cli.options import Command, Group, with_output
 from hfaef.cli.output import Mode, Output, Report
@@ -52,6 +51,8 @@ app.add_typer(recipes, name="recipe")
 
 def _show_version(asked: bool) -> None:
     if asked:
+        from hfaef import __version__
+
         typer.echo(f"hfaef {__version__}")
         raise typer.Exit
 

@@ -13,7 +13,6 @@ from typer.core import TyperCommand, TyperGroup
 
 from hfaef.cli.output import Mode, Output, Report
 from hfaef.cli.process import hide_progress, show_log
-from hfaef.core.net.endpoints import trusting
 from hfaef.errors import InputError
 from hfaef.recipe.shipped import built_in
 
@@ -173,6 +172,8 @@ def with_output(command: Callable[..., Report]) -> Callable[..., int]:
 
     @wraps(command)
     def run(**arguments: Any) -> int:
+        from hfaef.core.net.endpoints import trusting
+
         output = _prepare(**{name: arguments.pop(name) for name in shared})
         with trusting(arguments.pop(trust.name) or ()):
             return output.report(command(**arguments))

@@ -7,7 +7,6 @@ import os
 import sys
 from typing import NoReturn
 
-from hfaef.core.net.proxies import require_usable_proxies
 from hfaef.core.progress import shown
 from hfaef.errors import InputError
 
@@ -81,6 +80,8 @@ def set_up_hub(*, bars: bool = True) -> None:
     Raises:
         InputError: if the environment names a proxy that its client cannot use.
     """
+    from hfaef.core.net.proxies import require_usable_proxies
+
     require_usable_proxies()
     from huggingface_hub import get_session
     from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]

@@ -27,19 +27,14 @@ from hfaef.release.diff import ReleaseDiff, compare
 from hfaef.release.gis.export import export
 from hfaef.release.handle import open_folder
 from hfaef.release.leakage import OTHER_FOLDS
-from support.kinds import KEPT, KINDS, NAMES, POINTS, build_kind, labels_of, recipe_of, write_points
+from support.kinds import KEPT, KINDS, NAMES, POINTS, build_kind, labels_of, recipe_of
 from support.releases import fresh_copy
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_points(tmp_path_factory.mktemp("kinds"))
-
-
-@pytest.fixture(scope="module")
-def built(world: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Built]:
+def built(kinds_world: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Built]:
     """A release of every kind; not to be written to."""
-    return {kind: build_kind(kind, world, tmp_path_factory.mktemp(kind)) for kind in KINDS}
+    return {kind: build_kind(kind, kinds_world, tmp_path_factory.mktemp(kind)) for kind in KINDS}
 
 
 def test_a_patch_of_a_year_without_embeddings_is_missing_with_that_reason(
@@ -56,18 +51,20 @@ def test_a_patch_of_a_year_without_embeddings_is_missing_with_that_reason(
     }
 
 
-def test_a_plan_counts_patches_in_the_years_that_they_get(world: Path, tmp_path: Path) -> None:
-    own = plan(recipe_of("years", world, tmp_path / "own.parquet"))
+def test_a_plan_counts_patches_in_the_years_that_they_get(
+    kinds_world: Path, tmp_path: Path
+) -> None:
+    own = plan(recipe_of("years", kinds_world, tmp_path / "own.parquet"))
     assert (own.patches, own.years) == (12, (2018, 2024))
-    nearest = plan(recipe_of("nearest", world, tmp_path / "nearest.parquet"))
+    nearest = plan(recipe_of("nearest", kinds_world, tmp_path / "nearest.parquet"))
     assert (nearest.patches, nearest.years) == (18, (2018, 2024))
 
 
 @pytest.mark.parametrize("kind", ["years", "nearest"])
 def test_rows_of_own_years_are_what_the_source_gives_today(
-    built: dict[str, Built], world: Path, tmp_path: Path, kind: str
+    built: dict[str, Built], kinds_world: Path, tmp_path: Path, kind: str
 ) -> None:
-    recipe = recipe_of(kind, world, tmp_path / "points.parquet")
+    recipe = recipe_of(kind, kinds_world, tmp_path / "points.parquet")
     count, findings = check_sample(str(built[kind].folder), recipe, POINTS, seed=1)
     assert count == built[kind].manifest.rows
     assert findings == []
@@ -98,22 +95,22 @@ CHANGES = {
 
 
 def following(
-    built: dict[str, Built], kind: str, world: Path, folder: Path, **cell: object
+    built: dict[str, Built], kind: str, kinds_world: Path, folder: Path, **cell: object
 ) -> tuple[Built, ReleaseDiff]:
     """The next release, in which one patch has another value, and how it differs."""
     ((name, value),) = cell.items()
     before = built[kind].folder
-    after = build_kind(kind, world, folder, cells={(name, "p06"): value}, previous=before)
+    after = build_kind(kind, kinds_world, folder, cells={(name, "p06"): value}, previous=before)
     assert check_folder(after.folder) == []
     return after, compare(open_folder(before), open_folder(after.folder))
 
 
 @pytest.mark.parametrize("case", CHANGES)
 def test_a_changed_cell_is_told_and_takes_all_pixels_from_the_release_before(
-    built: dict[str, Built], world: Path, tmp_path: Path, case: str
+    built: dict[str, Built], kinds_world: Path, tmp_path: Path, case: str
 ) -> None:
     name, value, word = CHANGES[case]
-    after, found = following(built, "classes", world, tmp_path, **{name: value})
+    after, found = following(built, "classes", kinds_world, tmp_path, **{name: value})
     rows = {key: ids for key, ids in found.summary()["rows"].items() if ids}
     assert rows == {word: ["p06"]}
     assert found.bump.level == "minor"
@@ -121,25 +118,27 @@ def test_a_changed_cell_is_told_and_takes_all_pixels_from_the_release_before(
 
 
 def test_another_fold_is_another_split(
-    built: dict[str, Built], world: Path, tmp_path: Path
+    built: dict[str, Built], kinds_world: Path, tmp_path: Path
 ) -> None:
-    _, found = following(built, "number", world, tmp_path, fold="3")
+    _, found = following(built, "number", kinds_world, tmp_path, fold="3")
     assert found.rows.resplit == ("p06",)
     assert not found.rows.relabelled
     assert not found.rows.repixelled
 
 
-def test_another_year_is_another_row(built: dict[str, Built], world: Path, tmp_path: Path) -> None:
-    after, found = following(built, "years", world, tmp_path, own=2024)
+def test_another_year_is_another_row(
+    built: dict[str, Built], kinds_world: Path, tmp_path: Path
+) -> None:
+    after, found = following(built, "years", kinds_world, tmp_path, own=2024)
     assert found.rows.removed == ("2018/p06",)
     assert found.rows.added == ("2024/p06",)
     assert any("11 patches are taken from" in note for note in after.notes)
 
 
 def test_a_year_whose_nearest_changes_is_fetched_again(
-    built: dict[str, Built], world: Path, tmp_path: Path
+    built: dict[str, Built], kinds_world: Path, tmp_path: Path
 ) -> None:
-    after, found = following(built, "nearest", world, tmp_path, weight=0.5)
+    after, found = following(built, "nearest", kinds_world, tmp_path, weight=0.5)
     assert found.rows.changed == ("2018/p06",)
     assert any(f"{POINTS} patches are taken from" in note for note in after.notes)
     rows = hfaef.load(after.folder, "train", columns=["id", "year", "observed_year"])
@@ -147,10 +146,12 @@ def test_a_year_whose_nearest_changes_is_fetched_again(
 
 
 def test_a_changed_list_of_labels_sends_what_another_class_sends(
-    built: dict[str, Built], world: Path, tmp_path: Path
+    built: dict[str, Built], kinds_world: Path, tmp_path: Path
 ) -> None:
-    _, several = following(built, "classes", world, tmp_path / "classes", label=["Wet", "Dry"])
-    _, one = following(built, "class", world, tmp_path / "class", label="Green")
+    _, several = following(
+        built, "classes", kinds_world, tmp_path / "classes", label=["Wet", "Dry"]
+    )
+    _, one = following(built, "class", kinds_world, tmp_path / "class", label="Green")
     assert several.rows.relabelled == one.rows.relabelled == ("p06",)
 
     def changed(found: ReleaseDiff) -> list[str]:
@@ -173,13 +174,13 @@ def test_a_changed_list_of_labels_sends_what_another_class_sends(
 )
 def test_a_column_that_goes_is_a_major_change(
     built: dict[str, Built],
-    world: Path,
+    kinds_world: Path,
     tmp_path: Path,
     kind: str,
     changes: tuple[str],
     reason: str,
 ) -> None:
-    after = build_kind(kind, world, tmp_path, *changes)
+    after = build_kind(kind, kinds_world, tmp_path, *changes)
     found = compare(open_release(str(built[kind].folder)), open_folder(after.folder))
     assert found.bump.level == "major"
     assert reason in found.bump.reasons
@@ -220,10 +221,10 @@ def test_an_export_tells_labels_years_folds_and_kept_columns(
 
 
 def test_a_kept_column_that_bears_a_name_of_the_exports_own_gets_another(
-    world: Path, tmp_path: Path
+    kinds_world: Path, tmp_path: Path
 ) -> None:
     table = tmp_path / "points.parquet"
-    recipe = recipe_of("class", world, table, "patches.keep=['path', 'A07', 'meaning']")
+    recipe = recipe_of("class", kinds_world, table, "patches.keep=['path', 'A07', 'meaning']")
     renamed = pq.read_table(table).rename_columns(
         {"country": "path", "weight": "A07", "fold": "meaning"}
     )
@@ -261,9 +262,9 @@ def test_an_export_is_patches_of_another_recipe(
 
 
 def test_a_patch_of_its_own_year_that_is_too_large_is_missing_in_that_year_alone(
-    world: Path, tmp_path: Path
+    kinds_world: Path, tmp_path: Path
 ) -> None:
-    place = pyarrow.csv.read_csv(world / "points.csv").slice(0, 1).to_pylist()[0]
+    place = pyarrow.csv.read_csv(kinds_world / "points.csv").slice(0, 1).to_pylist()[0]
     west, south = place["lon"], place["lat"]
     lines = ["id,label,own,west,south,east,north"]
     for identity, year, side in (("a", 2018, 0.001), ("b", 2024, 1.0), ("b", 2018, 0.001)):
@@ -272,7 +273,7 @@ def test_a_patch_of_its_own_year_that_is_too_large_is_missing_in_that_year_alone
     (tmp_path / "boxes.csv").write_text("\n".join(lines))
     changes = ["name=Boxes", "patches.kind=table", f"patches.path={tmp_path / 'boxes.csv'}"]
     changes += ["patches.year=own", "patches.skip_bad=true", "source.kind=cog"]
-    changes += [f"source.root={world / 'aef'}"]
+    changes += [f"source.root={kinds_world / 'aef'}"]
     (tmp_path / "empty.toml").write_text("")
     found = build(read_recipe(str(tmp_path / "empty.toml"), changes), tmp_path / "release")
     assert [(one.id, one.year) for one in found.manifest.missing] == [("b", 2024)]
@@ -294,9 +295,9 @@ def test_figures_of_each_kind_are_drawn_and_fit_the_release(
 
 
 def test_years_without_embeddings_stop_a_build_before_it_fetches_unless_that_is_allowed(
-    world: Path, tmp_path: Path
+    kinds_world: Path, tmp_path: Path
 ) -> None:
-    recipe = recipe_of("years", world, tmp_path / "points.parquet")
+    recipe = recipe_of("years", kinds_world, tmp_path / "points.parquet")
     with pytest.raises(IncompleteError) as caught:
         build(recipe, tmp_path / "release", threads=1)
     assert caught.value.message.startswith("6 of 18 patches are of years without embeddings")

@@ -23,26 +23,20 @@ from support.kinds import (
     POINTS,
     build_kind,
     labels_of,
-    write_points,
     year_of,
 )
 
 FORMS = {"png": (), "raw": ("pack.codec=raw",), "webdataset": ("pack.format=webdataset",)}
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_points(tmp_path_factory.mktemp("kinds"))
-
-
 @pytest.fixture(scope="module", params=list(itertools.product(KINDS, FORMS)), ids="-".join)
 def built(
-    request: pytest.FixtureRequest, world: Path, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, kinds_world: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[str, str, Path]:
     """A kind, a form, and a release of both."""
     kind, form = request.param
     folder = tmp_path_factory.mktemp(f"{kind}-{form}")
-    return kind, form, build_kind(kind, world, folder, *FORMS[form]).folder
+    return kind, form, build_kind(kind, kinds_world, folder, *FORMS[form]).folder
 
 
 def column_of(rows: Any, name: str, form: str) -> Any:
@@ -209,7 +203,7 @@ def test_the_webdataset_package_reads_labels_where_they_belong(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["class", "classes", "number"])
-def test_trainers_of_torchgeo_take_a_step(world: Path, tmp_path: Path, kind: str) -> None:
+def test_trainers_of_torchgeo_take_a_step(kinds_world: Path, tmp_path: Path, kind: str) -> None:
     pytest.importorskip("torchgeo", reason="needs the extra torchgeo")
     import warnings
 
@@ -221,7 +215,7 @@ def test_trainers_of_torchgeo_take_a_step(world: Path, tmp_path: Path, kind: str
     changes = ["patches.size=32"]
     if kind == "number":
         changes.append("patches.make_splits.random.seed=1")
-    folder = build_kind(kind, world, tmp_path, *changes).folder
+    folder = build_kind(kind, kinds_world, tmp_path, *changes).folder
     about = {"model": "resnet18", "weights": None, "in_channels": 64}
     if kind == "number":
         task = RegressionTask(**about, num_outputs=1)

@@ -17,7 +17,6 @@ from hfaef.errors import InputError, ReleaseError
 from hfaef.release.format.manifest import Manifest, read_manifest
 from servers.hub import Fault, Hub
 from servers.hub.fixtures import OTHER, Client
-from support.releases import make_release
 
 NAME = "ada/patches"
 FORMS = {"png": (), "webdataset": ("pack.format=webdataset",)}
@@ -45,11 +44,6 @@ def built(
 ) -> Path:
     folder = tmp_path_factory.mktemp(request.param) / "AlphaEarth-Demo"
     return build(demo_recipe(demo_root, *FORMS[request.param]), folder).folder
-
-
-@pytest.fixture(scope="module")
-def smaller(demo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_release(demo_root, tmp_path_factory.mktemp("smaller"), patches=20)
 
 
 def publish(hub: Hub, folder: Path, version: str = "1.0.0") -> Manifest:
@@ -89,7 +83,7 @@ def down() -> list[dict[str, str]]:
 
 
 def test_what_was_loaded_is_there_without_the_hub_at_its_own_commit(
-    hub: Hub, client: Client, built: Path, smaller: Path, down: list[dict[str, str]]
+    hub: Hub, client: Client, built: Path, fewer_patches_release: Path, down: list[dict[str, str]]
 ) -> None:
     first = publish(hub, built)
     webdataset = first.storage.format == "webdataset"
@@ -104,7 +98,7 @@ def test_what_was_loaded_is_there_without_the_hub_at_its_own_commit(
     assert counts(online[0]) == rows_of(first, "random")
     assert counts(online[1]) == counts(online[2]) == rows_of(first, "spatial")
     # A newer commit, loaded later: `datasets` would take it for want of the Hub.
-    second = publish(hub, smaller, "1.1.0")
+    second = publish(hub, fewer_patches_release, "1.1.0")
     latest = load(client, (NAME, {}))
     assert counts(latest[0]) == rows_of(second, "random") != rows_of(first, "random")
     hub.forget()

@@ -15,9 +15,13 @@ from pathlib import Path
 import pytest
 from build.test_pipeline import digests
 
-LONG = pytest.mark.skipif(
-    "HFAEF_LONG_TESTS" not in os.environ, reason="takes ten minutes; HFAEF_LONG_TESTS=1 runs it"
-)
+from support.long import LONG_TESTS, long
+
+KILLS = 30 if LONG_TESTS else 10
+"""Builds that are killed; ten meet the start of a build, its work and its end."""
+
+FOLDERS = KILLS // 5
+"""That they go on in, in turns, so that each is left and taken up again five times."""
 
 pytestmark = pytest.mark.slow
 
@@ -43,10 +47,8 @@ def test_killed_at_random_moments_the_release_is_the_undisturbed_one(
     whole = digests(tmp_path / "whole")
     moments = random.Random(0)
     killed = 0
-    for number in range(30):
-        out = f"killed-{number % 5}"
-        if number % 5 == number:
-            shutil.rmtree(tmp_path / out, ignore_errors=True)
+    for number in range(KILLS):
+        out = f"killed-{number % FOLDERS}"
         build = start(tmp_path, out)
         # Some while it starts, most while it works, a few while it ends.
         try:
@@ -58,8 +60,8 @@ def test_killed_at_random_moments_the_release_is_the_undisturbed_one(
         if (tmp_path / out / "release.json").exists():
             assert digests(tmp_path / out) == whole
             shutil.rmtree(tmp_path / out)
-    assert killed > 15
-    for number in range(5):
+    assert killed > KILLS // 2
+    for number in range(FOLDERS):
         assert start(tmp_path, f"killed-{number}").wait(timeout=120) == 0
         assert digests(tmp_path / f"killed-{number}") == whole
 
@@ -85,7 +87,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     return Undisturbed(folder, digests(folder / "first"), seconds)
 
 
-@LONG
+@long
 @pytest.mark.parametrize("part", range(4))
 def test_killed_a_hundred_times_a_larger_run_ends_the_same(
     undisturbed: Undisturbed, part: int

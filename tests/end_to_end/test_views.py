@@ -16,18 +16,15 @@ from hfaef.release.gis.export import export
 from hfaef.release.handle import open_folder
 from servers.hub.fixtures import OTHER, Client
 from support.pushes import NAME, finish, push
-from support.releases import contents, fresh_copy, make_release
-
-
-@pytest.fixture(scope="module")
-def first(demo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_release(demo_root, tmp_path_factory.mktemp("first"))
+from support.releases import contents, fresh_copy
 
 
 @pytest.fixture
-def published(client: Client, first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def published(
+    client: Client, patches_release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     """The folder of a release that is published as 1.0.0; we are beside it."""
-    folder = fresh_copy(first, tmp_path / "release")
+    folder = fresh_copy(patches_release, tmp_path / "release")
     assert push(client, folder)["exit"] == 0
     monkeypatch.chdir(tmp_path)
     return folder
@@ -75,23 +72,25 @@ def test_a_file_here_is_replaced_only_if_it_is_named(client: Client) -> None:
     assert Path("README.md").read_bytes() == made
 
 
-def test_a_card_goes_elsewhere_and_the_folder_stays_as_it_is(first: Path, tmp_path: Path) -> None:
-    folder = fresh_copy(first, tmp_path / "release")
+def test_a_card_goes_elsewhere_and_the_folder_stays_as_it_is(
+    patches_release: Path, tmp_path: Path
+) -> None:
+    folder = fresh_copy(patches_release, tmp_path / "release")
     edited = (folder / "README.md").read_bytes() + b"\nMine.\n"
     (folder / "README.md").write_bytes(edited)
     (tmp_path / "card.md").write_text("of yesterday")
     done = typed("card", "release", "--out", "card.md", folder=tmp_path)
     assert (done.returncode, done.stdout) == (0, "card.md\n")
-    assert (tmp_path / "card.md").read_bytes() == (first / "README.md").read_bytes()
+    assert (tmp_path / "card.md").read_bytes() == (patches_release / "README.md").read_bytes()
     assert (folder / "README.md").read_bytes() == edited
     assert not (folder / ".staging").exists()
 
 
 @pytest.mark.parametrize("command", ["card", "show", "export"])
 def test_nothing_is_written_into_the_release_beside_its_manifest(
-    first: Path, tmp_path: Path, command: str
+    patches_release: Path, tmp_path: Path, command: str
 ) -> None:
-    folder = fresh_copy(first, tmp_path / "my release")
+    folder = fresh_copy(patches_release, tmp_path / "my release")
     before = contents(folder)
     option = "--to" if command == "export" else "--out"
     done = typed(command, "my release", option, "my release/new", folder=tmp_path)
@@ -101,9 +100,9 @@ def test_nothing_is_written_into_the_release_beside_its_manifest(
 
 
 def test_check_says_that_the_card_was_edited_and_finds_no_fault(
-    first: Path, tmp_path: Path
+    patches_release: Path, tmp_path: Path
 ) -> None:
-    folder = fresh_copy(first, tmp_path / "my release")
+    folder = fresh_copy(patches_release, tmp_path / "my release")
     card = folder / "README.md"
     text = card.read_text(encoding="utf-8")
     for edited, said in (
@@ -122,13 +121,13 @@ def test_check_says_that_the_card_was_edited_and_finds_no_fault(
     assert done.stderr.endswith("hfaef card 'my release' --replace-card\n")
 
 
-def test_an_export_names_its_mosaics(first: Path, tmp_path: Path) -> None:
-    done = typed("export", str(first), "--to", "gis", "--mosaic", folder=tmp_path)
+def test_an_export_names_its_mosaics(patches_release: Path, tmp_path: Path) -> None:
+    done = typed("export", str(patches_release), "--to", "gis", "--mosaic", folder=tmp_path)
     there = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.glob("gis/*.vrt"))
     assert there
     lines = [line for line in done.stdout.splitlines() if line.startswith("mosaic:")]
     assert sorted(lines) == [f"mosaic:     {path}" for path in there]
     for options, expected in ((["--mosaic"], there), ([], [])):
         shutil.rmtree(tmp_path / "gis")
-        words = ["export", str(first), "--to", "gis", *options, "--json"]
+        words = ["export", str(patches_release), "--to", "gis", *options, "--json"]
         assert sorted(json.loads(typed(*words, folder=tmp_path).stdout)["mosaics"]) == expected

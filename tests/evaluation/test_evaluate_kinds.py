@@ -18,14 +18,9 @@ from hfaef.release.check import check_folder
 from hfaef.release.format.manifest import read_manifest
 from hfaef.release.format.rows import read_rows
 from hfaef.release.format.scores import read_evaluation
-from support.kinds import build_kind, write_points
+from support.kinds import build_kind
 
 pytest.importorskip("sklearn", reason="the extra `eval` is not installed")
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_points(tmp_path_factory.mktemp("kinds"))
 
 
 @pytest.mark.parametrize(
@@ -37,14 +32,14 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
 )
 def test_labels_of_every_kind_are_scored(
-    world: Path,
+    kinds_world: Path,
     tmp_path: Path,
     kind: str,
     changes: tuple[str, ...],
     primary: str,
     names: tuple[str, ...],
 ) -> None:
-    folder = build_kind(kind, world, tmp_path, *changes).folder
+    folder = build_kind(kind, kinds_world, tmp_path, *changes).folder
     found = evaluate(str(folder), Settings(poolings=("mean", "std"))).evaluation
     assert found == read_evaluation(folder)
     assert (found.target, found.primary) == (kind, primary)
@@ -66,12 +61,12 @@ def test_labels_of_every_kind_are_scored(
 
 
 def test_own_years_are_scored_together(
-    world: Path,
+    kinds_world: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    folder = build_kind("years", world, tmp_path).folder
+    folder = build_kind("years", kinds_world, tmp_path).folder
     words = ["hfaef", "eval", str(folder), "--pooling", "mean", "--probe", "knn"]
     monkeypatch.setattr("sys.argv", words)
     assert run(Output()) == 0
@@ -104,9 +99,11 @@ def test_own_years_are_scored_together(
     assert content["scores"][0]["year"] is None
 
 
-def test_unassigned_patches_neither_train_nor_test(world: Path, tmp_path: Path) -> None:
+def test_unassigned_patches_neither_train_nor_test(kinds_world: Path, tmp_path: Path) -> None:
     cells = {("split", name): None for name in ("p00", "p03")}
-    folder = build_kind("class", world, tmp_path, "patches.unassigned=keep", cells=cells).folder
+    folder = build_kind(
+        "class", kinds_world, tmp_path, "patches.unassigned=keep", cells=cells
+    ).folder
     splits = {part.name: part.rows for part in read_manifest(folder).configs[0].splits}
     assert splits == {"train": 9, "validation": 4, "test": 3, "unassigned": 2}
     settings = Settings(poolings=("mean",), probes=("knn",), protocol="published")

@@ -12,7 +12,7 @@ from hfaef.recipe.licenses import LICENSES
 from servers.hub import Fault, Hub
 from servers.hub.fixtures import Client
 from support.pushes import is_whole, push
-from support.releases import fresh_copy, make_release
+from support.releases import fresh_copy
 
 pytestmark = pytest.mark.slow
 
@@ -97,17 +97,16 @@ def test_an_answer_of_another_form_is_no_fault_of_ours(answer: object) -> None:
     assert all(isinstance(text, str) for text in (*found.errors, *found.warnings))
 
 
-@pytest.fixture(scope="module")
-def made(demo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_release(demo_root, tmp_path_factory.mktemp("made"), patches=20)
-
-
 def test_a_card_that_the_hub_refuses_stops_a_push_before_anything_is_sent(
-    hub: Hub, client: Client, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    hub: Hub,
+    client: Client,
+    fewer_patches_release: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # The Hub's list changes, and ours does not know yet.
     monkeypatch.setattr("servers.hub.card.LICENSES", LICENSES - {"cc-by-4.0"})
-    folder = fresh_copy(made, tmp_path / "release")
+    folder = fresh_copy(fewer_patches_release, tmp_path / "release")
     for options in (("--dry-run",), ()):
         result = push(client, folder, *options)
         assert result["exit"] == 1
@@ -118,10 +117,14 @@ def test_a_card_that_the_hub_refuses_stops_a_push_before_anything_is_sent(
 
 
 def test_what_the_hub_warns_of_is_a_note_and_stops_nothing(
-    hub: Hub, client: Client, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    hub: Hub,
+    client: Client,
+    fewer_patches_release: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("servers.hub.card.TASKS", frozenset())
-    folder = fresh_copy(made, tmp_path / "release")
+    folder = fresh_copy(fewer_patches_release, tmp_path / "release")
     for options in (("--dry-run",), ()):
         result = push(client, folder, *options)
         assert result["exit"] == 0

@@ -17,11 +17,6 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def first(demo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_release(demo_root, tmp_path_factory.mktemp("first"), patches=20)
-
-
-@pytest.fixture(scope="module")
 def second(demo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_release(
         demo_root, tmp_path_factory.mktemp("second"), patches=20, description="Told anew."
@@ -29,8 +24,8 @@ def second(demo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def release(first: Path, tmp_path: Path) -> Path:
-    return fresh_copy(first, tmp_path / "release")
+def release(fewer_patches_release: Path, tmp_path: Path) -> Path:
+    return fresh_copy(fewer_patches_release, tmp_path / "release")
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from hfaef.hub.repo import translate_hub_errors
 from servers.hub import Fault, Hub
 from servers.hub.fixtures import Client
 from support.pushes import NAME, finish, push
-from support.releases import contents, fresh_copy, make_release
+from support.releases import contents, fresh_copy
 
 pytestmark = pytest.mark.slow
 
@@ -43,11 +43,6 @@ def require_all_fit(result: dict[str, Any]) -> None:
     require_fit(result["errors"])
     for text in texts(result):
         require_fit(text)
-
-
-@pytest.fixture(scope="module")
-def made(demo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_release(demo_root, tmp_path_factory.mktemp("made"), patches=20)
 
 
 ASK = """
@@ -94,9 +89,9 @@ def test_refusals_of_every_route(hub: Hub, client: Client, status: int) -> None:
 
 @pytest.mark.parametrize("route", ["create", "batch", "put", "commit", "tag"])
 def test_refusals_of_a_push(
-    hub: Hub, client: Client, made: Path, tmp_path: Path, route: str
+    hub: Hub, client: Client, fewer_patches_release: Path, tmp_path: Path, route: str
 ) -> None:
-    folder = fresh_copy(made, tmp_path / "release")
+    folder = fresh_copy(fewer_patches_release, tmp_path / "release")
     before = contents(folder)
     hub.fail(Fault(route, "status", status=400, words=EVIL, times=20))
     result = push(client, folder)
@@ -108,9 +103,9 @@ def test_refusals_of_a_push(
 
 
 def test_names_of_files_and_tags_that_somebody_made(
-    hub: Hub, client: Client, made: Path, tmp_path: Path
+    hub: Hub, client: Client, fewer_patches_release: Path, tmp_path: Path
 ) -> None:
-    folder = fresh_copy(made, tmp_path / "release")
+    folder = fresh_copy(fewer_patches_release, tmp_path / "release")
     assert push(client, folder)["exit"] == 0
     repo = hub.repo(NAME)
     tag = repo.tags["v1.0.0"]

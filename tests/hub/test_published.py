@@ -19,15 +19,10 @@ from support.pushes import NAME, finish, publish
 from support.releases import contents, fresh_copy, make_release
 
 
-@pytest.fixture(scope="module")
-def first(demo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_release(demo_root, tmp_path_factory.mktemp("first"))
-
-
 @pytest.fixture
-def release(hub: Hub, first: Path, tmp_path: Path) -> Path:
+def release(hub: Hub, patches_release: Path, tmp_path: Path) -> Path:
     """A release that is published as 1.0.0."""
-    folder = fresh_copy(first, tmp_path / "release")
+    folder = fresh_copy(patches_release, tmp_path / "release")
     publish(hub, folder)
     return folder
 
@@ -65,9 +60,9 @@ def test_a_published_version_is_well(hub: Hub, client: Client) -> None:
 
 @pytest.mark.parametrize("spoil", [False, True])
 def test_a_file_that_the_hub_keeps_in_git_is_compared_by_its_content(
-    hub: Hub, client: Client, first: Path, tmp_path: Path, *, spoil: bool
+    hub: Hub, client: Client, patches_release: Path, tmp_path: Path, *, spoil: bool
 ) -> None:
-    folder = fresh_copy(first, tmp_path / "release")
+    folder = fresh_copy(patches_release, tmp_path / "release")
     evaluate(str(folder), Settings(poolings=["mean"], probes=["knn"]))
     publish(hub, folder)
     assert not hub.repo(NAME).resolve("v1.0.0").tree["evaluation.json"].lfs
@@ -120,11 +115,11 @@ def flipped(content: bytes) -> bytes:
 
 @pytest.mark.parametrize("kind", ["data", "pooled"])
 def test_bytes_that_are_not_the_versions_are_found_when_it_is_used(
-    hub: Hub, client: Client, release: Path, first: Path, tmp_path: Path, kind: str
+    hub: Hub, client: Client, release: Path, patches_release: Path, tmp_path: Path, kind: str
 ) -> None:
-    recipe = first.parent / "hfaef.toml"
+    recipe = patches_release.parent / "hfaef.toml"
     target = f"{NAME}@1.0.0"
-    second = fresh_copy(first, tmp_path / "second")
+    second = fresh_copy(patches_release, tmp_path / "second")
     shard = next(path for path in contents(release) if path.startswith(f"{kind}/"))
     uses = {
         "data": [

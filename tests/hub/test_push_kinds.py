@@ -20,7 +20,6 @@ from support.kinds import (
     build_kind,
     labels_of,
     recipe_of,
-    write_points,
     year_of,
 )
 from support.pushes import NAME, finish, is_whole, push
@@ -53,18 +52,13 @@ for streaming in (False, True):
 """What `datasets` alone and hfaef load of a published version, at once and as a stream."""
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_points(tmp_path_factory.mktemp("kinds"))
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_published_release_of_each_kind_loads(
-    hub: Hub, client: Client, world: Path, tmp_path: Path, kind: str, form: str
+    hub: Hub, client: Client, kinds_world: Path, tmp_path: Path, kind: str, form: str
 ) -> None:
-    folder = build_kind(kind, world, tmp_path, *FORMS[form]).folder
+    folder = build_kind(kind, kinds_world, tmp_path, *FORMS[form]).folder
     result = push(client, folder)
     assert (result["exit"], result["version"]) == (0, "1.0.0"), result
     is_whole(hub, folder, "1.0.0")
@@ -99,17 +93,17 @@ def test_a_published_release_of_each_kind_loads(
 
 @pytest.mark.slow
 def test_a_changed_list_of_labels_sends_what_a_relabel_sends(
-    hub: Hub, client: Client, world: Path, tmp_path: Path
+    hub: Hub, client: Client, kinds_world: Path, tmp_path: Path
 ) -> None:
     sent = {}
     for kind, label in (("class", "Green"), ("classes", ["Wet", "Dry"])):
         name = f"ada/{kind}"
-        before = build_kind(kind, world, tmp_path / kind).folder
+        before = build_kind(kind, kinds_world, tmp_path / kind).folder
         folder = fresh_copy(before, tmp_path / f"{kind}-first")
         assert finish(client.hfaef("push", folder, name, "--json"))["exit"] == 0
         hub.forget()
         cells = {("label", "p06"): label}
-        recipe = recipe_of(kind, world, tmp_path / f"{kind}.parquet", cells=cells)
+        recipe = recipe_of(kind, kinds_world, tmp_path / f"{kind}.parquet", cells=cells)
         (tmp_path / f"{kind}-next").mkdir()
         after = build(recipe, tmp_path / f"{kind}-next/release", previous=open_folder(folder))
         assert any(f"{POINTS} patches are taken from" in note for note in after.notes)
@@ -127,10 +121,10 @@ def test_a_changed_list_of_labels_sends_what_a_relabel_sends(
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_code_of_the_card_of_each_kind_runs_as_it_stands(
-    client: Client, world: Path, tmp_path: Path, kind: str, form: str
+    client: Client, kinds_world: Path, tmp_path: Path, kind: str, form: str
 ) -> None:
     pytest.importorskip("torch", reason="the extra `torchgeo` brings torch")
-    built = build_kind(kind, world, tmp_path, *FORMS[form])
+    built = build_kind(kind, kinds_world, tmp_path, *FORMS[form])
     folder = fresh_copy(built.folder, tmp_path / built.manifest.name)
     found = blocks((folder / "README.md").read_text(encoding="utf-8"), "python")
     from_its_folder = f"import os; os.chdir({str(tmp_path)!r})\n"

@@ -7,13 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from support.once import made_once
 from support.releases import make_release
 
 
 @pytest.fixture(scope="session")
 def smallest(demo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A release of a dozen patches in one split scheme; do not write there."""
-    return make_release(demo_root, tmp_path_factory.mktemp("smallest"), patches=12)
+
+    def make(folder: Path) -> None:
+        make_release(demo_root, folder, patches=12)
+
+    return made_once(tmp_path_factory, "smallest", make) / "release"
 
 
 @pytest.fixture

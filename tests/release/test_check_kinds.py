@@ -28,16 +28,17 @@ from hfaef.release.format.manifest import (
 from hfaef.release.format.rows import read_rows
 from hfaef.release.format.schema import file_schema, row_schema
 from hfaef.release.handle import open_folder
-from support.kinds import KINDS, NAMES, build_kind, write_points
+from support.kinds import KINDS, NAMES, build_kind
 
 Change = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def built(kinds_world: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A release of every kind; not to be written to."""
-    world = write_points(tmp_path_factory.mktemp("kinds"))
-    return {kind: build_kind(kind, world, tmp_path_factory.mktemp(kind)).folder for kind in KINDS}
+    return {
+        kind: build_kind(kind, kinds_world, tmp_path_factory.mktemp(kind)).folder for kind in KINDS
+    }
 
 
 @pytest.fixture
@@ -163,9 +164,10 @@ def test_a_column_of_another_type_is_found(
     assert any(one.startswith(f"has {column!r} as ") and ", not " in one for one in found)
 
 
-def test_a_webdataset_whose_kept_values_are_of_another_type_is_found(tmp_path: Path) -> None:
-    world = write_points(tmp_path)
-    folder = build_kind("class", world, tmp_path / "tar", "pack.format=webdataset").folder
+def test_a_webdataset_whose_kept_values_are_of_another_type_is_found(
+    kinds_world: Path, tmp_path: Path
+) -> None:
+    folder = build_kind("class", kinds_world, tmp_path / "tar", "pack.format=webdataset").folder
     assert check_folder(folder) == []
     rows = list(read_rows(folder, read_manifest(folder)))
     assert {row["day"] for row in rows} == {None, "2018-07-01"}
@@ -239,11 +241,10 @@ def as_of_0_1(folder: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["class", "number"])
 def test_a_release_of_hfaef_0_1_still_checks_loads_and_is_compared(
-    tmp_path: Path, kind: str
+    kinds_world: Path, tmp_path: Path, kind: str
 ) -> None:
-    world = write_points(tmp_path)
     plain = "patches.keep=[]", "patches.folds=[]", f"patches.ignore={['fold', 'own']}"
-    new = build_kind(kind, world, tmp_path / "new", *plain).folder
+    new = build_kind(kind, kinds_world, tmp_path / "new", *plain).folder
     old = Path(shutil.copytree(new, tmp_path / "old", ignore=shutil.ignore_patterns(".staging")))
     as_of_0_1(old)
     assert check_folder(old) == []
@@ -263,6 +264,6 @@ def test_a_release_of_hfaef_0_1_still_checks_loads_and_is_compared(
         else "the column label_name is new"
     )
     # Its rows are taken into a release of today.
-    after = build_kind(kind, world, tmp_path / "after", *plain, previous=old)
+    after = build_kind(kind, kinds_world, tmp_path / "after", *plain, previous=old)
     assert any("18 patches are taken from" in note for note in after.notes)
     assert check_folder(after.folder) == []

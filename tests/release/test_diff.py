@@ -13,8 +13,8 @@ from support.releases import make_release
 
 
 @pytest.fixture(scope="module")
-def first(demo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Release:
-    return open_folder(make_release(demo_root, tmp_path_factory.mktemp("first")))
+def first(patches_release: Path) -> Release:
+    return open_folder(patches_release)
 
 
 def test_a_release_does_not_differ_from_itself(first: Release) -> None:

@@ -13,7 +13,7 @@ from hfaef.release.card.additions import write_figures
 from hfaef.release.card.render import copy_card, write_card
 from hfaef.release.handle import open_folder
 from hfaef.release.label_names import require_label_names
-from support.kinds import KINDS, build_kind, write_points
+from support.kinds import KINDS, build_kind
 from support.releases import contents
 
 
@@ -60,10 +60,9 @@ def test_a_class_that_was_renamed_by_hand_stops_in_one_line(own_smallest: Path, 
     [*((kind, "parquet") for kind in KINDS), ("class", "webdataset"), ("classes", "webdataset")],
 )
 def test_releases_of_every_kind_pass_until_a_name_changes(
-    tmp_path: Path, kind: str, form: str
+    kinds_world: Path, tmp_path: Path, kind: str, form: str
 ) -> None:
-    world = write_points(tmp_path)
-    folder = build_kind(kind, world, tmp_path / "made", f"pack.format={form}").folder
+    folder = build_kind(kind, kinds_world, tmp_path / "made", f"pack.format={form}").folder
     require_label_names(open_folder(folder))
     names = open_folder(folder).manifest.label_names
     if names:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,13 @@ from hfaef.release.format.paths import put_into_release
 from hfaef.release.version import parse_version
 from servers.hub import Hub
 from servers.hub.fixtures import Client
+from support.forks import Fork
 from support.releases import contents
 
 NAME = "ada/patches"
 
 
-def finish(process: subprocess.Popen[str]) -> dict[str, Any]:
+def finish(process: Fork) -> dict[str, Any]:
     """What a command with ``--json`` said, with its exit code."""
     output, errors = process.communicate(timeout=300)
     return {**json.loads(output), "exit": process.returncode, "errors": errors}

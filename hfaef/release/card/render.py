@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import yaml
@@ -30,6 +31,9 @@ from hfaef.release.format.scores import METRICS, SCORES, Evaluation, read_evalua
 from hfaef.release.handle import Release, open_folder
 from hfaef.release.label_names import require_label_names
 from hfaef.release.plots.lettering import labels_as_drawn
+
+if TYPE_CHECKING:
+    import jinja2
 
 CARD = README
 
@@ -116,6 +120,26 @@ def _dataset_info(config: Config, manifest: Manifest) -> dict[str, Any]:
     }
 
 
+@cache
+def _template() -> jinja2.Template:
+    """The card's template: compiling it takes a third of a second."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(card_folder()),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # noqa: S701 - it is Markdown; cells are escaped by the filter `cell`
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["thousands"] = _thousands
+    environment.filters["cell"] = _cell
+    environment.filters["rows_of"] = _rows_of
+    environment.filters["spans"] = _spans
+    return environment.get_template("card.md.jinja")
+
+
 def render_card(
     manifest: Manifest, evaluation: Evaluation | None = None, notes: str | None = ""
 ) -> str:
@@ -133,21 +157,8 @@ def render_card(
 
     settings = manifest.recipe.get("card", {})
     references = read_references().of(manifest)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(card_folder()),
-        undefined=jinja2.StrictUndefined,
-        autoescape=False,  # noqa: S701 - it is Markdown; cells are escaped by the filter `cell`
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["thousands"] = _thousands
-    environment.filters["cell"] = _cell
-    environment.filters["rows_of"] = _rows_of
-    environment.filters["spans"] = _spans
     repo = manifest.repo
     tag = f"v{manifest.version}" if repo and manifest.version else None
-    template = environment.get_template("card.md.jinja")
     values = dict(
         manifest=manifest,
         requirement=requirement(),
@@ -173,7 +184,7 @@ def render_card(
         ),
     )
     try:
-        body = template.render(values)
+        body = _template().render(values)
     except jinja2.UndefinedError as error:
         raise ReleaseError(
             f"the {MANIFEST} of {manifest.name} lacks what its card needs: {error}",

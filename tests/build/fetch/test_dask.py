@@ -33,10 +33,7 @@ from hfaef.recipe.model import Demo
 from hfaef.release.format.manifest import package_versions
 from hfaef.sources.demo import write_world
 from servers.files import FileServer
-
-LONG = pytest.mark.skipif(
-    "HFAEF_LONG_TESTS" not in os.environ, reason="takes minutes; HFAEF_LONG_TESTS=1 runs it"
-)
+from support.long import long
 
 pytestmark = [
     pytest.mark.slow,
@@ -128,7 +125,7 @@ def test_a_slot_is_freed_in_silence_only_where_the_cluster_is_gone(
     lost._release(0)
 
 
-@pytest.mark.parametrize(("count", "kills"), [(40, 2), pytest.param(240, 20, marks=LONG)])
+@pytest.mark.parametrize(("count", "kills"), [(40, 2), pytest.param(240, 20, marks=long)])
 def test_killed_workers_leave_no_trace_in_the_release(
     tmp_path: Path, count: int, kills: int
 ) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any
 import pytest
 
 from servers.hub.service import Hub
+from support.forks import Fork, ForkServer
 
 WRITER = "token-of-ada-that-writes"
 READER = "token-of-ada-that-reads"
@@ -27,24 +26,23 @@ class Client:
     hub: Hub
     home: Path
     """Caches of the clients."""
+    forks: ForkServer
 
     def start(
         self, *command: str, token: str | None = WRITER, home: str | None = None, **variables: str
-    ) -> subprocess.Popen[str]:
-        """Starts a command; each token has caches of its own unless `home` names some."""
+    ) -> Fork:
+        """Starts Python: ``-c CODE`` or ``-m MODULE``, and arguments.
+
+        Each token has caches of its own unless `home` names some.
+        """
         whose = hashlib.sha256(str(token).encode()).hexdigest()[:8]
         folder = self.home / (home or f"home-{whose}")
         environment = self.hub.environment(folder, token) | variables
-        return subprocess.Popen(
-            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+        return self.forks.start(command, environment=environment)
 
-    def hfaef(
-        self, *arguments: object, token: str | None = WRITER, **variables: str
-    ) -> subprocess.Popen[str]:
+    def hfaef(self, *arguments: object, token: str | None = WRITER, **variables: str) -> Fork:
         """Starts hfaef's command line."""
-        command = [str(Path(sys.executable).with_name("hfaef")), *map(str, arguments)]
-        return self.start(*command, token=token, **variables)
+        return self.start("-m", "hfaef", *map(str, arguments), token=token, **variables)
 
     def run(
         self,
@@ -69,7 +67,6 @@ class Client:
             "import os; os._exit(0)\n"
         )
         process = self.start(
-            sys.executable,
             "-c",
             text,
             json.dumps(arguments, default=str),
@@ -114,6 +111,6 @@ def hub() -> Iterator[Hub]:
 
 
 @pytest.fixture
-def client(hub: Hub, tmp_path: Path) -> Client:
+def client(hub: Hub, tmp_path: Path, forks: ForkServer) -> Client:
     """Processes that use the Hub of the test."""
-    return Client(hub, tmp_path)
+    return Client(hub, tmp_path, forks)

@@ -8,6 +8,7 @@ from pathlib import Path
 from servers.hub import Fault, Hub
 from servers.hub.fixtures import WRITER, Client
 from servers.hub.samples import NAME, UPLOAD, parquet, put_release, release_files, write_files
+from support.forks import ForkServer
 
 
 def test_a_commit_holds_what_was_uploaded(hub: Hub, client: Client, tmp_path: Path) -> None:
@@ -25,11 +26,11 @@ def test_a_commit_holds_what_was_uploaded(hub: Hub, client: Client, tmp_path: Pa
     assert all(seen.authorized for seen in hub.calls("commit") + hub.calls("batch"))
 
 
-def test_a_large_upload_may_lie_in_a_folder(tmp_path: Path) -> None:
+def test_a_large_upload_may_lie_in_a_folder(tmp_path: Path, forks: ForkServer) -> None:
     (tmp_path / "store").mkdir()
     with Hub(tmp_path / "store", part_bytes=1_000_000) as hub:
         hub.account("ada", WRITER)
-        client = Client(hub, tmp_path)
+        client = Client(hub, tmp_path, forks)
         content = b"x" * 2_500_000
         client.run(UPLOAD, NAME, write_files(tmp_path / "files", {"a.bin": content}), None)
         assert hub.file(NAME, "a.bin") == content
