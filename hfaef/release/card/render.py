@@ -30,6 +30,7 @@ from hfaef.release.format.scores import METRICS, SCORES, Evaluation, read_evalua
 from hfaef.release.handle import Release, open_folder
 from hfaef.release.label_names import require_label_names
 from hfaef.release.plots.lettering import labels_as_drawn
+from hfaef.release.stac.data_card import embedding_keys
 
 CARD = README
 
@@ -83,6 +84,7 @@ def front_matter(manifest: Manifest) -> dict[str, Any]:
         ),
         "tags": list(dict.fromkeys([*_TAGS, *settings.get("tags", [])])),
         "size_categories": [size],
+        **embedding_keys(manifest),
         "configs": configs,
         "dataset_info": [_dataset_info(config, manifest) for config in loadable],
     }
