@@ -178,6 +178,9 @@ class Manifest(Part):
     """Whether each patch has a year of its own."""
     nearest_years: bool = False
     """Whether an embedding may be of another year than its patch: then rows say which."""
+    emb: Literal["0.0.1"] | None = None
+    """Version of the extension for embeddings in whose words shards say what their values are; not
+    in releases of hfaef 0.1."""
     rows: int
     rows_by_label: dict[str, int]
     """Rows that bear each label; with several labels a row they add up to more."""

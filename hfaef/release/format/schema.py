@@ -12,6 +12,7 @@ from hfaef.core.quantize import BANDS
 from hfaef.recipe.columns import KeptColumn, Target
 from hfaef.release.format.manifest import Manifest
 from hfaef.release.format.paths import VECTORS, StorageFormat
+from hfaef.release.stac.extension import values_metadata
 
 if TYPE_CHECKING:
     import datasets
@@ -30,6 +31,8 @@ class RowSchema:
     observed_year: bool = False
     """Whether the year of the embedding stands beside that of the patch."""
     storage: StorageFormat = field(default_factory=StorageFormat)
+    emb: bool = True
+    """Whether shards say what their values are; not in releases of hfaef 0.1."""
 
     @property
     def named(self) -> bool:
@@ -47,6 +50,7 @@ def row_schema(manifest: Manifest) -> RowSchema:
         manifest.kept,
         manifest.nearest_years,
         manifest.storage,
+        manifest.emb is not None,
     )
 
 
@@ -156,14 +160,16 @@ def shown_first(columns: datasets.Features) -> datasets.Features:
 
 
 def file_schema(kind: str, schema: RowSchema) -> pa.Schema:
-    """Arrow schema of a shard, with what `datasets` and GeoParquet readers look for."""
+    """Arrow schema of a shard, with what readers of `datasets`, GeoParquet and embeddings look for."""
     arrow: pa.Schema = features(kind, schema).arrow_schema
     # What pyarrow makes of a folder's name; plain strings would make it refuse the folder.
     few_values = pa.dictionary(pa.int32(), pa.string())
     for name in ("label_name", *schema.schemes, *schema.folds):
         if name in arrow.names and pa.types.is_string(arrow.field(name).type):
             arrow = arrow.set(arrow.get_field_index(name), pa.field(name, few_values))
-    return with_geometry(arrow) if kind == "data" else arrow
+    arrow = with_geometry(arrow) if kind == "data" else arrow
+    described = values_metadata(kind, schema.storage.codec) if schema.emb else {}
+    return arrow.with_metadata({**(arrow.metadata or {}), **described})
 
 
 def with_geometry(schema: pa.Schema) -> pa.Schema:
