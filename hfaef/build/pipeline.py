@@ -70,12 +70,14 @@ from hfaef.release.format.paths import (
     LABELS,
     MANIFEST,
     MISSING,
+    STAC,
     StorageFormat,
 )
 from hfaef.release.format.scores import SCORES, read_evaluation
 from hfaef.release.format.swap import NEW, recover, swap_in
 from hfaef.release.handle import Release
 from hfaef.release.locate import RowPlacement
+from hfaef.release.stac.files import stac_files
 from hfaef.sources import open_source
 from hfaef.sources.base import Prefetching
 from hfaef.sources.earthengine.limits import REQUESTS_A_READ
@@ -224,7 +226,7 @@ def build(
 
 def _finish(store: Store) -> None:
     """Move the new release to its place, and drop what it needs no more."""
-    swap_in(store.folder, (*KINDS, FIGURES, SCORES, EVAL_YAML, MISSING, CARD, MANIFEST))
+    swap_in(store.folder, (*KINDS, STAC, FIGURES, SCORES, EVAL_YAML, MISSING, CARD, MANIFEST))
     store.drop_gone()
     forget_command(store.staging)
 
@@ -318,7 +320,11 @@ def _write_release(
     manifest = make_manifest(recipe, catalog, replace(packed, files=files), missing)
     # A second build of the same rows keeps the scores; other rows have other ones.
     carried = carry(store.folder, manifest, before)
-    additions = {**carried.contents, LABELS: draw_labels(packing, manifest)}
+    additions = {
+        **carried.contents,
+        LABELS: draw_labels(packing, manifest),
+        **stac_files(packing, manifest),
+    }
     if recipe.card.benchmark:
         additions[EVAL_YAML] = benchmark_bytes(manifest)
     manifest = with_files(manifest, [entry(*item) for item in additions.items()])

@@ -44,6 +44,7 @@ from hfaef.release.format.paths import (
     MANIFEST,
     MISSING,
     PICTURES,
+    STAC_FILES,
     STAGING,
     matches,
 )
@@ -51,6 +52,9 @@ from hfaef.release.format.rows import label_problem
 from hfaef.release.format.schema import file_schema, row_schema
 from hfaef.release.format.scores import SCORES, read_evaluation
 from hfaef.release.handle import Release, open_folder
+from hfaef.release.stac.check import stac_problems
+
+_WITHOUT_ROWS = frozenset({SCORES, EVAL_YAML, *FIGURE_FILES, *STAC_FILES})
 
 _DECODED = 8
 """Rows of a shard whose sheets are decoded; of the others the hash of the file is checked."""
@@ -88,13 +92,11 @@ def check_folder(folder: Path, *, card: bool = True) -> list[Finding]:
     for file in manifest.files:
         if file.path == MISSING:
             findings += _missing(folder, manifest)
-        elif file.path in intact and file.path not in (SCORES, EVAL_YAML, *FIGURE_FILES):
+        elif file.path in intact and file.path not in _WITHOUT_ROWS:
             findings += _shard(folder, file, manifest, seen)
     for (kind, year, identity), count in seen.items():
         if count > 1:
             findings.append(Finding(kind, f"patch {identity} of {year} occurs {count} times"))
-    if manifest.missing and MISSING not in {file.path for file in manifest.files}:
-        findings.append(Finding(MANIFEST, f"names missing patches, but lists no {MISSING}"))
     findings += _configs(manifest)
     findings += _label_names(manifest)
     about_card = check_card(open_folder(folder))
@@ -102,6 +104,8 @@ def check_folder(folder: Path, *, card: bool = True) -> list[Finding]:
     findings += _benchmark(folder, manifest)
     if SCORES in intact:
         findings += _scores(folder, manifest)
+    if not findings:
+        findings += (Finding(*problem) for problem in stac_problems(folder, manifest))
     if card and not findings:
         findings += _loads(folder, manifest)
     return findings
@@ -272,7 +276,9 @@ def _sheets(path: str, shard: pq.ParquetFile) -> Iterator[Finding]:
 
 
 def _configs(manifest: Manifest) -> Iterator[Finding]:
-    """Configs that would not load, or not load all."""
+    """Configs that would not load, or not load all, and missing patches that are not listed."""
+    if manifest.missing and MISSING not in {file.path for file in manifest.files}:
+        yield Finding(MANIFEST, f"names missing patches, but lists no {MISSING}")
     if [config.default for config in manifest.configs].count(True) != 1:
         yield Finding(MANIFEST, "must have one default config")
     for config in manifest.configs:

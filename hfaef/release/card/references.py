@@ -28,6 +28,8 @@ class LicensedPart(Part):
     when: When
     what: str
     name: str
+    by: str
+    """Who made it."""
     licence: str
     url: str | None = None
 
@@ -39,7 +41,6 @@ class Model(Part):
     name: str
     url: str
     """Of what describes it."""
-    maker: str
     inputs: tuple[str, ...] = Field(min_length=1)
     """What it saw."""
     source: str

@@ -30,7 +30,7 @@ from hfaef.release.format.scores import METRICS, SCORES, Evaluation, read_evalua
 from hfaef.release.handle import Release, open_folder
 from hfaef.release.label_names import require_label_names
 from hfaef.release.plots.lettering import labels_as_drawn
-from hfaef.release.stac.data_card import embedding_keys
+from hfaef.release.stac.data_card import DESCRIPTION, embedding_keys
 
 CARD = README
 
@@ -155,8 +155,7 @@ def render_card(
         requirement=requirement(),
         splits=[name for name in HELD_SPLITS if name in SPLITS or _holds(manifest, name)],
         pretty_name=settings.get("pretty_name") or manifest.name,
-        description=settings.get("description")
-        or "AlphaEarth Foundations embeddings of labelled, georeferenced patches.",
+        description=settings.get("description") or DESCRIPTION,
         citation=settings.get("citation"),
         location=repo or manifest.name,
         tag=tag,

@@ -179,8 +179,8 @@ class Manifest(Part):
     nearest_years: bool = False
     """Whether an embedding may be of another year than its patch: then rows say which."""
     emb: Literal["0.0.1"] | None = None
-    """Version of the extension for embeddings in whose words shards say what their values are; not
-    in releases of hfaef 0.1."""
+    """Version of the extension for embeddings in whose words shards say what their values are; then
+    vectors say where they lie, too. Not in releases of hfaef 0.1."""
     rows: int
     rows_by_label: dict[str, int]
     """Rows that bear each label; with several labels a row they add up to more."""

@@ -17,6 +17,9 @@ from hfaef.release.stac.extension import values_metadata
 if TYPE_CHECKING:
     import datasets
 
+BOX = ("xmin", "ymin", "xmax", "ymax")
+"""Fields of `bbox` in GeoParquet: west, south, east and north."""
+
 
 @dataclass(frozen=True)
 class RowSchema:
@@ -32,7 +35,8 @@ class RowSchema:
     """Whether the year of the embedding stands beside that of the patch."""
     storage: StorageFormat = field(default_factory=StorageFormat)
     emb: bool = True
-    """Whether shards say what their values are; not in releases of hfaef 0.1."""
+    """Whether shards say what their values are, and vectors where they lie; not in releases of
+    hfaef 0.1."""
 
     @property
     def named(self) -> bool:
@@ -71,6 +75,7 @@ def features(kind: str, schema: RowSchema) -> datasets.Features:
         vectors: dict[str, Any] = {
             **{name: List(Value("float32"), length=BANDS) for name in VECTORS},
             "valid_fraction": Value("float32"),
+            **(_outline() if schema.emb else {}),
             "id": Value("string"),
             **years,
             **splits,
@@ -100,6 +105,13 @@ def features(kind: str, schema: RowSchema) -> datasets.Features:
             "preview": Image(),
         }
     )
+
+
+def _outline() -> dict[str, Any]:
+    """What makes a table of vectors GeoParquet; `bbox` are `bounds` as readers of that seek them."""
+    from datasets import Value
+
+    return {"geometry": Value("binary"), "bbox": dict.fromkeys(BOX, Value("float64"))}
 
 
 def _labels(schema: RowSchema) -> dict[str, Any]:
@@ -167,7 +179,7 @@ def file_schema(kind: str, schema: RowSchema) -> pa.Schema:
     for name in ("label_name", *schema.schemes, *schema.folds):
         if name in arrow.names and pa.types.is_string(arrow.field(name).type):
             arrow = arrow.set(arrow.get_field_index(name), pa.field(name, few_values))
-    arrow = with_geometry(arrow) if kind == "data" else arrow
+    arrow = with_geometry(arrow) if "geometry" in arrow.names else arrow
     described = values_metadata(kind, schema.storage.codec) if schema.emb else {}
     return arrow.with_metadata({**(arrow.metadata or {}), **described})
 
@@ -175,13 +187,13 @@ def file_schema(kind: str, schema: RowSchema) -> pa.Schema:
 def with_geometry(schema: pa.Schema) -> pa.Schema:
     """The same schema as that of a GeoParquet file, whose column `geometry` holds WKB polygons.
 
-    https://geoparquet.org/releases/v1.1.0/; without a crs they are lon/lat on WGS 84.
+    https://geoparquet.org/releases/v1.1.0/; without a crs they are lon/lat on WGS 84. A column
+    `bbox` is its covering.
     """
-    geo = {
-        "version": "1.1.0",
-        "primary_column": "geometry",
-        "columns": {"geometry": {"encoding": "WKB", "geometry_types": ["Polygon"]}},
-    }
+    column: dict[str, Any] = {"encoding": "WKB", "geometry_types": ["Polygon"]}
+    if "bbox" in schema.names:
+        column["covering"] = {"bbox": {edge: ["bbox", edge] for edge in BOX}}
+    geo = {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
     return schema.with_metadata({**(schema.metadata or {}), b"geo": json.dumps(geo).encode()})
 
 

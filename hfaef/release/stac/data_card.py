@@ -12,6 +12,9 @@ from hfaef.release.card.references import read_references
 from hfaef.release.format.manifest import Manifest
 from hfaef.release.stac.extension import FORMULA, SPACING
 
+DESCRIPTION = "AlphaEarth Foundations embeddings of labelled, georeferenced patches."
+"""Of a release whose recipe has none."""
+
 _OWN_SPACE = "spatial context determined by embedding spatial type"
 _MORE_SPACE = "spatial context beyond embedding spatial type"
 _OWN_TIME = "temporal context determined by embedding spatial type"

@@ -17,6 +17,9 @@ VERSION: Literal["0.0.1"] = "0.0.1"
 EXTENSION = f"https://stac-extensions.github.io/embeddings/v{VERSION}/schema.json"
 """Name of the extension in ``stac_extensions``, and address of its JSON schema."""
 
+STAC_VERSION = "1.0.0"
+"""The one that the extension for embeddings builds on."""
+
 SPACING = 10
 """Metres between AlphaEarth's pixels."""
 
@@ -67,7 +70,7 @@ def describe_values(kind: str, codec: str) -> dict[str, Any]:
         "data_type": "uint8" if kind == "data" else "float32",
         "gsd": SPACING,
         "emb:temporal_resolution": TEMPORAL_RESOLUTION,
-        "bands": [{"name": name} for name in BAND_NAMES],
+        "bands": list(BAND_NAMES),
     }
     if kind == "pooled":
         return {
@@ -92,4 +95,5 @@ def describe_values(kind: str, codec: str) -> dict[str, Any]:
 
 def values_metadata(kind: str, codec: str) -> dict[bytes, bytes]:
     """`describe_values` as metadata of a Parquet file: JSON under the key ``emb``."""
-    return {b"emb": json.dumps(describe_values(kind, codec)).encode()}
+    text = json.dumps(describe_values(kind, codec), separators=(",", ":"))
+    return {b"emb": text.encode()}
