@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from hfaef.errors import ReleaseError, command_line
 from hfaef.release.format import webdataset
-from hfaef.release.format.manifest import File, Manifest
+from hfaef.release.format.manifest import Manifest
 from hfaef.release.format.paths import COLLECTION
 from hfaef.release.format.schema import BOX, with_geometry
 from hfaef.release.stac.addresses import UP, media_type, shard_address
@@ -61,8 +61,17 @@ def make_items(folder: Path, manifest: Manifest, *, up: str = UP) -> list[pa.Tab
     Raises:
         ReleaseError: naming a shard that cannot be read.
     """
-    shards = [file for file in manifest.files if file.path.startswith("data/")]
-    return [_items(_read(folder, file, manifest), file.path, manifest, up) for file in shards]
+    found = []
+    for file in manifest.files:
+        if file.path.startswith("data/"):
+            path = folder / file.path
+            try:
+                found.append(_items(_read(path, manifest), file.path, manifest, up))
+            except (OSError, ValueError, LookupError, pa.ArrowException, tarfile.TarError) as error:
+                raise ReleaseError(
+                    f"cannot read {path}: {error}", command_line("hfaef", "check", folder)
+                ) from error
+    return found
 
 
 def items_bytes(items: list[pa.Table]) -> bytes:
@@ -88,8 +97,13 @@ def items_bytes(items: list[pa.Table]) -> bytes:
     return bytes(buffer.getvalue())
 
 
-def read_items(path: Path, manifest: Manifest, *, up: str = UP) -> list[pa.Table]:
+def read_items(path: Path, manifest: Manifest, *, up: str | None = None) -> list[pa.Table]:
     """Items of a release from the table that it holds, as of `make_items`.
+
+    Args:
+        path: of the table.
+        manifest: of the release.
+        up: address of the release, as a folder's; None leaves the table's own.
 
     Raises:
         ReleaseError: if it is no such table.
@@ -116,22 +130,16 @@ def year_bounds(years: Any) -> tuple[Any, Any]:
     return first, last
 
 
-def _read(folder: Path, file: File, manifest: Manifest) -> pa.Table:
+def _read(path: Path, manifest: Manifest) -> pa.Table:
     """Id, years, bounds and geometry of a shard's rows."""
     names = ["id", "year", "bounds", "geometry"]
     names += ["observed_year"] if manifest.nearest_years else []
-    path = folder / file.path
-    try:
-        if path.suffix == ".tar":
-            rows = [{name: row[name] for name in names} for row in webdataset.read_rows(path)]
-            types = [_TEXT, pa.int32(), pa.list_(pa.float64()), pa.binary(), pa.int32()]
-            return pa.Table.from_pylist(rows, pa.schema(list(zip(names, types, strict=False))))
-        with pq.ParquetFile(path) as shard:
-            return shard.read(columns=names)
-    except (OSError, ValueError, LookupError, pa.ArrowException, tarfile.TarError) as error:
-        raise ReleaseError(
-            f"cannot read {path}: {error}", command_line("hfaef", "check", folder)
-        ) from error
+    if path.suffix == ".tar":
+        rows = [{name: row[name] for name in names} for row in webdataset.read_rows(path)]
+        types = [_TEXT, pa.int32(), pa.list_(pa.float64()), pa.binary(), pa.int32()]
+        return pa.Table.from_pylist(rows, pa.schema(list(zip(names, types, strict=False))))
+    with pq.ParquetFile(path) as shard:
+        return shard.read(columns=names)
 
 
 def _items(rows: pa.Table, path: str, manifest: Manifest, up: str) -> pa.Table:
@@ -180,8 +188,10 @@ def _assets(path: str, up: str) -> dict[str, Any]:
     return {"embeddings": asset}
 
 
-def _at(items: pa.Table, path: str, up: str) -> pa.Table:
-    """The same items with the addresses of their shard from elsewhere."""
+def _at(items: pa.Table, path: str, up: str | None) -> pa.Table:
+    """The same items with the address of their shard from elsewhere."""
+    if up is None:
+        return items
     column = _SCHEMA.get_field_index("assets")
     field = _SCHEMA.field(column)
     return items.set_column(column, field, _repeated(_assets(path, up), field.type, items.num_rows))

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
@@ -44,23 +45,39 @@ def drop_item(folder: Path) -> None:
     pq.write_table(table.slice(1), folder / ITEMS)
 
 
-def move_item(folder: Path) -> None:
+def change_items(folder: Path, change: Callable[[list[dict[str, Any]]], None]) -> None:
+    """Change the rows of the first row group."""
     with pq.ParquetFile(folder / ITEMS) as file:
         tables = [file.read_row_group(number) for number in range(file.num_row_groups)]
         schema = file.schema_arrow
-    ids = tables[0]["id"].to_pylist()
-    number = schema.get_field_index("id")
-    tables[0] = tables[0].set_column(number, "id", [[*ids[1:], ids[0]]])
+    rows = tables[0].to_pylist()
+    change(rows)
+    tables[0] = pa.Table.from_pylist(rows, schema=schema)
     with pq.ParquetWriter(folder / ITEMS, schema) as writer:
         for table in tables:
             writer.write_table(table)
+
+
+def move_item(folder: Path) -> None:
+    def change(rows: list[dict[str, Any]]) -> None:
+        rows[0]["id"], rows[1]["id"] = rows[1]["id"], rows[0]["id"]
+
+    change_items(folder, change)
+
+
+def point_elsewhere(folder: Path) -> None:
+    def change(rows: list[dict[str, Any]]) -> None:
+        rows[0]["assets"]["embeddings"]["href"] = "../../other/data.parquet"
+
+    change_items(folder, change)
 
 
 @pytest.mark.parametrize(
     ("damage", "path", "words"),
     [
         (drop_item, ITEMS, "is no table of the release's items"),
-        (move_item, ITEMS, "names other patches, places or years"),
+        (move_item, ITEMS, "names other patches, places, years or shards"),
+        (point_elsewhere, ITEMS, "names other patches, places, years or shards"),
         (lambda folder: (folder / ITEMS).write_bytes(b"PAR1"), ITEMS, "is no table"),
         (lambda folder: (folder / COLLECTION).write_text("[]"), COLLECTION, "is no collection"),
         (lambda folder: (folder / COLLECTION).write_text("{"), COLLECTION, "is no collection"),
@@ -196,3 +213,29 @@ def test_options_of_geotiffs_beside_stac_are_refused(
     assert isinstance(done.exception, InputError)
     assert option.partition("=")[0] in done.exception.message
     assert not there.exists()
+
+
+def test_rows_of_an_old_release_stay_and_get_what_it_has_not(
+    demo_root: Path, smallest: Path, tmp_path: Path
+) -> None:
+    old = fresh_copy(smallest, tmp_path / "old")
+    as_before_stac(old)
+    new = make_release(demo_root, tmp_path / "new", patches=12, previous=str(old))
+    assert check_folder(new) == []
+    rows = [
+        [row.as_py() for path in sorted((one / "data").rglob("*.parquet")) for row in ids(path)]
+        for one in (old, new)
+    ]
+    assert rows[0] == rows[1]
+    found = compare(open_folder(old), open_folder(new))
+    assert found.bump.level == "minor"
+    assert found.bump.reasons[0].startswith("pooled vectors have `geometry` and `bbox`")
+    back = classify_changes(read_manifest(new), read_manifest(old))
+    assert (back.level, back.reasons[0]) == (
+        "major",
+        "pooled vectors have no `geometry` and no `bbox`",
+    )
+
+
+def ids(path: Path) -> Any:
+    return pq.read_table(path, columns=["id"], partitioning=None)["id"]
