@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from hfaef.build.cluster import Cluster
 from hfaef.build.fetch.dask import DaskExecutor
@@ -26,7 +23,8 @@ from hfaef.build.missing import (
     require_years,
     unreadable_outcomes,
 )
-from hfaef.build.pack.rows import Packed, pack, write_missing
+from hfaef.build.pack.manifest import make_manifest
+from hfaef.build.pack.rows import pack, write_missing
 from hfaef.build.plan import require_promised, sort_by_block
 from hfaef.build.previous import open_previous, take_pixels
 from hfaef.build.staging.command import forget_command, write_command
@@ -37,12 +35,10 @@ from hfaef.build.verify import verify
 from hfaef.catalog import open_catalog
 from hfaef.catalog.patch import Catalog, Patch
 from hfaef.core.files import folder_errors
-from hfaef.core.grid import outlines
 from hfaef.core.net.endpoints import trusted_hosts
 from hfaef.core.progress import progress
 from hfaef.core.workers import ParallelMap, core_count, ordered_map
 from hfaef.errors import HfaefError
-from hfaef.recipe.columns import SPLITS
 from hfaef.recipe.model import Cog, EarthEngine, Recipe
 from hfaef.release.benchmark.eval_yaml import (
     EVAL_YAML,
@@ -63,19 +59,25 @@ from hfaef.release.card.edits import remember_card
 from hfaef.release.card.figures import draw_labels
 from hfaef.release.card.render import CARD, render_card
 from hfaef.release.format.manifest import (
-    FORMAT,
     Manifest,
     Missing,
-    make_configs,
     manifest_bytes,
     package_versions,
 )
-from hfaef.release.format.paths import FIGURES, KINDS, LABELS, MANIFEST, MISSING, StorageFormat
+from hfaef.release.format.paths import (
+    FIGURES,
+    KINDS,
+    LABELS,
+    MANIFEST,
+    MISSING,
+    STAC,
+    StorageFormat,
+)
 from hfaef.release.format.scores import SCORES, read_evaluation
 from hfaef.release.format.swap import NEW, recover, swap_in
 from hfaef.release.handle import Release
-from hfaef.release.leakage import Leak, audit
 from hfaef.release.locate import RowPlacement
+from hfaef.release.stac.files import stac_files
 from hfaef.sources import open_source
 from hfaef.sources.base import Prefetching
 from hfaef.sources.earthengine.limits import REQUESTS_A_READ
@@ -224,7 +226,7 @@ def build(
 
 def _finish(store: Store) -> None:
     """Move the new release to its place, and drop what it needs no more."""
-    swap_in(store.folder, (*KINDS, FIGURES, SCORES, EVAL_YAML, MISSING, CARD, MANIFEST))
+    swap_in(store.folder, (*KINDS, STAC, FIGURES, SCORES, EVAL_YAML, MISSING, CARD, MANIFEST))
     store.drop_gone()
     forget_command(store.staging)
 
@@ -315,10 +317,14 @@ def _write_release(
     files = packed.files
     if missing:
         files = (*files, write_missing(packing, missing))
-    manifest = _manifest(recipe, catalog, replace(packed, files=files), missing)
+    manifest = make_manifest(recipe, catalog, replace(packed, files=files), missing)
     # A second build of the same rows keeps the scores; other rows have other ones.
     carried = carry(store.folder, manifest, before)
-    additions = {**carried.contents, LABELS: draw_labels(packing, manifest)}
+    additions = {
+        **carried.contents,
+        LABELS: draw_labels(packing, manifest),
+        **stac_files(packing, manifest),
+    }
     if recipe.card.benchmark:
         additions[EVAL_YAML] = benchmark_bytes(manifest)
     manifest = with_files(manifest, [entry(*item) for item in additions.items()])
@@ -341,54 +347,3 @@ def _write_release(
     if recipe.card.benchmark:
         notes += (registering_note(),)
     return manifest, notes
-
-
-def _leakage(kept: list[Patch], catalog: Catalog, year: int | None) -> tuple[Leak, ...]:
-    """How near splits and folds come to each other; the places are the same every year."""
-    patches = [patch for patch in kept if year in (None, patch.year)]
-    rings = np.array([outline.ring for outline in outlines(patch.grid for patch in patches)])
-    splits, folds = (
-        {name: [patch.splits[name] for patch in patches] for name in names}
-        for names in (catalog.schemes, catalog.folds)
-    )
-    return audit(rings, splits, SPLITS, folds)
-
-
-def _manifest(
-    recipe: Recipe, catalog: Catalog, packed: Packed, missing: tuple[Missing, ...]
-) -> Manifest:
-    gone = {(patch.year, patch.id) for patch in missing}
-    kept = [patch for patch in catalog.patches if (patch.row_year, patch.id) not in gone]
-    counts = Counter(
-        name
-        for patch in kept
-        for name in (patch.label if isinstance(patch.label, tuple) else (patch.label,))
-    )
-    years = tuple(sorted({patch.row_year for patch in kept}))
-    if not catalog.own_years:
-        years = tuple(year for year in recipe.years if year in years)
-    config_years = (None,) if catalog.own_years else years
-    return Manifest(
-        format=FORMAT,
-        name=recipe.name,
-        recipe=recipe.portable(),
-        recipe_sha256=recipe.digest(),
-        packages=package_versions(),
-        years=years,
-        schemes=catalog.schemes,
-        target=catalog.target,
-        label_names=catalog.label_names,
-        folds=catalog.folds,
-        kept=catalog.kept,
-        own_years=catalog.own_years,
-        nearest_years=catalog.nearest_years,
-        previous_year=packed.previous_year,
-        rows=len(kept),
-        rows_by_label={label: counts[label] for label in catalog.label_names},
-        configs=make_configs(packed.files, config_years, catalog.schemes),
-        files=packed.files,
-        missing=missing,
-        preview=packed.basis,
-        leakage=_leakage(kept, catalog, config_years[0]),
-        notes=catalog.notes,
-    )

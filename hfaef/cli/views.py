@@ -11,7 +11,7 @@ import typer
 from hfaef.cli.options import ReplaceCardOption, TargetArgument
 from hfaef.cli.output import Report
 from hfaef.cli.process import set_up_hub
-from hfaef.errors import FolderError
+from hfaef.errors import FolderError, InputError
 
 if TYPE_CHECKING:
     from hfaef.hub.open import PublishedRelease
@@ -105,6 +105,33 @@ def show(
     return Report({"paths": paths}, lines=paths, values=paths, notes=not_drawn())
 
 
+def _given(*given: bool) -> str:
+    """The options of GeoTIFFs that were given, by whether each was."""
+    names = ("--compression", "--values", "--mosaic", "--workers")
+    return ", ".join(name for name, there in zip(names, given, strict=True) if there)
+
+
+def _export_stac(opened: Path | PublishedRelease, to: Path) -> Report:
+    from hfaef.release.format.paths import require_outside
+    from hfaef.release.handle import open_folder
+    from hfaef.release.stac.export import export_stac, path_to
+
+    if isinstance(opened, Path):
+        release, up = open_folder(opened), path_to(opened, to)
+        require_outside(to, opened, "--to")
+    else:
+        release, up = opened.release, f"{opened.repo.url}/resolve/v{opened.version}/"
+    made = export_stac(release, to, up=up, rows=lambda: _downloaded(opened, "data"))
+    return Report(
+        made.summary(),
+        lines=[
+            f"{made.folder}: a STAC collection of {made.items:,} items, {made.bytes / 1e6:,.1f} MB",
+            f"addresses:  {up}",
+        ],
+        values=[str(made.folder)],
+    )
+
+
 def export(
     target: TargetArgument,
     to: Annotated[Path, typer.Option(metavar="FOLDER", help="A new or empty folder.")],
@@ -125,6 +152,14 @@ def export(
             "--mosaic", help="A VRT over all patches of a year and CRS, too: one layer in QGIS."
         ),
     ] = False,
+    stac: Annotated[
+        bool,
+        typer.Option(
+            "--stac",
+            help="Instead of GeoTIFFs a STAC collection and its items (collection.json, "
+            "items.parquet), whose addresses lead to the release, for a catalogue elsewhere.",
+        ),
+    ] = False,
     workers: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Encoders at work at once.")
     ] = None,
@@ -133,8 +168,14 @@ def export(
     from hfaef.release.gis.export import export as run
     from hfaef.release.gis.export import require_place
 
+    if stac and (unused := _given(compression != "deflate", values, mosaic, workers is not None)):
+        raise InputError(
+            f"--stac writes no GeoTIFFs, so {unused} says nothing", "leave one of them out"
+        )
     opened = _open(target)
     require_place(to)  # said before anything is downloaded
+    if stac:
+        return _export_stac(opened, to)
     exported = run(
         _downloaded(opened, "data", "pooled"),
         to,

@@ -31,6 +31,7 @@ COLUMNS = frozenset(
         "crs",
         "transform",
         "bounds",
+        "bbox",
         "geometry",
         "valid_fraction",
         "resampled",

@@ -9,4 +9,5 @@ card      what it says of itself
 locate    where its rows lie, so that the next build leaves them there
 leakage   how near its splits come to each other
 gis       its export: GeoTIFFs, GeoParquet, a mosaic
+stac      what it says to catalogues: collection, items, what values are, keys of the card's YAML
 """

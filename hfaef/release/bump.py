@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hfaef.release.format.manifest import Manifest
-from hfaef.release.format.paths import PREVIOUS_YEAR
+from hfaef.release.format.paths import PREVIOUS_YEAR, STAC_FILES
 from hfaef.release.version import Level
 
 
@@ -67,6 +67,8 @@ def _columns_gone(before: Manifest, after: Manifest) -> list[str]:
         found.append("the column observed_year is gone")
     if before.previous_year and not after.previous_year:
         found.append(f"the column {PREVIOUS_YEAR} of pooled vectors is gone")
+    if before.emb and not after.emb:
+        found.append("pooled vectors have no `geometry` and no `bbox`")
     found += [
         f"the split scheme {scheme} is gone"
         for scheme in before.schemes
@@ -89,6 +91,8 @@ def _data(before: Manifest, after: Manifest) -> list[str]:
         found.append("the column observed_year is new")
     if after.previous_year and not before.previous_year:
         found.append(f"the column {PREVIOUS_YEAR} of pooled vectors is new")
+    if after.emb and not before.emb:
+        found.append("pooled vectors have `geometry` and `bbox`, and files say what values are")
     if before.rows != after.rows:
         found.append(f"{after.rows:,} rows instead of {before.rows:,}")
     for word, old, new in (
@@ -101,10 +105,14 @@ def _data(before: Manifest, after: Manifest) -> list[str]:
         found += [f"the {word} {item} is new" for item in new if item not in old]
         if word == "year":
             found += [f"the {word} {item} is gone" for item in old if item not in new]
-    if not found and {file.sha256 for file in before.files} != {
-        file.sha256 for file in after.files
-    }:
+    was, now = _files(before), _files(after)
+    if not found and {*was.values()} != {*now.values()}:
         found.append("other data in as many rows")
-    elif not found and {file.path for file in before.files} != {file.path for file in after.files}:
+    elif not found and was.keys() != now.keys():
         found.append("the same files under other names")
     return found
+
+
+def _files(manifest: Manifest) -> dict[str, str]:
+    """SHA-256 by path of what does not follow from other files and the recipe."""
+    return {file.path: file.sha256 for file in manifest.files if file.path not in STAC_FILES}

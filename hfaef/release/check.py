@@ -45,6 +45,7 @@ from hfaef.release.format.paths import (
     MISSING,
     PICTURES,
     PREVIOUS_YEAR,
+    STAC_FILES,
     STAGING,
     matches,
 )
@@ -52,6 +53,9 @@ from hfaef.release.format.rows import label_problem, wrong_cosines
 from hfaef.release.format.schema import file_schema, row_schema
 from hfaef.release.format.scores import SCORES, read_evaluation
 from hfaef.release.handle import Release, open_folder
+from hfaef.release.stac.check import stac_problems
+
+_WITHOUT_ROWS = frozenset({SCORES, EVAL_YAML, *FIGURE_FILES, *STAC_FILES})
 
 _DECODED = 8
 """Rows of a shard whose sheets are decoded; of the others the hash of the file is checked."""
@@ -89,13 +93,11 @@ def check_folder(folder: Path, *, card: bool = True) -> list[Finding]:
     for file in manifest.files:
         if file.path == MISSING:
             findings += _missing(folder, manifest)
-        elif file.path in intact and file.path not in (SCORES, EVAL_YAML, *FIGURE_FILES):
+        elif file.path in intact and file.path not in _WITHOUT_ROWS:
             findings += _shard(folder, file, manifest, seen)
     for (kind, year, identity), count in seen.items():
         if count > 1:
             findings.append(Finding(kind, f"patch {identity} of {year} occurs {count} times"))
-    if manifest.missing and MISSING not in {file.path for file in manifest.files}:
-        findings.append(Finding(MANIFEST, f"names missing patches, but lists no {MISSING}"))
     findings += [] if findings else _cosines(folder, manifest)
     findings += _configs(manifest)
     findings += _label_names(manifest)
@@ -104,6 +106,8 @@ def check_folder(folder: Path, *, card: bool = True) -> list[Finding]:
     findings += _benchmark(folder, manifest)
     if SCORES in intact:
         findings += _scores(folder, manifest)
+    if not findings:
+        findings += (Finding(*problem) for problem in stac_problems(folder, manifest))
     if card and not findings:
         findings += _loads(folder, manifest)
     return findings
@@ -280,7 +284,9 @@ def _sheets(path: str, shard: pq.ParquetFile) -> Iterator[Finding]:
 
 
 def _configs(manifest: Manifest) -> Iterator[Finding]:
-    """Configs that would not load, or not load all."""
+    """Configs that would not load, or not load all, and missing patches that are not listed."""
+    if manifest.missing and MISSING not in {file.path for file in manifest.files}:
+        yield Finding(MANIFEST, f"names missing patches, but lists no {MISSING}")
     if [config.default for config in manifest.configs].count(True) != 1:
         yield Finding(MANIFEST, "must have one default config")
     for config in manifest.configs:

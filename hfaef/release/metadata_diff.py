@@ -8,7 +8,7 @@ from typing import Any
 from hfaef.core.names import printable
 from hfaef.release.card.notes import README, read_notes
 from hfaef.release.format.manifest import Manifest
-from hfaef.release.format.paths import KINDS, PICTURES
+from hfaef.release.format.paths import KINDS, PICTURES, STAC
 from hfaef.release.handle import Release
 
 _LONGEST = 60
@@ -60,7 +60,8 @@ def describe_files(before: Release, after: Release) -> Iterator[str]:
     }:
         yield from _columns(before, after, set(old.values()) & set(new.values()))
     for path in sorted(old.keys() | new.keys()):
-        if path.split("/", 1)[0] in KINDS or old.get(path) == new.get(path):
+        # Those of STAC follow from the rows, the files and the recipe.
+        if path.split("/", 1)[0] in (*KINDS, STAC) or old.get(path) == new.get(path):
             continue
         what = "new" if path not in old else "gone" if path not in new else "another one"
         yield f"{path} is {what}"

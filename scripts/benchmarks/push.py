@@ -33,8 +33,10 @@ from hfaef.catalog.patch import Catalog, Patch, sort_patches
 from hfaef.core.grid import Grid
 from hfaef.core.workers import core_count, ordered_map
 from hfaef.release.format.manifest import Manifest
+from hfaef.release.format.paths import STAC
 from hfaef.release.handle import Release
 from hfaef.release.locate import RowPlacement, read_placement
+from hfaef.release.stac.files import stac_files
 from hfaef.sources.base import Pixels
 
 SIZE = 64
@@ -66,12 +68,13 @@ class Change:
 
 def make_patches(count: int) -> list[Patch]:
     """Patches of one year, in three splits."""
-    grid = Grid("EPSG:32616", (10.0, 0.0, 3e5, 0.0, -10.0, 5e6), SIZE, SIZE)
     random = np.random.default_rng(1)
+    places = np.random.default_rng(3).uniform((3e5, 4e6), (7e5, 6e6), (count, 2)).round(2).tolist()
+    grids = [Grid("EPSG:32616", (9.97, 0.0, x, 0.0, -9.96, y), SIZE, SIZE) for x, y in places]
     splits = random.choice(list(SPLITS), size=count, p=list(SPLITS.values()))
     labels = random.choice(LABELS, size=count)
     return [
-        Patch(f"p{number:05d}", grid, str(label), {"split": str(split)}, 2024)
+        Patch(f"p{number:05d}", grids[number], str(label), {"split": str(split)}, 2024)
         for number, (split, label) in enumerate(zip(splits, labels, strict=True))
     ]
 
@@ -107,8 +110,17 @@ def write(
         placement=placement,
     )
     manifest = Manifest.model_construct(
-        files=packed.files, schemes=("split",), preview=packed.basis
+        name="Benchmark",
+        recipe={},
+        years=(2024,),
+        schemes=("split",),
+        label_names=LABELS,
+        files=packed.files,
+        preview=packed.basis,
     )
+    (folder / STAC).mkdir()
+    for path, content in stac_files(folder, manifest).items():
+        (folder / path).write_bytes(content)
     return read_placement(
         Release(
             folder.name,
@@ -136,20 +148,22 @@ def digests(folder: Path) -> dict[str, Path]:
     """The data files of a release by SHA-256."""
     return {
         hashlib.sha256(path.read_bytes()).hexdigest(): path
-        for path in sorted(folder.rglob("*.parquet"))
+        for path in sorted(folder.rglob("*"))
+        if path.suffix in (".parquet", ".json")
     }
 
 
-def send(store: Path, paths: Iterable[Path]) -> tuple[int, int]:
-    """Bytes that hf_xet sends, in a process of its own, one upload a file: all, and pooled."""
+def send(store: Path, paths: Iterable[Path]) -> tuple[int, int, int]:
+    """Bytes that hf_xet sends, in a process of its own, one upload a file: all, pooled, STAC."""
     command = [sys.executable, "-c", SEND, str(store), *map(str, paths)]
     environment = os.environ | {"HF_HOME": str(store.parent / "home")}
     output = subprocess.run(command, check=True, capture_output=True, env=environment).stdout
     sent = json.loads(output)
-    return sum(sent.values()), sum(sent[path] for path in sent if "/pooled/" in path)
+    parts = (sum(sent[path] for path in sent if f"/{part}/" in path) for part in ("pooled", STAC))
+    return sum(sent.values()), *parts
 
 
-def measure(store: Path, first: Path, second: Path, *, fresh: bool) -> tuple[int, int]:
+def measure(store: Path, first: Path, second: Path, *, fresh: bool) -> tuple[int, int, int]:
     """Bytes that the second release sends, once the store holds the first."""
     copy = store.with_name("copy")
     shutil.copytree(store, copy)
@@ -182,7 +196,7 @@ def print_ratios(root: Path, count: int) -> None:
         write_plain(root / "ours-first", root / "plain-first")
         for way in ("ours", "plain"):
             whole = size(root / f"{way}-first")
-            sent, _ = send(root / way, digests(root / f"{way}-first").values())
+            sent, *_ = send(root / way, digests(root / f"{way}-first").values())
             print(
                 f"first release, {way}: {whole / 1e6:.1f} MB, sent {sent / whole:.1%}", flush=True
             )
@@ -197,16 +211,16 @@ def print_ratios(root: Path, count: int) -> None:
             for way in ("ours", "plain"):
                 before, after = root / f"{way}-first", root / f"{way}-next"
                 for fresh in (False, True):
-                    sent, pooled = measure(root / way, before, after, fresh=fresh)
+                    sent, pooled, items = measure(root / way, before, after, fresh=fresh)
                     shares.append(sent / size(after))
                     if way == "ours":
-                        vectors = pooled / size(after)
+                        vectors, stac = pooled / size(after), items / size(after)
                 shutil.rmtree(after)
             cells = "".join(f"{share:9.2%}" for share in shares)
             ratio = shares[3] / shares[1]
             print(
                 f"  {change.name:12}{change.target:8.1%}{cells}{ratio:11.1f}x"
-                f"    pooled vectors {vectors:.2%} of ours",
+                f"    pooled vectors {vectors:.2%}, stac {stac:.2%} of ours",
                 flush=True,
             )
 

@@ -14,6 +14,7 @@ from hfaef.release.card.notes import BEGIN
 from hfaef.release.card.render import copy_card
 from hfaef.release.gis.export import export
 from hfaef.release.handle import open_folder
+from servers.hub import Hub
 from servers.hub.fixtures import OTHER, Client
 from support.pushes import NAME, finish, push
 from support.releases import contents, fresh_copy
@@ -131,3 +132,20 @@ def test_an_export_names_its_mosaics(patches_release: Path, tmp_path: Path) -> N
         shutil.rmtree(tmp_path / "gis")
         words = ["export", str(patches_release), "--to", "gis", *options, "--json"]
         assert sorted(json.loads(typed(*words, folder=tmp_path).stdout)["mosaics"]) == expected
+
+
+@pytest.mark.usefixtures("published")
+def test_stac_of_a_published_version_leads_there_and_downloads_no_rows(
+    hub: Hub, client: Client, tmp_path: Path
+) -> None:
+    hub.forget()
+    words = ("export", f"{NAME}@1.0.0", "--to", "there", "--stac", "--json")
+    done = finish(client.hfaef(*words, token=OTHER))
+    assert (done["exit"], done["items"]) == (0, 24), done
+    asked = [seen.path for seen in hub.seen]
+    assert not [path for path in asked if "/data/" in path or "/pooled/" in path]
+    collection = json.loads((tmp_path / "there/collection.json").read_text())
+    hrefs = [asset["href"] for key, asset in collection["assets"].items() if key != "items"]
+    start = f"{hub.url}/datasets/{NAME}/resolve/v1.0.0/"
+    assert hrefs
+    assert all(href.startswith((f"{start}data/", f"{start}pooled/")) for href in hrefs)

@@ -217,7 +217,7 @@ def test_a_manifest_that_contradicts_itself_is_refused_in_one_line(
 def as_of_0_1(folder: Path) -> None:
     """Make a release what hfaef 0.1 made of it: no new keys, and numbers as float64."""
     content = json.loads((folder / "release.json").read_bytes())
-    for key in ("target", "folds", "kept", "own_years", "nearest_years"):
+    for key in ("target", "folds", "kept", "own_years", "nearest_years", "emb"):
         del content[key]
     del content["recipe"]["pack"]["label_name"]
     manifest = parse_manifest(json.dumps(content).encode(), "release.json")
@@ -228,14 +228,14 @@ def as_of_0_1(folder: Path) -> None:
             schema = file_schema(kind, row_schema(manifest))
             with pq.ParquetFile(folder / file.path) as shard:
                 table, more = shard.read(), dict(shard.metadata.metadata)
-            del more[b"ARROW:schema"]
+            del more[b"ARROW:schema"], more[b"emb"]
             told = {**more, **(schema.metadata or {})}
             held = table.select(schema.names).cast(schema).replace_schema_metadata(told)
             pq.write_table(held, folder / file.path)
     list_again(folder, manifest)
     content = json.loads((folder / "release.json").read_bytes())
     kept = {key: content[key] for key in content.keys() - {"target", "folds", "kept"}}
-    kept = {key: kept[key] for key in kept.keys() - {"own_years", "nearest_years"}}
+    kept = {key: kept[key] for key in kept.keys() - {"own_years", "nearest_years", "emb"}}
     (folder / "release.json").write_text(json.dumps(kept))
 
 

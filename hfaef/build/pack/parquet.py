@@ -24,8 +24,8 @@ as a page each would take more than they do."""
 _FEW_VALUES = ("min", "max")
 """Vectors of dequantized codes, of which there are 255."""
 
-_ANY_VALUES = ("mean", "std")
-"""Vectors of numbers that do not repeat; their first bytes are alike, so each byte goes apart."""
+_ANY_VALUES = ("mean", "std", "bbox")
+"""Numbers that do not repeat; their first bytes are alike, so each byte goes apart."""
 
 
 class ParquetShard:
@@ -108,7 +108,7 @@ def _column(values: list[Any], kind: pa.DataType) -> pa.Array:
     if values and isinstance(values[0], np.ndarray):
         numbers = pa.array(np.concatenate(values), kind.value_type)
         return pa.FixedSizeListArray.from_arrays(numbers, type=kind)
-    if pa.types.is_struct(kind):
+    if pa.types.is_struct(kind) and "bytes" in kind.names:
         paths = pa.array([value["path"] for value in values], pa.string())
         content = _binary([value["bytes"] for value in values])
         return pa.StructArray.from_arrays([content, paths], fields=list(kind))

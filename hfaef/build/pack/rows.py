@@ -42,7 +42,7 @@ from hfaef.release.format.paths import (
     shuffled,
 )
 from hfaef.release.format.preview import PreviewBasis, fit_basis, render
-from hfaef.release.format.schema import RowSchema, file_schema
+from hfaef.release.format.schema import BOX, RowSchema, file_schema
 from hfaef.release.format.webdataset import TarShard
 from hfaef.release.locate import RowPlacement
 
@@ -233,7 +233,11 @@ class _Encoder:
             "source": staged.outcome.origins,
         }
         vectors = {"mean": pooled.mean, "std": pooled.std, "min": pooled.low, "max": pooled.high}
-        return Row({**common, **data}, {**common, **vectors})
+        where = {
+            "geometry": staged.outline.polygon,
+            "bbox": dict(zip(BOX, staged.outline.bounds, strict=True)),
+        }
+        return Row({**common, **data}, {**common, **vectors, **where})
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,27 @@ class LicensedPart(Part):
     when: When
     what: str
     name: str
+    by: str
+    """Who made it."""
     licence: str
     url: str | None = None
+
+
+class Model(Part):
+    """What made the embeddings of a release."""
+
+    when: When
+    name: str
+    url: str
+    """Of what describes it."""
+    inputs: tuple[str, ...] = Field(min_length=1)
+    """What it saw."""
+    source: str
+    """Address of the data set of embeddings that patches are cut from."""
+    spatial_context: bool
+    """Whether a pixel's embedding is also of what lies around it."""
+    temporal_context: bool
+    """Whether a year's embedding is also of other years."""
 
 
 class Limit(Part):
@@ -127,6 +146,8 @@ class References(Part):
     eurosat: EuroSat
     attribution: Attribution
     parts: tuple[LicensedPart, ...]
+    models: tuple[Model, ...]
+    """One, of a release."""
     limits: tuple[Limit, ...]
     published: tuple[PublishedResults, ...]
     leaderboards: tuple[Leaderboard, ...]
@@ -142,7 +163,7 @@ class References(Part):
         return self.model_copy(
             update={
                 name: tuple(item for item in getattr(self, name) if item.when in holds)
-                for name in ("parts", "limits", "published", "leaderboards", "citations")
+                for name in ("parts", "models", "limits", "published", "leaderboards", "citations")
             }
         )
 

@@ -31,6 +31,7 @@ from hfaef.release.format.scores import METRICS, SCORES, Evaluation, read_evalua
 from hfaef.release.handle import Release, open_folder
 from hfaef.release.label_names import require_label_names
 from hfaef.release.plots.lettering import labels_as_drawn
+from hfaef.release.stac.data_card import DESCRIPTION, embedding_keys
 
 if TYPE_CHECKING:
     import jinja2
@@ -87,6 +88,7 @@ def front_matter(manifest: Manifest) -> dict[str, Any]:
         ),
         "tags": list(dict.fromkeys([*_TAGS, *settings.get("tags", [])])),
         "size_categories": [size],
+        **embedding_keys(manifest),
         "configs": configs,
         "dataset_info": [_dataset_info(config, manifest) for config in loadable],
     }
@@ -164,8 +166,7 @@ def render_card(
         requirement=requirement(),
         splits=[name for name in HELD_SPLITS if name in SPLITS or _holds(manifest, name)],
         pretty_name=settings.get("pretty_name") or manifest.name,
-        description=settings.get("description")
-        or "AlphaEarth Foundations embeddings of labelled, georeferenced patches.",
+        description=settings.get("description") or DESCRIPTION,
         citation=settings.get("citation"),
         location=repo or manifest.name,
         tag=tag,

@@ -180,6 +180,9 @@ class Manifest(Part):
     """Whether an embedding may be of another year than its patch: then rows say which."""
     previous_year: bool = False
     """Whether pooled rows have the column `PREVIOUS_YEAR`: some patch is there in several years."""
+    emb: Literal["0.0.1"] | None = None
+    """Version of the extension for embeddings in whose words shards say what their values are; then
+    vectors say where they lie, too. Not in releases of hfaef 0.1."""
     rows: int
     rows_by_label: dict[str, int]
     """Rows that bear each label; with several labels a row they add up to more."""

@@ -45,6 +45,13 @@ LABELS, MAP, BALANCE, FEW_LABELS, SHRUNK, BETWEEN_YEARS = (
 
 FIGURE_FILES = (LABELS, MAP, BALANCE, FEW_LABELS, SHRUNK, BETWEEN_YEARS)
 
+STAC = "stac"
+"""Folder of a release that says in the words of catalogues what lies where."""
+
+ITEMS, COLLECTION = f"{STAC}/items.parquet", f"{STAC}/collection.json"
+
+STAC_FILES = (ITEMS, COLLECTION)
+
 PICTURES = ("embedding", "preview")
 """Columns that are compressed already."""
 

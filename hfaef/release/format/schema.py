@@ -12,9 +12,13 @@ from hfaef.core.quantize import BANDS
 from hfaef.recipe.columns import KeptColumn, Target
 from hfaef.release.format.manifest import Manifest
 from hfaef.release.format.paths import PREVIOUS_YEAR, VECTORS, StorageFormat
+from hfaef.release.stac.extension import values_metadata
 
 if TYPE_CHECKING:
     import datasets
+
+BOX = ("xmin", "ymin", "xmax", "ymax")
+"""Fields of `bbox` in GeoParquet: west, south, east and north."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,9 @@ class RowSchema:
     observed_year: bool = False
     """Whether the year of the embedding stands beside that of the patch."""
     storage: StorageFormat = field(default_factory=StorageFormat)
+    emb: bool = True
+    """Whether shards say what their values are, and vectors where they lie; not in releases of
+    hfaef 0.1."""
     previous_year: bool = False
     """Whether pooled rows say how alike a patch is to itself in the year before."""
 
@@ -49,7 +56,8 @@ def row_schema(manifest: Manifest) -> RowSchema:
         manifest.kept,
         manifest.nearest_years,
         manifest.storage,
-        manifest.previous_year,
+        emb=manifest.emb is not None,
+        previous_year=manifest.previous_year,
     )
 
 
@@ -71,6 +79,7 @@ def features(kind: str, schema: RowSchema) -> datasets.Features:
             **{name: List(Value("float32"), length=BANDS) for name in VECTORS},
             "valid_fraction": Value("float32"),
             **({PREVIOUS_YEAR: Value("float32")} if schema.previous_year else {}),
+            **(_outline() if schema.emb else {}),
             "id": Value("string"),
             **years,
             **splits,
@@ -100,6 +109,13 @@ def features(kind: str, schema: RowSchema) -> datasets.Features:
             "preview": Image(),
         }
     )
+
+
+def _outline() -> dict[str, Any]:
+    """What makes a table of vectors GeoParquet; `bbox` are `bounds` as readers of that seek them."""
+    from datasets import Value
+
+    return {"geometry": Value("binary"), "bbox": dict.fromkeys(BOX, Value("float64"))}
 
 
 def _labels(schema: RowSchema) -> dict[str, Any]:
@@ -160,26 +176,28 @@ def shown_first(columns: datasets.Features) -> datasets.Features:
 
 
 def file_schema(kind: str, schema: RowSchema) -> pa.Schema:
-    """Arrow schema of a shard, with what `datasets` and GeoParquet readers look for."""
+    """Arrow schema of a shard, with what readers of `datasets`, GeoParquet and embeddings look for."""
     arrow: pa.Schema = features(kind, schema).arrow_schema
     # What pyarrow makes of a folder's name; plain strings would make it refuse the folder.
     few_values = pa.dictionary(pa.int32(), pa.string())
     for name in ("label_name", *schema.schemes, *schema.folds):
         if name in arrow.names and pa.types.is_string(arrow.field(name).type):
             arrow = arrow.set(arrow.get_field_index(name), pa.field(name, few_values))
-    return with_geometry(arrow) if kind == "data" else arrow
+    arrow = with_geometry(arrow) if "geometry" in arrow.names else arrow
+    described = values_metadata(kind, schema.storage.codec) if schema.emb else {}
+    return arrow.with_metadata({**(arrow.metadata or {}), **described})
 
 
 def with_geometry(schema: pa.Schema) -> pa.Schema:
     """The same schema as that of a GeoParquet file, whose column `geometry` holds WKB polygons.
 
-    https://geoparquet.org/releases/v1.1.0/; without a crs they are lon/lat on WGS 84.
+    https://geoparquet.org/releases/v1.1.0/; without a crs they are lon/lat on WGS 84. A column
+    `bbox` is its covering.
     """
-    geo = {
-        "version": "1.1.0",
-        "primary_column": "geometry",
-        "columns": {"geometry": {"encoding": "WKB", "geometry_types": ["Polygon"]}},
-    }
+    column: dict[str, Any] = {"encoding": "WKB", "geometry_types": ["Polygon"]}
+    if "bbox" in schema.names:
+        column["covering"] = {"bbox": {edge: ["bbox", edge] for edge in BOX}}
+    geo = {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
     return schema.with_metadata({**(schema.metadata or {}), b"geo": json.dumps(geo).encode()})
 
 
