@@ -15,7 +15,7 @@ from hfaef.cli.output import Mode, Output, Report
 from hfaef.cli.process import hide_progress, show_log
 from hfaef.core.net.endpoints import trusting
 from hfaef.errors import InputError
-from hfaef.recipe.shipped import built_in
+from hfaef.recipe.builtin import built_in
 
 if TYPE_CHECKING:
     from hfaef.recipe.model import Recipe
