@@ -164,6 +164,9 @@ EXTRAS = {
     "matplotlib": "eval",
     "torch": "torch",
     "torchgeo": "torchgeo",
+    "timm": "encoders",
+    "onnxruntime": "encoders",
+    "safetensors": "encoders",
     "dask": "dask",
     "distributed": "dask",
 }

@@ -14,7 +14,7 @@ from pathlib import Path
 from hfaef.catalog import open_catalog
 from hfaef.catalog.patch import Catalog
 from hfaef.encoders.base import Channels, Encoder, Images, match
-from hfaef.encoders.embed import Embedded, embed
+from hfaef.encoders.embed import Embedded, embed_images
 from hfaef.encoders.images import ImageFile, describe_images, image_files, training_files
 from hfaef.errors import InputError, MissingPackageError, missing_package
 from hfaef.recipe.model import Recipe
@@ -151,7 +151,7 @@ def embed_recipe(
     Args:
         recipe: names the patches.
         model: one of `KINDS`.
-        out: the table; see `embed`.
+        out: the table; see `embed_images`.
         choices: of the user; `train` is found here.
         batch: images at a time.
         limit: only so many patches a year, those of a build with this limit.
@@ -172,7 +172,7 @@ def embed_recipe(
         told = told.model_copy(update={"notes": (*told.notes, note)})
         encoder = replace(encoder, provenance=told)
     files = image_files(catalog.first(limit))
-    done = embed(encoder, channels, images, files, out, recipe=recipe.name, batch=batch)
+    done = embed_images(encoder, channels, images, files, out, recipe=recipe.name, batch=batch)
     return replace(done, notes=(*catalog.notes, *encoder.provenance.notes, *done.notes))
 
 

@@ -66,7 +66,7 @@ class Embedded:
     notes: tuple[str, ...] = ()
 
 
-def embed(
+def embed_images(
     encoder: Encoder,
     channels: Channels,
     images: Images,
@@ -98,7 +98,7 @@ def embed(
     identity = _identity(encoder, channels, images, files, batch)
     before = _identity_of(out)
     if before == identity:
-        remove_parts(out)
+        remove_parts(out, identity)
         return _read_again(out, files, encoder.provenance)
     notes = [f"{out} holds other vectors, and is replaced"] if before is not None else []
     metadata = {

@@ -53,7 +53,7 @@ class Parts:
         if not path.is_file():
             return None
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
                 part = Part(arrays["kept"], arrays["vectors"])
         except (OSError, ValueError, KeyError, EOFError, BadZipFile):  # it is made again
             return None
@@ -100,7 +100,7 @@ def staged_parts(table: Path, identity: str) -> Iterator[Parts]:
         yield Parts(folder, dropped)
         with folder_errors(folder):
             _empty(folder)
-    remove_parts(table)
+    _remove(folder)
 
 
 def _prepare(folder: Path, identity: str) -> int:
@@ -121,9 +121,18 @@ def _prepare(folder: Path, identity: str) -> int:
     return len(parts)
 
 
-def remove_parts(table: Path) -> None:
-    """Remove the folder of a table's parts, of which only the lock may be left."""
+def remove_parts(table: Path, identity: str) -> None:
+    """Remove what a kill has left of the parts of a table that is whole."""
     folder = parts_folder(table)
+    marker = folder / _IDENTITY
+    if marker.is_file() and marker.read_text() == identity:
+        with staged_parts(table, identity):
+            pass
+    _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder in which the lock alone is left."""
     with contextlib.suppress(OSError):  # another process may be at work there again
         if {path.name for path in folder.iterdir()} <= {_LOCK}:
             (folder / _LOCK).unlink(missing_ok=True)
