@@ -166,7 +166,6 @@ EXTRAS = {
     "torchgeo": "torchgeo",
     "timm": "encoders",
     "onnxruntime": "encoders",
-    "safetensors": "encoders",
     "dask": "dask",
     "distributed": "dask",
 }
