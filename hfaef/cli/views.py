@@ -317,10 +317,10 @@ def _models(target: str | None, changes: list[str] | None) -> Report:
 
     images = read_images(_images_recipe(target, changes)[0]) if target else None
     found, lacking = list_encoders(images)
-    head = ["model", "bands", "size", "licence", "does not fit"][: 5 if images else 4]
+    found.sort(key=lambda one: bool(one.fault))
     rows = [(one.name, one.bands, one.size, one.license, one.fault) for one in found]
     lines: list[str | Table] = [
-        Table(head, [row[: len(head)] for row in rows]),
+        Table(("model", "bands", "size", "licence", "does not fit"), rows),
         "timm:NAME and onnx:FILE run any other model",
         *([lacking] if lacking else []),
     ]
