@@ -89,8 +89,9 @@ class Catalog:
     """What a user should know of how it was read."""
     unreadable: tuple[Unreadable, ...] = ()
     """Patches that the recipe lets us go on without; their ids are no others'."""
-    files: Mapping[str, Path] = field(default_factory=dict)
-    """The image of each patch by its id, where the patches are images."""
+    files: Mapping[str, Path] = field(default_factory=dict, compare=False)
+    """The image of each patch by its id, where the patches are images; they are of this machine,
+    so the same patches elsewhere are the same catalog."""
 
     def __post_init__(self) -> None:
         if not self.patches:

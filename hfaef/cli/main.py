@@ -36,6 +36,7 @@ COMMANDS: dict[str, Callable[..., Report]] = {
     "push": release.push,
     "card": views.card,
     "eval": release.evaluate,
+    "embed": views.embed,
     "show": views.show,
     "export": views.export,
     "init": build.init,

@@ -13,8 +13,8 @@ from typer.core import TyperCommand, TyperGroup
 
 from hfaef.cli.output import Mode, Output, Report
 from hfaef.cli.process import hide_progress, show_log
-from hfaef.errors import InputError
-from hfaef.recipe.shipped import built_in
+from hfaef.errors import InputError, RecipeError, command_line
+from hfaef.recipe.builtin import built_in
 
 if TYPE_CHECKING:
     from hfaef.recipe.model import Recipe
@@ -117,6 +117,31 @@ def read_inputs(name: str | None, changes: Sequence[str] | None, *, skip_bad: bo
     recipe = read_recipe(name, [*(changes or ()), *["patches.skip_bad=true"] * skip_bad])
     require_inputs(recipe, name)
     return recipe
+
+
+def read_maker(target: str, changes: Sequence[str] | None) -> Recipe:
+    """The recipe that made the release in a folder: one that is here, or a built-in one.
+
+    Raises:
+        InputError: if it is neither.
+        ReleaseError: if the folder holds no release.
+    """
+    from hfaef.recipe.read import read_recipe
+    from hfaef.release.format.manifest import read_manifest
+
+    made_of = read_manifest(Path(target)).recipe_sha256
+    here = sorted(map(str, Path().glob("*.toml")), key=lambda name: (name != "hfaef.toml", name))
+    for name in (*here, *built_in()):
+        try:
+            recipe = read_recipe(name, changes or ())
+        except RecipeError:  # another file, or the changes are of another kind
+            continue
+        if recipe.digest() == made_of:
+            return read_inputs(name, changes, skip_bad=False)
+    raise InputError(
+        f"no recipe here is the one that made {target}, nor is a built-in one",
+        f"give it: {command_line('hfaef', 'embed', 'MODEL', 'RECIPE')}, with the `--set` of the build",
+    )
 
 
 class Command(TyperCommand):

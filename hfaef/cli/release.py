@@ -19,6 +19,7 @@ from hfaef.cli.options import (
 )
 from hfaef.cli.output import Report, Table
 from hfaef.cli.process import set_up_hub
+from hfaef.cli.views import embed_release, embedded_lines
 from hfaef.errors import command_line
 
 if TYPE_CHECKING:
@@ -180,6 +181,15 @@ def evaluate(
             "(`file=PATH`). Repeat for more.",
         ),
     ] = None,
+    models: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--embed",
+            metavar="MODEL",
+            help="Run a model over the patches' images, as `hfaef embed` does, and compare with "
+            "its vectors. Repeat for more.",
+        ),
+    ] = None,
     probes: Annotated[
         list[str] | None,
         typer.Option("--probe", metavar="NAME", help="`knn` or `linear`; both by default."),
@@ -241,7 +251,9 @@ def evaluate(
     from hfaef.release.format.scores import evaluation_bytes
 
     set_up_hub()
-    measured = {*(poolings or POOLINGS), *(one.partition("=")[0] for one in features or ())}
+    embedded = [embed_release(target, model) for model in models or ()]
+    features = [*(features or ()), *(argument for argument, _ in embedded)]
+    measured = {*(poolings or POOLINGS), *(one.partition("=")[0] for one in features)}
     wanted = parse_wanted("model-index", model_index or (), measured)
     wanted += parse_wanted("eval-results", eval_results or (), measured)
     dataset = measured_dataset(target, wanted) if wanted else None
@@ -250,7 +262,7 @@ def evaluate(
         Settings(
             poolings=poolings or (),
             on=cast("On", on),
-            features=features or (),
+            features=features,
             fuse=fuse or (),
             probes=cast("list[Probe]", probes or ["knn", "linear"]),
             protocol=cast("Literal['default', 'published']", protocol),
@@ -263,6 +275,7 @@ def evaluate(
     found = written.evaluation
     inside = out is None and isinstance(parse_target(target), Path)
     lines: list[str | Table] = [
+        *(line for _, done in embedded for line in embedded_lines(done)),
         score_table(found),
         *differences(found),
         f"wrote:      {written.path}" + (" and its card" if inside else ""),
@@ -273,7 +286,11 @@ def evaluate(
             f"look at it: {command_line('hfaef', 'show', target)}",
             f"publish it: {command_line('hfaef', 'push', target, 'OWNER/NAME', '--dry-run')}",
         ]
-    notes = (*written.notes, *score_notes(found, max_iterations))
+    notes = (
+        *(note for _, done in embedded for note in done.notes),
+        *written.notes,
+        *score_notes(found, max_iterations),
+    )
     content = {**json.loads(evaluation_bytes(found)), "path": str(written.path), "notes": notes}
     return Report(content, lines, values=list(summary(found)), notes=notes)
 

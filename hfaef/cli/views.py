@@ -1,20 +1,33 @@
-"""Commands that make something else of a finished release: its card, pictures, files for GIS."""
+"""Commands that make something else of a finished release, or of its patches.
+
+Its card, pictures, files for GIS; and vectors of other models over the patches' images.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hfaef.cli.options import ReplaceCardOption, TargetArgument
-from hfaef.cli.output import Report
+from hfaef.cli.options import (
+    LimitOption,
+    ReplaceCardOption,
+    SetOption,
+    TargetArgument,
+    read_inputs,
+    read_maker,
+)
+from hfaef.cli.output import Report, Table
 from hfaef.cli.process import set_up_hub
-from hfaef.errors import FolderError, InputError
+from hfaef.errors import FolderError, InputError, command_line
 
 if TYPE_CHECKING:
+    from hfaef.encoders.embed import Embedded
     from hfaef.hub.open import PublishedRelease
+    from hfaef.recipe.model import Recipe
 
 
 def _open(target: str) -> Path | PublishedRelease:
@@ -196,3 +209,161 @@ def export(
         ],
         values=[str(exported.folder)],
     )
+
+
+def embed(
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="MODEL",
+            help="`stats`, `rcf`, `rcf-empirical`, `torchgeo:MEMBER`, `timm:NAME` or `onnx:FILE`.",
+            show_default=False,
+        ),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="RECIPE|DIR",
+            help="A recipe, as `build` takes it, or the folder of a release whose recipe is here; "
+            "`hfaef.toml` by default.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The table.", show_default="MODEL.parquet"),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Weights of the model, .pth or .safetensors, in the place of the published ones.",
+        ),
+    ] = None,
+    batch: Annotated[int, typer.Option(metavar="N", min=1, help="Images at a time.")] = 64,
+    device: Annotated[
+        str,
+        typer.Option(
+            metavar="DEVICE", help="`cpu`, `cuda`, or `auto`: a GPU if PyTorch finds one."
+        ),
+    ] = "auto",
+    limit: LimitOption = None,
+    changes: SetOption = None,
+    list_models: Annotated[
+        bool,
+        typer.Option(
+            "--list",
+            help="List the models; with a recipe, say which do not fit its images, and why.",
+        ),
+    ] = False,
+) -> Report:
+    """Run another model over the images of the same patches, and write a table of its vectors.
+
+    Bands are found by their names, and what does not fit is refused. Run it again after an
+    interruption: it goes on where it stopped.
+    """
+    from hfaef.encoders import Choices, embed_recipe
+
+    if list_models:
+        return _models(target or model, changes)
+    if model is None:
+        raise InputError("no model is named", "`hfaef embed --list` lists them")
+    recipe, folder = _images_recipe(target, changes)
+    path = out or table_of(model, limit)
+    choices = Choices(weights, device)
+    done = embed_recipe(recipe, model, path, choices=choices, batch=batch, limit=limit)
+    features = f"{short_name(model)}={path}"
+    lines = [
+        *embedded_lines(done),
+        f"compare it: {command_line('hfaef', 'eval', folder, '--features', features)}",
+    ]
+    summary = {
+        "model": model,
+        "path": str(path),
+        "vectors": done.vectors,
+        "dimensions": done.dimensions,
+        "left_out": list(done.left_out),
+        "computed": done.computed,
+        "seconds": round(done.seconds, 2),
+        "waited_seconds": round(done.waited, 2),
+        "provenance": done.provenance.model_dump(mode="json"),
+        "notes": list(done.notes),
+    }
+    return Report(summary, lines, values=[str(path)], notes=done.notes)
+
+
+def embed_release(target: str, model: str) -> tuple[str, Embedded]:
+    """A model's vectors of a release's patches, as an argument of ``--features``, and how many.
+
+    Raises:
+        InputError: if it is no folder, or its recipe is not here.
+    """
+    from hfaef.encoders import embed_recipe
+    from hfaef.hub.target import parse_target
+
+    if not isinstance(parse_target(target), Path):
+        raise InputError(
+            f"--embed {model}: the images of {target} are not on the Hub",
+            "build it here, and give its folder",
+        )
+    done = embed_recipe(read_maker(target, None), model, table_of(model))
+    return f"{short_name(model)}={done.path}", done
+
+
+def embedded_lines(done: Embedded) -> list[str]:
+    """What a run made, how fast, and what it left out."""
+    lines = [f"{done.vectors:,} vectors of {done.dimensions:,} dimensions in {done.path}"]
+    if done.computed:
+        rate, waited = done.computed / done.seconds, done.waited / done.seconds
+        lines.append(f"{rate:,.1f} images/s, {waited:.0%} of the time waiting for images")
+    if done.left_out:
+        more = ", ..." if len(done.left_out) > _SHOWN else ""
+        shown = ", ".join(done.left_out[:_SHOWN]) + more
+        lines.append(f"left out, with pixels that have no number: {len(done.left_out):,} ({shown})")
+    return lines
+
+
+_SHOWN = 10
+"""Patches left out that are named; ``--json`` names all."""
+
+
+def table_of(model: str, limit: int | None = None) -> Path:
+    """Where a model's vectors go by default; those of a trial lie beside those of all."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", model)
+    return Path(f"{name}.parquet" if limit is None else f"{name}-{limit}.parquet")
+
+
+def short_name(model: str) -> str:
+    """What a model's vectors are called among others: `stats` is a pooling of embeddings."""
+    kind, _, rest = model.partition(":")
+    if kind == "stats":
+        return "image-stats"
+    name = Path(rest).stem if kind == "onnx" else rest.replace("_Weights.", ".")
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", name or kind)[:60]
+
+
+def _images_recipe(target: str | None, changes: list[str] | None) -> tuple[Recipe, Path]:
+    """The recipe that names the images, and the folder of its release."""
+    if target is not None and (Path(target) / "release.json").is_file():
+        return read_maker(target, changes), Path(target)
+    recipe = read_inputs(target, changes, skip_bad=False)
+    return recipe, Path("build") / recipe.name
+
+
+def _models(target: str | None, changes: list[str] | None) -> Report:
+    """The models, and why some do not fit the images of a recipe."""
+    from dataclasses import asdict
+
+    from hfaef.encoders import list_encoders, read_images
+
+    images = read_images(_images_recipe(target, changes)[0]) if target else None
+    found, lacking = list_encoders(images)
+    found.sort(key=lambda one: bool(one.fault))
+    rows = [(one.name, one.bands, one.size, one.license, one.fault) for one in found]
+    lines: list[str | Table] = [
+        Table(("model", "bands", "size", "licence", "does not fit"), rows),
+        "timm:NAME and onnx:FILE run any other model",
+        *([lacking] if lacking else []),
+    ]
+    summary = {"models": [asdict(one) for one in found], "lacking": lacking}
+    return Report(summary, lines, values=[one.name for one in found if not one.fault])

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from hfaef.errors import RecipeError
+from hfaef.recipe.builtin import built_in
 from hfaef.recipe.model import Recipe
 from hfaef.recipe.patches import TorchGeo
-from hfaef.recipe.shipped import built_in
 
 PATHS = (
     "patches.root",

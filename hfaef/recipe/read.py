@@ -11,10 +11,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from hfaef.errors import RecipeError
+from hfaef.recipe.builtin import built_in
 from hfaef.recipe.explain import explain, nearest
 from hfaef.recipe.model import Recipe
 from hfaef.recipe.paths import count_from
-from hfaef.recipe.shipped import built_in
 
 
 def read_recipe(name: str | None, changes: Sequence[str] = ()) -> Recipe:

@@ -11,8 +11,8 @@ from typing import Any
 
 from hfaef.core.names import printable
 from hfaef.errors import RecipeError
+from hfaef.recipe.builtin import commented
 from hfaef.recipe.model import NAME_PATTERN
-from hfaef.recipe.shipped import commented
 
 _COMMENTS_FROM = 36
 """Column at which comments begin, where the key before leaves room."""

@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hfaef.catalog import open_catalog
 from hfaef.catalog.patch import Catalog, Patch, Unreadable, sort_patches
 from hfaef.catalog.splits import assign, read_list, read_schemes
 from hfaef.core.grid import Grid
+from hfaef.core.names import encode_id
 from hfaef.errors import CatalogError
+from hfaef.recipe.model import Recipe
+from support.images import images_recipe, write_images
 
 GRID = Grid("EPSG:32632", (10.0, 0.0, 500_000.0, 0.0, -10.0, 5_000_000.0), 64, 64)
 
@@ -138,3 +144,39 @@ def test_every_patch_gets_the_split_that_names_it(splits: dict[str, int]) -> Non
     assert split_of == {identity: names[number] for identity, number in splits.items()}
     assert not notes
     assert np.all([split in names for split in split_of.values()])
+
+
+def test_a_catalog_of_images_knows_the_file_of_each_patch(tmp_path: Path) -> None:
+    root = write_images(tmp_path / "patches", 3)
+    catalog = open_catalog(images_recipe(root))
+    assert catalog.files == {
+        "P0": root / "Forest/P0.tif",
+        "P1": root / "River/P1.tif",
+        "P2": root / "Forest/P2.tif",
+    }
+
+
+def test_a_file_is_known_by_its_patchs_id_with_a_table_of_labels_too(tmp_path: Path) -> None:
+    root = write_images(tmp_path / "patches", 2)
+    (root / "Forest/P0.tif").rename(root / "a plot.1.tif")
+    (tmp_path / "labels.csv").write_text("file,label\na plot.1.tif,Dune\nP1.tif,Heath\n")
+    recipe = images_recipe(root, table=tmp_path / "labels.csv")
+    assert open_catalog(recipe).files == {
+        encode_id("a plot.1"): root / "a plot.1.tif",
+        "P1": root / "River/P1.tif",
+    }
+
+
+def test_rows_of_a_table_have_no_files(tmp_path: Path) -> None:
+    (tmp_path / "points.csv").write_text("id,label,lon,lat\na,Forest,11,48\n")
+    table = {"kind": "table", "path": tmp_path / "points.csv"}
+    recipe = Recipe.model_validate(
+        {"name": "t", "years": [2018], "patches": table, "source": {"kind": "cog", "root": "aef"}}
+    )
+    assert open_catalog(recipe).files == {}
+
+
+def test_where_images_lie_makes_no_other_catalog(tmp_path: Path) -> None:
+    one, other = (open_catalog(images_recipe(write_images(tmp_path / name))) for name in "ab")
+    assert one.files != other.files
+    assert one == other

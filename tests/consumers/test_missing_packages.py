@@ -36,6 +36,7 @@ sys.argv = {argv!r}
 
 COMMAND = "from hfaef.__main__ import main; main()"
 LOCAL_TILES = ["--set", "source.kind=cog", "--set", "source.root=aef"]
+SMALL_DEMO = ["demo", "--set", "demo.patches=20"]
 ALL_BUT_BASE = ["typer", "click", "pydantic", "pyproj", "rasterio", "rich", "ee", "shapely"]
 
 
@@ -68,6 +69,15 @@ def release(demo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["plan", "eurosat100", *LOCAL_TILES], "torch", "torch"),
         (["check", "RELEASE"], "pyarrow", "build"),
         (["export", "RELEASE", "--to", "gis"], "rasterio", "build"),
+        (["embed", "rcf", *SMALL_DEMO], "torch", "encoders"),
+        (["embed", "rcf", *SMALL_DEMO], "torchgeo", "encoders"),
+        (
+            ["embed", "torchgeo:ResNet18_Weights.SENTINEL2_ALL_MOCO", *SMALL_DEMO],
+            "torchgeo",
+            "encoders",
+        ),
+        (["embed", "timm:resnet18", *SMALL_DEMO], "timm", "encoders"),
+        (["embed", "stats", *SMALL_DEMO], "rasterio", "build"),
         (["plan", "demo"], "typer", "build"),
         (["plan", "demo"], "pydantic", "build"),
     ],
@@ -120,3 +130,14 @@ def test_a_release_is_loaded_with_the_base_packages_alone(release: Path, tmp_pat
     code = f"import hfaef; print(len(hfaef.load({str(release)!r}, 'train', dtype='float32')[:3]['id']))"
     done = run(code, ALL_BUT_BASE, tmp_path)
     assert (done.stdout, done.returncode) == ("3\n", 0), done.stderr
+
+
+def test_statistics_of_images_need_no_extra_but_build(tmp_path: Path) -> None:
+    hidden = ["torch", "torchgeo", "timm", "onnxruntime", "sklearn", "matplotlib"]
+    done = run(COMMAND, hidden, tmp_path, "embed", "stats", *SMALL_DEMO, "-q")
+    assert (done.stdout, done.returncode) == ("stats.parquet\n", 0), done.stderr
+    listed = run(COMMAND, hidden, tmp_path, "embed", "--list", "--json")
+    assert listed.returncode == 0
+    said = json.loads(listed.stdout)
+    assert [one["name"] for one in said["models"]] == ["stats", "rcf", "rcf-empirical"]
+    assert said["lacking"].endswith(install_command("encoders"))

@@ -17,9 +17,9 @@ from build.test_pipeline import demo_recipe
 
 import hfaef
 from hfaef.build.pipeline import build
+from hfaef.recipe.builtin import commented
 from hfaef.recipe.patches import TorchGeo
 from hfaef.recipe.read import read_recipe
-from hfaef.recipe.shipped import commented
 from hfaef.release.check import check_folder
 from hfaef.release.format.manifest import read_manifest
 from support.releases import make_release

@@ -409,3 +409,49 @@ def test_a_label_beside_noise_does_not_score(own_release, tmp_path):
     assert score.metrics["accuracy"].value < 0.7
     sets = json.loads((own_release / "evaluation.json").read_text())["features"]
     assert [one.get("columns") for one in sets] == [None, ["f0", "f1", "f2", "f3"]]
+
+
+PROVENANCE = {
+    "model": "stats",
+    "license": "mit",
+    "bands": ["B04", "B03", "B02"],
+    "pooling": "mean of each band",
+    "packages": {"numpy": "2"},
+    "notes": ["without B08 of the images"],
+}
+
+
+def write_told(path, ids, vectors, told):
+    """A table whose metadata tell a model."""
+    table = pa.table({"id": list(ids), "vector": list(vectors)})
+    metadata = {"hfaef.provenance": told if isinstance(told, str) else json.dumps(told)}
+    pq.write_table(table.replace_schema_metadata(metadata), path)
+    return path
+
+
+def test_the_model_that_a_table_tells_goes_into_the_scores(own_release, tmp_path):
+    pytest.importorskip("sklearn", reason="the extra `eval` is not installed")
+    rows = read_rows(own_release, read_manifest(own_release))
+    noise = np.random.default_rng(3).normal(size=(len(rows.ids), 4)).astype(np.float32)
+    path = write_told(tmp_path / "m.parquet", rows.ids, noise, PROVENANCE)
+    asked = {"poolings": ["mean"], "probes": ["knn"], "quick": True}
+    evaluate(str(own_release), Settings(features=[f"model={path}"], **asked))
+    pooled, model = json.loads((own_release / "evaluation.json").read_text())["features"]
+    assert "provenance" not in pooled
+    assert {name: value for name, value in model["provenance"].items() if value} == PROVENANCE
+    # Scores that are not measured again stay with it.
+    evaluate(str(own_release), Settings(poolings=["max"], probes=["knn"], quick=True))
+    sets = json.loads((own_release / "evaluation.json").read_text())["features"]
+    assert [one["provenance"] for one in sets if one["name"] == "model"] == [model["provenance"]]
+
+
+def test_a_table_that_tells_no_model_has_none(tmp_path):
+    path = write(tmp_path / "v.parquet", LISTS)
+    assert read_features(f"x={path}", ROWS).provenance is None
+
+
+@pytest.mark.parametrize("told", ["", "{", "[]", "{}", '{"model": 1}', '{"model": "a", "b": 1}'])
+def test_metadata_that_tell_something_else_are_refused(tmp_path, told):
+    path = write_told(tmp_path / "v.parquet", IDS, NOISE, told)
+    with pytest.raises(InputError, match="its metadata tell no model that vectors are made with"):
+        read_features(f"x={path}", ROWS)

@@ -1,24 +1,18 @@
-"""Vectors pooled from GeoTIFFs, one a patch: any number of bands, of any type of real numbers.
-
-A file is read by GDAL's driver of GeoTIFFs alone, and refused before a pixel is decoded if it says
-that it is larger than a patch may be.
-"""
+"""Vectors pooled from GeoTIFFs, one a patch: any number of bands, of any type of real numbers."""
 
 from __future__ import annotations
 
 import math
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from hfaef.core.names import printable
+from hfaef.catalog.rasters import open_raster, valid_pixels
 from hfaef.core.progress import progress
 from hfaef.core.workers import core_count, ordered_map
 from hfaef.errors import InputError
@@ -30,9 +24,6 @@ from hfaef.evaluation.pooling import POOLINGS, gaussian
 from hfaef.evaluation.rows import Float32, Rows
 
 OPTIONS = ("pooling", "scale", "offset", "nodata")
-
-_MOST_VALUES = 1 << 26
-"""Bands times pixels of a patch: 1,024 bands of 256 by 256 pixels, 512 MiB in memory."""
 
 _MOST_THREADS = 4
 """Patches in memory at a time."""
@@ -171,54 +162,12 @@ def _in_folder(path: Path, notes: list[str]) -> Iterator[Member]:
         yield Member(identity, str(file), file.parent.name, file.absolute())
 
 
-@contextmanager
-def _opened(content: Path | bytes) -> Iterator[Any]:
-    """A GeoTIFF, from a file or from memory; nothing but a GeoTIFF."""
-    import rasterio
-    from rasterio.io import MemoryFile
-
-    if isinstance(content, Path):
-        with rasterio.open(content, driver="GTiff") as dataset:
-            yield dataset
-    else:
-        with MemoryFile(content) as file, file.open(driver="GTiff") as dataset:
-            yield dataset
-
-
 def _pooled(file: Member, reading: Reading, require_short: Callable[[int], None]) -> Pooled:
     """The vector of a file; `require_short` is asked before one of so many bands is made."""
-    from rasterio._err import CPLE_BaseError
-    from rasterio.errors import RasterioError
-
-    try:
-        if isinstance(file.content, Path) and not file.content.is_file():
-            raise OSError("it is no file")  # noqa: TRY301 - a pipe would be waited for
-        if not file.content:
-            raise OSError("it is empty")  # noqa: TRY301 - of which rasterio would make a new file
-        with _opened(file.content) as dataset:
-            _require_small(dataset)
-            require_short(dataset.count)
-            vector, tags = _pool(dataset, reading)
-            return Pooled(file.id, file.folder, vector, dataset.count, tags)
-    except (RasterioError, CPLE_BaseError, OSError, ValueError) as error:
-        reason = printable(" ".join(str(error.__cause__ or error).split()))[:200]
-        raise InputError(
-            f"cannot read {printable(file.name)}: {reason}", "mend it, or take it out"
-        ) from error
-
-
-def _require_small(dataset: Any) -> None:
-    """Raise ValueError for what would not fit into memory, or holds no real numbers."""
-    sides = [(dataset.height, dataset.width), *dataset.block_shapes]
-    height, width = (max(side[axis] for side in sides) for axis in (0, 1))
-    if dataset.count * height * width > _MOST_VALUES:
-        raise ValueError(
-            f"it says that it has {dataset.count:,} bands of {dataset.height:,} x "
-            f"{dataset.width:,} pixels in blocks up to {height:,} x {width:,}, over "
-            f"{_MOST_VALUES:,} numbers"
-        )
-    if other := sorted({kind for kind in dataset.dtypes if np.dtype(kind).kind not in "iuf"}):
-        raise ValueError(f"its bands are of the type {other[0]}")
+    with open_raster(file.content, file.name) as dataset:
+        require_short(dataset.count)
+        vector, tags = _pool(dataset, reading)
+        return Pooled(file.id, file.folder, vector, dataset.count, tags)
 
 
 def _pool(dataset: Any, reading: Reading) -> tuple[Float32 | None, str]:
@@ -231,11 +180,7 @@ def _pool(dataset: Any, reading: Reading) -> tuple[Float32 | None, str]:
     if not all(math.isfinite(number) for number in (*scales, *offsets)):
         raise ValueError("its scales or offsets are no finite numbers")
     values = raw.reshape(bands, -1)
-    valid = np.ones(values.shape[1], bool)
-    for band, missing in zip(values, nodata, strict=True):
-        valid &= _is_valid(band, missing)
-    if _has_mask(dataset):
-        valid &= (dataset.dataset_mask() != 0).ravel()
+    valid = valid_pixels(dataset, raw, reading.nodata).ravel()
     tags = ", ".join(
         f"{name} {_range(numbers)}"
         for name, numbers, own, usual in (
@@ -253,24 +198,6 @@ def _pool(dataset: Any, reading: Reading) -> tuple[Float32 | None, str]:
     weights = gaussian(dataset.height, dataset.width).ravel()[valid]
     with np.errstate(over="ignore"):  # an infinite number is told as one
         return pool(scaled, weights, reading.pooling).astype(np.float32), tags
-
-
-def _is_valid(band: npt.NDArray[Any], nodata: float | None) -> npt.NDArray[np.bool_]:
-    valid = np.isfinite(band)
-    if nodata is not None and math.isfinite(nodata):
-        # Tags hold decimal digits; the pixel is their nearest number of the band's type.
-        with np.errstate(over="ignore"):
-            missing = band.dtype.type(nodata) if band.dtype.kind == "f" else nodata
-        valid &= band != missing
-    return np.asarray(valid)
-
-
-def _has_mask(dataset: Any) -> bool:
-    """Whether a mask stands beside the bands; a band called alpha is a number like others."""
-    from rasterio.enums import MaskFlags
-
-    flags = {flag for band in dataset.mask_flag_enums for flag in band}
-    return MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags
 
 
 def _range(numbers: list[Any]) -> str:

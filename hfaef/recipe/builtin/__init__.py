@@ -8,17 +8,16 @@ from pathlib import Path
 
 def built_in() -> dict[str, str]:
     """Texts of the built-in recipes by name, in alphabetical order."""
-    folder = resources.files("hfaef.recipe") / "builtin"
     return {
         entry.name.removesuffix(".toml"): entry.read_text(encoding="utf-8")
-        for entry in sorted(folder.iterdir(), key=lambda entry: Path(entry.name).stem)
+        for entry in sorted(
+            resources.files(__name__).iterdir(), key=lambda entry: Path(entry.name).stem
+        )
         if entry.name.endswith(".toml")
     }
 
 
 def commented(name: str) -> str:
     """A commented recipe of this name, to start one's own from; it builds as it is."""
-    text = (resources.files("hfaef.recipe") / "builtin" / "commented.txt").read_text(
-        encoding="utf-8"
-    )
+    text = (resources.files(__name__) / "commented.txt").read_text(encoding="utf-8")
     return text.replace("{name}", name)
