@@ -74,18 +74,14 @@ def front_matter(manifest: Manifest) -> dict[str, Any]:
         for config in loadable
     ]
     size = next((name for limit, name in _SIZES if manifest.rows < limit), "n>1M")
+    task = "image-classification" if manifest.label_names else "tabular-regression"
+    several = manifest.labelling == "classes"
     return {
         "pretty_name": settings.get("pretty_name") or manifest.name,
         "license": settings.get("license", "cc-by-4.0"),
         "language": ["en"],
-        "task_categories": [
-            "image-classification" if manifest.label_names else "tabular-regression"
-        ],
-        **(
-            {"task_ids": ["multi-label-image-classification"]}
-            if manifest.labelling == "classes"
-            else {}
-        ),
+        "task_categories": [task],
+        **({"task_ids": ["multi-label-image-classification"]} if several else {}),
         "tags": list(dict.fromkeys([*_TAGS, *settings.get("tags", [])])),
         "size_categories": [size],
         **embedding_keys(manifest),
