@@ -101,8 +101,8 @@ def previous_year_cosines(
 ) -> npt.NDArray[np.float32]:
     """Of each row the cosine of its mean vector with that of the same patch in the year before.
 
-    That is the last year before its own of which there is a row; NaN for the first, and for
-    vectors of zeros. Sums are exact, so the values are the same on every machine.
+    That is the last year before its own of which there is a row; NaN for the first, and where a
+    vector is zeros or not finite. Sums are exact, so the values are the same on every machine.
 
     Args:
         keys: year and id of each row, in any order.
@@ -114,7 +114,7 @@ def previous_year_cosines(
         if keys[before][1] == keys[row][1]:
             one, two = means[before].astype(np.float64), means[row].astype(np.float64)
             lengths = math.fsum(one * one) * math.fsum(two * two)
-            if lengths > 0:
+            if 0 < lengths < math.inf:
                 found[row] = math.fsum(one * two) / math.sqrt(lengths)
     return found
 
@@ -131,6 +131,8 @@ def wrong_cosines(folder: Path, manifest: Manifest) -> Iterator[tuple[str, str]]
             means.append(vectors_of(table["mean"]))
             told.append(table[PREVIOUS_YEAR].to_numpy())
             paths += [file.path] * len(table)
+    if not keys:
+        return
     expected = previous_year_cosines(keys, np.concatenate(means))
     same = (np.concatenate(told) == expected) | (
         np.isnan(np.concatenate(told)) & np.isnan(expected)

@@ -115,6 +115,10 @@ def test_patches_with_own_years_are_compared_wherever_their_rows_lie(
 def test_years_may_be_left_out_and_come_in_any_order() -> None:
     vectors = np.random.default_rng(0).normal(size=(6, 64)).astype(np.float32)
     vectors[5] = 0
+    infinite = np.where(np.arange(64) % 2, np.inf, -np.inf).astype(np.float32)
+    for wrong in (infinite, np.full(64, np.nan, np.float32)):
+        pair = np.stack([vectors[0], wrong])
+        assert np.isnan(previous_year_cosines([(2018, "a"), (2019, "a")], pair)).all()
     keys = [(2020, "a"), (2017, "a"), (2018, "b"), (2018, "a"), (2019, "b"), (2021, "b")]
     found = previous_year_cosines(keys, vectors)
     a = {year: {"mean": vectors[row]} for row, (year, name) in enumerate(keys) if name == "a"}
