@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 
 import numpy as np
 
-from hfaef.build.pack.rows import Packed
 from hfaef.catalog.patch import Catalog, Patch
 from hfaef.core.grid import outlines
 from hfaef.recipe.columns import SPLITS
 from hfaef.recipe.model import Recipe
 from hfaef.release.format.manifest import (
     FORMAT,
+    File,
     Manifest,
     Missing,
     make_configs,
     package_versions,
 )
+from hfaef.release.format.preview import PreviewBasis
 from hfaef.release.leakage import Leak, audit
 from hfaef.release.stac import extension
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What was written."""
+
+    files: tuple[File, ...]
+    basis: PreviewBasis
+    previous_year: bool
+    """Whether pooled rows have the column `PREVIOUS_YEAR`."""
 
 
 def make_manifest(

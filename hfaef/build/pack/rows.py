@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 
 from hfaef.build.pack.boundary import pad_jpeg, pad_png
+from hfaef.build.pack.manifest import Packed
 from hfaef.build.pack.parquet import ParquetShard, PooledShard
 from hfaef.build.pack.placement import place_rows
 from hfaef.build.pack.previous_year import add_previous_year, in_several_years
@@ -79,16 +80,6 @@ class Row:
         """Of its embedding and preview; the rest is small."""
         values = [self.data[name] for name in PICTURES]
         return sum(len(value["bytes"] if isinstance(value, dict) else value) for value in values)
-
-
-@dataclass(frozen=True)
-class Packed:
-    """What was written."""
-
-    files: tuple[File, ...]
-    basis: PreviewBasis
-    previous_year: bool
-    """Whether pooled rows have the column `PREVIOUS_YEAR`."""
 
 
 def pack(
