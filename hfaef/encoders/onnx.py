@@ -1,5 +1,16 @@
 """Models in ONNX files, each described by a TOML file of the same name beside it.
 
+Such as:
+
+    bands = ["B02", "B03", "B04", "B08"]
+    unit = "DN"
+    scale = 0.0001
+    mean = [0.28, 0.26, 0.27, 0.33]
+    std = [0.24, 0.23, 0.25, 0.23]
+    size = 256
+    output = "features"
+    pooling = "mean"
+
 The graph's output is the vector, or a map of features that is averaged over all positions. A vector
 from the middle of a graph is reached by cutting the graph there first, as ``onnx.utils.extract_model``
 does it.
@@ -120,7 +131,7 @@ def open_onnx(path: Path, images: Images, device: str) -> Encoder:
         return np.concatenate(parts)
 
     provenance = Provenance(
-        model=name,
+        model=f"{PREFIX}{path.name}",  # its folder is nobody else's business
         address=description.address,
         weights_sha256=hashlib.sha256(content).hexdigest(),
         license=description.license,

@@ -100,6 +100,7 @@ def test_vectors_are_those_of_the_graph_by_hand(tmp_path: Path, count: int | str
     np.testing.assert_allclose(encoder.encode(channels), by_hand(channels), rtol=1e-5, atol=1e-5)
     told = encoder.provenance
     assert told.weights_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert told.model == "onnx:model.onnx"
     assert (told.license, told.address) == ("Apache-2.0", "https://example.org/model")
     assert told.transform == "B04 B08 B02 in DN; times 0.0001; less 0.1 0.2 0.3; over 1 2 4"
     assert told.pooling == "mean over all positions"

@@ -225,6 +225,36 @@ def open_needs(member: str) -> Any:
     return _needs(models.get_weight(member))
 
 
+def test_every_model_that_the_list_says_runs_gives_a_vector_an_image() -> None:
+    """Without weights, on the device that computes shapes alone; one member a model."""
+    from hfaef.encoders.checkpoint import Weights, cut_head
+    from hfaef.encoders.torchgeo import _built, _members
+
+    runs = {one.name for one in list_torchgeo(None) if not one.fault}
+    entries = {kind: entry for kind, entry in _members() if f"torchgeo:{entry}" in runs}
+    assert len(entries) >= 11
+    for kind, entry in entries.items():
+        channels = len(entry.meta["bands"])
+        with torch.device("meta"):
+            if kind == "earthloc":
+                sizes = {"image_size": 320, "desc_dim": 4096, "pretrained": False}
+                tensors = dict(models.EarthLoc(**sizes).state_dict())
+            elif kind.startswith("swin"):
+                tensors = dict(models.get_model(kind).state_dict())
+                size = list(tensors["features.0.0.weight"].shape)
+                tensors["features.0.0.weight"] = torch.empty(size[0], channels, *size[2:])
+            else:
+                extra = {"img_size": 224} if "img_size" in entry.meta else {}
+                tensors = models.get_model(kind, in_chans=channels, **extra).state_dict()
+            model, notes = _built(kind, entry, Weights(Path("w.pth"), dict(tensors), ""), kind)
+            assert not notes
+            cut_head(model)
+            vectors = model.eval()(entry.transforms(torch.empty(2, channels, 64, 64)))
+        assert vectors.ndim == 2, kind
+        assert vectors.shape[0] == 2
+        assert vectors.shape[1] in (384, 512, 768, 1024, 1280, 2048, 4096)
+
+
 def test_the_list_says_what_does_not_fit_the_images() -> None:
     colour = Images(("B04", "B03", "B02"), "uint8")
     faults = {listed.name: listed.fault for listed in list_torchgeo(colour)}
