@@ -6,12 +6,16 @@ memory; here the arrays of `hfaef.load` are handed over as they are. Needs the e
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hfaef.core.codec import multi_hot
+import numpy as np
+
+from hfaef.core.codec import Decoder, multi_hot
 from hfaef.core.workers import core_count
 from hfaef.errors import missing_package
 
@@ -35,12 +39,14 @@ class Patches(Dataset[Sample]):  # type: ignore[misc]  # torch is not followed
 
     Args:
         rows: one split, as of `hfaef.load`; give it the columns that you need, since the default
-            collation of loaders takes neither pictures nor lists of various lengths.
+            collation of loaders takes neither pictures nor lists of various lengths. With
+            ``decoded=True`` nothing is left to decode from the second epoch on.
     """
 
     def __init__(self, rows: datasets.Dataset) -> None:
         self.rows = rows
         self._classes = _class_count(rows)
+        self._batches = _Batches.of(rows)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -60,12 +66,70 @@ class Patches(Dataset[Sample]):  # type: ignore[misc]  # torch is not followed
         return [read[index % threads][index // threads] for index in range(len(numbers))]
 
     def _read(self, numbers: list[int]) -> list[Sample]:
-        batch = self.rows[numbers]
+        batch = self._batches.read(numbers) if self._batches else self.rows[numbers]
         names = list(batch)
         return [
             to_tensors(dict(zip(names, cells, strict=True)), self._classes)
             for cells in zip(*batch.values(), strict=True)
         ]
+
+
+@dataclass(frozen=True)
+class _Batches:
+    """Rows as `datasets` gives them, but for a copy of each embedding's bytes."""
+
+    decoder: Decoder
+    columns: tuple[str, ...]
+    embeddings: datasets.Dataset
+    """Alone, as Arrow."""
+    others: datasets.Dataset
+
+    @classmethod
+    def of(cls, rows: datasets.Dataset) -> _Batches | None:
+        """Those of rows of `hfaef.load`; None for rows that are made into others."""
+        transform = rows.format["format_kwargs"].get("transform")
+        decoder = getattr(transform, "__self__", None)
+        if not isinstance(decoder, Decoder) or not _holds_bytes(rows):
+            return None
+        embeddings = rows.select_columns("embedding").with_format("arrow")
+        others = rows.with_format(None).remove_columns("embedding")
+        return cls(decoder, tuple(rows.column_names), embeddings, others)
+
+    def read(self, numbers: list[int]) -> dict[str, list[Any]]:
+        """Rows, by column."""
+        found = self.others[numbers] if self.others.column_names else {}
+        found["embedding"] = list(_views(self.embeddings[numbers]["embedding"]))
+        return self.decoder.batch({name: found[name] for name in self.columns})
+
+
+def _holds_bytes(rows: datasets.Dataset) -> bool:
+    """Whether embeddings are bytes, alone or in a struct, whose offsets take 32 bits."""
+    import pyarrow as pa
+
+    if "embedding" not in rows.column_names:
+        return False
+    kind = rows.features.arrow_schema.field("embedding").type
+    if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
+        kind = kind.field("bytes").type
+    return bool(pa.types.is_binary(kind))
+
+
+def _views(column: Any) -> Iterator[Any]:
+    """Embeddings of Arrow's as Python's, without a copy of their bytes: Arrow's own cells are one."""
+    for chunk in column.chunks:
+        struct = hasattr(chunk, "field")
+        cells = chunk.field("bytes") if struct else chunk
+        _, offsets, content = cells.buffers()
+        ends = np.frombuffer(offsets, np.int32)[cells.offset : cells.offset + len(cells) + 1]
+        views = [content[start:end] for start, end in itertools.pairwise(ends.tolist())]
+        if not struct:
+            yield from views
+        elif chunk.type.get_field_index("shape") < 0:
+            yield from ({"bytes": view} for view in views)
+        else:
+            shapes = chunk.field("shape").to_pylist()
+            for view, shape in zip(views, shapes, strict=True):
+                yield {"bytes": view, "shape": shape}
 
 
 class PatchStream(IterableDataset[Sample]):  # type: ignore[misc]  # torch is not followed

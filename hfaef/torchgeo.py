@@ -47,6 +47,7 @@ class EmbeddingDataset(NonGeoDataset):  # type: ignore[misc]  # TorchGeo has no 
         config: one of the release's configs of patches; its default one by default.
         version: ``1.2.0``; what is there, by default.
         transforms: applied to each sample.
+        decoded: decode all rows once, as `hfaef.load` does; it pays from the second epoch on.
     """
 
     def __init__(
@@ -56,10 +57,18 @@ class EmbeddingDataset(NonGeoDataset):  # type: ignore[misc]  # TorchGeo has no 
         config: str | None = None,
         version: str | None = None,
         transforms: Callable[[Sample], Sample] | None = None,
+        *,
+        decoded: bool = False,
     ) -> None:
-        columns = ("embedding", "label", "bounds")
         self.rows: Any = load(
-            release, split, config, version=version, dtype="float32", mask=True, columns=columns
+            release,
+            split,
+            config,
+            version=version,
+            dtype="float32",
+            mask=True,
+            columns=("embedding", "label", "bounds"),
+            decoded=decoded,
         )
         self.transforms = transforms
         label = self.rows.features["label"]

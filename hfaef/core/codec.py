@@ -28,6 +28,8 @@ FORMAT = 1
 SHAPE = ("height", "width")
 """Columns that raw bytes need beside them."""
 
+Layout = Literal["bands_first", "bands_last"]
+
 
 def encode_raw(stored: npt.NDArray[np.uint8]) -> bytes:
     """Bytes of stored values, uint8 (64, H, W): band after band, row after row."""
@@ -77,7 +79,7 @@ class View:
     """How embeddings are handed over."""
 
     dtype: Literal["uint8", "float32"] = "uint8"
-    layout: Literal["bands_first", "bands_last"] = "bands_first"
+    layout: Layout = "bands_first"
     mask: bool = False
     columns: tuple[str, ...] | None = None
     """All of them for None."""
@@ -138,17 +140,21 @@ class Decoder:
 
     def _arrays(self, row: dict[str, Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
         """The embedding of a row, and where it holds data if that is asked for."""
-        array: npt.NDArray[Any] = decode_row({**self.shape, **row})
+        bands = -1 if self.view.layout == "bands_last" else 0
+        value = row["embedding"]
+        array: npt.NDArray[Any]
+        if isinstance(value, dict) and "shape" in value:  # decoded before, in this layout
+            array = np.frombuffer(value["bytes"], np.uint8).reshape(value["shape"])
+        else:
+            array = np.moveaxis(decode_row({**self.shape, **row}), 0, bands)
         mask = np.empty(0, np.bool_)
         if self.view.mask:
-            mask = (array != STORED_NODATA).all(axis=0)
+            mask = (array != STORED_NODATA).all(axis=bands)
         if self.view.dtype == "float32":
             array = dequantize(array)
             if self.view.mask:
-                array[:, ~mask] = 0
-        if self.view.layout == "bands_last":
-            array = np.ascontiguousarray(np.moveaxis(array, 0, -1))
-        return array, mask
+                np.moveaxis(array, bands, 0)[:, ~mask] = 0
+        return np.ascontiguousarray(array), mask
 
 
 def date_columns(manifest: dict[str, Any]) -> tuple[str, ...]:

@@ -76,8 +76,15 @@ def require_sha256(release: str, name: str, expected: str, find: Callable[[], st
 
 
 @contextmanager
-def folder_errors(path: Path | str) -> Iterator[None]:
+def folder_errors(
+    path: Path | str,
+    hint: str = "make room or mend the rights, then run the same command again; staged work is kept",
+) -> Iterator[None]:
     """Turn a failure to write here into a FolderError that says so.
+
+    Args:
+        path: is named where the failure itself names no file.
+        hint: what to do then.
 
     Raises:
         FolderError: naming the file, for example when the disk is full.
@@ -87,9 +94,25 @@ def folder_errors(path: Path | str) -> Iterator[None]:
     except (OSError, sqlite3.Error) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise FolderError(
-            f"cannot write {getattr(error, 'filename', None) or path}: {reason}",
-            "make room or mend the rights, then run the same command again; staged work is kept",
+            f"cannot write {getattr(error, 'filename', None) or path}: {reason}", hint
         ) from error
+
+
+def require_room(folder: Path, size: int, work: str, hint: str) -> None:
+    """Raise FolderError if the disk of a folder has not the room that a work needs.
+
+    Args:
+        folder: is there.
+        size: bytes that it needs.
+        work: what needs them, in words.
+        hint: what to do if they are not there.
+    """
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise FolderError(
+            f"{work} needs {size / 1e6:,.0f} MB in {folder}, where {free / 1e6:,.0f} MB are free",
+            hint,
+        )
 
 
 @contextmanager

@@ -28,14 +28,25 @@ class Advance(Protocol):
         """Show it."""
 
 
+def say(text: str) -> None:
+    """Show one line on standard error, unless `shown` says no."""
+    if shown.get():
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+
+
 @contextmanager
 def progress(title: str, total: int) -> Iterator[Advance]:
     """Show work of this many things on standard error, unless `shown` says no."""
     if not shown.get():
         yield _nothing
         return
-    from rich.console import Console
-
+    try:
+        from rich.console import Console
+    except ModuleNotFoundError:  # who only reads releases has none
+        with _lines(title, total) as advance:
+            yield advance
+        return
     console = Console(stderr=True)
     with _bar(console, title, total) if console.is_terminal else _lines(title, total) as advance:
         yield advance

@@ -8,6 +8,7 @@ which is what embeddings of neighbouring places need.
 from __future__ import annotations
 
 import io
+import struct
 import zlib
 
 import numpy as np
@@ -18,6 +19,11 @@ from hfaef.core.quantize import BANDS, MAX_SIDE
 
 TILES = 8
 """Tiles in a row and in a column of a sheet."""
+
+_HEAD = struct.Struct(">8s4x4sII")
+"""What a PNG begins with: https://www.w3.org/TR/png-3/#11IHDR."""
+HEAD = _HEAD.size
+"""Bytes at the begin of a sheet that tell its shape."""
 
 
 def encode(stored: npt.NDArray[np.uint8]) -> bytes:
@@ -35,26 +41,59 @@ def encode(stored: npt.NDArray[np.uint8]) -> bytes:
     return buffer.getvalue()
 
 
-def decode(png: bytes) -> npt.NDArray[np.uint8]:
-    """Stored values, uint8 (64, H, W), of a PNG sheet.
+def shape(head: bytes) -> tuple[int, int]:
+    """Height and width of the patch whose sheet begins with these bytes, `HEAD` of them.
 
     Raises:
-        ValueError: if the bytes are not a sheet.
+        ValueError: if no sheet begins so.
+    """
+    if len(head) < HEAD:
+        raise ValueError(f"not a sheet: {len(head)} bytes")
+    signature, kind, width, height = _HEAD.unpack(head[:HEAD])
+    if signature != b"\x89PNG\r\n\x1a\n" or kind != b"IHDR":
+        raise ValueError("not a sheet: no PNG")
+    _require_tiles(width, height)
+    return height // TILES, width // TILES
+
+
+def _require_tiles(width: int, height: int) -> None:
+    """Raise ValueError if tiles of a patch do not make a picture of this size."""
+    if not (width and height) or width % TILES or height % TILES:
+        raise ValueError(f"not a sheet: a picture of {width} x {height}")
+    if max(width, height) > TILES * MAX_SIDE:
+        raise ValueError(f"not a sheet: {width} x {height} is over the limit")
+
+
+def decode(png: bytes, out: npt.NDArray[np.uint8] | None = None) -> npt.NDArray[np.uint8]:
+    """Stored values, uint8 (64, H, W), of a PNG sheet.
+
+    Args:
+        png: the bytes.
+        out: an array of that shape, of any strides, to write them into; a new one by default.
+
+    Raises:
+        ValueError: if the bytes are not a sheet, or not one of a patch of the shape of `out`.
     """
     try:
         with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
             width, height = image.size
-            if image.mode != "L" or width % TILES or height % TILES:
+            if image.mode != "L":
                 raise ValueError(f"not a sheet: a {image.mode} picture of {width} x {height}")
-            if max(width, height) > TILES * MAX_SIDE:
-                raise ValueError(f"not a sheet: {width} x {height} is over the limit")
-            return split(np.asarray(image))
+            _require_tiles(width, height)
+            return split(np.asarray(image), out)
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"not a sheet: {error}") from error
 
 
-def split(sheet: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Stored values, uint8 (64, H, W), of a sheet's grey values (8 H, 8 W)."""
+def split(
+    sheet: npt.NDArray[np.uint8], out: npt.NDArray[np.uint8] | None = None
+) -> npt.NDArray[np.uint8]:
+    """Stored values, uint8 (64, H, W), of a sheet's grey values (8 H, 8 W); `out` as of `decode`."""
     height, width = sheet.shape[0] // TILES, sheet.shape[1] // TILES
     tiles = sheet.reshape(TILES, height, TILES, width).swapaxes(1, 2)
-    return np.ascontiguousarray(tiles.reshape(BANDS, height, width))
+    if out is None:
+        out = np.empty((BANDS, height, width), np.uint8)
+    if out.shape != (BANDS, height, width):
+        raise ValueError(f"a sheet of {height} x {width} pixels for an array {out.shape}")
+    out.reshape((TILES, TILES, *out.shape[1:]), copy=False)[:] = tiles
+    return out

@@ -6,7 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol, TypeVar
 
 AHEAD = 32
@@ -32,8 +32,10 @@ def core_count() -> int:
 
 def one_thread_each() -> AbstractContextManager[Any]:
     """Inside, BLAS uses one thread a call: its own spin while they wait, on cores that ours need."""
-    from threadpoolctl import threadpool_limits
-
+    try:
+        from threadpoolctl import threadpool_limits
+    except ModuleNotFoundError:  # who only reads releases has none, and calls no BLAS
+        return nullcontext()
     limits: AbstractContextManager[Any] = threadpool_limits(1)
     return limits
 

@@ -153,7 +153,7 @@ print(*sorted(name for name in sys.modules if name.startswith("hfaef.")))
     unwanted, ours = output.splitlines()
     assert unwanted == ""
     needed = {"core", "core.codec", "core.names", "core.quantize", "core.sheet", "errors", "load"}
-    needed |= {"release", "release.format", "release.format.sample"}
+    needed |= {"load.opened", "release", "release.format", "release.format.sample"}
     assert set(ours.split()) <= {f"hfaef.{name}" for name in needed}
 
 

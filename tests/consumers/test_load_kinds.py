@@ -108,6 +108,18 @@ def test_load_gives_the_same_values_from_every_form(
             assert row["label_name"] == [NAMES[label] for label in row["label"]]
 
 
+def test_decoded_rows_are_those_that_are_not(built: tuple[str, str, Path]) -> None:
+    _, _, folder = built
+    expected = hfaef.load(folder)
+    for split, rows in hfaef.load(folder, decoded=True).items():
+        assert rows.column_names == expected[split].column_names
+        assert rows.features["label"] == expected[split].features["label"]
+        assert rows.info.dataset_name == expected[split].info.dataset_name
+        for row, other in zip(rows, expected[split], strict=True):
+            assert np.array_equal(row.pop("embedding"), other.pop("embedding"))
+            assert row == other
+
+
 def test_unassigned_patches_are_a_split_of_their_own(built: tuple[str, str, Path]) -> None:
     kind, _, folder = built
     parts = hfaef.load(folder)

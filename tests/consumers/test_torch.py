@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,6 +55,61 @@ def test_a_shuffling_loader_gives_small_tensors(release: Path, workers: int) -> 
     assert seen == set(expected)
 
 
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+def test_workers_share_rows_that_are_decoded_once(sheets: Path, start: str) -> None:
+    from hfaef.torch import Patches
+
+    columns = ["id", "embedding", "label", "crs"]
+    plain = hfaef.load(sheets, "train", columns=columns).shuffle(seed=1)
+    rows = hfaef.load(sheets, "train", columns=columns, decoded=True).shuffle(seed=1)
+    loader = torch.utils.data.DataLoader(
+        Patches(rows), batch_size=5, num_workers=2, multiprocessing_context=start
+    )
+    found = list(loader)
+    assert [name for batch in found for name in batch["id"]] == plain["id"][:]
+    embeddings = torch.cat([batch["embedding"] for batch in found])
+    assert embeddings.dtype == torch.uint8
+    assert np.array_equal(embeddings.numpy(), np.stack(plain["embedding"][:]))
+
+
+@pytest.mark.parametrize("decoded", [False, True])
+@pytest.mark.parametrize(
+    "view",
+    [{}, {"dtype": "float32", "mask": True, "layout": "bands_last"}, {"columns": ["embedding"]}],
+    ids=["all columns", "floats", "embeddings alone"],
+)
+def test_a_batch_holds_what_rows_hold_one_by_one(
+    release: Path, view: dict[str, Any], decoded: bool
+) -> None:
+    from hfaef.torch import Patches
+
+    rows = hfaef.load(release, "train", **view, decoded=decoded)
+    few = rows.filter(lambda row: row["embedding"].any()).select(range(7, 2, -1))
+    for held in (rows, few):
+        samples = Patches(held)
+        for number, sample in zip([4, 0, 3], samples.__getitems__([4, 0, 3]), strict=True):
+            expected = samples[number]
+            assert list(sample) == list(expected)
+            for name, value in expected.items():
+                if isinstance(value, torch.Tensor):
+                    assert sample[name].dtype == value.dtype
+                    assert torch.equal(sample[name], value)
+                else:
+                    assert sample[name] == value
+            sample["embedding"][:] = 0  # it may be written to
+
+
+def test_rows_with_a_transform_of_ones_own_are_read_through_it(sheets: Path) -> None:
+    from hfaef.torch import Patches
+
+    rows = hfaef.load(sheets, "train", decoded=True).with_transform(
+        lambda batch: {"label": [label + 1 for label in batch["label"]]}
+    )
+    expected = [row["label"] + 1 for row in hfaef.load(sheets, "train")]
+    found = Patches(rows).__getitems__(list(range(len(rows))))
+    assert [sample["label"].item() for sample in found] == expected
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_workers_share_a_stream(release: Path, workers: int) -> None:
     from hfaef.torch import PatchStream
@@ -85,10 +141,15 @@ def test_floats_and_masks_become_tensors(release: Path) -> None:
     assert torch.allclose(lengths, torch.ones(()), atol=0.02)
 
 
-def test_torchgeo_gives_images_labels_and_bounds(sheets: Path) -> None:
-    from hfaef.torchgeo import EmbeddingDataset
+@pytest.mark.parametrize("decoded", [False, True])
+def test_torchgeo_gives_images_labels_and_bounds(sheets: Path, decoded: bool) -> None:
+    from hfaef.torchgeo import EmbeddingDataModule, EmbeddingDataset
 
-    part = EmbeddingDataset(sheets, "val", "spatial")
+    module = EmbeddingDataModule(release=sheets, batch_size=4, config="spatial", decoded=decoded)
+    module.setup("fit")
+    cached = module.train_dataset.rows.cache_files
+    assert any("decoded-" in one["filename"] for one in cached) == decoded
+    part = EmbeddingDataset(sheets, "val", "spatial", decoded=decoded)
     rows = hfaef.load(sheets, "validation", "spatial", dtype="float32")
     assert len(part) == len(rows)
     assert part.classes == ["Dune", "Forest", "Heath", "Meadow", "Rock", "Town"]

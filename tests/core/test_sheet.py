@@ -23,6 +23,19 @@ def test_a_sheet_gives_back_what_went_in(stored: np.ndarray) -> None:
     assert np.array_equal(decoded, stored)
 
 
+@given(patches)
+def test_a_sheet_tells_its_shape_and_is_decoded_into_an_array(stored: np.ndarray) -> None:
+    png = sheet.encode(stored)
+    assert sheet.shape(png[: sheet.HEAD]) == stored.shape[1:]
+    last = np.empty((*stored.shape[1:], 64), np.uint8)
+    for out in (np.empty_like(stored), np.moveaxis(last, -1, 0)):
+        sheet.decode(png, out)
+        assert np.array_equal(out, stored)
+    assert np.array_equal(np.moveaxis(last, -1, 0), stored)
+    with pytest.raises(ValueError, match="a sheet of"):
+        sheet.decode(png, np.empty((64, stored.shape[1] + 1, 1), np.uint8))
+
+
 @settings(max_examples=20)
 @given(patches)
 def test_pillow_and_datasets_decode_the_same(stored: np.ndarray) -> None:
@@ -78,11 +91,22 @@ def test_what_is_no_sheet_is_not_decoded(png: bytes) -> None:
         sheet.decode(png)
 
 
+@pytest.mark.parametrize(
+    "png",
+    [b"", b"\x89PNG\r\n\x1a\n", picture("L", (63, 64)), picture("L", (64, 64), "BMP")],
+    ids=["empty", "only a signature", "odd size", "another format"],
+)
+def test_what_is_no_sheet_tells_no_shape(png: bytes) -> None:
+    with pytest.raises(ValueError, match="not a sheet"):
+        sheet.shape(png[: sheet.HEAD])
+
+
 def test_a_bomb_is_refused_before_it_is_decoded() -> None:
     png = bytearray(picture("L", (8, 8)))
     png[16:24] = (40_000).to_bytes(4) + (40_000).to_bytes(4)
     import zlib
 
     png[29:33] = zlib.crc32(bytes(png[12:29])).to_bytes(4)
-    with pytest.raises(ValueError, match="not a sheet"):
-        sheet.decode(bytes(png))
+    for read in (sheet.decode, sheet.shape):
+        with pytest.raises(ValueError, match="not a sheet"):
+            read(bytes(png))

@@ -1,21 +1,14 @@
-"""What consumers import: a release as a `datasets` data set whose embeddings are arrays.
-
-However the rows lie in files (sheets or raw bytes in Parquet, or a WebDataset), they look the
-same here. Needs numpy, Pillow and datasets, nothing else.
-"""
+"""A config of a release where `datasets` finds it: in a folder, on the Hub, or in the caches."""
 
 from __future__ import annotations
 
-import importlib
-import inspect
+import hashlib
 import json
-import sys
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from hfaef.errors import (
     FolderError,
@@ -27,94 +20,12 @@ from hfaef.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import datasets
-
-    from hfaef.core.codec import View
-
-__all__ = ["Dtype", "Layout", "load"]
-
-Dtype = Literal["uint8", "float32"]
-Layout = Literal["bands_first", "bands_last"]
 
 _MANIFEST = "release.json"
 
 
-def load(
-    path_or_repo: str | Path,
-    split: str | None = None,
-    config: str | None = None,
-    *,
-    version: str | None = None,
-    revision: str | None = None,
-    streaming: bool = False,
-    dtype: Dtype = "uint8",
-    layout: Layout = "bands_first",
-    mask: bool = False,
-    columns: Sequence[str] | None = None,
-    verify: bool = False,
-) -> datasets.Dataset | datasets.DatasetDict | datasets.IterableDataset:
-    """A release, from a folder or the Hub.
-
-    Where the Hub cannot be reached, what `datasets` or the client of the Hub hold in their caches
-    of that very commit is read.
-
-    Args:
-        path_or_repo: a release folder, or ``owner/name`` on the Hub. A folder of that name that is
-            there goes first, unless `version` or `revision` is given; a `Path`, and a path of
-            any other form, is always a folder.
-        split: ``train``, ``validation``, ``test`` or ``unassigned``; all that there are, in a
-            dictionary, by default.
-        config: one of the release's configs, the pooled tables among them; its default one by
-            default.
-        version: ``1.2.0``: what the tag ``v1.2.0`` names; a folder must be of that version.
-        revision: any branch, tag or commit of the repository instead.
-        streaming: whether to read rows as they are asked for, without a cache.
-        dtype: ``uint8``, the stored form, 255 where there is no data; or ``float32``,
-            dequantized, NaN where there is no data.
-        layout: ``bands_first`` (64, H, W) or ``bands_last`` (H, W, 64).
-        mask: add a column `mask`, bool (H, W), True where there is data; floats are 0 elsewhere,
-            not NaN.
-        columns: names of those to read; all by default.
-        verify: compare the SHA-256 of every file of the config with the release's manifest, before
-            a row is read. It reads all of each file, so not with `streaming`.
-
-    Returns:
-        Rows whose `embedding` is an array; pooled vectors come as they are. `label` is the number
-        of a class, a list of such, or a number to predict; streamed rows have no `features`.
-
-    Raises:
-        ReleaseError: if it is no release, of a newer format or another version, or a file is not
-            what its manifest lists.
-        InputError: if there is no such folder and it cannot be a repository, it has no such
-            config, split or column, or lies in a folder whose path `datasets` reads as a pattern.
-        HubError: if the Hub has no such repository or revision, or cannot be reached and the cache
-            does not hold it.
-    """
-    from hfaef.core.codec import View, date_columns
-
-    view = View(dtype, layout, mask, None if columns is None else tuple(columns))
-    if version is not None and revision is not None:
-        raise InputError("version and revision both say which commit", "give one of them")
-    if verify and streaming:
-        raise InputError("verify reads whole files, streaming only parts", "give one of them")
-    folder = _folder(path_or_repo, pinned=bool(version or revision))
-    if folder is None:
-        tag = None if version is None else f"v{version.removeprefix('v')}"
-        opened = _open_repository(str(path_or_repo), config, tag or revision)
-    else:
-        opened = _open_folder(folder, config, version, revision)
-    if verify:
-        opened.verify(str(path_or_repo))
-    view = replace(view, dates=date_columns(opened.manifest))
-    loaded = opened.read("validation" if split == "val" else split, streaming=streaming)
-    if isinstance(loaded, dict):
-        return type(loaded)({name: _with_view(part, view) for name, part in loaded.items()})
-    return _with_view(loaded, view)
-
-
-def _folder(path_or_repo: str | Path, *, pinned: bool) -> Path | None:
+def find_folder(path_or_repo: str | Path, *, pinned: bool) -> Path | None:
     """The folder that is meant, as commands understand a TARGET; None for a repository, as a text
     OWNER/NAME is where a version is pinned.
     """
@@ -136,7 +47,7 @@ def _folder(path_or_repo: str | Path, *, pinned: bool) -> Path | None:
 
 
 @dataclass(frozen=True)
-class _Opened:
+class Opened:
     """A config of a release."""
 
     builder: datasets.DatasetBuilder
@@ -162,6 +73,13 @@ class _Opened:
                 return self.builder.as_streaming_dataset(split=split)
             self.builder.download_and_prepare()
             return self.builder.as_dataset(split=split)
+
+    def digest(self) -> str:
+        """Of the files that the config reads, as the manifest lists them."""
+        from hfaef.core.codec import files_of
+
+        listed = json.dumps(files_of(self.manifest, self.config), sort_keys=True)
+        return hashlib.sha256(listed.encode()).hexdigest()
 
     def _hub_errors(self) -> AbstractContextManager[None]:
         scheme, _, rest = self.base.partition("://datasets/")
@@ -207,7 +125,7 @@ class _Opened:
                 require_sha256(name, path, file["sha256"], partial(digest, path))
 
 
-def _open(target: str, config: str | None, commit: str | None = None) -> _Opened:
+def _open(target: str, config: str | None, commit: str | None = None) -> Opened:
     """A config, pinned to a commit, and the manifest of that commit."""
     from datasets import load_dataset_builder
 
@@ -223,7 +141,7 @@ def _open(target: str, config: str | None, commit: str | None = None) -> _Opened
     default = next((name for name, entry in configs.items() if entry.get("default")), "")
     name = default if config is None else config
     if name == default:
-        return _Opened(known, manifest, name, base)
+        return Opened(known, manifest, name, base)
     if name not in configs:
         raise InputError(f"{target} has no config {config!r}", f"it has {', '.join(configs)}")
     entry = configs[name]
@@ -236,12 +154,12 @@ def _open(target: str, config: str | None, commit: str | None = None) -> _Opened
         builder = load_dataset_builder("parquet", data_files=files)
     else:
         builder = load_dataset_builder(target, name, revision=commit)
-    return _Opened(builder, manifest, name, base)
+    return Opened(builder, manifest, name, base)
 
 
-def _open_folder(
+def open_folder(
     folder: Path, config: str | None, version: str | None, revision: str | None
-) -> _Opened:
+) -> Opened:
     """A config of a folder, which has to be of the version.
 
     Raises:
@@ -263,7 +181,7 @@ def _open_folder(
     return opened
 
 
-def _open_repository(repo_id: str, config: str | None, revision: str | None) -> _Opened:
+def open_repository(repo_id: str, config: str | None, revision: str | None) -> Opened:
     """A config of a repository, from the Hub; if it cannot be reached, from the caches.
 
     Raises:
@@ -290,9 +208,7 @@ def _open_repository(repo_id: str, config: str | None, revision: str | None) -> 
         ) from error
 
 
-def _open_cached(
-    repo_id: str, config: str | None, revision: str | None, error: HubError
-) -> _Opened:
+def _open_cached(repo_id: str, config: str | None, revision: str | None, error: HubError) -> Opened:
     """A config at the commit that a revision last had, as far as the caches hold it."""
     from hfaef.core.codec import files_of
     from hfaef.core.net.repository import cached_builder, cached_configs, cached_snapshot
@@ -306,7 +222,7 @@ def _open_cached(
     name = config or next(iter(cached_configs(snapshot)), "default")
     builder = cached_builder(repo_id, name, snapshot.name)
     if builder is not None:
-        return _Opened(builder, manifest, name, str(snapshot))
+        return Opened(builder, manifest, name, str(snapshot))
     files = files_of(manifest, name)
     if files and all((snapshot / file["path"]).is_file() for file in files):
         with suppress(FileNotFoundError):  # of the default config, which datasets looks at, too
@@ -339,56 +255,3 @@ def _read_manifest(target: str, base: str) -> dict[str, Any]:
             upgrade_command(),
         )
     return dict(content)
-
-
-def _with_view(dataset: Any, view: View) -> Any:
-    """The data set with a release's columns, whose embeddings are decoded when rows are read."""
-    from datasets import Image, IterableDataset
-
-    from hfaef.core.codec import SHAPE, Decoder, common_shape
-    from hfaef.release.format.sample import MEMBERS, REST
-
-    streaming = isinstance(dataset, IterableDataset)
-    tar = "__key__" in dataset.column_names
-    if tar and streaming:
-        dataset = dataset.cast_column("png", Image(decode=False))
-        return dataset.map(Decoder(view, {}).sample, remove_columns=dataset.column_names)
-    if tar:
-        # Each column of the record becomes one of its own.
-        dataset = dataset.flatten().remove_columns(["__key__", "__url__"])
-        names = {name: name.removeprefix(f"{REST}.") for name in dataset.column_names}
-        dataset = dataset.rename_columns({old: MEMBERS.get(old, new) for old, new in names.items()})
-    known = list(dataset.column_names)
-    wanted = known if view.columns is None else list(view.columns)
-    unknown = [name for name in wanted if name not in known]
-    if unknown:
-        raise InputError(f"there is no column {unknown[0]!r}", f"there are {', '.join(known)}")
-    if "embedding" not in wanted:
-        dataset = dataset.select_columns(wanted)
-    else:
-        beside = [name for name in SHAPE if name in known and name not in wanted]
-        dataset = dataset.select_columns(wanted + beside)
-        if isinstance(dataset.features["embedding"], Image):
-            dataset = dataset.cast_column("embedding", Image(decode=False))
-    decoder = Decoder(view, {} if streaming else common_shape(dataset))
-    if streaming:
-        return dataset.map(decoder.row, remove_columns=dataset.column_names)
-    return dataset.with_transform(decoder.batch)
-
-
-class _CallableModule(ModuleType):
-    """This module, which is its function, too.
-
-    A package has one attribute for a submodule and a function of one name, which an import of the
-    submodule sets anew: so it is always the module, and calling that is calling `load`.
-    """
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return load(*args, **kwargs)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return importlib.import_module, (self.__name__,)  # as a function, it can be sent elsewhere
-
-
-sys.modules[__name__].__class__ = _CallableModule
-__signature__ = inspect.signature(load)
