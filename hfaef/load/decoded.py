@@ -41,6 +41,8 @@ _FORMAT = 1
 _PREFIX = "decoded-"
 _CHUNK = 2**20
 """Bytes that a thread decodes at once, and a record batch holds; or one patch, if that is more."""
+_AHEAD = 4
+"""Chunks a thread that may wait to be written, so that threads work on while the disk does."""
 _IN_FLIGHT = 2**27
 """Bytes that all threads may hold; patches of which they cannot hold more than one go one by one."""
 _UNSAVED = 2**24
@@ -85,7 +87,7 @@ def decode_once(
         return {name: rows for name, rows in found.items() if rows is not None}
 
     if find().keys() != sheets.keys():
-        with _one_at_a_time(folder), _as_datasets_shows():
+        with _as_datasets_shows(), _one_at_a_time(folder):
             there = find()  # another process may have been faster
             missing = {name: rows for name, rows in sheets.items() if name not in there}
             if missing:
@@ -219,7 +221,7 @@ def _write(rows: datasets.Dataset, shapes: Shapes, path: Path, layout: Layout) -
     sizes = _sizes(shapes)
     chunks = list(_chunks(sizes))
     largest = max(int(sizes[chunk.start : chunk.stop].sum()) for chunk in chunks)
-    threads = max(1, min(core_count(), _IN_FLIGHT // (3 * largest)))
+    threads = max(1, min(core_count(), _IN_FLIGHT // ((_AHEAD + 2) * largest)))
     unsaved = 0
     decode = partial(_decode, rows.select_columns("embedding"), shapes, layout)
     with (
@@ -228,7 +230,7 @@ def _write(rows: datasets.Dataset, shapes: Shapes, path: Path, layout: Layout) -
         pa.ipc.new_stream(file, _schema()) as writer,
         progress(f"decode {rows.split}", len(rows)) as advance,
     ):
-        for batch in ordered_map(decode, chunks, threads, ahead=1):
+        for batch in ordered_map(decode, chunks, threads, _AHEAD):
             writer.write_batch(batch)
             unsaved += batch.nbytes
             if unsaved > _UNSAVED:

@@ -5,167 +5,38 @@
 Needs the real AEF raster that the tests use too (HFAEF_SHARED names its folder). Each way is
 written, then read by processes of its own, so that caches and memory are not shared. Memory is
 watched in runs that are not timed, as looking takes time. "asked for uint8" is the same Array3D
-with ``with_format("torch", dtype=torch.uint8)``, which turns labels into uint8 as well.
+with ``with_format("torch", dtype=torch.uint8)``, which turns labels into uint8 as well. "decoded once"
+is the release of PNG sheets with ``decoded=True``, whose first load decodes all of it.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
+from load_world import ARRAY3D, GEOTIFFS, OURS, SIZE, write_ours, write_peers
 
-SHARED = Path(os.environ.get("HFAEF_SHARED", Path(__file__).parents[3] / "shared")) / "data/aef"
-SIZE = 64
-OURS = {
-    "PNG sheets": ("parquet", "png"),
-    "raw": ("parquet", "raw"),
-    "WebDataset": ("webdataset", "png"),
-}
-ARRAY3D, GEOTIFFS = "Array3D, zstd 3", "GeoTIFFs, deflate"
+PNG, RAW = "PNG sheets", "raw"
+DECODED = "PNG sheets, decoded once"
 ASKED = "asked for uint8"
-WAYS = (*OURS, ARRAY3D, GEOTIFFS)
+WAYS = (*OURS, DECODED, ARRAY3D, GEOTIFFS)
 READS = 400
 """Rows of a measurement by number."""
-
-
-def codes(count: int) -> Iterator[np.ndarray]:
-    """Real codes, int8 (64, 64, 64): the 16 bands of the 10 km raster four times, shifted."""
-    import rasterio
-    from units import as_units
-
-    with rasterio.open(SHARED / "wisconsin_2024_utm16n_16band_10km.tif") as dataset:
-        bands = dataset.read()
-    random = np.random.default_rng(0)
-    limit = np.array(bands.shape[1:]) - SIZE
-    for _ in range(count):
-        corners = [random.integers(0, limit + 1) for _ in range(4)]
-        yield as_units(np.concatenate([bands[:, y : y + SIZE, x : x + SIZE] for y, x in corners]))
-
-
-def write_ours(folder: Path, count: int) -> None:
-    """Releases in every form, all from one staging."""
-    from hfaef.build.pack.rows import pack
-    from hfaef.build.staging.ledger import Outcome
-    from hfaef.build.staging.store import Store
-    from hfaef.catalog.patch import Catalog, Patch, sort_patches
-    from hfaef.core.grid import Grid
-    from hfaef.core.workers import core_count, ordered_map
-    from hfaef.release.card.render import CARD, render_card
-    from hfaef.release.format.manifest import (
-        FORMAT,
-        Manifest,
-        make_configs,
-        manifest_bytes,
-        package_versions,
-    )
-    from hfaef.release.format.paths import StorageFormat
-    from hfaef.sources.base import Pixels
-
-    with Store(folder / "staged") as store:
-        patches = []
-        for number, pixels in enumerate(codes(count)):
-            place = (10.0, 0.0, 3e5 + number * 640, 0.0, -10.0, 5e6)
-            patch = Patch(f"p{number}", Grid("EPSG:32616", place, SIZE, SIZE), "x", {}, 2024)
-            patches.append(patch)
-            store.pixels.write(patch, Pixels(pixels, (), resampled=False))
-            store.record(Outcome(2024, patch.id, fetched=True))
-        catalog = Catalog(sort_patches(patches), ("x",), ())
-        for name, (form, codec) in OURS.items():
-            target = folder / name
-            target.mkdir()
-            packed = pack(
-                catalog,
-                store,
-                target,
-                shard_bytes=256_000_000,
-                parallel_map=partial(ordered_map, threads=core_count()),
-                advance=lambda _: None,
-                storage=StorageFormat(form, codec),
-            )
-            manifest = Manifest(
-                format=FORMAT,
-                name="bench",
-                recipe={"pack": {"format": form, "codec": codec}, "source": {"kind": "cog"}},
-                recipe_sha256="0" * 64,
-                packages=package_versions(),
-                years=(2024,),
-                schemes=(),
-                label_names=("x",),
-                rows=count,
-                rows_by_label={"x": count},
-                configs=make_configs(packed.files, (2024,), ()),
-                files=packed.files,
-                missing=(),
-                preview=packed.basis,
-            )
-            (target / "release.json").write_bytes(manifest_bytes(manifest))
-            (target / CARD).write_text(render_card(manifest))
-    shutil.rmtree(folder / "staged")
-
-
-def write_peers(folder: Path, count: int) -> None:
-    """What `datasets` writes of arrays, with zstd, and the first release's GeoTIFFs."""
-    import pyarrow.parquet as pq
-    import rasterio
-    from datasets import Array3D, Dataset, Features, Value
-
-    columns = Features({"embedding": Array3D((64, SIZE, SIZE), "uint8"), "label": Value("int64")})
-    (folder / ARRAY3D).mkdir()
-    (folder / GEOTIFFS).mkdir()
-    writers: dict[str, pq.ParquetWriter] = {}
-    settings = {"train-00000-of-00001.parquet": False, "../with-dictionary.parquet": True}
-    for start in range(0, count, 50):
-        arrays = [pixels.view(np.uint8) + np.uint8(127) for pixels in part(count, start)]
-        batch = Dataset.from_dict({"embedding": arrays, "label": [0] * len(arrays)}, columns)
-        table = batch.data.table
-        for name, dictionary in settings.items():
-            if name not in writers:
-                writers[name] = pq.ParquetWriter(
-                    folder / ARRAY3D / name,
-                    table.schema,
-                    compression="zstd",
-                    compression_level=3,
-                    use_dictionary=dictionary,
-                )
-            writers[name].write_table(table)
-        for number, stored in enumerate(arrays, start):
-            with rasterio.open(
-                folder / GEOTIFFS / f"p{number}.tif",
-                "w",
-                driver="GTiff",
-                width=SIZE,
-                height=SIZE,
-                count=64,
-                dtype="uint8",
-                crs="EPSG:32616",
-                transform=rasterio.Affine(10, 0, 3e5, 0, -10, 5e6),
-                compress="deflate",
-            ) as dataset:
-                dataset.write(stored)
-    for writer in writers.values():
-        writer.close()
-
-
-def part(count: int, start: int) -> list[np.ndarray]:
-    """Fifty patches; all of them are made once, and kept."""
-    made = _MADE.setdefault(count, list(codes(count)))
-    return made[start : start + 50]
-
-
-_MADE: dict[int, list[np.ndarray]] = {}
+PASSES = 3
+"""Of which the fastest counts."""
 
 
 class Files:
@@ -195,11 +66,11 @@ def open_rows(way: str, folder: Path, cache: Path, *, streaming: bool = False) -
     from datasets import config, load_dataset
 
     config.HF_DATASETS_CACHE = cache
-    if way in OURS:
+    if way in (*OURS, DECODED):
         import hfaef
 
-        columns = ["embedding", "label"]
-        return hfaef.load(folder, "train", streaming=streaming, columns=columns)
+        columns, decoded = ["embedding", "label"], way == DECODED
+        return hfaef.load(folder, "train", streaming=streaming, columns=columns, decoded=decoded)
     if way == ARRAY3D:
         loaded = load_dataset(str(folder), split="train", streaming=streaming, cache_dir=str(cache))
         return loaded.with_format("numpy")
@@ -216,6 +87,32 @@ def first_load(way: str, folder: Path, cache: Path) -> dict[str, float]:
     seconds = time.perf_counter() - started
     size = sum(path.stat().st_size for path in cache.rglob("*") if path.is_file())
     return {"first": seconds, "cache": size}
+
+
+def first_pass(way: str, folder: Path, cache: Path) -> dict[str, float]:
+    """Seconds of loading and decoding all rows into the cache, and of doing so into nothing."""
+    from hfaef.core import sheet
+    from hfaef.core.workers import core_count
+
+    found = {"pass": np.inf, "alone": np.inf}
+    open_rows(way, folder, cache)
+    for _ in range(PASSES):
+        for path in cache.rglob("decoded-*"):
+            path.unlink()
+        started = time.perf_counter()
+        open_rows(way, folder, cache)
+        found["pass"] = min(found["pass"], time.perf_counter() - started)
+        started = time.perf_counter()
+        rows = open_rows(PNG, folder, cache).with_format(None).select_columns("embedding")
+
+        def decode(start: int, rows: Any = rows) -> None:
+            for cell in rows[start : start + 16]["embedding"]:
+                sheet.decode(cell["bytes"])
+
+        with ThreadPoolExecutor(core_count()) as pool:
+            list(pool.map(decode, range(0, len(rows), 16)))
+        found["alone"] = min(found["alone"], time.perf_counter() - started)
+    return found
 
 
 def random_rows(way: str, folder: Path, cache: Path) -> dict[str, float]:
@@ -247,7 +144,7 @@ def torch_rows(way: str, folder: Path, cache: Path, workers: int) -> dict[str, f
     import torch
 
     rows = open_rows(way, folder, cache)
-    if way in OURS:
+    if way in (*OURS, DECODED):
         from hfaef.torch import Patches
 
         data: Any = Patches(rows)
@@ -273,6 +170,7 @@ def torch_rows(way: str, folder: Path, cache: Path, workers: int) -> dict[str, f
 
 MEASURES = {
     "first": first_load,
+    "pass": first_pass,
     "random": random_rows,
     "stream": stream_rows,
     "torch1": lambda *place: torch_rows(*place, workers=1),
@@ -280,19 +178,33 @@ MEASURES = {
 }
 
 
+def makes_sense(name: str, way: str) -> bool:
+    """Whether a way can be measured so."""
+    return {"pass": way == DECODED, "stream": way != DECODED}.get(name, True)
+
+
+def anonymous(process: psutil.Process) -> int:
+    """Bytes that a process holds beside files that it maps, as Linux counts them."""
+    found = re.search(r"RssAnon:\s+(\d+) kB", Path(f"/proc/{process.pid}/status").read_text())
+    return int(found[1]) * 1024 if found else 0
+
+
 def measure(name: str, way: str, folder: Path, cache: Path, *, watch: bool) -> dict[str, float]:
     """One measurement in processes of their own: what it found, or their peak memory."""
     words = [sys.executable, __file__, "--measure", name, way, str(folder), str(cache)]
     process = psutil.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    peak = [0]
+    peak = {"memory": 0, "anonymous": 0}
 
     def look() -> None:
         while watch and process.poll() is None:
             try:
                 family = [process, *process.children(recursive=True)]
                 # What is shared between processes, such as mapped files, counts once.
-                peak[0] = max(peak[0], sum(member.memory_full_info().uss for member in family))
-            except psutil.Error:
+                own = sum(member.memory_full_info().uss for member in family)
+                peak["memory"] = max(peak["memory"], own)
+                if sys.platform == "linux":
+                    peak["anonymous"] = max(peak["anonymous"], sum(map(anonymous, family)))
+            except (psutil.Error, OSError):
                 pass
             time.sleep(0.05)
 
@@ -302,27 +214,31 @@ def measure(name: str, way: str, folder: Path, cache: Path, *, watch: bool) -> d
     watcher.join()
     if process.returncode:
         raise SystemExit(f"{way}, {name}:\n{errors}")
-    return {"memory": peak[0]} if watch else dict(json.loads(output.splitlines()[-1]))
+    return peak if watch else dict(json.loads(output.splitlines()[-1]))
 
 
 def measure_all(folder: Path, ways: list[str]) -> dict[str, dict[str, float]]:
     """All measurements, one way after the other in each, so that a busy minute hits all."""
     found: dict[str, dict[str, float]] = {way: {} for way in ways}
-    for way in ways:
-        files = [path for path in (folder / way).rglob("*") if path.suffix != ".json"]
+    places = {
+        way: (folder / (PNG if way == DECODED else way), folder / f"cache {way}") for way in ways
+    }
+    for way, (release, _) in places.items():
+        files = [path for path in release.rglob("*") if path.suffix != ".json"]
         # The pooled vectors are an addition of ours.
         found[way]["bytes"] = sum(
             path.stat().st_size for path in files if path.is_file() and "pooled" not in path.parts
         )
     for name in MEASURES:
         for way in ways:
-            place = (name, way, folder / way, folder / f"cache {way}")
-            found[way] |= measure(*place, watch=False)
-    for name in ("first", "stream", "torch2"):
+            if makes_sense(name, way):
+                found[way] |= measure(name, way, *places[way], watch=False)
+    for name in ("first", "pass", "random", "stream", "torch2"):
         for way in ways:
-            place = (name, way, folder / way, folder / f"cache {way}")
-            peak = measure(*place, watch=True)["memory"]
-            found[way]["memory"] = max(found[way].get("memory", 0), peak)
+            if makes_sense(name, way):
+                peak = measure(name, way, *places[way], watch=True)
+                found[way]["memory"] = max(found[way].get("memory", 0), peak["memory"])
+                found[way][f"anonymous {name}"] = peak["anonymous"]
     return found
 
 
@@ -335,7 +251,8 @@ def table(found: dict[str, dict[str, float]], count: int) -> list[str]:
     for way, values in found.items():
         cells = [f"{values['bytes'] / 1e6:,.0f}"]
         cells += [f"{values['first']:.1f}", f"{values['cache'] / 1e6:,.0f}"]
-        cells += [f"{values[key]:,.0f}" for key in ("random", "stream", "torch1", "torch2")]
+        rates = (values.get(key) for key in ("random", "stream", "torch1", "torch2"))
+        cells += [f"{rate:,.0f}" if rate else "" for rate in rates]
         cells += [f"{values['tensor']:,.0f}", f"{values['memory'] / 1e6:,.0f}"]
         lines.append(f"| {way} | " + " | ".join(cells) + " |")
         if way == ARRAY3D:
@@ -353,10 +270,10 @@ def ratios(found: dict[str, dict[str, float]]) -> list[str]:
         values = found.get(way)
         if values is None:
             continue
-        speed = {"PNG sheets": "1", "raw": "5"}.get(way)
+        speed = {PNG: "1", RAW: "5"}.get(way)
         goals = {
-            "bytes": "at most 0.45" if way == "PNG sheets" else "",
-            "first": "at most 0.2" if way == "PNG sheets" else "",
+            "bytes": "at most 0.45" if way == PNG else "",
+            "first": "at most 0.2" if way == PNG else "",
             "torch1": f"at least {speed}" if speed else "",
             "torch2": f"at least {speed}" if speed else "",
         }
@@ -366,6 +283,26 @@ def ratios(found: dict[str, dict[str, float]]) -> list[str]:
         ]
         lines.append(f"{way} / {ARRAY3D}: " + ", ".join(parts))
     return lines
+
+
+def decoded_ratios(found: dict[str, dict[str, float]]) -> list[str]:
+    """What is decoded once beside raw bytes and Array3D, with what is to be reached."""
+    values, lines = found[DECODED], []
+    others = {RAW: ("torch", "at least 0.9"), ARRAY3D: ("asked", "over 1")}
+    for way, (key, goal) in others.items():
+        if way in found:
+            rates = [values[f"torch{n}"] / found[way][f"{key}{n}"] for n in (1, 2)]
+            name = f"{way}, {ASKED}" if key == "asked" else way
+            lines.append(
+                f"{DECODED} / {name}: "
+                f"1 worker {rates[0]:.2f}, 2 workers {rates[1]:.2f} (target {goal})"
+            )
+    seconds = f"{values['alone']:.1f} s and {values['pass']:.1f} s"
+    ratio = values["alone"] / values["pass"]
+    lines.append(f"decoding alone / first pass: {ratio:.2f} (target at least 0.9), {seconds}")
+    memory = max(values["anonymous pass"], values["anonymous random"]) / 1e6
+    name = "memory beside the mapping, first pass and rows by number"
+    return [*lines, f"{name}: {memory:,.0f} MB (target under 300)"]
 
 
 def print_writers() -> None:
@@ -402,11 +339,13 @@ def main() -> None:
         if ARRAY3D in found:
             print("\n".join(["", *ratios(found)]))
             other = (folder / "with-dictionary.parquet").stat().st_size
-            ours = found.get("PNG sheets", found[ARRAY3D])["bytes"]
+            ours = found.get(PNG, found[ARRAY3D])["bytes"]
             print(
                 f"Array3D with a dictionary of its values too: {other / 1e6:,.0f} MB; "
                 f"PNG sheets / that: {ours / other:.2f}"
             )
+        if DECODED in found:
+            print("\n".join(["", *decoded_ratios(found)]))
     print_writers()
 
 

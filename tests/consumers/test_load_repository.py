@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from dataclasses import replace
@@ -109,6 +110,39 @@ def test_what_was_loaded_is_there_without_the_hub_at_its_own_commit(
             "cache does not hold all of the config 'spatial' of ada/patches at main" in found[-1][1]
         )
     assert hub.seen == []
+
+
+DECODED = """
+import datasets, hashlib, hfaef, pathlib
+datasets.disable_progress_bars()
+answer = []
+for version in arguments:
+    rows = hfaef.load("ada/patches", "train", version=version, decoded=True)
+    (cache,) = {
+        path for one in rows.cache_files if (path := pathlib.Path(one["filename"])).name[:7] == "decoded"
+    }
+    arrays = {row["id"]: hashlib.sha256(row["embedding"]).hexdigest() for row in rows}
+    answer.append([str(cache), cache.stat().st_ino, arrays])
+"""
+
+
+def test_what_is_decoded_belongs_to_its_commit_and_is_there_without_the_hub(
+    hub: Hub, client: Client, built: Path, smaller: Path, down: list[dict[str, str]]
+) -> None:
+    publish(hub, built)
+    first = client.run(DECODED, "1.0.0")
+    publish(hub, smaller, "1.1.0")
+    both = client.run(DECODED, "1.0.0", "1.1.0")
+    assert both[0] == first[0]
+    (path, _, arrays), (other, _, fewer) = both
+    commits = [commit.oid for commit in hub.repo(NAME).commits.values()]
+    assert Path(path).parent.name != Path(other).parent.name
+    assert {Path(path).parent.name, Path(other).parent.name} < set(commits)
+    for folder, found in ((built, arrays), (smaller, fewer)):
+        rows = hfaef.load(folder, "train")
+        assert found == {row["id"]: hashlib.sha256(row["embedding"]).hexdigest() for row in rows}
+    for settings in down:
+        assert client.run(DECODED, "1.0.0", "1.1.0", **settings) == both
 
 
 def test_what_only_load_dataset_loaded_is_there_without_the_hub(
