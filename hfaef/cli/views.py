@@ -334,12 +334,13 @@ def table_of(model: str, limit: int | None = None) -> Path:
 
 
 def short_name(model: str) -> str:
-    """What a model's vectors are called among others: `stats` is a pooling of embeddings."""
+    """What a model's vectors are called among others; `stats` is a pooling of embeddings."""
+    from hfaef.evaluation.pooling import POOLINGS
+
     kind, _, rest = model.partition(":")
-    if kind == "stats":
-        return "image-stats"
     name = Path(rest).stem if kind == "onnx" else rest.replace("_Weights.", ".")
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", name or kind)[:60]
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", name or kind)[:60]
+    return f"image-{name}" if name in POOLINGS else name
 
 
 def _images_recipe(target: str | None, changes: list[str] | None) -> tuple[Recipe, Path]:

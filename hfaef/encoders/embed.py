@@ -25,7 +25,7 @@ from hfaef.core.workers import core_count
 from hfaef.encoders.base import Channels, Encoder, Float32, Images
 from hfaef.encoders.images import ImageFile, read_image
 from hfaef.encoders.parts import Part, Parts, remove_parts, staged_parts
-from hfaef.errors import FolderError, HfaefError
+from hfaef.errors import FolderError, HfaefError, InputError
 from hfaef.release.format.scores import PROVENANCE, Provenance
 
 RECIPE = b"hfaef.recipe"
@@ -91,10 +91,13 @@ def embed_images(
         batch: images at a time, of one size each.
 
     Raises:
-        InputError: naming a file that cannot be read or holds something else than is said.
+        InputError: if `out` does not end in ``.parquet``; naming a file that cannot be read or
+            holds something else than is said.
         FolderError: if `out` is there and no such table, or cannot be written.
         HfaefError: naming a patch for which the model gives no finite numbers.
     """
+    if out.suffix != ".parquet":
+        raise InputError(f"{out} would be a Parquet table", "let its name end in .parquet")
     identity = _identity(encoder, channels, images, files, batch)
     before = _identity_of(out)
     if before == identity:

@@ -132,12 +132,14 @@ def test_a_release_on_the_hub_has_no_images_here(tmp_path: Path) -> None:
 
 
 def test_what_is_asked_for_wrongly_is_said_in_one_line(folder: Path) -> None:
+    (folder / "mine.parquet").write_text("mine")
     for words, message in (
         (["embed"], "no model is named"),
         (["embed", "stat", "demo", *SMALL], "there is no model 'stat'"),
         (["embed", "stats", "nowhere.toml"], "cannot read the recipe nowhere.toml"),
         (["embed", "stats", "demo-target", *SMALL], "rows of a table, which has no images"),
-        (["embed", "stats", "demo", *SMALL, "--out", "data"], "it stays as it is"),
+        (["embed", "stats", "demo", *SMALL, "--out", "mine.parquet"], "it stays as it is"),
+        (["embed", "stats", "demo", *SMALL, "--out", "v.csv"], "let its name end in .parquet"),
     ):
         done = hfaef(folder, *words)
         assert done.returncode == 2
@@ -170,6 +172,7 @@ def test_models_are_listed_with_what_does_not_fit(folder: Path) -> None:
         ),
         ("timm:resnet18.a1_in1k", "resnet18.a1_in1k", "timm_resnet18.a1_in1k.parquet"),
         ("timm:hf-hub:a/b c", "hf-hub_a_b_c", "timm_hf-hub_a_b_c.parquet"),
+        ("onnx:mean.onnx", "image-mean", "onnx_mean.onnx.parquet"),
         ("onnx:models/my,net.onnx", "my_net", "onnx_models_my_net.onnx.parquet"),
     ],
 )

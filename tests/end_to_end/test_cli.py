@@ -58,6 +58,7 @@ COMMANDS: dict[str, tuple[list[str], list[str] | None]] = {
     "check": (["check", RELEASE], []),
     "diff": (["diff", RELEASE, RELEASE], []),
     "card": (["card", RELEASE], [f"{RELEASE}/README.md"]),
+    "embed": (["embed", "stats", "demo", "--set", "demo.patches=40"], ["stats.parquet"]),
     "export": (["export", RELEASE, "--to", "gis-MODE"], ["gis-quiet"]),
     "init": (["init", "new-MODE"], ["new-quiet.toml"]),
     "doctor": (["doctor", "demo"], None),

@@ -84,8 +84,9 @@ def test_one_command_sets_floors_beside_alphaearth(folder: Path) -> None:
     told = {one["name"]: one.get("provenance") for one in found["features"]}
     assert told["mean"] is None
     assert told["image-stats"]["level"] == "L1C"
-    # 60 and 58 patches are for training; filters come from those that both schemes train on.
-    assert "drawn from 36 images" in told["rcf-empirical"]["transform"]
+    lists = [folder / f"data/eurosat100/eurosat-{name}-train.txt" for name in ("100", "spatial")]
+    both = set.intersection(*({*path.read_text().split()} for path in lists))
+    assert f"drawn from {len(both)} images" in told["rcf-empirical"]["transform"]
     card = (folder / release / "README.md").read_text()
     assert "`image-stats`" in card
     assert "`rcf-empirical`" in card
