@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from hfaef.build.pipeline import build
 from hfaef.catalog import open_catalog
 from hfaef.catalog.inspect import inspect
-from hfaef.catalog.patch import Catalog
 from hfaef.cli.build import init
 from hfaef.errors import CatalogError, RecipeError
 from hfaef.recipe.read import read_recipe
-from hfaef.recipe.write import Draft, write_draft
-
-PLACES = [(11.30 + 0.4 * (row % 5), 48.0 + 0.3 * (row // 5)) for row in range(25)]
-"""Degrees, in blocks of 20 km of their own."""
+from hfaef.recipe.write import write_draft
+from support.drafts import PLACES, WORDS, keys, opened, proposed, unclear, write_table
 
 
 @pytest.fixture(autouse=True)
@@ -29,44 +22,6 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.chdir(folder)
     return folder
-
-
-def write_table(name: str, **columns: list[object]) -> Path:
-    """A table of 25 points with these columns beside id, label and place."""
-    table: dict[str, list[object]] = {
-        "id": [f"p{row}" for row in range(25)],
-        "label": [("Forest", "Water")[row % 2] for row in range(25)],
-        "lon": [lon for lon, _ in PLACES],
-        "lat": [lat for _, lat in PLACES],
-        **columns,
-    }
-    path = Path(name)
-    if path.suffix == ".parquet":
-        pq.write_table(pa.table(table), path)
-        return path
-    lines = [
-        ";".join(table),
-        *(";".join(map(str, row)) for row in zip(*table.values(), strict=True)),
-    ]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return path
-
-
-def keys(draft: Draft) -> dict[str, object]:
-    return {line.key: line.value for line in draft.patches if line.is_set}
-
-
-def proposed(draft: Draft) -> dict[str, object]:
-    return {line.key: line.value for line in draft.patches if not line.is_set}
-
-
-def unclear(draft: Draft) -> set[str]:
-    return {line.key for line in (draft.years, *draft.patches) if line and line.unclear}
-
-
-def opened(draft: Draft) -> Catalog:
-    """The catalog of the recipe that a draft becomes."""
-    return open_catalog(read_recipe(str(write_draft("mine", draft))))
 
 
 def test_points_without_splits_get_blocks_of_ground() -> None:
@@ -199,9 +154,6 @@ def test_a_split_column_of_anything_else_is_left_alone_and_said_to_be() -> None:
     assert opened(draft).schemes == ("spatial",)
 
 
-WORDS = ["train", "Train", "dev", "TEST", "val"] * 5
-
-
 @pytest.mark.parametrize("column", ["split", "subset", "my_set", "fold"])
 def test_words_for_splits_with_a_few_others_are_a_scheme_to_be_mended(column: str) -> None:
     words = [*WORDS[:22], "eval", "blue", "eval"]
@@ -237,18 +189,6 @@ def test_a_column_that_is_called_set_and_names_other_things_is_no_scheme() -> No
     assert draft.to_do == ()
 
 
-def test_words_for_splits_with_others_beside_geotiffs_are_a_scheme_to_be_mended(
-    demo_root: Path,
-) -> None:
-    files = flat(demo_root, Path("images"))
-    rows = [f"{file.stem},x,{(*WORDS, 'blue')[n % 26]}" for n, file in enumerate(files)]
-    Path("labels.csv").write_text("\n".join(["id,label,split", *rows]) + "\n")
-    draft = inspect(Path("images"))
-    assert keys(draft)["schemes"] == ["split"]
-    assert draft.to_do[0].endswith("instead of blue (1)")
-    assert dict(draft.found)["label"] == "one of 1 (x 40)"
-
-
 def test_rows_that_cannot_be_placed_do_not_stop_the_recipe() -> None:
     lat: list[object] = [lat for _, lat in PLACES]
     draft = inspect(write_table("points.csv", lat=["91", "north", *lat[2:]]))
@@ -262,14 +202,6 @@ def test_rows_that_cannot_be_placed_do_not_stop_the_recipe() -> None:
     Path("mine.toml").write_text(text.replace("# skip_bad", "skip_bad"))
     catalog = open_catalog(read_recipe("mine.toml"))
     assert (len(catalog.patches), len(catalog.unreadable)) == (23, 2)
-
-
-def test_files_that_cannot_be_read_do_not_stop_the_recipe(demo_root: Path) -> None:
-    root = Path(shutil.copytree(demo_root / "data/demo/patches", "patches"))
-    min(root.rglob("*.tif")).write_bytes(b"no picture")
-    draft = inspect(root)
-    assert proposed(draft)["skip_bad"] is True
-    assert dict(draft.found)["bad"].startswith("1 of 40 patches cannot be used (")
 
 
 def test_where_all_are_bad_no_key_is_the_way_out() -> None:
@@ -391,60 +323,6 @@ def test_a_recipe_that_is_there_is_never_overwritten() -> None:
     assert Path("mine.toml").read_text() == "mine"
 
 
-def flat(demo_root: Path, folder: Path) -> list[Path]:
-    """The demo's GeoTIFFs, flat in a folder."""
-    folder.mkdir()
-    files = sorted((demo_root / "data/demo/patches").rglob("*.tif"))
-    return [Path(shutil.copy(file, folder)) for file in files]
-
-
-def test_one_folder_a_label_needs_no_table(demo_root: Path) -> None:
-    draft = inspect(demo_root / "data/demo/patches")
-    found = keys(draft)
-    assert set(found) == {"kind", "root", "make_splits"}
-    assert not Path(str(found["root"])).is_absolute()
-    assert len(opened(draft).patches) == 40
-
-
-@pytest.mark.parametrize("place", ["images/labels.csv", "labels.csv"])
-def test_flat_geotiffs_are_labelled_by_the_table_that_names_them(
-    demo_root: Path, place: str
-) -> None:
-    files = flat(demo_root, Path("images"))
-    rows = [
-        f"{file.name},{file.name.partition('_')[0]},2018,{n % 4}" for n, file in enumerate(files)
-    ]
-    Path(place).write_text("\n".join(["file,label,year,fold", *rows]) + "\n")
-    Path("other.csv").write_text("id,label\nnobody,x\n")
-    draft = inspect(Path("images"))
-    found = keys(draft)
-    assert (found["table"], found["year"], found["folds"]) == (Path(place), "year", ["fold"])
-    catalog = opened(draft)
-    assert len(catalog.patches) == 40
-    assert len(catalog.label_names) == 6
-    world = demo_root / "data/demo/aef"
-    recipe = read_recipe("mine.toml", [f"source.root={world}"])
-    assert build(recipe, Path("out"), limit=4).summary()["rows"] == 4
-
-
-def test_columns_of_a_geotiffs_table_that_need_other_names_are_said(demo_root: Path) -> None:
-    files = flat(demo_root, Path("images"))
-    Path("labels.csv").write_text("\n".join(["Tile,Class", *(f"{f.stem},x" for f in files)]) + "\n")
-    assert inspect(Path("images")).to_do == (
-        "rename the column `Class` to `label`",
-        "rename the column `Tile` to `id`",
-    )
-
-
-def test_flat_geotiffs_without_a_table_are_refused(demo_root: Path) -> None:
-    flat(demo_root, Path("images"))
-    with pytest.raises(CatalogError, match="40 GeoTIFFs in no folders of labels"):
-        inspect(Path("images"))
-    Path("empty").mkdir()
-    with pytest.raises(CatalogError, match=r"there is no \.tif below empty"):
-        inspect(Path("empty"))
-
-
 @pytest.mark.parametrize(
     ("case", "found"),
     [
@@ -490,8 +368,3 @@ def test_faults_of_input_are_refused_as_a_build_refuses_them(
         pytest.skip(f"{path} is not there")
     with pytest.raises(CatalogError, match=word):
         inspect(path)
-
-
-def test_eurosat_is_one_folder_a_label(eurosat_images: Path) -> None:
-    catalog = opened(inspect(eurosat_images))
-    assert (len(catalog.patches), len(catalog.label_names)) == (100, 10)

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
-import io
 import os
-import tarfile
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import rasterio
-from affine import Affine
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import MemoryFile
 
@@ -23,56 +18,13 @@ from hfaef.errors import CatalogError, InputError
 from hfaef.evaluation.features import read_features
 from hfaef.evaluation.pooling import POOLINGS, join_stats, patch_stats, pool_stats
 from hfaef.evaluation.rows import Rows
+from support.rasters import IDS, NAMES, PLACED, RNG, ROWS, Place, labelled, patches, tiff, vectors
 
-IDS = ("A_1", "A_2", "B_1", "B_2")
-NAMES = ("A", "B")
-ROWS = Rows(IDS, np.array([0, 0, 1, 1]), np.full(4, 2018), {}, NAMES)
-PLACED = {"crs": "EPSG:32632", "transform": Affine(10, 0, 5e5, 0, -10, 5e6)}
 VRT = (
     b'<VRTDataset rasterXSize="1" rasterYSize="1"><VRTRasterBand dataType="Byte" band="1">'
     b"<SimpleSource><SourceFilename>/etc/hostname</SourceFilename></SimpleSource>"
     b"</VRTRasterBand></VRTDataset>"
 )
-RNG = np.random.default_rng(0)
-
-
-def tiff(array: np.ndarray, tags: dict[str, Any] | None = None, **profile: Any) -> bytes:
-    """A GeoTIFF of an array (bands, height, width)."""
-    bands, height, width = array.shape
-    shape = {"count": bands, "height": height, "width": width, "dtype": array.dtype}
-    shape |= PLACED
-    with MemoryFile() as file:
-        with file.open(driver="GTiff", **(shape | profile)) as dataset:
-            dataset.write(array)
-            for name, values in (tags or {}).items():
-                setattr(dataset, name, values)
-        return bytes(file.read())
-
-
-def patches(dtype: str = "float32", bands: int = 5) -> dict[str, np.ndarray]:
-    return {name: RNG.normal(50, 20, (bands, 6, 8)).astype(dtype) for name in IDS}
-
-
-@dataclass
-class Place:
-    """Writes the same files into a folder or an archive."""
-
-    root: Path
-    kind: str
-
-    def write(self, files: dict[str, bytes], name: str = "place") -> Path:
-        if self.kind == "folder":
-            for path, content in files.items():
-                (self.root / name / path).parent.mkdir(parents=True, exist_ok=True)
-                (self.root / name / path).write_bytes(content)
-            return self.root / name
-        path = self.root / f"{name}.{self.kind}"
-        with tarfile.open(path, "w:gz" if self.kind.endswith("gz") else "w") as archive:
-            for member, content in files.items():
-                entry = tarfile.TarInfo(member)
-                entry.size = len(content)
-                archive.addfile(entry, io.BytesIO(content))
-        return path
 
 
 @pytest.fixture(params=["folder", "tar", "tar.gz", "tgz"])
@@ -83,19 +35,6 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 @pytest.fixture
 def folder(tmp_path: Path) -> Place:
     return Place(tmp_path, "folder")
-
-
-@pytest.fixture
-def archive(tmp_path: Path) -> Place:
-    return Place(tmp_path, "tar.gz")
-
-
-def labelled(found: dict[str, np.ndarray], **profile: Any) -> dict[str, bytes]:
-    return {f"{name[0]}/{name}.tif": tiff(array, **profile) for name, array in found.items()}
-
-
-def vectors(path: Path, options: str = "", rows: Rows = ROWS) -> np.ndarray:
-    return read_features(f"mine={path}{options}", rows).vectors.array
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int32", "float32", "float64"])
@@ -313,91 +252,6 @@ def test_a_small_picture_in_a_large_block_is_refused_unread(folder: Place) -> No
         content = file.read()
     with pytest.raises(InputError, match="in blocks up to 8,192 x 16,384"):
         vectors(folder.write(labelled(patches()) | {"A/A_1.tif": content}))
-
-
-def entry(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
-    found = tarfile.TarInfo(name)
-    found.type, found.linkname = kind, target
-    return found
-
-
-def test_links_and_paths_out_of_an_archive_lead_nowhere(tmp_path: Path) -> None:
-    secret = tmp_path / "B_2.tif"
-    secret.write_bytes(tiff(np.full((5, 6, 8), 9.0)))
-    path = tmp_path / "in" / "x.tar.gz"
-    path.parent.mkdir()
-    with tarfile.open(path, "w:gz") as archive:
-        for name, array in list(patches().items())[:3]:
-            content = tiff(array)
-            member = entry(f"../../{name}.tif", tarfile.REGTYPE)
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-        archive.addfile(entry("B_2.tif", tarfile.SYMTYPE, str(secret)))
-        archive.addfile(entry("C/B_2.tif", tarfile.LNKTYPE, "../../A_1.tif"))
-        archive.addfile(entry("D/B_2.tif", tarfile.FIFOTYPE))
-    before = sorted(tmp_path.rglob("*"))
-    found = read_features(f"mine={path}", ROWS)
-    assert found.lacking == {3}
-    assert "mine: links and special files left out: 3" in found.notes
-    assert sorted(tmp_path.rglob("*")) == before
-
-
-def test_a_header_of_an_archive_that_does_not_end_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "bomb.tar.gz"
-    header = entry("pax", tarfile.XHDTYPE)
-    header.size = 1 << 32
-    with gzip.open(path, "wb") as file:
-        file.write(header.tobuf(tarfile.USTAR_FORMAT))
-        for _ in range(64):
-            file.write(bytes(1 << 20))
-    with pytest.raises(InputError, match="a header is over 1,048,576 bytes long"):
-        vectors(path)
-
-
-def test_a_member_that_is_too_large_is_refused_unread(tmp_path: Path) -> None:
-    path = tmp_path / "large.tar"
-    member = entry("A_1.tif", tarfile.REGTYPE)
-    member.size = 1 << 40
-    path.write_bytes(member.tobuf(tarfile.GNU_FORMAT) + bytes(1 << 16))
-    with pytest.raises(InputError, match=r"A_1.tif is over 512 MiB"):
-        vectors(path)
-
-
-def test_an_archive_that_grows_without_end_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("hfaef.evaluation.features.archive._FREE", 1 << 20)
-    path = tmp_path / "growing.tar.gz"
-    member = entry("notes.txt", tarfile.REGTYPE)
-    member.size = 64 << 20
-    with gzip.open(path, "wb") as file:
-        file.write(member.tobuf(tarfile.GNU_FORMAT))
-        file.write(bytes(member.size + 10240))
-    with pytest.raises(InputError, match="it unpacks to over 200 times its size"):
-        vectors(path)
-
-
-@pytest.mark.parametrize("left", [0, 100, 3000, -200, -4])
-def test_an_archive_that_is_cut_off_is_refused(archive: Place, left: int) -> None:
-    path = archive.write(labelled(patches()))
-    content = path.read_bytes()
-    path.write_bytes(content[:left])
-    with pytest.raises(InputError, match=r"cannot read .*place\.tar\.gz"):
-        vectors(path)
-
-
-def test_a_damaged_archive_is_refused(archive: Place) -> None:
-    path = archive.write(labelled(patches()))
-    content = bytearray(path.read_bytes())
-    content[-6] ^= 1  # of gzip's checksum
-    path.write_bytes(content)
-    with pytest.raises(InputError, match="CRC"):
-        vectors(path)
-
-
-def test_an_archive_without_geotiffs_is_refused(archive: Place) -> None:
-    with pytest.raises(InputError, match=r"there is no .tif in "):
-        vectors(archive.write({"notes.txt": b"x"}))
 
 
 def test_a_folder_without_geotiffs_is_refused(tmp_path: Path) -> None:
