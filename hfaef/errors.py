@@ -139,6 +139,10 @@ class TooBig(SourceError):
     """The request is over a limit of the source; a part of it may pass."""
 
 
+class BatchRefused(SourceError):
+    """The source does not know how to read several patches at once."""
+
+
 class CredentialsError(SourceError):
     """The source does not let us in; no other patch will fare better."""
 

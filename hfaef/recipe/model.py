@@ -91,7 +91,9 @@ class EarthEngine(Section):
     """The endpoint: https://developers.google.com/earth-engine/guides/processing_environments"""
     collection: str = Field("GOOGLE/SATELLITE_EMBEDDING/V1/ANNUAL", min_length=1)
     reader: Literal["pixels", "xee"] = "pixels"
-    """One request a patch, or the same pixels through Xee with two."""
+    """One request a patch or batch, or the same pixels through Xee with two a patch."""
+    batch: Literal["auto"] | Annotated[StrictInt, Field(ge=1)] = "auto"
+    """Patches that a request may hold, or as many as fit; 1 reads one by one."""
     max_requests: StrictInt = Field(40, ge=1, le=1000)
     """Requests at once: https://developers.google.com/earth-engine/guides/usage"""
     requests_per_minute: StrictInt = Field(6000, ge=1)
@@ -220,6 +222,7 @@ class Recipe(Section):
             "requests_per_minute",
             "workload_tag",
             "reader",
+            "batch",
             "hosts",
         ):
             source.pop(key, None)

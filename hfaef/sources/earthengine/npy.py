@@ -11,26 +11,34 @@ import numpy.typing as npt
 from numpy.lib import format as npy
 
 from hfaef.core.grid import Grid
-from hfaef.core.quantize import BAND_NAMES, BANDS
+from hfaef.core.quantize import BAND_NAMES
 
-_CODES = np.dtype([(name, np.int8) for name in BAND_NAMES])
 _PREFIX = 12
 """Bytes of a header's magic, version and length, at most: https://numpy.org/neps/nep-0001-npy-format.html"""
 
 
-def codes_of(body: bytes, grid: Grid) -> npt.NDArray[np.int8]:
-    """Codes, int8 (64, H, W), of an NPY file of shape (H, W) with one int8 field a band.
+_MOST_HEADER = 1 << 16
+"""Bytes of a header; that of 1,024 bands has 20,000."""
+
+
+def codes_of(body: bytes, grid: Grid, names: tuple[str, ...] = BAND_NAMES) -> npt.NDArray[np.int8]:
+    """Codes, int8 (bands, H, W), of an NPY file of shape (H, W) with one int8 field a band.
 
     Raises:
         ValueError: if it is anything else, or not as long as it says.
     """
     start, shape, dtype = _layout(_header(body))
-    if dtype != _CODES or shape != (grid.height, grid.width):
+    if dtype != _codes(names) or shape != (grid.height, grid.width):
         raise ValueError(f"{shape} of {str(dtype)[:40]}, not the bands and grid asked for")
-    if len(body) - start != grid.height * grid.width * BANDS:
+    if len(body) - start != grid.height * grid.width * len(names):
         raise ValueError(f"{len(body) - start:,} bytes of pixels, not as many as the grid has")
-    flat = np.frombuffer(body, np.int8, offset=start).reshape(grid.height, grid.width, BANDS)
+    flat = np.frombuffer(body, np.int8, offset=start).reshape(grid.height, grid.width, len(names))
     return np.ascontiguousarray(flat.transpose(2, 0, 1))
+
+
+@lru_cache(maxsize=32)
+def _codes(names: tuple[str, ...]) -> np.dtype[Any]:
+    return np.dtype([(name, np.int8) for name in names])
 
 
 def _header(body: bytes) -> bytes:
@@ -46,7 +54,7 @@ def _layout(header: bytes) -> tuple[int, tuple[int, ...], np.dtype[Any]]:
     stream = io.BytesIO(header)
     version = npy.read_magic(stream)
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    shape, fortran, dtype = read(stream)
+    shape, fortran, dtype = read(stream, max_header_size=_MOST_HEADER)
     if fortran:
         raise ValueError("columns first, not rows")
     return len(header), shape, dtype

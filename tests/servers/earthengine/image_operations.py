@@ -151,6 +151,24 @@ def add_bands(
     return replace(below, names=_distinct([*below.names, *above.names]), dtype=dtype, draw=draw)
 
 
+def cat(images: list[Any]) -> Image:
+    """All bands of all images, with the properties of the first."""
+    if not images:
+        raise Refusal(400, "Image.cat: no image.")
+    parts = [_as_image(image) for image in images]
+
+    def draw(canvas: Any) -> Raster:
+        drawn = [canvas.draw(part) for part in parts]
+        values = [raster.values for raster in drawn]
+        masks = [np.broadcast_to(raster.mask, raster.values.shape) for raster in drawn]
+        return Raster(np.concatenate(values), np.concatenate(masks))
+
+    names = _distinct([name for part in parts for name in part.names])
+    return replace(
+        parts[0], names=names, dtype=np.result_type(*(p.dtype for p in parts)), draw=draw
+    )
+
+
 def _distinct(names: list[str]) -> tuple[str, ...]:
     """Names, those that occur again with a number behind them."""
     seen: dict[str, None] = {}
