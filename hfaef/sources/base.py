@@ -120,6 +120,8 @@ class BatchKind:
     """Equal for those that can."""
     most: int
     """How many of them one request may hold, 2 or more."""
+    way: str
+    """How they are asked for; whether that is to be trusted is one question for all kinds."""
 
 
 @runtime_checkable

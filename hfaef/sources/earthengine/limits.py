@@ -32,7 +32,8 @@ MOST_SMALL = 1_000
 MASK_BYTES = 1
 """What Earth Engine counts beside the values, a band and pixel: https://github.com/google/Xee/issues/209"""
 
-_AS_POINTS = "points"
+POINTS, IMAGES = "points", "images"
+"""Ways to ask for several patches."""
 
 Reader = Literal["pixels", "xee"]
 
@@ -88,15 +89,12 @@ def batch_kind(grid: Grid, year: int, section: EarthEngine) -> BatchKind | None:
     if section.reader != "pixels" or section.batch == 1 or not fits(grid, section.reader):
         return None
     size = grid.height * grid.width
-    shape = (year, grid.height, grid.width)
+    shape: tuple[int | str, ...] = (year, grid.height, grid.width)
     if size <= SMALL and utm_zone(grid.crs) and on_lattice(grid):
-        kind = BatchKind((_AS_POINTS, grid.crs, *shape), min(MOST_SMALL, MAX_PAGE // size))
+        most, way = min(MOST_SMALL, MAX_PAGE // size), POINTS
+        shape = (grid.crs, *shape)
     else:
-        kind = BatchKind(("images", *shape), min(MAX_BANDS // BANDS, max_pixels("pixels") // size))
-    most = kind.most if section.batch == "auto" else min(kind.most, section.batch)
-    return BatchKind(kind.key, most) if most > 1 else None
-
-
-def is_points(kind: BatchKind) -> bool:
-    """Whether patches of a kind are asked for as points."""
-    return isinstance(kind.key, tuple) and kind.key[0] == _AS_POINTS
+        most, way = min(MAX_BANDS // BANDS, max_pixels("pixels") // size), IMAGES
+    if section.batch != "auto":
+        most = min(most, section.batch)
+    return BatchKind((way, *shape), most, way) if most > 1 else None

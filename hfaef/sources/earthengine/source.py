@@ -21,10 +21,10 @@ from hfaef.sources.earthengine.expression import DIMENSION, VARIABLE, band_image
 from hfaef.sources.earthengine.limits import (
     BYTES_A_CODE,
     MAX_SIDE,
+    POINTS,
     REQUESTS_A_READ,
     batch_kind,
     fits,
-    is_points,
     max_pixels,
     pixel_grid,
 )
@@ -113,7 +113,7 @@ class EarthEngine:
         if kind is None:
             raise BatchRefused("these patches are read one by one")
         _LOG.debug("%s %s: %s patches", self._section.collection, year, len(grids))
-        read = read_points if is_points(kind) else read_images
+        read = read_points if kind.way == POINTS else read_images
         try:
             found, requests = read(self._section.collection, grids, year)
         except Exception as error:

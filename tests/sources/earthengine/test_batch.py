@@ -17,7 +17,8 @@ from hfaef.core.quantize import NODATA
 from hfaef.errors import BatchRefused, PermanentError, TooBig, Transient
 from hfaef.recipe.model import EarthEngine
 from hfaef.sources.base import Batching, Pixels
-from hfaef.sources.earthengine.limits import MAX_BYTES, batch_kind, is_points
+from hfaef.sources.earthengine.limits import MAX_BYTES, batch_kind
+from hfaef.sources.earthengine.limits import POINTS as AS_POINTS
 from servers.earthengine import Conduct, Fault, Service, World, tiles_around
 from servers.earthengine.client import TOKEN, expected, isolate, section, source_of
 
@@ -219,7 +220,7 @@ def test_patches_that_are_not_aefs_stand_in_their_place_as_errors(service: Servi
 
 def kinds(grid: Grid, **keys: object) -> tuple[bool, int] | None:
     made = batch_kind(grid, YEAR, section_of(**keys))
-    return made and (is_points(made), made.most)
+    return made and (made.way == AS_POINTS, made.most)
 
 
 def section_of(**keys: object) -> EarthEngine:
