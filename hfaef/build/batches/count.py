@@ -1,4 +1,4 @@
-"""What reading patches together takes, if nothing fails."""
+"""How many requests reading patches takes, if nothing fails."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from dataclasses import dataclass
 
 from hfaef.build.batches.queue import KindOf
 from hfaef.build.batches.trust import CHECK_EVERY, FIRST_CHECKS
+from hfaef.build.fetch.read import in_parts
 from hfaef.catalog.patch import Patch
+from hfaef.core.grid import Grid
+from hfaef.errors import TooBig
+from hfaef.sources.earthengine.limits import REQUESTS_A_READ, Reader, fits
 
 
 @dataclass(frozen=True)
@@ -38,4 +42,19 @@ def count_batches(patches: Iterable[Patch], kind_of: KindOf) -> Count:
             firsts.setdefault(kind.way, min(FIRST_CHECKS, kind.most, several))
             batches += full + bool(rest)
             together += several
-    return Count(batches, sum(firsts.values()) + together // CHECK_EVERY, tuple(alone))
+    # The last batches end after the last of those checks.
+    checks = sum(firsts.values()) + together // CHECK_EVERY + (batches > 1)
+    return Count(batches, checks, tuple(alone))
+
+
+def request_count(height: int, width: int, reader: Reader) -> int:
+    """Requests of Earth Engine for a patch of this shape, split as the build splits it."""
+
+    def count(part: Grid) -> int:
+        if not fits(part, reader):
+            raise TooBig("more than one request may hold")
+        return REQUESTS_A_READ[reader]
+
+    grid = Grid("", (1, 0, 0, 0, -1, 0), height, width)
+    requests: int = in_parts(grid, count, lambda first, second, _: first + second)
+    return requests
