@@ -420,6 +420,7 @@ def test_a_second_way_of_asking_is_checked_from_its_own_beginning() -> None:
     assert trust.came("points", wanted[1032 : 1031 + CHECK_EVERY]) == ()
     (last,) = trust.came("images", wanted[1600:1616])
     assert last == wanted[1615]
+    assert len(trust.came("points", wanted[:1000])) == 1000 // CHECK_EVERY
 
 
 def test_what_came_is_trusted_once_no_check_is_open() -> None:

@@ -34,15 +34,16 @@ class Trust:
     def came(self, way: str, patches: Sequence[Check]) -> tuple[Check, ...]:
         """Count what came together; gives those that are to be checked now."""
         self.unchecked |= {_key(check): check for check in patches}
-        first = way not in self._ways
-        self._since += len(patches)
-        if not patches or (self._since < CHECK_EVERY and not first):
+        if way in self._ways:
+            count, self._since = divmod(self._since + len(patches), CHECK_EVERY)
+        else:
+            count, self._since = FIRST_CHECKS, 0
+            self._ways |= {way} if patches else set()
+        if not count or not patches:
             return ()
-        self._ways.add(way)
-        self._since = 0
         # From the end: the first one may be where it would be alone.
-        step = -(-len(patches) // FIRST_CHECKS) if first else len(patches)
-        return self._asked(patches[::-1][::step])
+        step = -(-len(patches) // count)
+        return self._asked(patches[::-step])
 
     def before(self, patches: Sequence[Check]) -> tuple[Check, ...]:
         """Take what came in earlier builds; gives one of each shape, as a shape comes in one way."""

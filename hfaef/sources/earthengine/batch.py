@@ -20,7 +20,7 @@ from hfaef.sources.earthengine.npy import codes_of
 Codes = npt.NDArray[np.int8]
 
 _UNKNOWN = re.compile(
-    r"changeProj|reproject|Image\.cat|reduceRegions|forEach|computeFeatures|too many bands"
+    r"changeProj|reproject|regexpRename|Image\.cat|reduceRegions|forEach|computeFeatures|too many bands"
     r"|answered 404",
     re.IGNORECASE,
 )
@@ -41,8 +41,7 @@ def read_images(collection: str, grids: Sequence[Grid], year: int) -> tuple[list
             "grid": pixel_grid(grids[0]),
         }
     )
-    codes = codes_of(body, grids[0], batch_names(len(grids)))
-    return [codes[start : start + BANDS] for start in range(0, len(codes), BANDS)], 1
+    return codes_of(body, grids[0], batch_names(len(grids))), 1
 
 
 def read_points(collection: str, grids: Sequence[Grid], year: int) -> tuple[list[Codes], int]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from hfaef.core.aef import LATTICE
 from hfaef.core.grid import Grid, outlines, utm_zone
-from hfaef.core.quantize import BAND_NAMES, BANDS, NODATA, SCALE
+from hfaef.core.quantize import BAND_NAMES, NODATA, SCALE
 
 if TYPE_CHECKING:
     import ee
@@ -27,9 +28,14 @@ NUMBER = "number"
 """Property of a point: its place among those that are asked for."""
 
 
+_PREFIX = "p{:02d}_"
+
+
+@lru_cache(maxsize=32)
 def batch_names(count: int) -> tuple[str, ...]:
     """Bands of so many patches in one image: ``p00_A00`` and so on."""
-    return tuple(f"p{number:02d}_{name}" for number in range(count) for name in BAND_NAMES)
+    prefixes = (_PREFIX.format(number) for number in range(count))
+    return tuple(prefix + name for prefix in prefixes for name in BAND_NAMES)
 
 
 def batch_image(collection: str, grids: Sequence[Grid], year: int) -> ee.Image:
@@ -41,13 +47,18 @@ def batch_image(collection: str, grids: Sequence[Grid], year: int) -> ee.Image:
     """
     import ee
 
-    common = _projection(grids[0])
-    names = batch_names(len(grids))
-    images = []
-    for number, grid in enumerate(grids):
-        fixed = codes_image(collection, grid, year).reproject(grid.crs, list(grid.transform))
-        moved = fixed.changeProj(_projection(grid), common)
-        images.append(moved.rename(list(names[number * BANDS : (number + 1) * BANDS])))
+    by_crs: dict[str, list[Grid]] = {}
+    for grid in grids:
+        by_crs.setdefault(grid.crs, []).append(grid)
+    codes = {crs: codes_image(collection, some, year) for crs, some in by_crs.items()}
+    places = [ee.Projection(grid.crs, list(grid.transform)) for grid in grids]
+    images = [
+        codes[grid.crs]
+        .reproject(place)
+        .changeProj(place, places[0])
+        .regexpRename("^A", _PREFIX.format(number) + "A")
+        for number, (grid, place) in enumerate(zip(grids, places, strict=True))
+    ]
     # The client's own `Image.cat` is a chain of `Image.addBands`.
     return ee.Image(ee.ApiFunction.call_("Image.cat", images))
 
@@ -76,7 +87,7 @@ def point_codes(collection: str, grids: Sequence[Grid], year: int) -> ee.Feature
 
     # In a point there is one pixel:
     # https://developers.google.com/earth-engine/guides/reducers_reduce_region
-    return codes_image(collection, grids[0], year, beside=grids[1:]).reduceRegions(
+    return codes_image(collection, grids, year).reduceRegions(
         collection=ee.FeatureCollection(numbered.map(feature)),
         reducer=ee.Reducer.first().forEach(list(BAND_NAMES)),
         crs=crs,
@@ -84,23 +95,15 @@ def point_codes(collection: str, grids: Sequence[Grid], year: int) -> ee.Feature
     )
 
 
-def _projection(grid: Grid) -> ee.Projection:
-    """The projection whose coordinates are columns and rows of a grid."""
-    import ee
-
-    return ee.Projection(grid.crs, list(grid.transform))
-
-
-def codes_image(collection: str, grid: Grid, year: int, *, beside: Sequence[Grid] = ()) -> ee.Image:
+def codes_image(collection: str, grids: Sequence[Grid], year: int) -> ee.Image:
     """AEF codes as an image of 64 int8 bands, `NODATA` where no image of the year has data.
 
     Args:
         collection: of AEF.
-        grid: where it will be looked at.
+        grids: of one CRS, where it will be looked at.
         year: of its images.
-        beside: other grids of the same CRS where it will be, too.
     """
-    mosaic = year_mosaic(collection, (grid, *beside), year)
+    mosaic = year_mosaic(collection, grids, year)
     root = mosaic.abs().sqrt().multiply(mosaic.signum())
     codes = root.multiply(SCALE).round().clamp(-127, 127).toInt8()
     return codes.unmask(NODATA, False)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from numpy.lib import format as npy
 
 from hfaef.core.grid import Grid
-from hfaef.core.quantize import BAND_NAMES
+from hfaef.core.quantize import BAND_NAMES, BANDS
 
 _PREFIX = 12
 """Bytes of a header's magic, version and length, at most: https://numpy.org/neps/nep-0001-npy-format.html"""
@@ -21,8 +21,15 @@ _MOST_HEADER = 1 << 16
 """Bytes of a header; that of 1,024 bands has 20,000."""
 
 
-def codes_of(body: bytes, grid: Grid, names: tuple[str, ...] = BAND_NAMES) -> npt.NDArray[np.int8]:
-    """Codes, int8 (bands, H, W), of an NPY file of shape (H, W) with one int8 field a band.
+def codes_of(
+    body: bytes, grid: Grid, names: tuple[str, ...] = BAND_NAMES
+) -> list[npt.NDArray[np.int8]]:
+    """Codes of patches, int8 (64, H, W), of an NPY file of shape (H, W) with one int8 field a band.
+
+    Args:
+        body: the file.
+        grid: that was asked for.
+        names: of the fields, 64 for each patch.
 
     Raises:
         ValueError: if it is anything else, or not as long as it says.
@@ -33,7 +40,15 @@ def codes_of(body: bytes, grid: Grid, names: tuple[str, ...] = BAND_NAMES) -> np
     if len(body) - start != grid.height * grid.width * len(names):
         raise ValueError(f"{len(body) - start:,} bytes of pixels, not as many as the grid has")
     flat = np.frombuffer(body, np.int8, offset=start).reshape(grid.height, grid.width, len(names))
-    return np.ascontiguousarray(flat.transpose(2, 0, 1))
+    return [_bands_first(flat[:, :, at : at + BANDS]) for at in range(0, len(names), BANDS)]
+
+
+def _bands_first(pixels: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
+    """Codes (64, H, W) of (H, W, 64), which is copied first if it is part of a larger array.
+
+    To turn such a part round as it lies there takes eight times as long.
+    """
+    return np.ascontiguousarray(np.ascontiguousarray(pixels).transpose(2, 0, 1))
 
 
 @lru_cache(maxsize=32)

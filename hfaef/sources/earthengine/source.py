@@ -185,12 +185,12 @@ def _read_pixels(collection: str, grid: Grid, year: int) -> npt.NDArray[np.int8]
 
     body = ee.data.computePixels(
         {
-            "expression": codes_image(collection, grid, year),
+            "expression": codes_image(collection, [grid], year),
             "fileFormat": "NPY",
             "grid": pixel_grid(grid),
         }
     )
-    return codes_of(body, grid)
+    return codes_of(body, grid)[0]
 
 
 def _read_with_xee(collection: str, grid: Grid, year: int) -> npt.NDArray[np.int8]:
@@ -204,7 +204,7 @@ def _read_with_xee(collection: str, grid: Grid, year: int) -> npt.NDArray[np.int
     if not grid.crs.startswith("EPSG:"):
         raise PermanentError("Xee takes EPSG codes only", "set `source.reader` to pixels")
     data = xarray.open_dataset(
-        band_images(codes_image(collection, grid, year)),
+        band_images(codes_image(collection, [grid], year)),
         engine="ee",
         crs=grid.crs,
         crs_transform=grid.transform,

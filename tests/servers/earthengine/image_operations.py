@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -112,6 +113,12 @@ def rename(input: Image, names: list[str]) -> Image:
     if len(names) != len(input.names):
         raise Refusal(400, "Image.rename: the number of names must match the number of bands.")
     return replace(input, names=tuple(names))
+
+
+def regexp_rename(input: Image, regex: str, replacement: str, all: bool = True) -> Image:
+    """Each band's name with what matches replaced, the first match or all."""
+    names = [re.sub(regex, replacement, name, count=0 if all else 1) for name in input.names]
+    return rename(input, names)
 
 
 def band_names(image: Image) -> list[str]:

@@ -65,6 +65,7 @@ def operations(
         "Image.unmask": on_images.unmask,
         "Image.select": on_images.select,
         "Image.rename": on_images.rename,
+        "Image.regexpRename": on_images.regexp_rename,
         "Image.bandNames": on_images.band_names,
         "Image.mask": on_images.mask,
         "Image.updateMask": on_images.update_mask,

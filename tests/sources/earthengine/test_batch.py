@@ -168,6 +168,7 @@ def test_pixels_moved_half_a_pixel_off_are_others(service: Service) -> None:
         ("Image.changeProj", WIDE[:3]),
         ("Image.reproject", WIDE[:3]),
         ("Image.cat", WIDE[:3]),
+        ("Image.regexpRename", WIDE[:3]),
         ("Image.reduceRegions", POINTS[:3]),
         ("Reducer.forEach", POINTS[:3]),
     ],
