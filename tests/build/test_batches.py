@@ -395,6 +395,14 @@ def test_every_patch_is_taken_once_with_those_of_its_kind(
     assert (count.batches, len(count.alone)) == (batches, singles)
 
 
+def test_what_was_too_big_together_is_read_alone_when_batches_have_ended() -> None:
+    queue = BatchQueue(by_side)
+    queue.add(patches(6))
+    queue.split()
+    queue.shrink(queue.kind(patches(1)[0]), 2)
+    assert [isinstance(queue.take(), Patch) for _ in range(6)] == [True] * 6
+
+
 def test_those_that_failed_before_come_last_and_alone() -> None:
     wanted = patches(6)
     queue = BatchQueue(by_side)

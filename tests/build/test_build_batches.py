@@ -15,6 +15,7 @@ from hfaef.build.pipeline import Built, build
 from hfaef.build.plan import plan
 from hfaef.build.status import read_status
 from hfaef.catalog import open_catalog
+from hfaef.cli import build as cli
 from hfaef.core.grid import Grid
 from hfaef.load import load
 from hfaef.recipe.model import Recipe
@@ -127,6 +128,21 @@ def test_three_batches_and_their_checks_make_the_release(
     assert status.checks in (16, 17)
     assert asked(service) == 3 + status.checks <= planned.requests - 4 == 3 + 17
     assert planned.requests_one_by_one == 48 + 4
+
+
+def test_plan_and_status_say_what_batches_save_and_what_was_checked(
+    rows: Recipe, service: Service, tmp_path: Path
+) -> None:
+    settings = [f"source.url={service.url}", "source.kind=earthengine", "source.project=p"]
+    settings += ["name=Points", "years=[2018]", "patches.kind=table", "patches.size=16"]
+    settings.append(f"patches.path={rows.patches.path}")
+    (tmp_path / "r.toml").write_text("")
+    lines = cli.plan(str(tmp_path / "r.toml"), tmp_path / "out", settings).lines
+    assert "with 17 requests that check them; one by one 52 requests, 0.5 s" in str(lines[-1])
+    build(over(rows, service), tmp_path / "out")
+    lines = cli.status(tmp_path / "out").lines
+    assert str(lines[1]).startswith("48 of them in 3 batches; 1")
+    assert str(lines[1]).endswith(" were read once more, alone, and were the same")
 
 
 def test_pixels_half_a_pixel_off_are_found_in_the_first_batch_and_none_stays(

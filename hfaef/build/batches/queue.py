@@ -88,7 +88,7 @@ class BatchQueue:
         """The next ones to read; there must be some."""
         waiting = (item for item in self._waiting.items() if item[1])
         kind, queue = next(waiting, (ALONE, self._last))
-        count = min(len(queue), self._sizes.get(kind, kind.most))
+        count = min(len(queue), kind.most, self._sizes.get(kind, kind.most))
         patches = tuple(queue.popleft() for _ in range(count))
         return Batch(patches) if count > 1 else patches[0]
 

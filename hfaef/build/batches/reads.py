@@ -67,6 +67,14 @@ class BatchReads:
             self._reason = reason
             _LOG.warning("patches are read one by one from now on: %s", reason)
 
+    def _mistrust(self, reason: str) -> None:
+        """Read patches one by one, those that came together and were not checked, too."""
+        if self._reason:
+            self._reason += f"; {reason}"
+            _LOG.warning("what came together is read again: %s", reason)
+        self.end(reason)
+        self.mistrusted = True
+
     def finish(self, state: ReadState, read: BatchRead) -> tuple[Outcome, ...]:
         """Write down what came of a batch; what it lacks and what checks it is read alone."""
         self._leave(state)
@@ -167,8 +175,7 @@ class BatchReads:
                 self._store.trust()
             return
         what = f"cannot be read alone: {failed}" if failed else "is another than it is alone"
-        self.end(f"{patch.id} came together with others, and {what}")
-        self.mistrusted = True
+        self._mistrust(f"{patch.id} came together with others, and {what}")
 
     def drop(self) -> int:
         """Drop what came together without a good check, and let it be read alone; gives how much.
