@@ -58,12 +58,20 @@ def _size(value: object) -> object:
     return value
 
 
+def _batch(value: object) -> object:
+    number = value if isinstance(value, int) and not isinstance(value, bool) else 0
+    if value != "auto" and number < 1:
+        raise ValueError('"auto", or how many patches, 1 or more')
+    return value
+
+
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$"
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 HostName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.-]+$")]
 Location = Annotated[str, AfterValidator(_plain)]
 HttpAddress = Annotated[Location, StringConstraints(pattern=r"^https?://[^\s/@?#\\]+$")]
+Batch = Annotated[Literal["auto"] | Annotated[StrictInt, Field(ge=1)], BeforeValidator(_batch)]
 License = Annotated[str, AfterValidator(require_license)]
 
 
@@ -92,7 +100,7 @@ class EarthEngine(Section):
     collection: str = Field("GOOGLE/SATELLITE_EMBEDDING/V1/ANNUAL", min_length=1)
     reader: Literal["pixels", "xee"] = "pixels"
     """One request a patch or batch, or the same pixels through Xee with two a patch."""
-    batch: Literal["auto"] | Annotated[StrictInt, Field(ge=1)] = "auto"
+    batch: Batch = "auto"
     """Patches that a request may hold, or as many as fit; 1 reads one by one."""
     max_requests: StrictInt = Field(40, ge=1, le=1000)
     """Requests at once: https://developers.google.com/earth-engine/guides/usage"""

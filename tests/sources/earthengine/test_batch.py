@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,12 +11,14 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from sources.earthengine.test_source import GRIDS, HOLES, utm
 
+from hfaef.build.staging.identity import source_identity
 from hfaef.core.grid import Grid
 from hfaef.core.quantize import NODATA
 from hfaef.errors import BatchRefused, PermanentError, TooBig, Transient
-from hfaef.recipe.model import EarthEngine
+from hfaef.recipe.model import EarthEngine, Recipe
 from hfaef.sources.base import Batching, Pixels
 from hfaef.sources.earthengine.limits import MAX_BYTES, batch_kind
 from hfaef.sources.earthengine.limits import POINTS as AS_POINTS
@@ -123,7 +126,7 @@ def test_pages_shorter_than_asked_for_are_read_on(service: Service) -> None:
 
 
 @settings(
-    max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+    max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
 )
 @given(
     st.lists(
@@ -260,6 +263,23 @@ def test_the_recipe_may_ask_for_fewer_or_none() -> None:
     assert kinds(grid, batch=100) == (False, 16)
     assert kinds(grid, batch=1) is kinds(small, batch=1) is None
     assert kinds(grid, reader="xee") is None
+
+
+@pytest.mark.parametrize("value", ["all", 0, -3, 2.5, True, None, "1"])
+def test_what_is_no_number_of_patches_is_refused_in_one_sentence(value: object) -> None:
+    with pytest.raises(ValidationError, match='"auto", or how many patches, 1 or more') as caught:
+        section_of(batch=value)
+    assert caught.value.error_count() == 1
+
+
+def test_how_patches_are_read_is_no_part_of_a_release() -> None:
+    text = 'name = "P"\nyears = [2018]\n[patches]\nkind = "table"\npath = "p.csv"\nsize = 8\n'
+    recipes = [
+        Recipe(**{**tomllib.loads(text), "source": section_of(batch=batch)})
+        for batch in ("auto", 1, 7)
+    ]
+    assert len({recipe.digest() for recipe in recipes}) == 1
+    assert len({str(source_identity(recipe.source)) for recipe in recipes}) == 1
 
 
 def test_small_patches_beside_the_lattice_are_images() -> None:
