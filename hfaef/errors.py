@@ -13,6 +13,7 @@ HfaefError                exit 1   anything below
     |-- Throttled                  over a quota: wait, then ask again
     |-- Transient                  5xx, reset, truncated, timed out: ask again
     |-- TooBig                     more than one request may hold: split, then ask again
+    |-- BatchRefused               not several patches at once: ask for each alone
     |-- CredentialsError           nobody may read: stop the whole build
     |-- QuotaExhausted             nothing more for days: stop the whole build
     `-- PermanentError             this patch never: write it down, go on with the others
@@ -137,6 +138,10 @@ class Transient(SourceError):
 
 class TooBig(SourceError):
     """The request is over a limit of the source; a part of it may pass."""
+
+
+class BatchRefused(SourceError):
+    """The source does not know how to read several patches at once."""
 
 
 class CredentialsError(SourceError):

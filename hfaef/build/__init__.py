@@ -2,6 +2,7 @@
 
 pipeline      the steps of a build, in their order
 plan          what a build will cost
+batches       several patches with one request, and whether that can be trusted
 fetch         from a source into staging; `fetch.engine` decides on retries
 staging       pixels and outcomes between fetching and packing
 previous      pixels that are taken from the release before

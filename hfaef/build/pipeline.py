@@ -10,10 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hfaef.build.batches.queue import kinds_of
 from hfaef.build.cluster import Cluster
 from hfaef.build.fetch.dask import DaskExecutor
 from hfaef.build.fetch.engine import fetch
-from hfaef.build.fetch.read import ReadExecutor, read_patch
+from hfaef.build.fetch.read import ReadExecutor, read_asked
 from hfaef.build.fetch.retry import Policy
 from hfaef.build.fetch.threads import ThreadExecutor
 from hfaef.build.missing import (
@@ -40,11 +41,7 @@ from hfaef.core.progress import progress
 from hfaef.core.workers import ParallelMap, core_count, ordered_map
 from hfaef.errors import HfaefError
 from hfaef.recipe.model import Cog, EarthEngine, Recipe
-from hfaef.release.benchmark.eval_yaml import (
-    EVAL_YAML,
-    benchmark_bytes,
-    registering_note,
-)
+from hfaef.release.benchmark.eval_yaml import EVAL_YAML, benchmark_bytes, registering_note
 from hfaef.release.card.additions import (
     Carryover,
     again,
@@ -176,7 +173,7 @@ def build(
         executor: ReadExecutor
         parallel_map: ParallelMap
         if cluster is None:
-            executor = ThreadExecutor(partial(read_patch, source, store.pixels, policy), reads)
+            executor = ThreadExecutor(partial(read_asked, source, store.pixels, policy), reads)
             parallel_map = partial(ordered_map, threads=threads or core_count())
         else:
             open_again = partial(open_source, recipe.source, trusted=trusted_hosts())
@@ -189,10 +186,12 @@ def build(
         if cluster is None and isinstance(source, Prefetching):
             staged = {key for key, outcome in store.outcomes().items() if outcome.fetched}
             source.prefetch([(p.grid, p.year) for p in patches if (p.year, p.id) not in staged])
-        fetch(
+        notes += fetch(
             patches,
             executor,
             store,
+            # What a worker of a cluster stages late must be right, so there patches are read alone.
+            kind_of=None if cluster else kinds_of(source),
             per_minute=_reads_per_minute(recipe.source),
             policy=policy,
         )

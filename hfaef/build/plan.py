@@ -9,10 +9,11 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hfaef.build.fetch.read import in_parts
+from hfaef.build.batches.count import count_batches, request_count
 from hfaef.build.previous import Taken, find_unchanged, open_previous
 from hfaef.build.staging.identity import inputs
 from hfaef.build.staging.store import Settled, read_settled
@@ -22,7 +23,7 @@ from hfaef.core.aef import Tile
 from hfaef.core.grid import Grid
 from hfaef.core.quantize import BANDS
 from hfaef.core.workers import core_count
-from hfaef.errors import RecipeError, TooBig
+from hfaef.errors import RecipeError
 from hfaef.recipe.model import FIRST_YEAR, Cog, EarthEngine, Recipe
 from hfaef.release.benchmark.eval_yaml import require_test_split
 from hfaef.release.handle import Release
@@ -36,7 +37,7 @@ from hfaef.sources.cog.tiling import (
     blocks_of,
     tiles_of,
 )
-from hfaef.sources.earthengine.limits import BYTES_A_CODE, REQUESTS_A_READ, Reader, fits
+from hfaef.sources.earthengine.limits import BYTES_A_CODE, batch_kind
 
 BLOCK_BYTES = 45_000_000
 """Compressed bytes of a block's 64 chunks in the published tiles, about, where all of it is land:
@@ -51,6 +52,9 @@ LINE_BYTES = 25_000_000
 
 ANSWER_SECONDS = 0.3
 """Seconds that Earth Engine is taken to need for a request."""
+
+PATCH_SECONDS, PATCH_PIXELS = 0.04, 64 * 64
+"""Seconds more for so many pixels of what is asked for together."""
 
 OPENING_REQUESTS = 4
 """Requests with which a build looks at Earth Engine's collection."""
@@ -78,6 +82,13 @@ class Cost:
     """At the quota, the line or the processor, whichever is slowest."""
     rests_on: str
     """Where the numbers come from, in words."""
+    pixels: int = 0
+    """That Earth Engine computes, which is what it counts EECU-hours for."""
+    checks: int = 0
+    """Requests that look whether what comes in batches is what comes alone."""
+    requests_one_by_one: int = 0
+    """Requests without batches."""
+    seconds_one_by_one: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -276,21 +287,37 @@ def sort_by_block(patches: Sequence[Patch]) -> list[Patch]:
 
 def earth_engine_cost(patches: Sequence[Patch], section: EarthEngine) -> Cost:
     """What Earth Engine is asked for these patches."""
-    shapes = Counter((patch.grid.height, patch.grid.width) for patch in patches)
-    asked = OPENING_REQUESTS
-    for shape, count in shapes.items():
-        asked += count * request_count(*shape, section.reader)
+    count = count_batches(patches, partial(batch_kind, section=section))
+    together = count.batches + count.checks
+    requests = OPENING_REQUESTS + together + _requests_alone(count.alone, section)
+    pixels = _values(patches) // BANDS
+    one_by_one = OPENING_REQUESTS + _requests_alone(patches, section)
+    more = PATCH_SECONDS * (pixels - _values(count.alone) // BANDS) / PATCH_PIXELS
+    words = f", and {PATCH_SECONDS} s for each 64 x 64 pixels of a batch" if together else ""
     return Cost(
         source="earthengine",
         units=len(patches),
-        requests=asked,
+        requests=requests,
         bytes=BYTES_A_CODE[section.reader] * _values(patches),
-        seconds=max(
-            asked * 60 / section.requests_per_minute, asked * ANSWER_SECONDS / section.max_requests
-        ),
+        seconds=_engine_seconds(requests, more, section),
         rests_on=f"{section.requests_per_minute:,} requests a minute, {section.max_requests} at "
-        f"once, {ANSWER_SECONDS} s each",
+        f"once, {ANSWER_SECONDS} s each{words}",
+        pixels=pixels,
+        checks=count.checks,
+        requests_one_by_one=one_by_one,
+        seconds_one_by_one=_engine_seconds(one_by_one, 0.0, section),
     )
+
+
+def _requests_alone(patches: Sequence[Patch], section: EarthEngine) -> int:
+    shapes = Counter((patch.grid.height, patch.grid.width) for patch in patches)
+    return sum(n * request_count(*shape, section.reader) for shape, n in shapes.items())
+
+
+def _engine_seconds(requests: int, more: float, section: EarthEngine) -> float:
+    """At the quota or the service's speed, with so many seconds for what batches hold."""
+    answers = (requests * ANSWER_SECONDS + more) / section.max_requests
+    return max(requests * 60 / section.requests_per_minute, answers)
 
 
 def cog_cost(
@@ -328,19 +355,6 @@ def cog_cost(
         seconds = max(seconds, size / LINE_BYTES)
         words += f", {BLOCK_BYTES / 1e6:.0f} MB each over a line of {LINE_BYTES / 1e6:.0f} MB/s"
     return Cost("cog", count, count * BANDS, size, seconds, words)
-
-
-def request_count(height: int, width: int, reader: Reader) -> int:
-    """Requests of Earth Engine for a patch of this shape, split as the build splits it."""
-
-    def count(part: Grid) -> int:
-        if not fits(part, reader):
-            raise TooBig("more than one request may hold")
-        return REQUESTS_A_READ[reader]
-
-    grid = Grid("", (1, 0, 0, 0, -1, 0), height, width)
-    requests: int = in_parts(grid, count, lambda first, second, _: first + second)
-    return requests
 
 
 def _bytes_on_disk(root: Path, tiles: dict[Tile, str], blocks: Sequence[Block]) -> dict[Block, int]:

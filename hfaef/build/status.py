@@ -37,6 +37,14 @@ class Status:
     """Whether a build was begun after the release was made, and has not finished."""
     command: str | None = None
     """What goes on with that build; None if it is not known."""
+    together: int = 0
+    """Patches that came in batches."""
+    batches: int = 0
+    """Requests for them, without those of checks."""
+    checks: int = 0
+    """Patches of batches that were read once more, alone, and were the same."""
+    unchecked: int = 0
+    """Patches of batches after which no check was made yet."""
     edits: tuple[str, ...] = ()
     """What stops the card from being written again, and the ways out; mostly nothing."""
 
@@ -100,6 +108,10 @@ class Status:
             "version": self.manifest.version if self.manifest else None,
             "stale": list(self.stale),
             "unfinished": self.unfinished,
+            "together": self.together,
+            "batches": self.batches,
+            "checks": self.checks,
+            "unchecked": self.unchecked,
             "edits": list(self.edits),
             "next": self.next_command,
         }
@@ -133,6 +145,8 @@ def read_status(folder: Path) -> Status:
     outcomes = read_ledger(staging)
     missing = tuple(outcome for _, outcome in sorted(outcomes.items()) if not outcome.fetched)
     stale = stale_additions(folder)
+    together = [outcome for outcome in outcomes.values() if outcome.together > 1]
+    checks = sum(outcome.checks for outcome in together)
     return Status(
         folder,
         patches,
@@ -142,5 +156,9 @@ def read_status(folder: Path) -> Status:
         stale,
         is_unfinished(staging),
         read_command(staging),
-        edits,
+        together=len(together),
+        batches=sum(outcome.requests for outcome in together) - checks,
+        checks=checks,
+        unchecked=sum(outcome.unchecked for outcome in together),
+        edits=edits,
     )

@@ -174,21 +174,32 @@ def plan(
             f"disk ({found.staged_bytes / 1e9:,.2f} staged, {found.release_bytes / 1e9:,.2f} released)"
         )
     ]
-    rows = []
-    for cost in found.costs:
-        minutes = cost.seconds / 60
-        rows.append(
-            (
-                f"{cost.source} ({'this recipe' if cost is found.costs[0] else 'instead'})",
-                f"{cost.units:,}",
-                f"{cost.requests:,}",
-                f"{cost.bytes / 1e9:,.2f} GB",
-                f"{minutes:,.1f} min" if minutes >= 1 else f"{cost.seconds:,.1f} s",
-            )
+    rows = [
+        (
+            f"{cost.source} ({'this recipe' if cost is found.costs[0] else 'instead'})",
+            f"{cost.units:,}",
+            f"{cost.requests:,}",
+            f"{cost.bytes / 1e9:,.2f} GB",
+            _duration(cost.seconds),
         )
+        for cost in found.costs
+    ]
     lines.append(Table(("source", "units", "requests", "to read", "time, at least"), rows))
     lines += [f"{cost.source}: {cost.rests_on}" for cost in found.costs]
+    lines += [
+        (
+            f"{cost.source}: {cost.pixels / 1e6:,.1f} million pixels; in batches, with "
+            f"{cost.checks:,} requests that check them; one by one {cost.requests_one_by_one:,} "
+            f"requests, {_duration(cost.seconds_one_by_one)}"
+        )
+        for cost in found.costs
+        if cost.checks
+    ]
     return Report(found.summary(), lines, values=[str(found.costs[0].requests)], notes=found.notes)
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 60:,.1f} min" if seconds >= 60 else f"{seconds:,.1f} s"
 
 
 def status(folder: FolderArgument) -> Report:
@@ -200,6 +211,12 @@ def status(folder: FolderArgument) -> Report:
     released = found.released_rows
     fetched = f"{found.fetched:,} of {found.patches:,} patches fetched"
     lines: list[str | Table] = [f"{folder}: {fetched}, {len(found.missing):,} missing"]
+    if found.together:
+        unchecked = f", {found.unchecked:,} not checked yet" if found.unchecked else ""
+        lines.append(
+            f"{found.together:,} of them in {found.batches:,} batches; {found.checks:,} were read "
+            f"once more, alone, and were the same{unchecked}"
+        )
     if found.missing:
         lines.append(_missing(found))
     lines.append("no release yet" if released is None else f"release: {released:,} rows")

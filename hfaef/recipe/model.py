@@ -58,12 +58,20 @@ def _size(value: object) -> object:
     return value
 
 
+def _batch(value: object) -> object:
+    number = value if isinstance(value, int) and not isinstance(value, bool) else 0
+    if value != "auto" and number < 1:
+        raise ValueError('"auto", or how many patches, 1 or more')
+    return value
+
+
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$"
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 HostName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.-]+$")]
 Location = Annotated[str, AfterValidator(_plain)]
 HttpAddress = Annotated[Location, StringConstraints(pattern=r"^https?://[^\s/@?#\\]+$")]
+Batch = Annotated[Literal["auto"] | Annotated[StrictInt, Field(ge=1)], BeforeValidator(_batch)]
 License = Annotated[str, AfterValidator(require_license)]
 
 
@@ -91,7 +99,9 @@ class EarthEngine(Section):
     """The endpoint: https://developers.google.com/earth-engine/guides/processing_environments"""
     collection: str = Field("GOOGLE/SATELLITE_EMBEDDING/V1/ANNUAL", min_length=1)
     reader: Literal["pixels", "xee"] = "pixels"
-    """One request a patch, or the same pixels through Xee with two."""
+    """One request a patch or batch, or the same pixels through Xee with two a patch."""
+    batch: Batch = "auto"
+    """Patches that a request may hold, or as many as fit; 1 reads one by one."""
     max_requests: StrictInt = Field(40, ge=1, le=1000)
     """Requests at once: https://developers.google.com/earth-engine/guides/usage"""
     requests_per_minute: StrictInt = Field(6000, ge=1)
@@ -220,6 +230,7 @@ class Recipe(Section):
             "requests_per_minute",
             "workload_tag",
             "reader",
+            "batch",
             "hosts",
         ):
             source.pop(key, None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from hfaef.core.grid import Grid
 from hfaef.core.quantize import BANDS, NODATA, squared_lengths
+from hfaef.errors import SourceError
 
 SHORTEST, LONGEST = 0.98, 1.02
 """Lengths of dequantized pixels; AEF's are unit vectors, and rounding made 0.993 to 1.008 of them."""
@@ -109,3 +110,35 @@ class Prefetching(Protocol):
 
     def prefetch(self, patches: Iterable[tuple[Grid, int]]) -> None:
         """Announce grids and years that will be read, in any order."""
+
+
+@dataclass(frozen=True)
+class BatchKind:
+    """What patches have in common that can be read with one request."""
+
+    key: Hashable
+    """Equal for those that can."""
+    most: int
+    """How many of them one request may hold, 2 or more."""
+    way: str
+    """How they are asked for; whether that is to be trusted is one question for all kinds."""
+
+
+@runtime_checkable
+class Batching(Protocol):
+    """A source that can read several patches with one request."""
+
+    def batch_kind(self, grid: Grid, year: int) -> BatchKind | None:
+        """What this grid has in common with others; None if it is read alone."""
+
+    def read_batch(self, grids: Sequence[Grid], year: int) -> list[Pixels | SourceError]:
+        """The embedding on each of these grids, which are of one kind.
+
+        Where the answer to one of them cannot be right, the error stands in its place. The first
+        counts the request, the others none.
+
+        Raises:
+            TooBig: if they exceed a limit of the source; half of them may not.
+            BatchRefused: if it cannot read batches at all.
+            SourceError: of another kind that says what to do about all of them.
+        """

@@ -9,13 +9,20 @@ deflate COG, by 32 threads. Both meet the same service, in a process of its own:
 
 Ideal is the requests of one a patch, 40 at a time: patches x latency / 40. The wall time starts
 before the source is opened.
+
+Then patches in batches beside one by one, through the build's fetching and staging, where the
+service takes 40 ms more for each patch in a request, and points in batches:
+
+    ... --patches 0 --xee-patches 0 --plain-patches 0 [--batch-patches 27000] [--points 10000]
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,8 +30,9 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +43,14 @@ import requests
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
+from hfaef.build.batches.queue import kinds_of  # noqa: E402
+from hfaef.build.fetch.engine import fetch as stage  # noqa: E402
+from hfaef.build.fetch.read import read_asked  # noqa: E402
+from hfaef.build.fetch.retry import Policy  # noqa: E402
+from hfaef.build.fetch.threads import ThreadExecutor  # noqa: E402
+from hfaef.build.plan import earth_engine_cost, sort_by_block  # noqa: E402
+from hfaef.build.staging.store import Store  # noqa: E402
+from hfaef.catalog.patch import Patch  # noqa: E402
 from hfaef.core.grid import WGS84, Grid, project, utm_crs  # noqa: E402
 from hfaef.core.quantize import NODATA, from_stored  # noqa: E402
 from hfaef.recipe.model import EarthEngine  # noqa: E402
@@ -130,23 +146,31 @@ def stats(url: str) -> dict[str, Any]:
 Fetch = Callable[[Sequence[Grid]], list[tuple[Grid, npt.NDArray[np.int8]]]]
 
 
-def measure(name: str, url: str, grids: Sequence[Grid], latency: float, fetch: Fetch) -> Run:
+def measure(
+    name: str,
+    url: str,
+    grids: Sequence[Grid],
+    latency: float,
+    fetch: Fetch,
+    latency_a_patch: float = 0.0,
+) -> Run:
     """One undisturbed run after one that fills the service's memory."""
-    conduct(url, latency=0.0, at_once=1000, per_minute=10**9)
+    conduct(url, latency=0.0, latency_a_patch=0.0, at_once=1000, per_minute=10**9)
     fetch(grids)
-    conduct(url, latency=latency, at_once=QUOTA, per_minute=10**9)
+    conduct(url, latency=latency, latency_a_patch=latency_a_patch, at_once=QUOTA, per_minute=10**9)
     start, start_cpu = time.perf_counter(), time.process_time()
     answers = fetch(grids)
     seconds, client = time.perf_counter() - start, time.process_time() - start_cpu
     seen = stats(url)
     if set(seen["statuses"]) != {"200"}:
         print(f"{name}: statuses {seen['statuses']}")
-    computed = {key: seen["requests"].get(key, 0) for key in ("value", "pixels")}
+    computed = {key: seen["requests"].get(key, 0) for key in ("value", "pixels", "features")}
     world = World(tiles_around(grids, (YEAR,)))
     wrong = sum(
         int((codes != expected(world, grid, YEAR)).any(axis=0).sum()) for grid, codes in answers
     )
-    odd = sum((grid.height, grid.width) != (64, 64) for grid, _ in answers)
+    shape = grids[0].height, grids[0].width
+    odd = sum((grid.height, grid.width) != shape for grid, _ in answers)
     pixels = sum(grid.height * grid.width for grid, _ in answers)
     return Run(name, len(grids), seconds, client, computed, seen["peak"], wrong, pixels, odd)
 
@@ -167,6 +191,40 @@ def ours(url: str, reader: str) -> Fetch:
         return list(zip(grids, found, strict=True))
 
     return fetch
+
+
+def built(url: str, folder: Path, batch: int | str) -> Fetch:
+    """This project's build, up to staged pixels; checks of batches are part of it."""
+    count = itertools.count()
+
+    def fetch(grids: Sequence[Grid]) -> list[tuple[Grid, npt.NDArray[np.int8]]]:
+        section = EarthEngine(
+            kind="earthengine", project="bench", url=url, batch=batch, requests_per_minute=10**9
+        )
+        patches = [Patch(f"P{n:06d}", grid, "Land", {}, YEAR) for n, grid in enumerate(grids)]
+        source = earthengine.open(section, [YEAR])
+        place = folder / f"{batch}-{next(count)}"
+        with closing(source), Store(place) as store:
+            read = partial(read_asked, source, store.pixels, Policy())
+            executor = ThreadExecutor(read, QUOTA)
+            wanted = sort_by_block(patches)
+            for note in stage(wanted, executor, store, kind_of=kinds_of(source)):
+                print(note)
+            found = [(patch.grid, store.pixels.read(patch)) for patch in patches]
+        shutil.rmtree(place)
+        return found
+
+    return fetch
+
+
+def points_like(count: int, seed: int = 1) -> list[Grid]:
+    """Grids of one pixel on AEF's lattice, over central Europe."""
+    grids = eurosat_like(count, seed)
+    return [
+        Grid(grid.crs, (10.0, 0.0, 10 * (c // 10), 0.0, -10.0, 10 * (f // 10)), 1, 1)
+        for grid in grids
+        for c, f in ((grid.transform[2], grid.transform[5]),)
+    ]
 
 
 def plain(url: str, folder: Path) -> Fetch:
@@ -233,17 +291,21 @@ def main() -> None:
     parser.add_argument("--patches", type=int, default=2000)
     parser.add_argument("--xee-patches", type=int, default=40)
     parser.add_argument("--plain-patches", type=int, default=64)
+    parser.add_argument("--batch-patches", type=int, default=2000)
+    parser.add_argument("--points", type=int, default=2000)
     parser.add_argument("--latency", type=float, default=0.3)
+    parser.add_argument("--latency-a-patch", type=float, default=0.04)
     arguments = parser.parse_args()
     os.environ["HFAEF_EE_TOKEN"] = "bench"  # noqa: S105 - it opens nothing
     # Xee multiplies affines in a manner that affine 3 warns of.
     warnings.filterwarnings("ignore", message="Use `@` matmul")
     counts = (arguments.patches, arguments.xee_patches, arguments.plain_patches)
-    grids = eurosat_like(max(counts))
+    grids = eurosat_like(max(*counts, arguments.batch_patches))
+    points = points_like(arguments.points)
     print(f"latency {1000 * arguments.latency:.0f} ms, quota {QUOTA} at once\n\n{HEADER}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with service(grids, folder) as url:
+        with service([*grids, *points], folder) as url:
             for label, count, fetch in (
                 ("ours", arguments.patches, ours(url, "pixels")),
                 ("ours with Xee", arguments.xee_patches, ours(url, "xee")),
@@ -252,6 +314,24 @@ def main() -> None:
                 if count:
                     run = measure(label, url, grids[:count], arguments.latency, fetch)
                     print(run.line(arguments.latency), flush=True)
+            print(f"\n{1000 * arguments.latency_a_patch:.0f} ms more for each patch of a request")
+            for label, some, batch in (
+                ("one by one", grids[: arguments.batch_patches], 1),
+                ("batches", grids[: arguments.batch_patches], "auto"),
+                ("points", points, "auto"),
+            ):
+                if some:
+                    fetch = built(url, folder, batch)
+                    times = arguments.latency, fetch, arguments.latency_a_patch
+                    run = measure(label, url, some, *times)
+                    print(run.line(arguments.latency), run.requests, flush=True)
+    for label, grids in (("patches", eurosat_like(27_000)), ("points", points_like(10_000))):
+        patches = [Patch(f"P{n:06d}", grid, "Land", {}, YEAR) for n, grid in enumerate(grids)]
+        cost = earth_engine_cost(patches, EarthEngine(kind="earthengine"))
+        print(
+            f"{len(grids):,} {label}: {cost.requests:,} requests planned, {cost.checks:,} of them "
+            f"checks; one by one {cost.requests_one_by_one:,}"
+        )
 
 
 if __name__ == "__main__":

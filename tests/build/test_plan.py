@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -44,7 +45,8 @@ from servers.earthengine.client import TOKEN, isolate, source_of
 from servers.files import FileServer
 from support.fakes import patches
 
-ENGINE = EarthEngine(kind="earthengine")
+ENGINE = EarthEngine(kind="earthengine", batch=1)
+IN_BATCHES = EarthEngine(kind="earthengine")
 PUBLISHED = Cog(kind="cog", root="https://data.example/aef")
 
 
@@ -120,6 +122,29 @@ def test_earth_engine_needs_a_request_a_patch_and_few_more() -> None:
     assert cost.requests == 27_004
     assert cost.bytes == pytest.approx(7.1e9, rel=0.01)
     assert cost.seconds == pytest.approx(270, rel=0.01)
+
+
+def test_batches_need_a_sixteenth_of_the_requests_and_few_checks() -> None:
+    cost = earth_engine_cost(patches(27_000, side=64), IN_BATCHES)
+    assert cost.requests == 4 + 1688 + cost.checks < 1800
+    assert cost.checks == 16 + 54 + 1
+    assert cost.bytes == pytest.approx(7.1e9, rel=0.01)
+    assert cost.pixels == 27_000 * 4096
+    assert (cost.requests_one_by_one, cost.seconds_one_by_one) == (
+        27_004,
+        earth_engine_cost(patches(27_000, side=64), ENGINE).seconds,
+    )
+    assert cost.seconds < cost.seconds_one_by_one / 5
+
+
+def test_points_need_a_thousandth_of_the_requests_and_few_checks() -> None:
+    points = [
+        replace(patch, grid=replace(patch.grid, transform=(10.0, 0, 4e5 + 10 * n, 0, -10.0, 5e6)))
+        for n, patch in enumerate(patches(10_000, side=1))
+    ]
+    cost = earth_engine_cost(points, IN_BATCHES)
+    assert cost.requests - 4 - cost.checks == 10
+    assert cost.requests < 100
 
 
 def test_published_files_cost_whole_blocks() -> None:

@@ -80,6 +80,7 @@ size = 16
 kind = "earthengine"
 project = "{PROJECT}"
 url = "http://127.0.0.1:1"
+batch = 1
 [pack]
 codec = "raw"
 [card]

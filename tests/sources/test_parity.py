@@ -1,4 +1,4 @@
-"""The same patches from Earth Engine and from the COGs are the same bytes."""
+"""The same patches from Earth Engine, alone and in batches, and from the COGs are the same bytes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 
 from hfaef.core.grid import Grid
 from hfaef.recipe.model import Cog
+from hfaef.sources.base import Pixels
 from hfaef.sources.cog.source import open_cog
 from hfaef.sources.demo.field import Field
 from hfaef.sources.demo.tiles import write_store
@@ -43,9 +44,13 @@ def same_bytes(grids: list[Grid], folder: Path) -> tuple[int, int]:
         Service(World(tiles_around(grids, (YEAR,)), FIELD)) as service,
         source_of(service, [YEAR]) as engine,
     ):
-        for grid in grids:
-            one, two = cogs.read(grid, YEAR), engine.read(grid, YEAR)
-            equal += one.codes.tobytes() == two.codes.tobytes()
+        for start in range(0, len(grids), 16):
+            some = grids[start : start + 16]
+            for grid, together in zip(some, engine.read_batch(some, YEAR), strict=True):
+                one, two = cogs.read(grid, YEAR), engine.read(grid, YEAR)
+                assert isinstance(together, Pixels)
+                equal += one.codes.tobytes() == two.codes.tobytes() == together.codes.tobytes()
+        assert service.conduct.tally.requests["pixels"] == len(grids) + -(-len(grids) // 16)
     return equal, len(grids) - equal
 
 

@@ -12,7 +12,7 @@ import itertools
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,8 +24,9 @@ from hfaef.build.fetch.threads import ReadOne
 from hfaef.build.staging.store import Store
 from hfaef.catalog.patch import Patch
 from hfaef.core.grid import WGS84, Grid, project
+from hfaef.core.quantize import NODATA
 from hfaef.errors import SourceError, Throttled, TooBig, Transient
-from hfaef.sources.base import Pixels
+from hfaef.sources.base import BatchKind, Pixels
 from hfaef.sources.demo.field import Field
 
 Fault = Callable[[], Exception]
@@ -116,6 +117,65 @@ class FieldSource:
 
     def close(self) -> None:
         self.released.set()
+
+
+@dataclass
+class BatchSource(FieldSource):
+    """A `FieldSource` that gives several patches with one request, as it is told to."""
+
+    most: int = 16
+    """Patches of a request."""
+    memory: int = 1 << 30
+    """Patches that it can compute together."""
+    off: int = 0
+    """Columns that pixels which come together lie off; a lie, unless it is 0."""
+    blank: frozenset[str] = frozenset()
+    """Places (`Grid.transform` as text) that it says have no data, together with others."""
+    refusal: Fault | None = None
+    """What it answers to all batches."""
+    lies_after: int = 0
+    """Batches that are right before `off` counts."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.batches: list[int] = []
+        """Patches of each request that held several, in the order of the requests."""
+
+    def batch_kind(self, grid: Grid, year: int) -> BatchKind | None:
+        return BatchKind((year, grid.height, grid.width), self.most, "field")
+
+    def read_batch(self, grids: Sequence[Grid], year: int) -> list[Pixels | SourceError]:
+        with self._lock:
+            self.batches.append(len(grids))
+            off = self.off if len(self.batches) > self.lies_after else 0
+            draw, which = self._random.random(), self._random.integers(len(self.faults))
+        if self.latency:
+            time.sleep(self.latency)
+        if self.refusal is not None:
+            raise self.refusal()
+        if draw < self.share:
+            error = self.faults[which]()
+            raise error
+        if len(grids) > self.memory:
+            raise TooBig("user memory limit exceeded")
+        return [self._together(grid, year, off, number) for number, grid in enumerate(grids)]
+
+    def _together(self, grid: Grid, year: int, off: int, number: int) -> Pixels | SourceError:
+        key = str(grid.transform)
+        if key in self.always:
+            error = self.always[key]()
+            if not isinstance(error, SourceError):
+                raise error
+            return error
+        a, b, c, d, e, f = grid.transform
+        moved = Grid(grid.crs, (a, b, c + off * a, d, e, f), grid.height, grid.width)
+        codes = truth(moved, year)
+        if key in self.blank:
+            codes = np.full_like(codes, NODATA)
+        origins = (f"field {year}",)
+        return Pixels(
+            codes, origins, resampled=False, requests=int(not number), received=codes.size
+        )
 
 
 class Clock:

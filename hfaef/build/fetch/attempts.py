@@ -1,4 +1,4 @@
-"""Patches that were begun and are not done: their reads under way, and their retries to come."""
+"""Patches and batches that were begun and are not done: reads under way, and retries to come."""
 
 from __future__ import annotations
 
@@ -6,14 +6,37 @@ import heapq
 import itertools
 from dataclasses import dataclass, field
 
+from hfaef.build.fetch.read import Asked, Batch, Check, Read
+from hfaef.build.staging.ledger import Outcome
 from hfaef.catalog.patch import Patch
+from hfaef.core.net.text import clean_text
+
+_SHOWN = 60
+"""Characters of the source's last words that those who watch see."""
 
 
 @dataclass(eq=False)
-class PatchState:
-    """In-flight state of one patch: attempts, a retry waiting, outstanding and hedged reads."""
+class Suspicion:
+    """Patches whose batch was refused without a word of batches, and that are read alone now."""
 
-    patch: Patch
+    left: int
+    """How many are not done."""
+    reason: str
+    """What the batch was refused with."""
+    guilty: bool = False
+    """Whether one of them is refused alone, too."""
+
+
+@dataclass(eq=False)
+class ReadState:
+    """In-flight state of what is read at once, a patch, a batch or a check.
+
+    That is attempts, a retry waiting, outstanding and hedged reads.
+    """
+
+    asked: Asked
+    suspicion: Suspicion | None = None
+    """What a patch alone tells of the batch that it was in."""
     attempts: int = 0
     """Reads that were started."""
     failures: int = 0
@@ -34,9 +57,43 @@ class PatchState:
     """Whether another read of it is due, now or later."""
 
     @property
+    def patches(self) -> tuple[Patch, ...]:
+        """The patches that it is about."""
+        match self.asked:
+            case Batch(patches):
+                return patches
+            case Check(patch):
+                return (patch,)
+        return (self.asked,)
+
+    @property
+    def name(self) -> str:
+        """The patch, or the first one and how many others."""
+        others = len(self.patches) - 1
+        return self.patches[0].id + (f" and {others:,} others" if others else "")
+
+    @property
     def pixels(self) -> int:
-        """Pixels of a band."""
-        return self.patch.grid.height * self.patch.grid.width
+        """Pixels of a band, of all patches."""
+        return sum(patch.grid.height * patch.grid.width for patch in self.patches)
+
+    def outcomes(
+        self, read: Read | None, reason: str = "", *, permanent: bool = False
+    ) -> list[Outcome]:
+        """Rows of the ledger for its patches: what was read, or why nothing was."""
+        return [
+            Outcome(
+                patch.year,
+                patch.id,
+                fetched=read is not None,
+                reason=" ".join(reason.split()),
+                attempts=self.attempts,
+                seconds=self.seconds / len(self.patches),
+                permanent=permanent,
+                **(vars(read) if read else {}),
+            )
+            for patch in self.patches
+        ]
 
     @property
     def has_primary(self) -> bool:
@@ -53,23 +110,23 @@ class PatchState:
 class ReadAttempt:
     """A read under way."""
 
-    state: PatchState
+    state: ReadState
     started: float
     hedged: bool = False
-    """Whether its patch is read once more, beside it."""
+    """Whether the same is read once more, beside it."""
 
 
 class InFlight:
-    """All patches that are open (begun and not done), and their reads; used by one thread."""
+    """All that is open (begun and not done), and the reads; used by one thread."""
 
     def __init__(self) -> None:
         self.reads: dict[int, ReadAttempt] = {}
         """Reads under way by id, the oldest first."""
         self.hedged = 0
         """How many of them are hedged."""
-        self.open: list[PatchState] = []
+        self.open: list[ReadState] = []
         self._numbers = itertools.count()
-        self._waiting: list[tuple[float, int, PatchState]] = []
+        self._waiting: list[tuple[float, int, ReadState]] = []
         """A heap by the time at which the next read is due; the number settles ties."""
 
     @property
@@ -77,21 +134,21 @@ class InFlight:
         """Reads under way that are not hedged; these are what the limit counts."""
         return len(self.reads) - self.hedged
 
-    def open_patch(self, patch: Patch) -> PatchState:
-        """Begin a patch."""
-        state = PatchState(patch)
+    def begin(self, asked: Asked) -> ReadState:
+        """Begin a patch, batch or check."""
+        state = ReadState(asked)
         self.open.append(state)
         return state
 
-    def close_patch(self, state: PatchState) -> None:
-        """Be done with a patch, of which no read is under way."""
+    def done(self, state: ReadState) -> None:
+        """Be done with what no read is under way of."""
         self.open.remove(state)
         if state.waiting:
             state.waiting = False
             self._waiting = [entry for entry in self._waiting if entry[2] is not state]
             heapq.heapify(self._waiting)
 
-    def start(self, state: PatchState, now: float) -> int:
+    def start(self, state: ReadState, now: float) -> int:
         """Begin a read; gives its id, which no other read has."""
         read_id = next(self._numbers)
         self.reads[read_id] = state.reads[read_id] = ReadAttempt(state, now)
@@ -107,15 +164,15 @@ class InFlight:
         return read
 
     def hedge(self, read_id: int, now: float) -> None:
-        """Let a read go on, and another read of its patch be due."""
+        """Let a read go on, and another one of the same be due."""
         read = self.reads[read_id]
         read.hedged = True
         read.state.hedges += 1
         self.hedged += 1
         self.schedule(read.state, now)
 
-    def schedule(self, state: PatchState, due: float) -> None:
-        """Let another read of a patch be due at a time."""
+    def schedule(self, state: ReadState, due: float) -> None:
+        """Let another read of the same be due at a time."""
         state.waiting = True
         heapq.heappush(self._waiting, (due, next(self._numbers), state))
 
@@ -124,10 +181,35 @@ class InFlight:
         """When the next read is due; None if none is to come."""
         return self._waiting[0][0] if self._waiting else None
 
-    def take_due(self, now: float) -> PatchState | None:
-        """A patch of which a read is due."""
+    def take_due(self, now: float) -> ReadState | None:
+        """What a read is due of."""
         if self.next_due is None or self.next_due > now:
             return None
         _, _, state = heapq.heappop(self._waiting)
         state.waiting = False
         return state
+
+
+@dataclass
+class Tally:
+    """What those who watch a run see of it."""
+
+    refusals: int = 0
+    retries: int = 0
+    missing: int = 0
+    last_words: str = ""
+    """What the source refused with, or failed with, since the last good answer."""
+
+    def note(self, active: int, limit: int) -> str:
+        """The state of a run with so many reads under way."""
+        words = [f"{active} of {limit} under way"]
+        for count, what in (
+            (self.refusals, "throttled"),
+            (self.retries, "tried again"),
+            (self.missing, "missing"),
+        ):
+            if count:
+                words.append(f"{count:,} {what}")
+        if self.last_words:
+            words.append(f"last answer: {clean_text(self.last_words, _SHOWN)}")
+        return ", ".join(words)

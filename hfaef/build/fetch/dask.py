@@ -17,10 +17,9 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from hfaef.build.cluster import Cluster
-from hfaef.build.fetch.read import Completed, Read, read_patch
+from hfaef.build.fetch.read import Asked, Batch, Completed, Result, read_asked
 from hfaef.build.fetch.retry import Policy
 from hfaef.build.staging.pixels import StagedPixels
-from hfaef.catalog.patch import Patch
 from hfaef.errors import HfaefError, Transient
 from hfaef.sources.base import Source
 
@@ -73,11 +72,17 @@ class DaskExecutor:
         """Since when there has been no worker."""
         self._completed: SimpleQueue[Completed] = SimpleQueue()
 
-    def start(self, read_id: int, patch: Patch) -> None:
-        """Submit a read to the scheduler."""
+    def start(self, read_id: int, asked: Asked) -> None:
+        """Submit a read to the scheduler.
+
+        Raises:
+            TypeError: if it is of a batch: what a worker stages late must be right.
+        """
+        if isinstance(asked, Batch):
+            raise TypeError("workers read patches one by one")
         future = self._cluster.client.submit(
             _read_in_worker,
-            patch,
+            asked,
             self._name,
             read_id,
             self._slots,
@@ -146,7 +151,7 @@ class DaskExecutor:
 
     def _on_done(self, read_id: int, future: Any) -> None:
         """Take a future's result; called by a thread of the client."""
-        result: Read | Exception
+        result: Result | Exception
         try:
             result = future.result()
         except CancelledError:
@@ -161,7 +166,7 @@ class _WorkerRead:
     """A read under way in a worker."""
 
     def __init__(self) -> None:
-        self.result: Read | Exception | None = None
+        self.result: Result | Exception | None = None
         self.ended = threading.Event()
         self.slot_free = threading.Event()
         """Set when the read ended, or was hedged or abandoned."""
@@ -185,12 +190,12 @@ def _reader_plugin(open_source: Callable[[], Source], staged: StagedPixels, poli
             if self._source is not None:
                 self._source.close()
 
-        def read(self, read: _WorkerRead, patch: Patch) -> None:
+        def read(self, read: _WorkerRead, asked: Asked) -> None:
             try:
                 with self._lock:
                     if self._source is None:
                         self._source = open_source()
-                read.result = read_patch(self._source, staged, policy, patch)
+                read.result = read_asked(self._source, staged, policy, asked)
             except HfaefError as error:
                 read.result = error
             except Exception as error:  # noqa: BLE001 - one that may not survive being sent
@@ -201,8 +206,8 @@ def _reader_plugin(open_source: Callable[[], Source], staged: StagedPixels, poli
     return Reader()
 
 
-def _read_in_worker(patch: Patch, name: str, read_id: int, slots: Semaphore) -> Read | Exception:
-    """Read a patch; an error is a result, so that workers do not report it as a failed task.
+def _read_in_worker(asked: Asked, name: str, read_id: int, slots: Semaphore) -> Result | Exception:
+    """Read; an error is a result, so that workers do not report it as a failed task.
 
     The read has a thread of its own, as it may hang: then it holds up nobody else.
     """
@@ -212,7 +217,7 @@ def _read_in_worker(patch: Patch, name: str, read_id: int, slots: Semaphore) -> 
     read = reader.reads[read_id] = _WorkerRead()
     try:
         with slots:
-            threading.Thread(target=reader.read, args=[read, patch], daemon=True).start()
+            threading.Thread(target=reader.read, args=[read, asked], daemon=True).start()
             read.slot_free.wait()
         if not read.ended.is_set():
             secede()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
+from hfaef.build.fetch.attempts import ReadAttempt
 from hfaef.build.fetch.retry import Policy
 
 _RECENT = 100
@@ -14,6 +15,9 @@ _ENOUGH = 20
 
 _FADING = 0.999
 """What is left, with each answer, of the longest time that a read took."""
+
+_MAX_HEDGES = 3
+"""Reads of a patch that are hedged; the next one is waited for."""
 
 _ONE_REQUEST_PIXELS = 512 * 512
 """A patch up to this size is one request to any source."""
@@ -64,3 +68,15 @@ class LatencyTracker:
     def deadline(self, pixels: int) -> float:
         """Seconds after which a read is abandoned."""
         return self._policy.deadline * max(1.0, pixels / _ONE_REQUEST_PIXELS)
+
+    def decide_at(self, read: ReadAttempt, *, hedge: bool) -> float:
+        """When a read is hedged, or abandoned if it is not hedged before.
+
+        Args:
+            read: that is under way.
+            hedge: whether it may be hedged, as far as other reads go.
+        """
+        state = read.state
+        if not hedge or read.hedged or state.hedges >= _MAX_HEDGES:
+            return read.started + self.deadline(state.pixels)
+        return read.started + self.hedge_delay(state.pixels, state.hedges)

@@ -1,9 +1,9 @@
-"""Reading one patch: what the engine asks for, who does it, and how a patch too big is split."""
+"""Reading: what the engine asks for, who does it, and how a patch or batch too big is split."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeVar
@@ -15,8 +15,18 @@ from hfaef.build.staging.pixels import StagedPixels
 from hfaef.catalog.patch import Patch
 from hfaef.core.grid import Grid
 from hfaef.core.quantize import NODATA
-from hfaef.errors import FolderError, NoDataError, PermanentError, TooBig, Transient
-from hfaef.sources.base import Pixels, Source
+from hfaef.errors import (
+    BatchRefused,
+    CredentialsError,
+    FolderError,
+    NoDataError,
+    PermanentError,
+    QuotaExhausted,
+    SourceError,
+    TooBig,
+    Transient,
+)
+from hfaef.sources.base import Batching, Pixels, Source
 
 Part = TypeVar("Part")
 
@@ -35,15 +45,59 @@ class Read:
 
 
 @dataclass(frozen=True)
+class Batch:
+    """Patches that are read together."""
+
+    patches: tuple[Patch, ...]
+    """Of one kind and year."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """A patch that came together with others, to be read alone and compared with what is staged."""
+
+    patch: Patch
+    fetched: bool
+    """Whether its pixels are staged; if not, the source said that it has nothing there."""
+
+
+Asked = Patch | Batch | Check
+"""What a read is for; a patch is read and staged alone."""
+
+
+@dataclass(frozen=True)
+class BatchRead:
+    """What reading a batch came to; the pixels of its patches are staged."""
+
+    results: tuple[Read | SourceError, ...]
+    """Of the patches, in their order; what an error says of a patch holds for the batch alone,
+    unless it is a NoDataError."""
+    largest: int
+    """Patches of the largest request that was answered."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a check came to."""
+
+    same: bool
+    requests: int = 0
+    bytes: int = 0
+
+
+Result = Read | BatchRead | Checked
+
+
+@dataclass(frozen=True)
 class Completed:
     """A read that ended."""
 
     read_id: int
-    result: Read | Exception
+    result: Result | Exception
 
 
 class ReadExecutor(Protocol):
-    """Runs `read_patch` for many patches at once; used by one thread."""
+    """Runs `read_patch` or `read_asked` for many patches at once; used by one thread."""
 
     size: int
     """Reads that it can have under way at once, beside as many that were hedged."""
@@ -52,7 +106,7 @@ class ReadExecutor(Protocol):
     def hung(self) -> int:
         """Abandoned reads that still hang in threads of this process."""
 
-    def start(self, read_id: int, patch: Patch) -> None:
+    def start(self, read_id: int, asked: Asked) -> None:
         """Start a read; no other read has the same id."""
 
     def next(self, timeout: float) -> Completed | None:
@@ -70,6 +124,28 @@ class ReadExecutor(Protocol):
 
     def close(self) -> None:
         """Abandon all reads and let go of threads or workers."""
+
+
+def read_asked(
+    source: Source,
+    staged: StagedPixels,
+    policy: Policy,
+    asked: Asked,
+    wanted: Callable[[], bool] = lambda: True,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Result:
+    """Read a patch, a batch or for a check; arguments and errors are those of `read_patch`.
+
+    Raises:
+        BatchRefused: if the source reads no batches.
+    """
+    match asked:
+        case Batch():
+            return read_batch(source, staged, policy, asked, wanted, sleep=sleep)
+        case Check():
+            return check_patch(source, staged, policy, asked, sleep=sleep)
+    return read_patch(source, staged, policy, asked, wanted, sleep=sleep)
 
 
 def read_patch(
@@ -96,6 +172,17 @@ def read_patch(
         FolderError: if the pixels cannot be written.
     """
     pixels = read_grid(source, patch.grid, patch.year, policy, sleep)
+    return _stage(staged, policy, patch, pixels, wanted, sleep)
+
+
+def _stage(
+    staged: StagedPixels,
+    policy: Policy,
+    patch: Patch,
+    pixels: Pixels,
+    wanted: Callable[[], bool],
+    sleep: Callable[[float], None],
+) -> Read:
     if wanted():
         try:
             policy.retry(partial(staged.write, patch, pixels), sleep)
@@ -103,6 +190,92 @@ def read_patch(
             # The source is not to blame, and no other patch will fare better.
             raise FolderError(error.message, error.hint) from error
     return Read(pixels.requests, pixels.received, pixels.origins, pixels.resampled)
+
+
+def read_batch(
+    source: Source,
+    staged: StagedPixels,
+    policy: Policy,
+    batch: Batch,
+    wanted: Callable[[], bool] = lambda: True,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+) -> BatchRead:
+    """Read patches together and stage them, in halves if they are too big together.
+
+    Halves are read one after another, each tried again by itself, as are parts of a patch.
+    Arguments and errors are those of `read_patch`.
+
+    Raises:
+        BatchRefused: if the source reads no batches.
+    """
+    if not isinstance(source, Batching):
+        raise BatchRefused("the source reads patches one by one")
+    found, largest = _read_together(source, batch.patches, policy, sleep, whole=True)
+    results: list[Read | SourceError] = []
+    for patch, pixels in zip(batch.patches, found, strict=True):
+        if isinstance(pixels, SourceError):
+            results.append(pixels)
+        elif (pixels.codes[0] == NODATA).all():
+            results.append(NoDataError(f"no data there in {patch.year}"))
+        else:
+            pixels.require(patch.grid)
+            results.append(_stage(staged, policy, patch, pixels, wanted, sleep))
+    return BatchRead(tuple(results), largest)
+
+
+def _read_together(
+    source: Batching,
+    patches: Sequence[Patch],
+    policy: Policy,
+    sleep: Callable[[float], None],
+    *,
+    whole: bool = False,
+) -> tuple[list[Pixels | SourceError], int]:
+    """The pixels of patches, or an error in place of them, and the size of the largest request.
+
+    Raises:
+        SourceError: of all kinds but TooBig, if these are the whole batch; else those that no
+            other part would escape.
+    """
+    call = partial(source.read_batch, [patch.grid for patch in patches], patches[0].year)
+    try:
+        # When a whole batch is tried again is for the engine to say.
+        return (call() if whole else policy.retry(call, sleep)), len(patches)
+    except TooBig as error:
+        if len(patches) == 1:
+            return [error], 1
+    except (BatchRefused, CredentialsError, QuotaExhausted):
+        raise
+    except SourceError as error:
+        if whole:
+            raise
+        return [error] * len(patches), 1  # the other half is not to be lost
+    middle = len(patches) // 2
+    first, one = _read_together(source, patches[:middle], policy, sleep)
+    second, other = _read_together(source, patches[middle:], policy, sleep)
+    return first + second, max(one, other)
+
+
+def check_patch(
+    source: Source,
+    staged: StagedPixels,
+    policy: Policy,
+    check: Check,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Checked:
+    """Read a patch alone and compare it, byte for byte, with what came together with others.
+
+    Raises as `read_patch`, but for NoDataError.
+    """
+    patch = check.patch
+    try:
+        pixels = read_grid(source, patch.grid, patch.year, policy, sleep)
+    except NoDataError:
+        return Checked(same=not check.fetched)
+    same = check.fetched and np.array_equal(staged.read(patch), pixels.codes)
+    return Checked(same, pixels.requests, pixels.received)
 
 
 def read_grid(

@@ -12,16 +12,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from queue import Empty, SimpleQueue
+from typing import Any
 
-from hfaef.build.fetch.read import Completed, Read
-from hfaef.catalog.patch import Patch
+from hfaef.build.fetch.read import Asked, Completed, Result
 
 _GRACE_SECONDS = 1.0
 """What reads under way get to end when the executor is closed."""
 
 
-ReadOne = Callable[[Patch, Callable[[], bool]], Read]
-"""`read_patch` for one source and one store, with what says whether the patch is still wanted."""
+ReadOne = Callable[[Any, Callable[[], bool]], Result]
+"""`read_asked`, or `read_patch` where nothing is read together, for one source and one store, with
+what says whether the pixels are still wanted."""
 
 
 @dataclass(eq=False)
@@ -29,7 +30,7 @@ class _Task:
     """A read that a thread was given."""
 
     read_id: int
-    patch: Patch
+    asked: Asked
     wanted: bool = True
     ended: threading.Event = field(default_factory=threading.Event)
 
@@ -38,7 +39,7 @@ class ThreadExecutor:
     """A `ReadExecutor` of threads, which are started when they are needed.
 
     Args:
-        read: reads and stages a patch.
+        read: reads and stages what is asked for.
         size: reads under way at once.
     """
 
@@ -56,9 +57,9 @@ class ThreadExecutor:
         """Abandoned reads whose thread has not come back."""
         return sum(not task.ended.is_set() for task in self._abandoned)
 
-    def start(self, read_id: int, patch: Patch) -> None:
+    def start(self, read_id: int, asked: Asked) -> None:
         """Give a read to a thread, a new one if all are busy."""
-        task = self._tasks[read_id] = _Task(read_id, patch)
+        task = self._tasks[read_id] = _Task(read_id, asked)
         if self._threads < len(self._tasks):
             self._threads += 1
             threading.Thread(target=self._work, name="hfaef-read", daemon=True).start()
@@ -98,7 +99,9 @@ class ThreadExecutor:
     def _work(self) -> None:
         while (task := self._waiting.get()) is not None:
             try:
-                result: Read | Exception = self._read(task.patch, partial(getattr, task, "wanted"))
+                result: Result | Exception = self._read(
+                    task.asked, partial(getattr, task, "wanted")
+                )
             except Exception as error:  # noqa: BLE001 - the engine decides by its kind
                 result = error
             task.ended.set()

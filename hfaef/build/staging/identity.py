@@ -17,7 +17,16 @@ Key = tuple[int, str]
 """Year and id of a patch."""
 
 _NO_PIXEL = frozenset(
-    {"project", "max_requests", "requests_per_minute", "workload_tag", "reader", "hosts", "url"}
+    {
+        "project",
+        "max_requests",
+        "requests_per_minute",
+        "workload_tag",
+        "reader",
+        "batch",
+        "hosts",
+        "url",
+    }
 )
 """Keys of a recipe's source that change no pixel."""
 

@@ -42,6 +42,9 @@ _ADDED = {
     "taken_from": "TEXT NOT NULL DEFAULT ''",
     "permanent": "INTEGER NOT NULL DEFAULT 0",
     "gone": "INTEGER NOT NULL DEFAULT 0",
+    "together": "INTEGER NOT NULL DEFAULT 1",
+    "unchecked": "INTEGER NOT NULL DEFAULT 0",
+    "checks": "INTEGER NOT NULL DEFAULT 0",
 }
 """Columns that ledgers of earlier versions lack. `gone`: the patch left the catalog; its pixels
 are kept until a release is made without it, in case it comes back."""
@@ -77,10 +80,16 @@ class Outcome:
     """The release whose row held the pixels; empty if the source gave them."""
     permanent: bool = False
     """Whether asking again is of no use: there is nothing at this place."""
+    together: int = 1
+    """Patches that were read with the request that settled it."""
+    unchecked: bool = False
+    """Whether it came together with others, and no check of such patches was made since."""
+    checks: int = 0
+    """Times that it was read once more, alone, and was the same."""
 
 
 _COLUMNS = tuple(field.name for field in fields(Outcome))
-_FLAGS = ("fetched", "resampled", "permanent")
+_FLAGS = ("fetched", "resampled", "permanent", "unchecked")
 
 
 def open_ledger(staging: Path) -> sqlite3.Connection:
@@ -183,6 +192,30 @@ def write_outcomes(ledger: sqlite3.Connection, outcomes: Iterable[Outcome]) -> N
             f"REPLACE INTO outcomes ({', '.join(_COLUMNS)}) VALUES ({marks})",  # noqa: S608 - ours
             rows,
         )
+
+
+def trust_rows(ledger: sqlite3.Connection) -> None:
+    """Mark all rows as checked."""
+    with ledger:
+        ledger.execute("UPDATE outcomes SET unchecked = 0 WHERE unchecked")
+
+
+def count_check(ledger: sqlite3.Connection, key: Key, requests: int, size: int) -> None:
+    """Count a good check of a patch, and the requests and bytes that it took."""
+    with ledger:
+        ledger.execute(
+            "UPDATE outcomes SET checks = checks + 1, requests = requests + ?, bytes = bytes + ? "
+            "WHERE year = ? AND id = ?",
+            [requests, size, *key],
+        )
+
+
+def drop_unchecked(ledger: sqlite3.Connection) -> set[Key]:
+    """Forget rows that are not checked; gives their keys."""
+    with ledger:
+        found = set(ledger.execute("SELECT year, id FROM outcomes WHERE unchecked"))
+        ledger.execute("DELETE FROM outcomes WHERE unchecked")
+    return found
 
 
 def update_rows(

@@ -30,11 +30,13 @@ from hfaef.build.staging.identity import Inputs, Key
 from hfaef.build.staging.ledger import (
     LEDGER,
     Outcome,
+    count_check,
+    drop_unchecked,
     open_ledger,
     read_outcomes,
     read_rows,
+    trust_rows,
     update_rows,
-    write_outcome,
     write_outcomes,
 )
 from hfaef.build.staging.pixels import RECORD, StagedPixels, recorded_staging
@@ -156,16 +158,37 @@ class Store:
         with folder_errors(self.staging):
             return read_outcomes(self.staging, self._ledger)
 
-    def record(self, outcome: Outcome) -> None:
-        """Write what happened to a patch, and to which grid of which source.
+    def record(self, *outcomes: Outcome) -> None:
+        """Write what happened to patches, all or none, and to which grids of which source.
 
-        From the thread that opened the store.
+        From the thread that opened the store, as all that writes.
         """
         if self._claimed is not None:
-            grid = self._claimed.grids.get((outcome.year, outcome.id), "")
-            outcome = replace(outcome, grid=grid, source=self._claimed.source_text)
+            grids, source = self._claimed.grids, self._claimed.source_text
+            outcomes = tuple(
+                replace(one, grid=grids.get((one.year, one.id), ""), source=source)
+                for one in outcomes
+            )
         with folder_errors(self.staging / LEDGER):
-            write_outcome(self._ledger, outcome)
+            write_outcomes(self._ledger, outcomes)
+
+    def count_check(self, key: Key, requests: int, size: int) -> None:
+        """Write that a patch was read once more and was the same, at a cost of requests and bytes."""
+        with folder_errors(self.staging / LEDGER):
+            count_check(self._ledger, key, requests, size)
+
+    def trust(self) -> None:
+        """Write that what came together with others was checked."""
+        with folder_errors(self.staging / LEDGER):
+            trust_rows(self._ledger)
+
+    def drop_unchecked(self) -> set[Key]:
+        """Drop what came together with others and was not checked; gives the keys."""
+        with folder_errors(self.staging):
+            dropped = drop_unchecked(self._ledger)
+            for key in sorted(dropped):
+                self.pixels.remove(key)
+        return dropped
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from hfaef.core.grid import Grid
+from hfaef.core.aef import on_lattice
+from hfaef.core.grid import Grid, utm_zone
 from hfaef.core.quantize import BANDS
+from hfaef.recipe.model import EarthEngine
+from hfaef.sources.base import BatchKind
 
 MAX_BYTES = 50_331_648
 """48 MiB of pixels: https://developers.google.com/earth-engine/reference/rest/v1/projects.image/computePixels"""
@@ -13,8 +16,24 @@ MAX_BYTES = 50_331_648
 MAX_SIDE = 32_768
 """Pixels a side: https://developers.google.com/earth-engine/guides/usage"""
 
+MAX_BANDS = 1_024
+"""Bands of one request: https://developers.google.com/earth-engine/reference/rest/v1/projects.image/computePixels"""
+
+MAX_PAGE = 5_000
+"""Features of one answer: https://developers.google.com/earth-engine/guides/usage"""
+
+SMALL = 64
+"""Pixels of a patch, 8 x 8, up to which it is read as points: one page holds 78 of them or more,
+where `MAX_BANDS` allow 16 images."""
+
+MOST_SMALL = 1_000
+"""Patches that are asked for as points in one request; a page of them has 0.7 to 3.5 MB of JSON."""
+
 MASK_BYTES = 1
 """What Earth Engine counts beside the values, a band and pixel: https://github.com/google/Xee/issues/209"""
+
+POINTS, IMAGES = "points", "images"
+"""Ways to ask for several patches."""
 
 Reader = Literal["pixels", "xee"]
 
@@ -60,3 +79,22 @@ def pixel_grid(grid: Grid) -> dict[str, Any]:
         },
         ("crsCode" if grid.crs.startswith("EPSG:") else "crsWkt"): grid.crs,
     }
+
+
+def batch_kind(grid: Grid, year: int, section: EarthEngine) -> BatchKind | None:
+    """What a patch has in common with those that can be asked for in the same request.
+
+    Small patches on AEF's lattice are points of their zone. Others are images of one shape.
+    """
+    if section.reader != "pixels" or section.batch == 1 or not fits(grid, section.reader):
+        return None
+    size = grid.height * grid.width
+    shape: tuple[int | str, ...] = (year, grid.height, grid.width)
+    if size <= SMALL and utm_zone(grid.crs) and on_lattice(grid):
+        most, way = min(MOST_SMALL, MAX_PAGE // size), POINTS
+        shape = (grid.crs, *shape)
+    else:
+        most, way = min(MAX_BANDS // BANDS, max_pixels("pixels") // size), IMAGES
+    if section.batch != "auto":
+        most = min(most, section.batch)
+    return BatchKind((way, *shape), most, way) if most > 1 else None

@@ -1,4 +1,4 @@
-"""AEF from Earth Engine: one request a patch, on the patch's own grid, quantized on the server."""
+"""AEF from Earth Engine: on each patch's own grid, quantized on the server, one by one or in batches."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ import numpy.typing as npt
 from hfaef.core.aef import is_coarse, on_lattice
 from hfaef.core.grid import Grid, utm_zone
 from hfaef.core.quantize import BAND_NAMES, BANDS
-from hfaef.errors import PermanentError, RecipeError, TooBig
+from hfaef.errors import BatchRefused, PermanentError, RecipeError, SourceError, TooBig
 from hfaef.recipe.model import EarthEngine as Section
 from hfaef.sources.answers import WrongAnswers
-from hfaef.sources.base import Pixels
+from hfaef.sources.base import BatchKind, Pixels
+from hfaef.sources.earthengine.batch import classify_refusal, read_images, read_points
 from hfaef.sources.earthengine.errors import classify_error
 from hfaef.sources.earthengine.expression import DIMENSION, VARIABLE, band_images, codes_image
 from hfaef.sources.earthengine.limits import (
     BYTES_A_CODE,
     MAX_SIDE,
+    POINTS,
     REQUESTS_A_READ,
+    batch_kind,
     fits,
     max_pixels,
     pixel_grid,
@@ -94,13 +97,43 @@ class EarthEngine:
             if classified is error:
                 raise
             raise classified from error
+        return self._pixels(codes, grid, year, REQUESTS_A_READ[reader])
+
+    def batch_kind(self, grid: Grid, year: int) -> BatchKind | None:
+        """What a patch has in common with those that can be asked for in the same request."""
+        return batch_kind(grid, year, self._section)
+
+    def read_batch(self, grids: Sequence[Grid], year: int) -> list[Pixels | SourceError]:
+        """The codes on grids of one `batch_kind`, with one request.
+
+        Raises as `read`, and BatchRefused if the server cannot.
+        """
+        self.require([year])
+        kind = self.batch_kind(grids[0], year)
+        if kind is None:
+            raise BatchRefused("these patches are read one by one")
+        _LOG.debug("%s %s: %s patches", self._section.collection, year, len(grids))
+        read = read_points if kind.way == POINTS else read_images
+        try:
+            found, requests = read(self._section.collection, grids, year)
+        except Exception as error:
+            raise classify_refusal(classify_error(error)) from error
+        results: list[Pixels | SourceError] = []
+        for number, (grid, codes) in enumerate(zip(grids, found, strict=True)):
+            try:
+                results.append(self._pixels(codes, grid, year, 0 if number else requests))
+            except SourceError as error:
+                results.append(error)
+        return results
+
+    def _pixels(self, codes: npt.NDArray[np.int8], grid: Grid, year: int, requests: int) -> Pixels:
         try:
             return Pixels(
                 codes=codes,
                 origins=(self._origin(year),),
                 resampled=utm_zone(grid.crs) is None or not on_lattice(grid),
-                requests=REQUESTS_A_READ[reader],
-                received=codes.nbytes * BYTES_A_CODE[reader],
+                requests=requests,
+                received=codes.nbytes * BYTES_A_CODE[self._section.reader],
                 means=is_coarse(grid),  # its pyramids are not said to keep the length
             )
         except ValueError as error:
@@ -152,12 +185,12 @@ def _read_pixels(collection: str, grid: Grid, year: int) -> npt.NDArray[np.int8]
 
     body = ee.data.computePixels(
         {
-            "expression": codes_image(collection, grid, year),
+            "expression": codes_image(collection, [grid], year),
             "fileFormat": "NPY",
             "grid": pixel_grid(grid),
         }
     )
-    return codes_of(body, grid)
+    return codes_of(body, grid)[0]
 
 
 def _read_with_xee(collection: str, grid: Grid, year: int) -> npt.NDArray[np.int8]:
@@ -171,7 +204,7 @@ def _read_with_xee(collection: str, grid: Grid, year: int) -> npt.NDArray[np.int
     if not grid.crs.startswith("EPSG:"):
         raise PermanentError("Xee takes EPSG codes only", "set `source.reader` to pixels")
     data = xarray.open_dataset(
-        band_images(codes_image(collection, grid, year)),
+        band_images(codes_image(collection, [grid], year)),
         engine="ee",
         crs=grid.crs,
         crs_transform=grid.transform,

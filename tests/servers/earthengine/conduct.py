@@ -12,7 +12,8 @@ from queue import SimpleQueue
 from typing import Literal
 
 from servers.earthengine.errors import Refusal
-from servers.earthengine.pixels import MAX_BYTES
+from servers.earthengine.features import MAX_PAGE
+from servers.earthengine.pixels import MAX_BANDS, MAX_BYTES
 
 Kind = Literal["status", "reset", "truncate", "stall", "html", "garbage", "expire", "zero", "swap"]
 
@@ -38,7 +39,7 @@ class Tally:
     """What the service saw; read it from any thread."""
 
     requests: Counter[str] = field(default_factory=Counter)
-    """By what was asked: discovery, algorithms, value, pixels, token."""
+    """By what was asked: discovery, algorithms, value, pixels, features, token."""
     statuses: Counter[int] = field(default_factory=Counter)
     peak: int = 0
     """Most computations under way at once."""
@@ -69,14 +70,24 @@ class Conduct:
     per_minute: int = 6000
     max_bytes: int = MAX_BYTES
     """Of pixels in one answer, with a mask byte a band and pixel."""
+    max_bands: int = MAX_BANDS
+    """That there is memory for; the limit of a request is another."""
+    max_features: int = MAX_PAGE
+    """Of a page, whatever is asked for."""
+    unknown: frozenset[str] = frozenset()
+    """Operations that the service does not know, such as ``Image.changeProj``."""
+    half_a_pixel_off: bool = False
+    """Whether ``Image.changeProj`` moves pixels to places half a pixel away."""
     latency: float = 0.0
     """Seconds before a computation is answered."""
+    latency_a_patch: float = 0.0
+    """Seconds more for each 64 bands of pixels."""
     tokens: set[str] | None = None
     """Access tokens that are let in; None lets everyone in."""
     projects: frozenset[str] | None = None
     """Registered projects; None takes any."""
     faults: deque[Fault | None] = field(default_factory=deque)
-    """What goes wrong with the next `image:computePixels` answers, None for nothing."""
+    """What goes wrong with the next answers that hold pixels or features, None for nothing."""
     faults_elsewhere: dict[str, Fault] = field(default_factory=dict)
     """What goes wrong with every answer of a kind: discovery, algorithms, value, token."""
     tally: Tally = field(default_factory=Tally)
@@ -94,7 +105,7 @@ class Conduct:
     def fault_of(self, asked: str) -> Fault | None:
         """What goes wrong with this answer."""
         with self._lock:
-            if asked == "pixels" and self.faults:
+            if asked in ("pixels", "features") and self.faults:
                 return self.faults.popleft()
             return self.faults_elsewhere.get(asked)
 

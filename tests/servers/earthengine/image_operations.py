@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -114,6 +115,12 @@ def rename(input: Image, names: list[str]) -> Image:
     return replace(input, names=tuple(names))
 
 
+def regexp_rename(input: Image, regex: str, replacement: str, all: bool = True) -> Image:
+    """Each band's name with what matches replaced, the first match or all."""
+    names = [re.sub(regex, replacement, name, count=0 if all else 1) for name in input.names]
+    return rename(input, names)
+
+
 def band_names(image: Image) -> list[str]:
     return list(image.names)
 
@@ -149,6 +156,24 @@ def add_bands(
         return Raster(np.concatenate([one.values, two.values]), np.concatenate(masks))
 
     return replace(below, names=_distinct([*below.names, *above.names]), dtype=dtype, draw=draw)
+
+
+def cat(images: list[Any]) -> Image:
+    """All bands of all images, with the properties of the first."""
+    if not images:
+        raise Refusal(400, "Image.cat: no image.")
+    parts = [_as_image(image) for image in images]
+
+    def draw(canvas: Any) -> Raster:
+        drawn = [canvas.draw(part) for part in parts]
+        values = [raster.values for raster in drawn]
+        masks = [np.broadcast_to(raster.mask, raster.values.shape) for raster in drawn]
+        return Raster(np.concatenate(values), np.concatenate(masks))
+
+    names = _distinct([name for part in parts for name in part.names])
+    return replace(
+        parts[0], names=names, dtype=np.result_type(*(p.dtype for p in parts)), draw=draw
+    )
 
 
 def _distinct(names: list[str]) -> tuple[str, ...]:

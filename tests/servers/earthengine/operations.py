@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 import shapely
 
+from servers.earthengine import features as on_features
 from servers.earthengine import image_operations as on_images
 from servers.earthengine.errors import Refusal, only
 from servers.earthengine.graph import Function
 from servers.earthengine.image import Collection, Image, load, mosaic
+from servers.earthengine.projections import change_proj, projection, reproject
 from servers.earthengine.world import World
 
 Predicate = Callable[[Image], bool]
@@ -33,8 +35,15 @@ class ListReducer:
     count: int
 
 
-def operations(world: World) -> dict[str, Function]:
-    """All operations over a world, by name."""
+def operations(
+    world: World, half_a_pixel_off: Callable[[], bool] = lambda: False
+) -> dict[str, Function]:
+    """All operations over a world, by name.
+
+    Args:
+        world: what images show.
+        half_a_pixel_off: whether ``Image.changeProj`` is wrong.
+    """
     return {
         "ImageCollection.load": lambda id: load(world, id),  # noqa: A006 - its name there
         "Image.constant": on_images.constant,
@@ -56,10 +65,16 @@ def operations(world: World) -> dict[str, Function]:
         "Image.unmask": on_images.unmask,
         "Image.select": on_images.select,
         "Image.rename": on_images.rename,
+        "Image.regexpRename": on_images.regexp_rename,
         "Image.bandNames": on_images.band_names,
         "Image.mask": on_images.mask,
         "Image.updateMask": on_images.update_mask,
         "Image.addBands": on_images.add_bands,
+        "Image.cat": on_images.cat,
+        "Image.reproject": reproject,
+        "Image.changeProj": change_proj(half_a_pixel_off),
+        "Image.reduceRegions": on_features.reduce_regions,
+        "Projection": projection,
         "Element.set": on_images.element_set,
         "Collection.filter": collection_filter,
         "Collection.limit": collection_limit,
@@ -75,6 +90,8 @@ def operations(world: World) -> dict[str, Function]:
         "Collection.reduceColumns": collection_reduce_columns,
         "Element.toDictionary": to_dictionary,
         "AggregateFeatureCollection.array": array_of,
+        "Reducer.first": on_features.first,
+        "Reducer.forEach": on_features.for_each,
         "Reducer.toList": reducer_to_list,
         "Reducer.repeat": reducer_repeat,
         "Filter.equals": filter_equals,
@@ -88,7 +105,9 @@ def operations(world: World) -> dict[str, Function]:
         "DateRange": date_range,
         "GeometryConstructors.Polygon": polygon,
         "GeometryConstructors.Rectangle": rectangle,
-        "Feature": feature,
+        "GeometryConstructors.Point": on_features.point,
+        "Feature": on_features.feature,
+        "Collection": on_features.collection,
         "List.get": list_get,
         "List.slice": list_slice,
         "List.map": list_map,
@@ -217,9 +236,10 @@ def filter_date(rightField: str, leftValue: tuple[float, float]) -> Predicate:
     return lambda image: start <= image.get(rightField) < end
 
 
-def filter_intersects(leftField: str, rightValue: shapely.Geometry) -> Predicate:
+def filter_intersects(leftField: str, rightValue: Any) -> Predicate:
     only(leftField, ".all", ".geo")
-    return lambda image: image.footprint is None or image.footprint.intersects(rightValue)
+    given = rightValue.geometry if isinstance(rightValue, on_features.Feature) else rightValue
+    return lambda image: image.footprint is None or image.footprint.intersects(given)
 
 
 def date(value: Any) -> float:
@@ -253,11 +273,6 @@ def rectangle(
     only(evenOdd, True)
     flat = np.array(coordinates, float).ravel()
     return shapely.box(*flat)
-
-
-def feature(geometry: shapely.Geometry, metadata: Any = None) -> shapely.Geometry:
-    only(metadata, None, {})
-    return geometry
 
 
 def list_get(list: list[Any], index: int) -> Any:

@@ -1,18 +1,18 @@
-"""``image:computePixels``: a grid and an expression to a NumPy file, within limits."""
+"""What is computed: a NumPy file of a grid and an expression, a page of features, or a value."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from hfaef.core.grid import Grid, canonical_crs
 from servers.earthengine.errors import Refusal
-from servers.earthengine.graph import Graph
+from servers.earthengine.features import MAX_PAGE, page_of
+from servers.earthengine.graph import Function, Graph
 from servers.earthengine.image import Canvas, Collection, Image
-from servers.earthengine.operations import operations
-from servers.earthengine.world import World
 
 # https://developers.google.com/earth-engine/reference/rest/v1/projects.image/computePixels
 MAX_BYTES = 50_331_648
@@ -22,18 +22,32 @@ MAX_BANDS = 1_024
 _AFFINE = ("scaleX", "shearX", "translateX", "shearY", "scaleY", "translateY")
 
 
-def compute_pixels(world: World, request: dict[str, Any], max_bytes: int = MAX_BYTES) -> bytes:
-    """An NPY file of shape (H, W), one field a band."""
+def compute_pixels(
+    operations: Mapping[str, Function],
+    request: dict[str, Any],
+    max_bytes: int = MAX_BYTES,
+    most_bands: int = MAX_BANDS,
+) -> bytes:
+    """An NPY file of shape (H, W), one field a band.
+
+    Args:
+        operations: by name.
+        request: its body.
+        max_bytes: of pixels, with a mask byte a band and pixel.
+        most_bands: that there is memory for.
+    """
     _known(request, {"expression", "fileFormat", "grid", "workloadTag"})
     if request.get("fileFormat") != "NPY":
         raise Refusal(400, f"Not implemented here: the format {request.get('fileFormat')}.")
-    image = Graph(request["expression"], operations(world)).value()
+    image = Graph(request["expression"], operations).value()
     if not isinstance(image, Image):
         raise Refusal(400, "Expression does not evaluate to an image.")
     if not image.names:
         raise Refusal(400, "Image.computePixels: the image has no bands.")
     grid = _grid(request.get("grid", {}))
     _within_limits(image, grid, max_bytes)
+    if len(image.names) > most_bands:
+        raise Refusal(400, "User memory limit exceeded.")
     raster = Canvas(grid).draw(image)
     kind = raster.values.dtype
     values = np.where(raster.mask, raster.values, kind.type(0))
@@ -44,10 +58,23 @@ def compute_pixels(world: World, request: dict[str, Any], max_bytes: int = MAX_B
     return buffer.getvalue()
 
 
-def compute_value(world: World, request: dict[str, Any]) -> dict[str, Any]:
+def patches_in(answer: bytes) -> int:
+    """Patches of 64 bands in an NPY file."""
+    return max(1, answer[:40_000].count(b"|i1") // 64)
+
+
+def compute_features(
+    operations: Mapping[str, Function], request: dict[str, Any], most: int = MAX_PAGE
+) -> bytes:
+    """A page of features; `most` of them at most, whatever is asked for."""
+    _known(request, {"expression", "pageSize", "pageToken", "workloadTag"})
+    return page_of(Graph(request["expression"], operations).value(), request, most)
+
+
+def compute_value(operations: Mapping[str, Function], request: dict[str, Any]) -> dict[str, Any]:
     """The JSON of an expression's value."""
     _known(request, {"expression", "workloadTag"})
-    return {"result": _shown(Graph(request["expression"], operations(world)).value())}
+    return {"result": _shown(Graph(request["expression"], operations).value())}
 
 
 def _shown(value: Any) -> Any:

@@ -18,7 +18,9 @@ from urllib.parse import parse_qs, urlsplit
 
 from servers.earthengine.conduct import Conduct, Fault, Tally
 from servers.earthengine.errors import Refusal
-from servers.earthengine.pixels import compute_pixels, compute_value
+from servers.earthengine.graph import Function
+from servers.earthengine.operations import operations
+from servers.earthengine.pixels import compute_features, compute_pixels, compute_value, patches_in
 from servers.earthengine.world import World
 
 Answer = tuple[int, str, bytes, dict[str, str]]
@@ -83,14 +85,24 @@ class Service:
             return self._answers[key]
         request = json.loads(body)
         self.conduct.tally.tags[str(request.get("workloadTag", ""))] += 1
+        conduct = self.conduct
         with self._cores:
-            if asked == "pixels":
-                made = compute_pixels(self.world, request, self.conduct.max_bytes)
-            else:
-                made = json.dumps(compute_value(self.world, request)).encode()
+            match asked:
+                case "pixels":
+                    limits = conduct.max_bytes, conduct.max_bands
+                    made = compute_pixels(self._operations(), request, *limits)
+                case "features":
+                    made = compute_features(self._operations(), request, conduct.max_features)
+                case _:
+                    made = json.dumps(compute_value(self._operations(), request)).encode()
         if self._answers is not None:
             self._answers[key] = made
         return made
+
+    def _operations(self) -> dict[str, Function]:
+        """What the service knows, as it was told to."""
+        known = operations(self.world, lambda: self.conduct.half_a_pixel_off)
+        return {name: does for name, does in known.items() if name not in self.conduct.unknown}
 
 
 class _Server(ThreadingHTTPServer):
@@ -144,14 +156,14 @@ class _Handler(BaseHTTPRequestHandler):
         wrong = _wrong(fault) if fault is not None else None
         if wrong is not None:
             return wrong
-        if asked in ("algorithms", "value", "pixels"):
+        if asked in ("algorithms", "value", "pixels", "features"):
             conduct.let_in(project, self.headers.get("Authorization", ""))
         match asked:
             case "discovery":
                 return _json(shipped("cloud_api_discovery_document.json"))
             case "algorithms":
                 return _json(shipped("algorithms.json"))
-            case "value" | "pixels":
+            case "value" | "pixels" | "features":
                 return self._computed(asked, body, fault)
             case "token" | "stats" | "conduct":
                 return _json(json.dumps(getattr(self, f"_{asked}")(body)).encode())
@@ -162,6 +174,8 @@ class _Handler(BaseHTTPRequestHandler):
         end = time.monotonic() + service.conduct.latency
         with service.conduct.under_way():
             made = service.answer(asked, body)
+            if asked == "pixels" and service.conduct.latency_a_patch:
+                end += service.conduct.latency_a_patch * patches_in(made)
             time.sleep(max(0.0, end - time.monotonic()))
         match fault:
             case Fault(kind="zero"):
@@ -170,7 +184,7 @@ class _Handler(BaseHTTPRequestHandler):
                 made = made[:half] + bytes(len(made) - half)
             case Fault(kind="swap"):
                 made = service.conduct.swap(made)
-        kind = "application/json" if asked == "value" else "application/octet-stream"
+        kind = "application/octet-stream" if asked == "pixels" else "application/json"
         return 200, kind, made, {}
 
     def _stats(self, _: bytes) -> dict[str, Any]:
@@ -252,6 +266,7 @@ def _route(method: str, path: str) -> tuple[str, str]:
             ("GET", "algorithms"): "algorithms",
             ("POST", "value:compute"): "value",
             ("POST", "image:computePixels"): "pixels",
+            ("POST", "table:computeFeatures"): "features",
         }
         return known.get((method, pieces[3]), "unknown"), pieces[2]
     return "unknown", ""
