@@ -86,7 +86,7 @@ def open_onnx(path: Path, images: Images, device: str) -> Encoder:
     Args:
         path: of the file; the TOML file has the same name but for its suffix.
         images: what the files hold.
-        device: ``cpu`` or ``cuda``.
+        device: ``cpu``, ``cuda``, or ``auto`` for whatever this onnxruntime can use.
 
     Raises:
         InputError: if one of the two files is no good, they contradict each other, or the model
@@ -103,6 +103,7 @@ def open_onnx(path: Path, images: Images, device: str) -> Encoder:
     )
     match(images, needs, name)
     content = _content(path)
+    device = _device(device)
     session = _session(name, content, device)
     feed, fixed = _checked(name, session, description)
     mean, std = (
@@ -188,21 +189,33 @@ def _content(path: Path) -> bytes:
         raise InputError(f"cannot read {path}: {error.strerror}", "name an .onnx file") from error
 
 
+def _device(device: str) -> str:
+    """``cpu`` or ``cuda``.
+
+    Raises:
+        InputError: if this onnxruntime cannot use a GPU that was asked for.
+    """
+    import onnxruntime
+
+    there = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+    if device == "cuda" and not there:
+        raise InputError(
+            "the onnxruntime that is installed runs on the CPU alone",
+            "give --device cpu, or install onnxruntime-gpu in its place",
+        )
+    return "cuda" if there and device != "cpu" else "cpu"
+
+
 def _session(name: str, content: bytes, device: str) -> Any:
     """What runs a model.
 
     Raises:
-        InputError: if it is none, or this onnxruntime cannot use the GPU.
+        InputError: if it is none.
     """
     import onnxruntime
 
     providers: list[Any] = ["CPUExecutionProvider"]
     if device == "cuda":
-        if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-            raise InputError(
-                "the onnxruntime that is installed runs on the CPU alone",
-                "give --device cpu, or install onnxruntime-gpu in its place",
-            )
         # As on the CPU: no rounding to 10 bits.
         providers = [("CUDAExecutionProvider", {"use_tf32": "0"})]
     options = onnxruntime.SessionOptions()

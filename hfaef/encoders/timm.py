@@ -63,6 +63,7 @@ def open_timm(name: str, images: Images, weights: Path | None, device: str) -> E
     notes: tuple[str, ...] = ()
     if weights is None:
         sha256 = _sha256_of_published(facts)
+        notes = () if sha256 else ("the file of its weights is in no cache, its hash is unknown",)
     else:
         found = read_weights(weights)
         shapes = {key: tuple(value.shape) for key, value in model.state_dict().items()}

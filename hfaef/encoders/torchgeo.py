@@ -57,6 +57,8 @@ class Corpus:
     white: int | None = None
     """As `Needs.white`."""
     note: str = ""
+    note_on: Unit = "DN"
+    """Models that take no such channels go without the note."""
 
 
 CORPORA = {
@@ -64,7 +66,7 @@ CORPORA = {
     "SatlasPretrain": Corpus(
         "L1C",
         "https://github.com/allenai/satlas/blob/main/Normalization.md",
-        note="values above 1 after normalization are kept, as in TorchGeo; Satlas clips them",
+        note="digital numbers above 8160 are kept, as in TorchGeo; Satlas clips them",
     ),
     "SeCo Dataset": Corpus(
         "L2A",
@@ -72,6 +74,7 @@ CORPORA = {
         white=10_000,
         note="normalized as in TorchGeo, which differs from how it was trained: red and blue have "
         "each other's range, and values are 255 times as large",
+        note_on="uint8",
     ),
 }
 """By ``meta["dataset"]``. A corpus that is not here is of any level, as far as anybody knows."""
@@ -141,7 +144,7 @@ def open_torchgeo(member: str, images: Images, weights: Path | None, device: str
         return entry.transforms(torch.tensor(batch, device=device))
 
     corpus = CORPORA.get(entry.meta.get("dataset", ""))
-    more = (corpus.note,) if corpus and corpus.note else ()
+    more = (corpus.note,) if corpus and corpus.note and corpus.note_on in needs.units else ()
     provenance = Provenance(
         model=name,
         address="" if weights else entry.url,

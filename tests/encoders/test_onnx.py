@@ -183,3 +183,14 @@ def test_a_fixed_size_must_be_the_one_that_the_description_makes(tmp_path: Path)
     path = write_model(tmp_path / "model.onnx", side=16)
     with pytest.raises(InputError, match="16 x 16 px, and its description makes them of any size"):
         open_onnx(path, IMAGES, "cpu")
+
+
+def test_a_gpu_that_onnxruntime_cannot_use_is_said(tmp_path: Path) -> None:
+    import onnxruntime
+
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this onnxruntime uses GPUs")
+    path = write_model(tmp_path / "model.onnx")
+    with pytest.raises(InputError, match="runs on the CPU alone"):
+        open_onnx(path, IMAGES, "cuda")
+    assert open_onnx(path, IMAGES, "auto").provenance.device == "cpu"
