@@ -98,6 +98,10 @@ def _open(kind: str, rest: str, images: Images, choices: Choices) -> Encoder:
 
     if kind == "stats":
         return open_stats()
+    if kind == "onnx":  # ONNX Runtime has devices of its own
+        from hfaef.encoders.onnx import open_onnx
+
+        return open_onnx(Path(rest), images, choices.device)
     device = _device(choices.device)
     match kind:
         case "rcf":
@@ -108,13 +112,9 @@ def _open(kind: str, rest: str, images: Images, choices: Choices) -> Encoder:
             from hfaef.encoders.torchgeo import open_torchgeo
 
             return open_torchgeo(rest, images, choices.weights, device)
-        case "timm":
-            from hfaef.encoders.timm import open_timm
+    from hfaef.encoders.timm import open_timm
 
-            return open_timm(rest, images, choices.weights, device)
-    from hfaef.encoders.onnx import open_onnx
-
-    return open_onnx(Path(rest), images, device)
+    return open_timm(rest, images, choices.weights, device)
 
 
 def _device(name: str) -> str:
