@@ -97,6 +97,7 @@ def test_without_kinds_patches_are_read_one_by_one(store: Store) -> None:
 def test_a_lie_is_caught_in_the_first_batch_and_nothing_of_it_stays(
     store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", "hfaef")
     wanted, source = patches(100), BatchSource(off=1)
     (note,) = run(store, wanted, source)
     assert not wrong(store, wanted)

@@ -65,13 +65,13 @@ class BatchReads:
         self._queue.split()
         if not self._reason:
             self._reason = reason
-            _LOG.warning("patches are read one by one from now on: %s", reason)
+            _LOG.info("patches are read one by one from now on: %s", reason)
 
     def _mistrust(self, reason: str) -> None:
         """Read patches one by one, those that came together and were not checked, too."""
         if self._reason:
             self._reason += f"; {reason}"
-            _LOG.warning("what came together is read again: %s", reason)
+            _LOG.info("what came together is read again: %s", reason)
         self.end(reason)
         self.mistrusted = True
 

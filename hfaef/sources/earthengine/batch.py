@@ -20,13 +20,13 @@ from hfaef.sources.earthengine.npy import codes_of
 Codes = npt.NDArray[np.int8]
 
 _UNKNOWN = re.compile(
-    r"changeProj|reproject|regexpRename|Image\.cat|reduceRegions|forEach|computeFeatures|too many bands"
+    r"changeProj|reproject|regexpRename|Image\.cat|reduceRegions|forEach|computeFeatures"
     r"|answered 404",
     re.IGNORECASE,
 )
 """In words of a server that does not know what batches are made of."""
 
-_TOO_SLOW = re.compile(r"computation timed out|too many concurrent aggregations", re.IGNORECASE)
+_IN_HALVES = re.compile(r"computation timed out|too many bands|payload size exceeds", re.IGNORECASE)
 """https://developers.google.com/earth-engine/guides/debugging"""
 
 
@@ -90,7 +90,7 @@ def _codes_of(properties: dict[str, Any]) -> tuple[int, Codes]:
 def classify_refusal(error: SourceError) -> SourceError:
     """An error of a request for several patches: half of them may pass, or no batch ever will."""
     if isinstance(error, PermanentError):
-        if _TOO_SLOW.search(error.message):
+        if _IN_HALVES.search(error.message):
             return TooBig(error.message)
         if _UNKNOWN.search(error.message):
             return BatchRefused(error.message)

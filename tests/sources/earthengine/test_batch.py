@@ -194,9 +194,18 @@ def test_more_than_there_is_memory_for_is_too_big(service: Service) -> None:
         assert len(codes_of(source.read_batch(WIDE[:4], YEAR))) == 4
 
 
-def test_a_computation_that_takes_too_long_may_pass_in_halves(service: Service) -> None:
-    service.conduct.plan([Fault("status", 400, "Computation timed out.")])
-    with source_of(service) as source, pytest.raises(TooBig, match="timed out"):
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Computation timed out.",
+        "Too many bands (512), more than 256.",
+        "Request payload size exceeds the limit: 10485760 bytes.",
+        "Output of image computation is too large.",
+    ],
+)
+def test_what_is_too_much_together_may_pass_in_halves(service: Service, message: str) -> None:
+    service.conduct.plan([Fault("status", 400, message)])
+    with source_of(service) as source, pytest.raises(TooBig, match=message[:15]):
         source.read_batch(WIDE[:8], YEAR)
 
 
