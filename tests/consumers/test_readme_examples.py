@@ -47,8 +47,8 @@ def test_an_example_runs_as_it_stands(
     exec(compile(example, "README.md", "exec"), {})  # noqa: S102 - it is our own
 
 
-def test_there_is_an_example_for_each_engine() -> None:
-    assert len(EXAMPLES) == 6
+def test_there_is_an_example_for_each_engine_and_one_for_catalogues() -> None:
+    assert len(EXAMPLES) == 7
 
 
 KINDS = re.findall(
