@@ -270,7 +270,7 @@ def init(
     if source is None:
         path = str(write_commented(name))
         lines = [f"wrote {path}", f"build it:   {command_line('hfaef', 'build', path)}"]
-        return Report({"path": path}, lines, values=[path])
+        return Report({"path": path}, lines, values=[path], notes=_write_schema(path))
 
     from hfaef.catalog.inspect import inspect
 
@@ -290,16 +290,25 @@ def init(
         "unclear": unclear,
         "to_do": list(draft.to_do),
     }
-    return Report(summary, lines, values=[path])
+    return Report(summary, lines, values=[path], notes=_write_schema(path))
+
+
+def _write_schema(recipe: str) -> list[str]:
+    """Write the schema that a new recipe names; what is to be said of one that is there."""
+    from hfaef.recipe.write import write_schema
+
+    other = write_schema(Path(recipe))
+    if other is None:
+        return []
+    return [f"{other} is not of this hfaef; `hfaef recipe schema > {other}` renews it"]
 
 
 def schema() -> Report:
     """Print the JSON Schema of recipes: all keys with their types, for editors."""
-    from hfaef.recipe.model import Recipe
+    from hfaef.recipe.write import schema_text
 
-    found = Recipe.model_json_schema()
-    text = json.dumps(found, indent=1)
-    return Report(found, [text], values=[text])
+    text = schema_text().rstrip()
+    return Report(json.loads(text), [text], values=[text])
 
 
 def doctor(

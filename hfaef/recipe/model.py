@@ -98,6 +98,7 @@ class EarthEngine(Section):
     url: HttpAddress = "https://earthengine-highvolume.googleapis.com"
     """The endpoint: https://developers.google.com/earth-engine/guides/processing_environments"""
     collection: str = Field("GOOGLE/SATELLITE_EMBEDDING/V1/ANNUAL", min_length=1)
+    """The image collection; another one of the same bands will do."""
     reader: Literal["pixels", "xee"] = "pixels"
     """One request a patch or batch, or the same pixels through Xee with two a patch."""
     batch: Batch = "auto"
@@ -105,6 +106,7 @@ class EarthEngine(Section):
     max_requests: StrictInt = Field(40, ge=1, le=1000)
     """Requests at once: https://developers.google.com/earth-engine/guides/usage"""
     requests_per_minute: StrictInt = Field(6000, ge=1)
+    """Requests a minute that the project's quota allows."""
     workload_tag: str = Field("hfaef", pattern=r"^[a-z0-9]([-_a-z0-9]{0,61}[a-z0-9])?$")
     """Tells this work's cost from other work's:
     https://developers.google.com/earth-engine/guides/workload_tags"""
@@ -114,13 +116,15 @@ class Pack(Section):
     """How rows become files."""
 
     format: Literal["parquet", "webdataset"] = "parquet"
+    """Shards as Parquet, which most programs read, or as tar files for `webdataset`."""
     codec: Literal["png", "raw"] = "png"
-    """Half of the bytes, or read many times faster."""
+    """A PNG sheet a patch, half of the bytes; or plain bytes, read many times faster."""
     label_name: StrictBool = True
     """Whether the name of a class stands beside its number, for those who read Parquet alone."""
     shard_bytes: Annotated[ByteSize, BeforeValidator(_size)] = Field(
         ByteSize(256_000_000), ge=1_000_000, le=2_000_000_000
     )
+    """Bytes of a file, about: a number, or a text such as `"256MB"`; 1 MB to 2 GB."""
 
     @model_validator(mode="after")
     def _possible(self) -> Pack:
@@ -133,12 +137,17 @@ class Card(Section):
     """What the dataset card says beyond what is known from the release itself."""
 
     license: License = "cc-by-4.0"
-    """One of those that the Hub knows."""
+    """Of your labels; one of those that the Hub knows."""
     pretty_name: str | None = None
+    """Title of the card; the recipe's name by default."""
     citation: str | None = None
+    """How to cite the data set, as BibTeX."""
     homepage: str | None = None
+    """Address of the project that the labels come from."""
     description: str | None = None
+    """What the patches are, who labelled them, and how."""
     tags: list[Annotated[str, StringConstraints(min_length=1)]] = Field(default_factory=list)
+    """Words by which the data set is found on the Hub, beside those that hfaef sets."""
     notes: Path | None = None
     """A text file in UTF-8 that fills the card's notes."""
     benchmark: bool = False
@@ -150,8 +159,11 @@ class Demo(Section):
     """A small made-up world of patches and AEF tiles, written before the patches are read."""
 
     root: Path
+    """The folder that it is written to."""
     seed: StrictInt = Field(0, ge=0)
+    """Another one gives another world."""
     patches: StrictInt = Field(240, ge=20, le=400)
+    """How many patches it has."""
     years: list[Annotated[StrictInt, Field(ge=FIRST_YEAR, le=2100)]] = Field([2018], min_length=1)
     """Years of its tiles."""
 
@@ -160,13 +172,19 @@ class Recipe(Section):
     """A recipe: which patches, from which source, for which years, packed and described how."""
 
     name: Name
+    """Of the data set; the release goes to ``build/NAME``."""
     years: list[Annotated[StrictInt, Field(ge=FIRST_YEAR, le=2100)]] = Field(default_factory=list)
     """Of all patches, unless each has its own (`patches.year`)."""
     patches: Geotiffs | TorchGeo | Table = Field(discriminator="kind")
+    """Which patches, and what is said of them."""
     source: Cog | EarthEngine = Field(discriminator="kind")
+    """Where embeddings come from."""
     pack: Pack = Pack()
+    """How rows lie in files."""
     card: Card = Card()
+    """What the card says beyond the release itself."""
     demo: Demo | None = None
+    """A made-up world that is written first, to try hfaef on."""
 
     @model_validator(mode="after")
     def _distinct(self) -> Recipe:

@@ -17,6 +17,7 @@ from pydantic import (
     StrictFloat,
     StrictInt,
     StringConstraints,
+    WithJsonSchema,
     model_validator,
 )
 
@@ -59,7 +60,11 @@ def _label(name: str) -> str:
 Scheme = Annotated[
     str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$"), AfterValidator(_free_name)
 ]
-SplitName = Annotated[Literal["train", "validation", "test"], BeforeValidator(_split_name)]
+SplitName = Annotated[
+    Literal["train", "validation", "test"],
+    BeforeValidator(_split_name),
+    WithJsonSchema({"enum": ["train", "validation", "val", "test"], "type": "string"}),
+]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST), AfterValidator(_label)]
 Column = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST)]
 Band = Annotated[str, AfterValidator(canonical_band)]
@@ -102,7 +107,9 @@ class MakeSplits(Section):
     """Schemes that are made here, for patches that have none."""
 
     random: RandomSplits | None = None
+    """Patches at random, each label in the same shares."""
     spatial: SpatialSplits | None = None
+    """Whole blocks of ground, so that no two splits share one."""
 
 
 class Described(Section):
@@ -211,12 +218,15 @@ class TorchGeo(Section):
 
     kind: Literal["torchgeo"]
     dataset: Literal["EuroSAT", "EuroSAT100"]
+    """27,000 patches of ten classes, or 100 of them to try things on."""
     root: Path
     """Where TorchGeo keeps the data set."""
     download: StrictBool = False
+    """Whether TorchGeo may fetch what is not there."""
     checksum: StrictBool = True
     """Whether to compare MD5 sums of what is on disk with TorchGeo's."""
     schemes: list[Literal["random", "spatial"]] = Field(["random", "spatial"], min_length=1)
+    """Split schemes, the default config first: EuroSAT's own, and EuroSATSpatial's by longitude."""
     skip_bad: StrictBool = False
     """Whether to go on without files that cannot be read; the release names them as missing."""
 

@@ -12,7 +12,14 @@ from typing import Any
 from hfaef.core.names import printable
 from hfaef.errors import RecipeError
 from hfaef.recipe.builtin import commented
-from hfaef.recipe.model import NAME_PATTERN
+from hfaef.recipe.model import NAME_PATTERN, Recipe
+
+SCHEMA_FILE = "hfaef.schema.json"
+"""JSON Schema of recipes, beside those that `hfaef init` writes: editors complete and check keys
+by it. As a file it works without network, and is of the hfaef that is installed."""
+
+_SCHEMA_LINE = f"#:schema ./{SCHEMA_FILE}\n"
+"""How TOML editors (Taplo, Even Better TOML) find it: https://taplo.tamasfe.dev/configuration/directives.html"""
 
 _COMMENTS_FROM = 36
 """Column at which comments begin, where the key before leaves room."""
@@ -65,7 +72,7 @@ def write_commented(name: str) -> Path:
         RecipeError: if the name cannot be one, or the file is there.
     """
     path = path_of(name)
-    _write(path, commented(path.stem))
+    _write(path, _SCHEMA_LINE + commented(path.stem))
     return path
 
 
@@ -76,8 +83,29 @@ def write_draft(name: str, draft: Draft) -> Path:
         RecipeError: if the name cannot be one, or the file is there.
     """
     path = path_of(name)
-    _write(path, draft_text(path.stem, draft))
+    _write(path, _SCHEMA_LINE + draft_text(path.stem, draft))
     return path
+
+
+def schema_text() -> str:
+    """The JSON Schema of recipes: all keys with their types and meaning."""
+    return json.dumps(Recipe.model_json_schema(), indent=1) + "\n"
+
+
+def write_schema(beside: Path) -> Path | None:
+    """Write the schema that a new recipe names; a file of that name stays as it is.
+
+    Returns:
+        The file, if it is there already and says something else.
+
+    Raises:
+        RecipeError: if it cannot be written.
+    """
+    path = beside.with_name(SCHEMA_FILE)
+    if not path.exists():
+        _write(path, schema_text())
+        return None
+    return None if path.read_bytes() == schema_text().encode() else path
 
 
 def path_of(name: str) -> Path:

@@ -1,4 +1,4 @@
-"""The README's examples for readers of a release, as they stand, and what they must give."""
+"""Blocks of the pages in docs/, as they stand, and what they must give."""
 
 from __future__ import annotations
 
@@ -22,11 +22,8 @@ from hfaef.recipe.patches import TorchGeo
 from hfaef.recipe.read import read_recipe
 from hfaef.release.check import check_folder
 from hfaef.release.format.manifest import read_manifest
+from support.documents import blocks
 from support.releases import make_release
-
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-SECTION = README.partition("## Where people work\n")[2].partition("\n## ")[0]
-EXAMPLES = re.findall(r"```python\n(.*?)```", SECTION, re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -37,25 +34,18 @@ def place(demo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda text: text.split()[1])
-def test_an_example_runs_as_it_stands(
-    example: str, place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if "torch" in example:
-        pytest.importorskip("torch", reason="needs the extra torchgeo")
-    monkeypatch.chdir(place)
-    exec(compile(example, "README.md", "exec"), {})  # noqa: S102 - it is our own
+def test_there_is_an_example_for_each_engine() -> None:
+    """`tests/docs/test_blocks.py` runs them."""
+    used = "\n".join(block.text for block in blocks("python", below="use/"))
+    for engine in ("datasets", "torch", "torchgeo", "duckdb", "polars", "geopandas", "webdataset"):
+        assert re.search(rf"^(import|from) (hfaef\.)?{engine}\b", used, re.MULTILINE), engine
 
 
-def test_there_is_an_example_for_each_engine_and_one_for_catalogues() -> None:
-    assert len(EXAMPLES) == 7
-
-
-KINDS = re.findall(
-    r"```toml\n(.*?)```",
-    README.partition("## What is said of patches\n")[2].partition("\n## ")[0],
-    re.DOTALL,
-)
+KINDS = [
+    block.text
+    for block in blocks("toml", below="publish/")
+    if block.text.startswith("[patches]") and "torchgeo" not in block.text
+]
 COMMENTED = [
     re.sub(r"^# ?", "", block, flags=re.MULTILINE)
     for block in re.findall(r"^# \[patches\]\n(?:# .*\n)+", commented("mine"), re.MULTILINE)
@@ -88,19 +78,19 @@ def test_a_block_of_patches_builds_as_it_stands(
 
 
 def test_there_is_a_block_for_each_kind() -> None:
-    for blocks in (KINDS, COMMENTED):
-        keys = {line.split(" ")[0] for block in blocks for line in block.splitlines()}
+    for texts in (KINDS, COMMENTED):
+        keys = {line.split(" ")[0] for block in texts for line in block.splitlines()}
         assert keys >= {"table", "target", "separator", "year", "nearest_year", "folds", "keep"}
         assert keys >= {"unassigned", "ignore", "make_splits"}
-        targets = set(re.findall('^target = "(.*?)"', "\n".join(blocks), re.MULTILINE))
+        targets = set(re.findall('^target = "(.*?)"', "\n".join(texts), re.MULTILINE))
         assert targets == {"classes", "number"}
     (torchgeo,) = [block for block in COMMENTED if "torchgeo" in block]
     TorchGeo.model_validate(tomllib.loads(torchgeo)["patches"])
 
 
-SCORING = re.search(
-    r"```sh\n(.*?)```", README.partition("## Score it\n")[2].partition("\n## ")[0], re.DOTALL
-)[1].splitlines()
+SCORING = next(
+    block.text for block in blocks("sh", below="evaluate") if "my-dataset" in block.text
+).splitlines()
 
 
 def test_scoring_runs_as_it_stands(demo_root: Path, tmp_path: Path) -> None:

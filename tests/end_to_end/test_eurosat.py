@@ -28,6 +28,7 @@ from hfaef.recipe.read import read_recipe
 from hfaef.release.check import check_folder
 from servers.hub import Hub
 from servers.hub.fixtures import OTHER, Client
+from support.documents import blocks
 from support.pushes import finish, is_whole
 
 pytestmark = pytest.mark.slow
@@ -200,18 +201,18 @@ def test_consumers_load_every_config_of_the_published_version(
 
 
 @pytest.fixture(scope="module")
-def by_readme(
+def by_page(
     by_geotiffs: Recipe, eurosat_images: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """A folder in which the README's block of other vectors has run, with ``--quick``."""
+    """A folder in which the page's block of other vectors has run, with ``--quick``."""
     pytest.importorskip("sklearn", reason="the extra `eval` is not installed")
-    place = tmp_path_factory.mktemp("by-readme")
+    place = tmp_path_factory.mktemp("by-page")
     build(by_geotiffs, place / "build/AlphaEarth-EuroSAT100")
     images = place / "data/eurosat100/ds/images/remote_sensing/otherDatasets/sentinel_2"
     images.mkdir(parents=True)
     (images / "tif").symlink_to(eurosat_images)
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    (line,) = re.findall("^hfaef eval .*eurosat100.*$", readme, re.MULTILINE)
+    typed = "\n".join(block.text for block in blocks("sh", below="evaluate"))
+    (line,) = re.findall("^hfaef eval .*eurosat100.*$", typed, re.MULTILINE)
     command = [str(Path(sys.executable).with_name("hfaef")), *line.split()[1:]]
     done = subprocess.run(
         [*command, "--quick", "--json"], cwd=place, capture_output=True, text=True, check=False
@@ -222,13 +223,13 @@ def by_readme(
 
 
 def test_the_images_own_bands_are_scored_beside_the_embeddings(
-    by_readme: Path, shared: Path, eurosat_images: Path
+    by_page: Path, shared: Path, eurosat_images: Path
 ) -> None:
     import rasterio
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 
-    said = json.loads((by_readme / "said.json").read_text())
+    said = json.loads((by_page / "said.json").read_text())
     bands = next(one for one in said["features"] if one["name"] == "bands")
     assert bands["made_of"] == "the mean_std of 13 bands over valid pixels"
     assert bands["dimensions"] == 26
@@ -266,14 +267,14 @@ def test_the_images_own_bands_are_scored_beside_the_embeddings(
     assert score["metrics"]["accuracy"]["value"] == pytest.approx(expected)
 
 
-def test_embeddings_and_bands_are_compared_by_pairs(by_readme: Path) -> None:
-    said = json.loads((by_readme / "said.json").read_text())
+def test_embeddings_and_bands_are_compared_by_pairs(by_page: Path) -> None:
+    said = json.loads((by_page / "said.json").read_text())
     pairs = {(one["scheme"], one["probe"]): one for one in said["differences"]}
     assert pairs.keys() == {
         (scheme, probe) for scheme in ("random", "spatial") for probe in ("knn", "linear")
     }
     assert all({one["a"], one["b"]} == {"mean", "bands"} for one in pairs.values())
-    assert check_folder(by_readme / "build/AlphaEarth-EuroSAT100") == []
+    assert check_folder(by_page / "build/AlphaEarth-EuroSAT100") == []
 
 
 def test_names_of_the_other_patches_are_counted_in_a_note(built: Built) -> None:

@@ -1,0 +1,62 @@
+"""The JSON Schema of recipes: what an editor says of a recipe is what hfaef says of it."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+from typer.testing import CliRunner
+
+from hfaef.cli.main import app
+from hfaef.recipe.shipped import built_in, commented
+from hfaef.recipe.write import SCHEMA_FILE, schema_text
+
+VALIDATOR = Draft202012Validator(json.loads(schema_text()))
+
+
+@pytest.mark.parametrize("text", [*built_in().values(), commented("mine")])
+def test_recipes_that_come_with_hfaef_are_right_to_an_editor(text: str) -> None:
+    assert not list(VALIDATOR.iter_errors(tomllib.loads(text)))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"yeers": [2018]},
+        {"years": [2016]},
+        {"years": ["2018"]},
+        {"pack": {"codec": "jpeg"}},
+        {"source": {"kind": "cog", "project": "mine"}},
+    ],
+)
+def test_what_hfaef_refuses_is_wrong_to_an_editor(wrong: dict[str, object]) -> None:
+    assert not VALIDATOR.is_valid({**tomllib.loads(built_in()["demo"]), **wrong})
+
+
+@pytest.mark.parametrize("table", [None, "points.csv"])
+def test_init_writes_the_schema_that_its_recipe_names(
+    table: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "points.csv").write_text("id,label,lon,lat\n1,Farm,11.5,48.0\n2,Town,11.6,48.0\n")
+    words = ["init", "mine", *(["--from", table] if table else [])]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0
+    first, _, _ = (tmp_path / "mine.toml").read_text().partition("\n")
+    assert first == f"#:schema ./{SCHEMA_FILE}"
+    assert (tmp_path / SCHEMA_FILE).read_text() == schema_text()
+    assert SCHEMA_FILE not in done.stderr
+
+
+def test_a_schema_of_another_version_stays_and_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / SCHEMA_FILE).write_text("{}")
+    done = CliRunner().invoke(app, ["init", "mine"])
+    assert done.exit_code == 0
+    assert "`hfaef recipe schema > hfaef.schema.json` renews it" in done.stderr
+    assert (tmp_path / SCHEMA_FILE).read_text() == "{}"
