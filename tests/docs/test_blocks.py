@@ -19,8 +19,8 @@ from pathlib import Path
 
 import pytest
 
+from hfaef.recipe.builtin import built_in
 from hfaef.recipe.model import Recipe
-from hfaef.recipe.shipped import built_in
 from support.documents import PAGES, ROOT, Block, blocks_of, typed_commands, wrong_in
 
 ALL = [block for page in [*PAGES, ROOT / "README.md"] for block in blocks_of(page)]

@@ -132,7 +132,7 @@ def test_a_file_that_is_no_recipe_is_named(tmp_path: Path, text: bytes, word: st
         ("patches.rooot=x", "patches.rooot: unknown key, did you mean `root`? (known here: "),
         (
             "patches.path=x",
-            "patches.path: unknown key (known here: folds, ignore, keep, kind, labels, ",
+            "patches.path: unknown key (known here: bands, folds, ignore, keep, kind, ",
         ),
         (
             "card.license=CC-BY-4.0",

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
 from hfaef.cli.main import app
-from hfaef.recipe.shipped import built_in, commented
+from hfaef.recipe.builtin import built_in, commented
 from hfaef.recipe.write import SCHEMA_FILE, schema_text
 
 VALIDATOR = Draft202012Validator(json.loads(schema_text()))
