@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import heapq
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from hfaef.build.batches.count import count_batches
 from hfaef.build.batches.queue import BatchQueue, kinds_of
 from hfaef.build.batches.trust import CHECK_EVERY, FIRST_CHECKS, Trust
 from hfaef.build.fetch.engine import fetch
-from hfaef.build.fetch.read import Batch, BatchRead, Check, Read, read_asked, read_batch
+from hfaef.build.fetch.read import Asked, Batch, BatchRead, Check, Read, read_asked, read_batch
 from hfaef.build.fetch.retry import Policy
 from hfaef.build.fetch.threads import ThreadExecutor
 from hfaef.build.staging.ledger import Outcome
@@ -36,7 +37,7 @@ from hfaef.errors import (
     Transient,
 )
 from hfaef.sources.base import Batching, BatchKind, Pixels
-from support.fakes import BatchSource, FieldSource, patches, wrong
+from support.fakes import BatchSource, Clock, FieldSource, SimulatedExecutor, patches, wrong
 
 QUICK = Policy(first_wait=0.001, longest_wait=0.01)
 
@@ -356,6 +357,35 @@ def test_nothing_is_staged_of_a_batch_that_is_not_wanted_any_more(store: Store) 
     found = read_batch(BatchSource(), store.pixels, QUICK, batch, lambda: False)
     assert isinstance(found, BatchRead)
     assert not store.pixels.keys()
+
+
+@dataclass
+class Paced(SimulatedExecutor):
+    """In made-up time: 300 ms a request, and 40 ms more a patch in it."""
+
+    def start(self, read_id: int, asked: Asked) -> None:
+        patches = asked.patches if isinstance(asked, Batch) else (asked,)
+        self.starts.append(self.clock.now)
+        self._active.add(read_id)
+        end = self.clock.now + 0.3 + 0.04 * len(patches)
+        heapq.heappush(self._events, (end, next(self._order), read_id, asked, None))
+
+
+def test_batches_save_time_though_a_request_for_more_takes_longer(tmp_path: Path) -> None:
+    """Of 27,000 patches, 230 s become 42 s; the fewer, the more the slow start counts."""
+    took = []
+    for together in (False, True):
+        source = BatchSource()
+        with Store(tmp_path / str(together)) as store:
+            read = partial(read_asked, source, store.pixels, QUICK)
+            executor = Paced(read, 40, Clock())
+            kind_of = kinds_of(source) if together else None
+            start = executor.clock.now
+            wanted = patches(1600, side=1)
+            fetch(wanted, executor, store, kind_of=kind_of, clock=executor.clock)
+            took.append(executor.clock.now - start)
+            assert not wrong(store, wanted)
+    assert took[0] > 3 * took[1]
 
 
 # The queue and the trust by themselves.
