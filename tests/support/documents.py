@@ -31,6 +31,12 @@ class Block:
     not_run: str
     """Why it does not run with its page: the comment above it, ``<!-- not run: REASON -->``."""
 
+    @property
+    def runs(self) -> bool:
+        """Whether it does something by itself: parts of recipes do not."""
+        whole = self.language != "toml" or self.text.startswith("# ")
+        return whole and self.language != "text" and not self.not_run
+
     def __str__(self) -> str:
         return f"{self.page}:{self.line}"
 
