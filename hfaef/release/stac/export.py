@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from hfaef.core.files import atomic_folder, folder_errors
+from hfaef.errors import ReleaseError, command_line
 from hfaef.release.format.paths import COLLECTION, ITEMS
 from hfaef.release.handle import Release
 from hfaef.release.stac.collection import collection_bytes, make_collection
@@ -48,7 +49,7 @@ def export_stac(
 
     Raises:
         FolderError: if the folder cannot be written.
-        ReleaseError: if a shard, or its own table of items, cannot be read.
+        ReleaseError: if a shard, or its own table of items, cannot be read, or it has no shard.
         HubError: if the Hub does not give them.
     """
     manifest = release.manifest
@@ -56,6 +57,10 @@ def export_stac(
         items = read_items(release.fetch(ITEMS), manifest, up=up)
     else:
         items = make_items(rows(), manifest, up=up)
+    if not items:
+        raise ReleaseError(
+            f"{release.name} holds no shard", command_line("hfaef", "check", release.name)
+        )
     table = items_bytes(items)
     collection = collection_bytes(make_collection(manifest, items, items_entry(table), up=up))
     contents = {ITEMS: table, COLLECTION: collection}

@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hfaef.cli.main import app
-from hfaef.errors import InputError
+from hfaef.errors import InputError, ReleaseError
 from hfaef.release.bump import classify_changes
 from hfaef.release.card.additions import with_files, write_figures
 from hfaef.release.check import check_folder
@@ -239,3 +239,17 @@ def test_rows_of_an_old_release_stay_and_get_what_it_has_not(
 
 def ids(path: Path) -> Any:
     return pq.read_table(path, columns=["id"], partitioning=None)["id"]
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_release_without_a_shard_is_not_exported(
+    own_smallest: Path, tmp_path: Path, own: bool
+) -> None:
+    content = json.loads((own_smallest / "release.json").read_bytes())
+    keep = ("stac/",) if own else ()
+    content["files"] = [file for file in content["files"] if file["path"].startswith(keep)]
+    (own_smallest / "release.json").write_text(json.dumps(content))
+    there = tmp_path / "there"
+    done = CliRunner().invoke(app, ["export", str(own_smallest), "--to", str(there), "--stac"])
+    assert isinstance(done.exception, ReleaseError)
+    assert not there.exists()
