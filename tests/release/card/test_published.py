@@ -277,6 +277,16 @@ def test_measured_vectors_lie_among_the_published_ones(eurosat):
     assert "| `mean` | - | 94.6 | 85.6 | 85.5 | - | 95.3 | 81.2 | 81.1 |" in text
 
 
+def test_a_k_that_was_chosen_is_said_beside_those_that_were_not(eurosat):
+    published = evaluation_of(eurosat, {("mean", "spatial", None): 0.812})
+    protocol = published.protocol.model_copy(update={"name": "default"})
+    chosen = published.model_copy(update={"protocol": protocol})
+    words = "say little; the kNN measured here has a k chosen on validation patches, rather than 5:"
+    assert words in render_card(eurosat, chosen)
+    for evaluation in (published, None):
+        assert words not in render_card(eurosat, evaluation)
+
+
 def test_scores_of_a_part_of_eurosat_stay_out_of_the_tables(eurosat):
     part = eurosat.model_copy(update={"rows": 100})
     text = render_card(part, evaluation_of(part, {("mean", "spatial", None): 0.99}))
