@@ -24,11 +24,11 @@ from hfaef.recipe.builtin import built_in
 from hfaef.recipe.model import Recipe
 from support.documents import PAGES, ROOT, Block, blocks_of, typed_commands, wrong_in
 
-READ = PAGES
+READ = [*PAGES, ROOT / "README.md"]
 ALL = [block for page in READ for block in blocks_of(page)]
 NOTEBOOK = ROOT / "docs/quickstart.ipynb"
 
-NEEDS = {"index": ["sklearn"], "torch": ["torchgeo"]}
+NEEDS = {"README": ["sklearn"], "index": ["sklearn"], "torch": ["torchgeo"]}
 """Packages of extras that a page's blocks import, and that may not be installed."""
 
 RUN = [page for page in READ if any(block.runs for block in blocks_of(page))]
@@ -160,6 +160,7 @@ def test_what_no_command_takes_is_found() -> None:
 
 def test_pages_run_and_only_what_needs_more_does_not() -> None:
     assert {
+        "README",
         "index",
         "geotiffs",
         "table",
