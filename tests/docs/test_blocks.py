@@ -28,7 +28,12 @@ READ = [*PAGES, ROOT / "README.md"]
 ALL = [block for page in READ for block in blocks_of(page)]
 NOTEBOOK = ROOT / "docs/quickstart.ipynb"
 
-NEEDS = {"README": ["sklearn"], "index": ["sklearn"], "torch": ["torchgeo"]}
+NEEDS = {
+    "README": ["sklearn"],
+    "index": ["sklearn"],
+    "models": ["sklearn"],
+    "torch": ["torchgeo"],
+}
 """Packages of extras that a page's blocks import, and that may not be installed."""
 
 RUN = [page for page in READ if any(block.runs for block in blocks_of(page))]
@@ -169,6 +174,8 @@ def test_pages_run_and_only_what_needs_more_does_not() -> None:
         "tables",
         "gis",
         "webdataset",
+        "models",
+        "catalogues",
     } <= {page.stem for page in RUN}
     reasons = {block.not_run for block in ALL if block.not_run}
     assert all(reason.startswith(("needs ", "a test of its own")) for reason in reasons)
