@@ -281,6 +281,7 @@ def measure(target: Target, settings: Settings) -> tuple[Evaluation, tuple[str, 
                 columns=tables[name].columns if name in tables else (),
                 made_of=tables[name].made_of if name in tables else "",
                 provenance=tables[name].provenance if name in tables else None,
+                lacking=len(one.lacking),
             )
             for name, one in sets.items()
         ),

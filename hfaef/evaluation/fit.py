@@ -10,10 +10,21 @@ import numpy as np
 
 from hfaef.evaluation.probe import linear, neighbours
 from hfaef.evaluation.probe.linear import Vectors
-from hfaef.evaluation.probe.metrics import Prediction, Truth, rounded, tells, values
-from hfaef.release.format.scores import Fit, Interval, Probe, Score
+from hfaef.evaluation.probe.metrics import (
+    Prediction,
+    Truth,
+    rounded,
+    target_of,
+    tells,
+    values,
+)
+from hfaef.release.format.scores import PUBLISHED_NEIGHBOURS, Fit, Interval, Probe, Score
 
 ChosenBy = Literal["validation", "cross-validation"]
+
+
+_NAMED = 8
+"""Labels that a message names."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +83,14 @@ def fit(
     else:
         run_linear = _published_linear if method.published else _linear
         yield from run_linear(data, classes, method.max_iterations)
+
+
+def standing(found: Sequence[Fitted | str]) -> Fitted | None:
+    """Of what is fit to the training patches, that whose score stands for the probe."""
+    trained = [one for one in found if isinstance(one, Fitted) and one.fit == "train"]
+    chosen = [one for one in trained if one.chosen_by is not None]
+    published = [one for one in trained if one.prediction.neighbours == PUBLISHED_NEIGHBOURS]
+    return next(reversed([*published, *chosen]), None)
 
 
 def _published_neighbours(data: Data, classes: int) -> Iterator[Fitted | str]:
@@ -257,3 +276,22 @@ def _spread(values: Sequence[float]) -> Interval:
     mean = float(np.mean(values))
     spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
     return Interval(value=mean, low=mean - spread, high=mean + spread)
+
+
+def doubts(data: Data, names: Sequence[str]) -> Iterator[str]:
+    """What of the labels makes scores say less than they seem to."""
+    target = target_of(data.truth)
+    if target == "number":
+        if not tells(data.test_truth):
+            yield "R2 says nothing: all test patches have one number"
+        return
+    if target == "class":
+        counts = [np.bincount(one, minlength=len(names)) for one in (data.truth, data.test_truth)]
+    else:
+        counts = [one.sum(axis=0) for one in (data.truth, data.test_truth)]
+    new = np.flatnonzero((counts[0] == 0) & (counts[1] > 0))
+    if len(new):
+        listed = ", ".join(names[number] for number in new[:_NAMED])
+        more = f" and {len(new) - _NAMED:,} more" if len(new) > _NAMED else ""
+        patches = int(counts[1][new].sum())
+        yield f"no training patch has {listed}{more}, and {patches:,} labels of test patches are so"

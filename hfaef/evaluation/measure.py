@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import combinations, product
 from typing import Any, Literal
 
 import numpy as np
 
 from hfaef.core.progress import Advance
-from hfaef.evaluation.fit import Data, Fitted, Method, fit, fit_folds
+from hfaef.evaluation.fit import Data, Fitted, Method, doubts, fit, fit_folds, standing
 from hfaef.evaluation.probe.curves import few_labels, shrunk
 from hfaef.evaluation.probe.linear import predict
 from hfaef.evaluation.probe.metrics import (
@@ -41,9 +42,6 @@ from hfaef.release.format.scores import (
 )
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
-
-_NAMED = 8
-"""Labels that a message names."""
 
 
 @dataclass(frozen=True)
@@ -139,11 +137,13 @@ def _measure_scheme(work: _Work, where: dict[str, Any], *, curves: bool) -> None
     """Add the scores of all sets in a scheme and year, their differences, and curves."""
     fitted: dict[Probe, list[Candidate]] = {probe: [] for probe in work.probes}
     curved = _curved(work.sets) if curves else ()
+    of_splits = {
+        split: work.rows.of_split(where["scheme"], where["year"], split)
+        for split in (TRAIN, VALIDATION, TEST)
+    }
+    there = frozenset(np.concatenate([*of_splits.values()]).tolist())
     for name, one in work.sets.items():
-        parts = {
-            split: one.of(work.rows.of_split(where["scheme"], where["year"], split))
-            for split in (TRAIN, VALIDATION, TEST)
-        }
+        parts = {split: one.of(rows) for split, rows in of_splits.items()}
         lacks = _lacks(work.rows.labels, parts)
         data = None if lacks else _data(one, work.rows, parts)
         for probe in work.probes:
@@ -151,14 +151,36 @@ def _measure_scheme(work: _Work, where: dict[str, Any], *, curves: bool) -> None
             if data is None:
                 work.results.skipped.append(Skipped(**about, reason=lacks))
             elif stands := _probe(work, about, data):
-                fitted[probe].append(Candidate(name, stands.prediction, parts[TEST]))
+                without = partial(_fit_without, work, name, probe, of_splits)
+                found = (stands.prediction, parts[TEST], one.lacking & there, without)
+                fitted[probe].append(Candidate(name, *found))
                 if probe == "linear" and name in curved:
                     _curves(work, {"features": name, **where}, data, stands)
             work.advance(f"{name}, {where['scheme']}, {probe}")
             if probe == "linear" and name in curved:
                 work.advance(f"{name}, {where['scheme']}, few labels and smaller vectors")
-    for probe, found in fitted.items():
-        work.results.differences += _compare(work, found, **where, probe=probe)
+    for probe, candidates in fitted.items():
+        work.results.differences += _compare(work, candidates, **where, probe=probe)
+
+
+def _fit_without(
+    work: _Work,
+    name: str,
+    probe: Probe,
+    of_splits: Mapping[str, Int64],
+    lacking: frozenset[int],
+) -> Candidate | None:
+    """What stands for a probe of a set that is fit and asked without some patches."""
+    one = replace(work.sets[name], lacking=lacking)
+    parts = {split: one.of(rows) for split, rows in of_splits.items()}
+    if _lacks(work.rows.labels, parts):
+        return None
+    try:
+        found = list(fit(probe, _data(one, work.rows, parts), work.classes, work.method))
+    except ValueError:
+        return None
+    stands = standing(found)
+    return None if stands is None else Candidate(name, stands.prediction, parts[TEST], lacking)
 
 
 def _data(one: VectorSet, rows: Rows, parts: Mapping[str, Int64]) -> Data:
@@ -195,35 +217,13 @@ def _probe(work: _Work, about: dict[str, Any], data: Data) -> Fitted | None:
     except ValueError as error:
         results.skipped.append(Skipped(**about, reason=str(error)))
         return None
-    said = tuple(_said(data, work.names))
-    stands = None
+    said = tuple(doubts(data, work.names))
     for one in found:
         if isinstance(one, str):
             results.skipped.append(Skipped(**about, reason=one))
             continue
         results.scores.append(_score(about, one, data.test_truth, work.classes, said))
-        if results.scores[-1].shown and one.fit == "train":
-            stands = one
-    return stands
-
-
-def _said(data: Data, names: Sequence[str]) -> Iterator[str]:
-    """What of the labels makes scores say less than they seem to."""
-    target = target_of(data.truth)
-    if target == "number":
-        if not tells(data.test_truth):
-            yield "R2 says nothing: all test patches have one number"
-        return
-    if target == "class":
-        counts = [np.bincount(one, minlength=len(names)) for one in (data.truth, data.test_truth)]
-    else:
-        counts = [one.sum(axis=0) for one in (data.truth, data.test_truth)]
-    new = np.flatnonzero((counts[0] == 0) & (counts[1] > 0))
-    if len(new):
-        listed = ", ".join(names[number] for number in new[:_NAMED])
-        more = f" and {len(new) - _NAMED:,} more" if len(new) > _NAMED else ""
-        patches = int(counts[1][new].sum())
-        yield f"no training patch has {listed}{more}, and {patches:,} labels of test patches are so"
+    return standing(found)
 
 
 def _score(
@@ -295,25 +295,47 @@ def _curves(work: _Work, about: dict[str, Any], data: Data, stands: Fitted) -> N
 
 def _cross_validate(work: _Work, where: dict[str, Any]) -> None:
     """Add the scores of all sets over the folds of a scheme in a year."""
-    rows, results = work.rows, work.results
-    scheme, year = where["scheme"], where["year"]
-    names = sorted({*rows.splits[scheme]} - {UNASSIGNED})
+    results = work.results
     for probe in work.probes:
         candidates = []
-        for name, one in work.sets.items():
+        for name in work.sets:
             about = {"features": name, **where, "probe": probe}
-            folds = [one.of(rows.of_split(scheme, year, fold)) for fold in names]
-            folds = [fold for fold in folds if len(fold)]
-            datas = [_fold_data(one, rows, folds, number) for number in range(len(folds))]
             try:
-                score, prediction = fit_folds(about, datas, work.classes, work.method)
+                score, candidate = _fit_in_folds(work, about, frozenset())
             except ValueError as error:
                 results.skipped.append(Skipped(**about, reason=str(error)))
             else:
                 results.scores.append(score)
-                candidates.append(Candidate(name, prediction, np.concatenate(folds)))
-            work.advance(f"{name}, {scheme}, {probe}")
+                candidates.append(candidate)
+            work.advance(f"{name}, {where['scheme']}, {probe}")
         results.differences += _compare(work, candidates, **where, probe=probe)
+
+
+def _fit_in_folds(
+    work: _Work, about: dict[str, Any], lacking: frozenset[int]
+) -> tuple[Score, Candidate]:
+    """The score of a set over folds without some patches, and what it predicts of them.
+
+    Raises:
+        ValueError: if there are fewer than two folds, or too few patches in them.
+    """
+    rows, scheme, year = work.rows, about["scheme"], about["year"]
+    one = work.sets[about["features"]]
+    one = replace(one, lacking=lacking or one.lacking)
+    names = sorted({*rows.splits[scheme]} - {UNASSIGNED})
+    whole = [rows.of_split(scheme, year, fold) for fold in names]
+    folds = [some for fold in whole if len(some := one.of(fold))]
+    datas = [_fold_data(one, rows, folds, number) for number in range(len(folds))]
+    score, prediction = fit_folds(about, datas, work.classes, work.method)
+
+    def without(more: frozenset[int]) -> Candidate | None:
+        try:
+            return _fit_in_folds(work, about, more)[1]
+        except ValueError:
+            return None
+
+    gone = one.lacking.intersection(np.concatenate(whole).tolist())
+    return score, Candidate(about["features"], prediction, np.concatenate(folds), gone, without)
 
 
 def _fold_data(

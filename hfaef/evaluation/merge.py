@@ -58,14 +58,25 @@ def require_mergeable(
     """
     if before is None or before.measured_on.content_sha256 != content_sha256:
         return
-    stays = sorted({(one.features, one.probe) for one in _all(before)} - set(asked))
-    if stays and before.protocol != protocol:
+    there = {(one.features, one.probe) for one in _all(before)} - set(asked)
+    stays = sorted(
+        pair for pair in there if _of(pair[1], before.protocol) != _of(pair[1], protocol)
+    )
+    if stays:
         name, probe = stays[0]
+        names = ", ".join(dict.fromkeys(name for name, _ in stays))
         raise InputError(
             f"{path} holds scores that were measured otherwise ({_differs(before.protocol, protocol)}"
             f"), and {len(stays):,} of them would stay, such as {name}, {probe}",
-            "write these elsewhere with --out FILE, or measure all again",
+            f"measure these again as well, with --pooling, --features, --embed or --fuse: {names}; "
+            "or give the options of before; or write the new ones elsewhere with --out FILE",
         )
+
+
+def _of(probe: str, protocol: Protocol) -> dict[str, Any]:
+    """What of a protocol tells how a probe is measured."""
+    others = {"knn": {"linear", "curves"}, "linear": {"knn"}}[probe]
+    return protocol.model_dump(exclude=others)
 
 
 def _differs(before: Protocol, protocol: Protocol) -> str:

@@ -127,18 +127,18 @@ for version in arguments:
 
 
 def test_what_is_decoded_belongs_to_its_commit_and_is_there_without_the_hub(
-    hub: Hub, client: Client, built: Path, smaller: Path, down: list[dict[str, str]]
+    hub: Hub, client: Client, built: Path, fewer_patches_release: Path, down: list[dict[str, str]]
 ) -> None:
     publish(hub, built)
     first = client.run(DECODED, "1.0.0")
-    publish(hub, smaller, "1.1.0")
+    publish(hub, fewer_patches_release, "1.1.0")
     both = client.run(DECODED, "1.0.0", "1.1.0")
     assert both[0] == first[0]
     (path, _, arrays), (other, _, fewer) = both
     commits = [commit.oid for commit in hub.repo(NAME).commits.values()]
     assert Path(path).parent.name != Path(other).parent.name
     assert {Path(path).parent.name, Path(other).parent.name} < set(commits)
-    for folder, found in ((built, arrays), (smaller, fewer)):
+    for folder, found in ((built, arrays), (fewer_patches_release, fewer)):
         rows = hfaef.load(folder, "train")
         assert found == {row["id"]: hashlib.sha256(row["embedding"]).hexdigest() for row in rows}
     for settings in down:

@@ -11,6 +11,7 @@ from hfaef.errors import InputError
 from hfaef.evaluation.evaluate import Settings, evaluate, protocol
 from hfaef.evaluation.merge import merge, read_scores, require_mergeable
 from hfaef.release.check import check_folder
+from hfaef.release.format.manifest import content_sha256, read_manifest
 from hfaef.release.format.scores import (
     SCORES_FORMAT,
     Evaluation,
@@ -185,7 +186,9 @@ def test_scores_of_format_1_stay_beside_new_ones_and_are_those_of_the_published_
     own_release: Path,
 ) -> None:
     pytest.importorskip("sklearn")
-    (own_release / "evaluation.json").write_bytes(FORMAT_1.read_bytes())
+    content = json.loads(FORMAT_1.read_bytes())
+    content["measured_on"]["content_sha256"] = content_sha256(read_manifest(own_release))
+    (own_release / "evaluation.json").write_text(json.dumps(content))
     old = read_evaluation(own_release)
     assert old is not None
     with pytest.raises(InputError, match="measured otherwise"):

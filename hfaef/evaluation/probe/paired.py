@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -32,12 +32,19 @@ class Candidate:
     prediction: Prediction
     rows: npt.NDArray[np.int64]
     """Numbers of the test patches."""
+    lacking: frozenset[int] = frozenset()
+    """Numbers of the patches to train or test on that it has no vector for."""
+    fit_without: Callable[[frozenset[int]], Candidate | None] | None = None
+    """The same set, fit and asked without these patches; None if nothing can be fit."""
 
 
 def compare(
     labels: Truth, candidates: Sequence[Candidate], others: frozenset[str], **about: Any
 ) -> list[Difference]:
     """The first set against each other one, and all pairs of those that are named.
+
+    Where one of two lacks patches, both are fit and asked without them: who has more patches to
+    learn from is no better for that.
 
     Args:
         labels: of all rows.
@@ -48,10 +55,10 @@ def compare(
     if not candidates:
         return []
     first = candidates[0]
-    held: dict[tuple[str, bytes], Floats] = {}
+    held: dict[tuple[str, frozenset[int]], Floats] = {}
 
     def draws(truth: Truth, one: Candidate) -> Floats:
-        key = one.name, one.rows.tobytes()
+        key = one.name, one.lacking
         if key not in held:
             held[key] = resampled(truth, one.prediction)
         return held[key]
@@ -60,7 +67,10 @@ def compare(
     for one, two in combinations(candidates, 2):
         if one is not first and not {one.name, two.name} <= others:
             continue
-        one, two = _on_common(one, two)  # noqa: PLW2901 - both on the same patches from here on
+        both = _on_common(one, two)
+        if both is None:
+            continue
+        one, two = both  # noqa: PLW2901 - fit to and asked of the same patches from here on
         truth = labels[one.rows]
         if not tells(truth):
             continue
@@ -79,20 +89,17 @@ def compare(
     return found
 
 
-def _on_common(one: Candidate, two: Candidate) -> tuple[Candidate, Candidate]:
-    """Both on the test patches that both have."""
-    if np.array_equal(one.rows, two.rows):
-        return one, two
-    rows = one.rows[np.isin(one.rows, two.rows)]
-    return _chosen(one, rows), _chosen(two, rows)
-
-
-def _chosen(one: Candidate, rows: npt.NDArray[np.int64]) -> Candidate:
-    place = {row: number for number, row in enumerate(one.rows.tolist())}
-    numbers = [place[row] for row in rows.tolist()]
-    scores = one.prediction.scores
-    some = Prediction(one.prediction.values[numbers], None if scores is None else scores[numbers])
-    return Candidate(one.name, some, rows)
+def _on_common(one: Candidate, two: Candidate) -> tuple[Candidate, Candidate] | None:
+    """Both fit to and asked of the patches that both have; None if these are too few."""
+    lacking = one.lacking | two.lacking
+    found = [
+        candidate
+        if candidate.lacking == lacking or candidate.fit_without is None
+        else candidate.fit_without(lacking)
+        for candidate in (one, two)
+    ]
+    first, second = found
+    return None if first is None or second is None else (first, second)
 
 
 def _right_alone(truth: Truth, one: Candidate, two: Candidate) -> dict[str, Any]:

@@ -54,6 +54,12 @@ def verdicts(evaluation: Evaluation, schemes: Sequence[str], year: int | None) -
                 "which flatters it)"
             )
         yield said
+    for one in evaluation.features:
+        if one.lacking:
+            yield (
+                f"`{one.name}` lacks {one.lacking:,} patches: its scores are of the others, and it "
+                "is compared by probes that are fit to and asked of what both have"
+            )
 
 
 def verdict(pair: Sequence[Difference]) -> str:

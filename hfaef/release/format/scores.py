@@ -101,6 +101,8 @@ class FeatureSet(Part):
     """In words, of vectors from elsewhere: what was read and how it was pooled."""
     provenance: Provenance | None = None
     """Of vectors of a model that was run over the patches' images."""
+    lacking: int = 0
+    """Rows of the release that it has no vector for."""
 
 
 class Interval(Part):
@@ -287,9 +289,8 @@ class Evaluation(Part):
     @property
     def warnings(self) -> tuple[str, ...]:
         """What solvers said of all probes, one after the other."""
-        probes: tuple[Score | Curve | Shrunk | Transfer, ...]
-        probes = (*self.scores, *self.curves, *self.shrunk, *self.transfers)
-        return tuple(text for one in probes for text in one.warnings)
+        probes = (self.scores, self.curves, self.shrunk, self.transfers)
+        return tuple(text for some in probes for one in some for text in one.warnings)
 
     def score(
         self,
@@ -343,17 +344,17 @@ def shown_range(found: Interval, metric: str, *, folds: bool = False) -> str:
     """How sure a metric is: its interval, or over folds its deviation."""
     if folds:
         return f"± {shown((found.high - found.low) / 2, metric)}"
+    if found.low == found.high:  # no draw differs, which is no certainty
+        return "no interval"
     return f"{shown(found.low, metric)} to {shown(found.high, metric)}"
 
 
 _LISTS: dict[str, tuple[str, ...]] = {
-    "features": ("columns", "made_of", "provenance"),
+    "features": ("columns", "made_of", "provenance", "lacking"),
     "scores": (),
     "skipped": (),
     "differences": (),
-    "curves": ("warnings",),
-    "shrunk": ("warnings",),
-    "transfers": ("warnings",),
+    **dict.fromkeys(("curves", "shrunk", "transfers"), ("warnings",)),
     "stability": (),
 }
 """Keys whose items are written a line each, and which keys of these only where they say something."""
