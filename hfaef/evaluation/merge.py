@@ -96,7 +96,7 @@ def merge(before: Evaluation | None, new: Evaluation) -> tuple[Evaluation, tuple
 
     Args:
         before: what was there.
-        new: what was measured, by the same protocol unless it replaces all.
+        new: what was measured; by the same protocol as all that stays.
 
     Returns:
         Both together, `new` itself if nothing stays; and what was replaced, a sentence each.
@@ -113,8 +113,11 @@ def merge(before: Evaluation | None, new: Evaluation) -> tuple[Evaluation, tuple
     gone = [one for one in old if _unit(one) in units or one.features in others]
     notes = _replaced(gone)
     stays = [one for one in old if one not in gone]
-    if before.protocol != new.protocol:
-        return new, notes  # nothing stays, as it was asked before
+    if not stays and before.protocol != new.protocol:
+        return new, notes
+    alike = [
+        one for one in ("knn", "linear") if _of(one, before.protocol) == _of(one, new.protocol)
+    ]
     if stays and before.packages != new.packages:
         changed = [name for name in new.packages if before.packages.get(name) != new.packages[name]]
         notes = (
@@ -135,7 +138,8 @@ def merge(before: Evaluation | None, new: Evaluation) -> tuple[Evaluation, tuple
                     *(
                         one
                         for one in getattr(before, name)
-                        if _stays(one, getattr(new, name), same)
+                        if (name == "stability" or "linear" in alike)
+                        and _stays(one, getattr(new, name), same)
                     ),
                     *getattr(new, name),
                 )
@@ -145,7 +149,9 @@ def merge(before: Evaluation | None, new: Evaluation) -> tuple[Evaluation, tuple
                 *(
                     one
                     for one in before.differences
-                    if {one.a, one.b} <= same and _pair(one) not in {*map(_pair, new.differences)}
+                    if {one.a, one.b} <= same
+                    and one.probe in alike
+                    and _pair(one) not in {*map(_pair, new.differences)}
                 ),
                 *new.differences,
             ),

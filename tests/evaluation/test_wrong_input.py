@@ -140,3 +140,40 @@ def test_all_that_is_measured_is_the_same_bytes_each_time(two_years, tmp_path):
     assert found.stability[0].quantiles == pytest.approx(
         np.percentile(cosines, (5, 25, 50, 75, 95)), abs=2e-6
     )
+
+
+def test_the_same_vectors_of_fewer_patches_are_neither_better_nor_worse(own_release, tmp_path):
+    """What is compared is vectors, not how many patches a probe had to learn from."""
+    manifest = read_manifest(own_release)
+    rows = read_rows(own_release, manifest)
+    scheme = manifest.schemes[0]
+    train = [number for number in range(len(rows.ids)) if rows.splits[scheme][number] == "train"]
+    pooled = {
+        row["id"]: row["mean"]
+        for row in read_pooled(own_release, manifest, "pooled", ["id", "mean"])
+    }
+    left_out = {rows.ids[number] for number in train[: 2 * len(train) // 3]}
+    few = {name: vector for name, vector in pooled.items() if name not in left_out}
+    place = tmp_path / "few.parquet"
+    pq.write_table(pa.table({"id": [*few], "vector": [*few.values()]}), place)
+    settings = Settings(poolings=["mean"], features=[f"few={place}"], quick=True)
+    found = evaluate(str(own_release), settings).evaluation
+    assert next(one for one in found.features if one.name == "few").lacking == len(left_out)
+    pairs = [one for one in found.differences if one.scheme == scheme]
+    assert {one.probe for one in pairs} == {"knn", "linear"}
+    for one in pairs:
+        assert one.better is None
+        assert abs(one.difference.value) < 1e-9
+    card = (own_release / "README.md").read_text()
+    assert f"`few` lacks {len(left_out)} patches" in card
+
+
+def test_neighbours_stay_whatever_the_solver_may_do(own_release):
+    before = evaluate(str(own_release), Settings(poolings=["mean"], probes=["knn"], quick=True))
+    settings = Settings(poolings=["mean"], probes=["linear"], quick=True, max_iterations=2000)
+    after = evaluate(str(own_release), settings).evaluation
+    kept = [one for one in after.scores if one.probe == "knn"]
+    assert kept == list(before.evaluation.scores)
+    with pytest.raises(InputError, match="would stay, such as mean, linear") as caught:
+        evaluate(str(own_release), Settings(poolings=["max"], probes=["linear"], quick=True))
+    assert "--pooling, --features, --embed or --fuse: mean" in caught.value.hint
