@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
@@ -19,7 +20,7 @@ from hfaef.cli.options import (
 )
 from hfaef.cli.output import Report, Table
 from hfaef.cli.process import set_up_hub
-from hfaef.cli.views import embed_release, embedded_lines
+from hfaef.cli.views import embed_release, embedded_lines, short_name
 from hfaef.errors import command_line
 
 if TYPE_CHECKING:
@@ -244,31 +245,35 @@ def evaluate(
     there already and are not measured again stay.
     """
     from hfaef.cli.model_results import measured_dataset, parse_wanted, write_results
-    from hfaef.evaluation.evaluate import Settings, summary
+    from hfaef.evaluation.evaluate import Settings, require_possible, summary
     from hfaef.evaluation.evaluate import evaluate as run
     from hfaef.evaluation.pooling import POOLINGS
     from hfaef.hub.target import parse_target
     from hfaef.release.format.scores import evaluation_bytes
 
     set_up_hub()
+    settings = Settings(
+        poolings=poolings or (),
+        on=cast("On", on),
+        features=features or (),
+        fuse=fuse or (),
+        probes=cast("list[Probe]", probes or ["knn", "linear"]),
+        protocol=cast("Literal['default', 'published']", protocol),
+        quick=quick,
+        max_iterations=max_iterations,
+    )
+    if models and isinstance(parse_target(target), Path):
+        names = [*settings.features, *map(short_name, models)]
+        require_possible(target, replace(settings, features=names), out)
     embedded = [embed_release(target, model) for model in models or ()]
-    features = [*(features or ()), *(argument for argument, _ in embedded)]
+    features = [*settings.features, *(argument for argument, _ in embedded)]
     measured = {*(poolings or POOLINGS), *(one.partition("=")[0] for one in features)}
     wanted = parse_wanted("model-index", model_index or (), measured)
     wanted += parse_wanted("eval-results", eval_results or (), measured)
     dataset = measured_dataset(target, wanted) if wanted else None
     written = run(
         target,
-        Settings(
-            poolings=poolings or (),
-            on=cast("On", on),
-            features=features,
-            fuse=fuse or (),
-            probes=cast("list[Probe]", probes or ["knn", "linear"]),
-            protocol=cast("Literal['default', 'published']", protocol),
-            quick=quick,
-            max_iterations=max_iterations,
-        ),
+        replace(settings, features=features),
         out=out,
         replace_card=replace_card,
     )

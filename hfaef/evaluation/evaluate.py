@@ -219,6 +219,31 @@ def evaluate(
     return Evaluated(evaluation, path, (*damaged, *used, *notes))
 
 
+def require_possible(target: str, settings: Settings, out: Path | None = None) -> None:
+    """Refuse what `evaluate` would refuse, before vectors are made for it.
+
+    Args:
+        target: a release folder.
+        settings: what to measure; of features their names alone are looked at.
+        out: the file to write.
+
+    Raises:
+        InputError: if something is asked for that is not known, or scores of another protocol
+            would stay in the file.
+        ReleaseError: if the folder holds no release, or its manifest cannot be read.
+    """
+    settings = _complete(settings)
+    opened = open_target(target)
+    path = out or opened.folder / SCORES
+    try:
+        before = read_scores(path)
+    except InputError:
+        return  # `evaluate` says so, or replaces it
+    asked = product(settings.names, settings.probes)
+    told = protocol(settings, opened.manifest.labelling)
+    require_mergeable(before, opened.origin.content_sha256, told, asked, path)
+
+
 def summary(evaluation: Evaluation) -> Iterator[str]:
     """The primary metric of the probes that are shown, a line a feature set."""
     scale = 1 if evaluation.target == "number" else 100

@@ -183,3 +183,19 @@ def test_names_of_models_make_names_of_vectors_and_files(
     assert table_of(model) == Path(table)
     assert table_of(model, 9) == Path(table).with_name(table.replace(".parquet", "-9.parquet"))
     assert parse_argument(f"{short}={table}").name == short
+
+
+@pytest.mark.slow
+def test_an_evaluation_that_will_be_refused_embeds_nothing_first(
+    folder: Path, demo_release: Path
+) -> None:
+    pytest.importorskip("sklearn", reason="the extra `eval` is not installed")
+    release = Path(shutil.copytree(demo_release, folder / "release"))
+    first = hfaef(folder, "eval", release, "--quick", "--pooling", "mean", "--pooling", "max")
+    assert first.returncode == 0, first.stderr
+    again = ("--quick", "--pooling", "mean", "--max-iterations", "5000", "--embed", "stats")
+    refused = hfaef(folder, "eval", release, *again)
+    assert refused.returncode == 2
+    assert "would stay, such as max, linear" in refused.stderr
+    assert "embed:" not in refused.stderr
+    assert not list(folder.glob("*stats*"))
