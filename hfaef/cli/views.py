@@ -291,7 +291,8 @@ def embed(
         "provenance": done.provenance.model_dump(mode="json"),
         "notes": list(done.notes),
     }
-    return Report(summary, lines, values=[str(path)], notes=done.notes)
+    notes = [note for note in done.notes if note not in done.said]
+    return Report(summary, lines, values=[str(path)], notes=notes)
 
 
 def embed_release(target: str, model: str) -> tuple[str, Embedded]:

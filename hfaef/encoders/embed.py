@@ -64,6 +64,8 @@ class Embedded:
     waited: float = 0.0
     """Of these, those in which the model waited for images."""
     notes: tuple[str, ...] = ()
+    said: tuple[str, ...] = ()
+    """Of the notes, those that were shown before the work."""
 
 
 def embed_images(
@@ -102,12 +104,13 @@ def embed_images(
     if before and before.identity == identity:
         remove_parts(out, identity)
         return _read_again(out, files, told)
-    notes = []
+    notes: list[str] = []
     if before:
         if before.provenance.weights_sha256 != told.weights_sha256:
             raise before.stays(out, f"with other weights, SHA-256 {_short_sha256(before)}")
         notes.append(f"{out} holds other vectors, and is replaced: {_difference(before, told)}")
         say(f"note: {notes[0]}")
+    said = tuple(notes)
     metadata = {
         PROVENANCE: encoder.provenance.model_dump_json().encode(),
         RECIPE: recipe.encode(),
@@ -137,6 +140,7 @@ def embed_images(
         seconds=run.seconds,
         waited=run.waited,
         notes=tuple(notes),
+        said=said,
     )
 
 

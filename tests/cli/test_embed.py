@@ -173,6 +173,19 @@ def test_a_licence_that_nobody_states_is_shown_as_that(tmp_path: Path) -> None:
     assert listed.stdout.count("no weights") == 3
 
 
+def test_what_is_replaced_is_said_once_and_before(folder: Path) -> None:
+    words = ("embed", "stats", "demo", *SMALL)
+    assert hfaef(folder, *words).returncode == 0
+    done = hfaef(folder, *words, "--batch", 32)
+    assert done.stderr.startswith("note: AlphaEarth-Demo-stats.parquet holds other vectors")
+    assert done.stderr.count("is replaced") == 1
+    assert done.stderr.count("files name no bands") == 1
+    notes = told(hfaef(folder, *words, "--batch", 32, "--json"))["notes"]
+    assert any("is there already" in note for note in notes)
+    notes = told(hfaef(folder, *words, "--batch", 16, "--json"))["notes"]
+    assert sum("is replaced" in note for note in notes) == 1
+
+
 def test_a_trial_over_a_whole_table_is_refused_in_one_line(folder: Path) -> None:
     words = ("embed", "stats", "demo", *SMALL, "--out", "lim.parquet")
     assert hfaef(folder, *words).returncode == 0
