@@ -292,12 +292,14 @@ def evaluate(
             f"publish it: {command_line('hfaef', 'push', target, 'OWNER/NAME', '--dry-run')}",
         ]
     notes = (
-        *(note for _, done in embedded for note in done.notes),
+        *dict.fromkeys(note for _, done in embedded for note in done.notes),
         *written.notes,
         *score_notes(found, max_iterations),
     )
     content = {**json.loads(evaluation_bytes(found)), "path": str(written.path), "notes": notes}
-    return Report(content, lines, values=list(summary(found)), notes=notes)
+    said = {note for _, done in embedded for note in done.said}
+    shown = [note for note in notes if note not in said]
+    return Report(content, lines, values=list(summary(found)), notes=shown)
 
 
 def score_table(evaluation: Evaluation) -> Table:

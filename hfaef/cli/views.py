@@ -231,7 +231,7 @@ def embed(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="The table.", show_default="MODEL.parquet"),
+        typer.Option(metavar="FILE", help="The table.", show_default="RECIPE-MODEL.parquet"),
     ] = None,
     weights: Annotated[
         Path | None,
@@ -269,12 +269,14 @@ def embed(
     if model is None:
         raise InputError("no model is named", "`hfaef embed --list` lists them")
     recipe, folder = _images_recipe(target, changes)
-    path = out or table_of(model, limit)
+    path = out or table_of(recipe.name, model, limit)
     choices = Choices(weights, device)
     done = embed_recipe(recipe, model, path, choices=choices, batch=batch, limit=limit)
     features = f"{short_name(model)}={path}"
+    build = command_line("hfaef", "build", target or "hfaef.toml", *_as_options(changes))
     lines = [
         *embedded_lines(done),
+        *([] if _is_release(folder) else [f"build it:   {build}"]),
         f"compare it: {command_line('hfaef', 'eval', folder, '--features', features)}",
     ]
     summary = {
@@ -289,7 +291,8 @@ def embed(
         "provenance": done.provenance.model_dump(mode="json"),
         "notes": list(done.notes),
     }
-    return Report(summary, lines, values=[str(path)], notes=done.notes)
+    notes = [note for note in done.notes if note not in done.said]
+    return Report(summary, lines, values=[str(path)], notes=notes)
 
 
 def embed_release(target: str, model: str) -> tuple[str, Embedded]:
@@ -306,7 +309,8 @@ def embed_release(target: str, model: str) -> tuple[str, Embedded]:
             f"--embed {model}: the images of {target} are not on the Hub",
             "build it here, and give its folder",
         )
-    done = embed_recipe(read_maker(target, None), model, table_of(model))
+    recipe = read_maker(target, None)
+    done = embed_recipe(recipe, model, table_of(recipe.name, model))
     return f"{short_name(model)}={done.path}", done
 
 
@@ -327,9 +331,9 @@ _SHOWN = 10
 """Patches left out that are named; ``--json`` names all."""
 
 
-def table_of(model: str, limit: int | None = None) -> Path:
+def table_of(recipe: str, model: str, limit: int | None = None) -> Path:
     """Where a model's vectors go by default; those of a trial lie beside those of all."""
-    name = re.sub(r"[^A-Za-z0-9._-]+", "_", model)
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", f"{recipe}-{model}")
     return Path(f"{name}.parquet" if limit is None else f"{name}-{limit}.parquet")
 
 
@@ -345,22 +349,40 @@ def short_name(model: str) -> str:
 
 def _images_recipe(target: str | None, changes: list[str] | None) -> tuple[Recipe, Path]:
     """The recipe that names the images, and the folder of its release."""
-    if target is not None and (Path(target) / "release.json").is_file():
+    if target is not None and _is_release(Path(target)):
         return read_maker(target, changes), Path(target)
     recipe = read_inputs(target, changes, skip_bad=False)
     return recipe, Path("build") / recipe.name
+
+
+def _is_release(folder: Path) -> bool:
+    return (folder / "release.json").is_file()
+
+
+def _as_options(changes: list[str] | None) -> list[str]:
+    """Changes of a recipe, as they are typed."""
+    return [word for change in changes or () for word in ("--set", change)]
 
 
 def _models(target: str | None, changes: list[str] | None) -> Report:
     """The models, and why some do not fit the images of a recipe."""
     from dataclasses import asdict
 
-    from hfaef.encoders import list_encoders, read_images
+    from hfaef.encoders import FLOORS, list_encoders, read_images
 
     images = read_images(_images_recipe(target, changes)[0]) if target else None
     found, lacking = list_encoders(images)
     found.sort(key=lambda one: bool(one.fault))
-    rows = [(one.name, one.bands, one.size, one.license, one.fault) for one in found]
+    rows = [
+        (
+            one.name,
+            one.bands,
+            one.size,
+            one.license or ("no weights" if one.name in FLOORS else "not stated"),
+            one.fault,
+        )
+        for one in found
+    ]
     lines: list[str | Table] = [
         Table(("model", "bands", "size", "licence", "does not fit"), rows),
         "timm:NAME and onnx:FILE run any other model",

@@ -14,8 +14,14 @@ from pathlib import Path
 from hfaef.catalog import open_catalog
 from hfaef.catalog.patch import Catalog
 from hfaef.encoders.base import Channels, Encoder, Images, match
-from hfaef.encoders.embed import Embedded, embed_images
-from hfaef.encoders.images import ImageFile, describe_images, image_files, training_files
+from hfaef.encoders.embed import Embedded, embed_images, require_replaceable
+from hfaef.encoders.images import (
+    ImageFile,
+    describe_images,
+    image_files,
+    order_notes,
+    training_files,
+)
 from hfaef.errors import InputError, MissingPackageError, missing_package
 from hfaef.recipe.model import Recipe
 
@@ -163,6 +169,11 @@ def embed_recipe(
     require_model(model, choices)
     catalog = _catalog(recipe)
     every = image_files(catalog)
+    files = image_files(catalog.first(limit))
+    # Before weights are fetched; the name as the table has it.
+    kind, _, rest = model.partition(":")
+    tabled = f"{kind}:{Path(rest).name}" if kind == "onnx" else model
+    require_replaceable(out, recipe.name, tabled, None if limit is None else len(files))
     images = describe_images(recipe.patches, every)
     choices = replace(choices, train=training_files(catalog, every))
     encoder, channels = open_encoder(model, images, choices)
@@ -171,9 +182,9 @@ def embed_recipe(
         note = "filters drawn from all images: the recipe has no split scheme"
         told = told.model_copy(update={"notes": (*told.notes, note)})
         encoder = replace(encoder, provenance=told)
-    files = image_files(catalog.first(limit))
     done = embed_images(encoder, channels, images, files, out, recipe=recipe.name, batch=batch)
-    return replace(done, notes=(*catalog.notes, *encoder.provenance.notes, *done.notes))
+    notes = (*catalog.notes, *order_notes(recipe.patches, every), *encoder.provenance.notes)
+    return replace(done, notes=(*notes, *done.notes))
 
 
 def _catalog(recipe: Recipe) -> Catalog:
@@ -204,7 +215,8 @@ def list_encoders(images: Images | None) -> tuple[list[Listed], str]:
 
         for one in list_torchgeo(images):
             bands = " ".join(one.bands)
-            found.append(Listed(one.name, bands, str(one.size or ""), one.license, one.fault))
+            fault = one.fault.removeprefix(f"{one.name} ")  # it stands in a row of that name
+            found.append(Listed(one.name, bands, str(one.size or ""), one.license, fault))
     except ImportError as error:
         missing = missing_package("the list of TorchGeo's weights", error, EXTRA)
         return found, str(missing)

@@ -84,6 +84,7 @@ def _read(file: Path) -> tuple[Any, str]:
     try:
         size = _unpacked_bytes(file)
         if size <= MOST_BYTES:
+            _require_format(file)
             with file.open("rb") as stream:
                 sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
             return _unpickled(file), sha256
@@ -92,6 +93,8 @@ def _read(file: Path) -> tuple[Any, str]:
             f"{file} holds more than tensors, and code in it is not run: {_first_line(error)}",
             "load it where you trust it, and save its state dict alone",
         ) from error
+    except InputError:
+        raise
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror or error}", "name a file") from error
     except Exception as error:  # a broken file fails in a dozen ways, deep in its reader
@@ -102,6 +105,29 @@ def _read(file: Path) -> tuple[Any, str]:
     raise InputError(
         f"{file} holds {size / 1e9:.0f} GB of weights, more than {MOST_BYTES / 1e9:.0f} GB",
         "give a smaller model",
+    )
+
+
+_MAGIC = (b"PK", b"\x80")
+"""What files of torch.save begin with: archives, and the pickles that it wrote before them."""
+
+
+def _require_format(file: Path) -> None:
+    """Raise InputError unless a file begins as one of weights does."""
+    with file.open("rb") as stream:
+        head = stream.read(64)
+    is_safetensors = head[8:9] == b"{"  # after eight bytes that say how long the header is
+    if is_safetensors if file.suffix == ".safetensors" else head.startswith(_MAGIC):
+        return
+    text = head.decode("latin-1")
+    if not head:
+        found = "is empty"
+    elif text.isascii() and all(one.isprintable() or one.isspace() for one in text):
+        found = f"begins with the text {' '.join(text.split())[:30]!r}"
+    else:
+        found = f"begins with the bytes {head[:8].hex(' ')}"
+    raise InputError(
+        f"{file} is not a PyTorch or safetensors file: it {found}", "copy or download it again"
     )
 
 

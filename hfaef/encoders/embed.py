@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hfaef.core.files import atomic_file, folder_errors
-from hfaef.core.progress import Advance, progress
+from hfaef.core.progress import Advance, progress, say
 from hfaef.core.workers import core_count
 from hfaef.encoders.base import Channels, Encoder, Float32, Images
 from hfaef.encoders.images import ImageFile, read_image
@@ -64,6 +64,8 @@ class Embedded:
     waited: float = 0.0
     """Of these, those in which the model waited for images."""
     notes: tuple[str, ...] = ()
+    said: tuple[str, ...] = ()
+    """Of the notes, those that were shown before the work."""
 
 
 def embed_images(
@@ -86,24 +88,29 @@ def embed_images(
         channels: how its channels are made of the files' bands.
         images: what the files hold.
         files: sorted by id.
-        out: the table; one of other vectors is replaced.
+        out: the table; one of the same recipe and model is replaced if anything else changed.
         recipe: its name, for the table.
         batch: images at a time, of one size each.
 
     Raises:
         InputError: if `out` does not end in ``.parquet``; naming a file that cannot be read or
             holds something else than is said.
-        FolderError: if `out` is there and no such table, or cannot be written.
+        FolderError: if `out` is there and no such table, or one that stays, or cannot be written.
         HfaefError: naming a patch for which the model gives no finite numbers.
     """
-    if out.suffix != ".parquet":
-        raise InputError(f"{out} would be a Parquet table", "let its name end in .parquet")
+    told = encoder.provenance
+    before = require_replaceable(out, recipe, told.model)
     identity = _identity(encoder, channels, images, files, batch)
-    before = _identity_of(out)
-    if before == identity:
+    if before and before.identity == identity:
         remove_parts(out, identity)
-        return _read_again(out, files, encoder.provenance)
-    notes = [f"{out} holds other vectors, and is replaced"] if before is not None else []
+        return _read_again(out, files, told)
+    notes: list[str] = []
+    if before:
+        if before.provenance.weights_sha256 != told.weights_sha256:
+            raise before.stays(out, f"with other weights, SHA-256 {_short_sha256(before)}")
+        notes.append(f"{out} holds other vectors, and is replaced: {_difference(before, told)}")
+        say(f"note: {notes[0]}")
+    said = tuple(notes)
     metadata = {
         PROVENANCE: encoder.provenance.model_dump_json().encode(),
         RECIPE: recipe.encode(),
@@ -133,6 +140,7 @@ def embed_images(
         seconds=run.seconds,
         waited=run.waited,
         notes=tuple(notes),
+        said=said,
     )
 
 
@@ -249,24 +257,78 @@ def _identity(
     return digest.hexdigest()
 
 
-def _identity_of(out: Path) -> str | None:
-    """The identity of a table that is there; None if nothing is.
+@dataclass(frozen=True)
+class Held:
+    """What a table that is there says of itself."""
+
+    identity: str
+    recipe: str
+    vectors: int
+    provenance: Provenance
+
+    def stays(self, out: Path, why: str = "") -> FolderError:
+        """What to raise where it must not be replaced."""
+        return FolderError(
+            f"{out} holds {self.vectors:,} vectors of {self.provenance.model} and the recipe "
+            f"{self.recipe}" + (f", {why}" if why else "") + "; it stays as it is",
+            f"give another --out, or remove {out}",
+        )
+
+
+def require_replaceable(out: Path, recipe: str, model: str, most: int | None = None) -> Held | None:
+    """The table that is there and may be replaced; None if nothing is.
+
+    Args:
+        out: the table.
+        recipe: its name.
+        model: as the table's metadata name it.
+        most: images of a trial, which replaces no table of more; None for all of a recipe.
 
     Raises:
-        FolderError: if it is something else, which stays.
+        InputError: if `out` does not end in ``.parquet``.
+        FolderError: if it is no table of vectors, or one of another recipe or model, or of more.
     """
+    if out.suffix != ".parquet":
+        raise InputError(f"{out} would be a Parquet table", "let its name end in .parquet")
     if not out.exists() and not out.is_symlink():
         return None
+    held = _held(out)
+    if (held.recipe, held.provenance.model) != (recipe, model):
+        raise held.stays(out)
+    if most is not None and held.vectors > most:
+        raise held.stays(out, f"more than the {most:,} of this trial")
+    return held
+
+
+def _held(out: Path) -> Held:
     try:
-        metadata = pq.read_schema(out).metadata or {}
-    except (OSError, pa.ArrowException):
-        metadata = {}
-    if PROVENANCE not in metadata or IDENTITY not in metadata:
+        with pq.ParquetFile(out) as file:
+            metadata, vectors = file.schema_arrow.metadata or {}, file.metadata.num_rows
+        return Held(
+            metadata[IDENTITY].decode(),
+            metadata.get(RECIPE, b"").decode(),
+            vectors,
+            Provenance.model_validate_json(metadata[PROVENANCE]),
+        )
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise FolderError(
             f"{out} is there, and no table of `hfaef embed`; it stays as it is",
             "give another --out",
-        )
-    return str(metadata[IDENTITY].decode())
+        ) from error
+
+
+def _short_sha256(held: Held) -> str:
+    return held.provenance.weights_sha256[:12] or "unknown"
+
+
+def _difference(held: Held, told: Provenance) -> str:
+    """What other vectors were made with, or of."""
+    names = [
+        name
+        for name in type(told).model_fields
+        if getattr(held.provenance, name) != getattr(told, name)
+    ]
+    return f"other {', '.join(names)}" if names else "of other images, or in another batch"
 
 
 def _read_again(out: Path, files: Sequence[ImageFile], provenance: Provenance) -> Embedded:

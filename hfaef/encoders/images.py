@@ -71,18 +71,37 @@ def describe_images(section: Geotiffs | TorchGeo | Table, files: Sequence[ImageF
         files: their images.
 
     Raises:
-        InputError: if nobody says it, or the first file contradicts it.
+        InputError: if nobody says it, it contradicts itself, or the first file contradicts it.
     """
     first = files[0]
     match section:
         case TorchGeo():
             images = _of_torchgeo(section)
         case Geotiffs(bands=[_, *_] as bands, unit=unit) if unit is not None:
+            if section.level == "L2A" and "B10" in bands:
+                raise InputError(
+                    '`patches.level` is "L2A" and `patches.bands` has B10, which is in L1C only',
+                    "mend the one or the other",
+                )
             images = Images(tuple(bands), unit, section.level)
         case _:
             raise _unsaid(section, first)
     read_image(first, images)
     return images
+
+
+def order_notes(
+    section: Geotiffs | TorchGeo | Table, files: Sequence[ImageFile]
+) -> tuple[str, ...]:
+    """A note where nothing but the recipe says in which order the bands are, by the first file."""
+    if not isinstance(section, Geotiffs):
+        return ()
+    with open_raster(files[0].path, str(files[0].path)) as dataset:
+        named = [_band(text) for text in dataset.descriptions]
+    if all(named):
+        return ()
+    what = "not all bands" if any(named) else "no bands"
+    return (f"files name {what}: their order is believed as `patches.bands` says it",)
 
 
 def _of_torchgeo(section: TorchGeo) -> Images:

@@ -93,6 +93,12 @@ def open_onnx(path: Path, images: Images, device: str) -> Encoder:
             does not fit the images.
     """
     name = f"{PREFIX}{path}"
+    try:
+        path.stat()
+    except OSError as error:
+        raise InputError(
+            f"cannot read the model file {path}: {error.strerror}", "name an .onnx file"
+        ) from error
     description = _described(path)
     bands = named_bands(description.bands)
     needs = Needs(

@@ -33,6 +33,12 @@ https://sentiwiki.copernicus.eu/web/s2-mission"""
 _COLOURS = {"blue": "B02", "green": "B03", "red": "B04", "b": "B02", "g": "B03", "r": "B04"}
 
 
+def with_colour(band: str) -> str:
+    """A band with the colour that means the same: ``B04 (red is B04)``."""
+    colour = next((colour for colour, one in _COLOURS.items() if one == band), None)
+    return f"{band} ({colour} is {band})" if colour else band
+
+
 def canonical_band(name: str) -> str:
     """A band as it is written here: ``B4``, ``b04`` and ``red`` are ``B04``, ``B8a`` is ``B8A``.
 

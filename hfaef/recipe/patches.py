@@ -23,7 +23,7 @@ from pydantic import (
 
 from hfaef.core.names import LONGEST, clean, fault_of, printable
 from hfaef.core.quantize import MAX_SIDE
-from hfaef.recipe.bands import Level, Unit, canonical_band
+from hfaef.recipe.bands import SENTINEL2, Level, Unit, canonical_band, with_colour
 from hfaef.recipe.columns import COLUMNS, Target
 
 
@@ -193,8 +193,8 @@ class Geotiffs(Described):
 
     @model_validator(mode="after")
     def _complete(self) -> Geotiffs:
-        if len(set(self.bands)) != len(self.bands):
-            raise ValueError("bands: one is named twice")
+        if twice := [band for band in SENTINEL2 if self.bands.count(band) > 1]:
+            raise ValueError(f"bands: named twice: {', '.join(map(with_colour, twice))}")
         for scheme, lists in self.splits.items():
             if not lists:
                 raise ValueError(f"the scheme {scheme!r} names no list")

@@ -52,22 +52,22 @@ def test_the_built_in_recipes_say_what_their_images_hold(folder: Path, recipe: s
     found = told(hfaef(folder, "embed", "stats", recipe, *SMALL, "--json"))
     assert (found["vectors"], found["dimensions"]) == (40, 12)
     assert found["provenance"]["bands"] == ["B04", "B03", "B02"]
-    assert len(pq.read_table(folder / "stats.parquet")) == 40
+    assert len(pq.read_table(next(folder.glob("AlphaEarth-*-stats.parquet")))) == 40
 
 
 def test_people_are_told_what_was_made_and_what_to_type_next(folder: Path) -> None:
     done = hfaef(folder, "embed", "stats", "demo", *SMALL, "--limit", 8)
-    made, speed, after = done.stdout.splitlines()
-    assert made == "8 vectors of 12 dimensions in stats-8.parquet"
+    table = "AlphaEarth-Demo-stats-8.parquet"
+    made, speed, build, after = done.stdout.splitlines()
+    assert made == f"8 vectors of 12 dimensions in {table}"
     assert "images/s" in speed
-    assert after == (
-        "compare it: hfaef eval build/AlphaEarth-Demo --features image-stats=stats-8.parquet"
-    )
+    assert build == "build it:   hfaef build demo --set demo.patches=40"
+    assert after == f"compare it: hfaef eval build/AlphaEarth-Demo --features image-stats={table}"
     again = hfaef(folder, "embed", "stats", "demo", *SMALL, "--limit", 8)
-    assert "stats-8.parquet is there already" in again.stderr
-    assert again.stdout.splitlines() == [made, after]
+    assert f"{table} is there already" in again.stderr
+    assert again.stdout.splitlines() == [made, build, after]
     quiet = hfaef(folder, "embed", "stats", "demo", *SMALL, "--limit", 8, "-q")
-    assert quiet.stdout == "stats-8.parquet\n"
+    assert quiet.stdout == f"{table}\n"
 
 
 def test_a_recipe_of_ones_own_that_says_too_little_is_told_what_to_say(tmp_path: Path) -> None:
@@ -100,7 +100,9 @@ def test_a_release_is_embedded_by_the_recipe_that_made_it(folder: Path, demo_rel
     (folder / "mine.toml").write_text(recipe)
     done = hfaef(folder, "embed", "stats", demo_release)
     assert done.returncode == 0
-    assert f"hfaef eval {demo_release} --features image-stats=stats.parquet" in done.stdout
+    table = "AlphaEarth-Demo-stats.parquet"
+    assert f"hfaef eval {demo_release} --features image-stats={table}" in done.stdout
+    assert "build it" not in done.stdout
 
 
 @pytest.mark.slow
@@ -154,10 +156,44 @@ def test_models_are_listed_with_what_does_not_fit(folder: Path) -> None:
     faults = {one["name"]: one["fault"] for one in found}
     assert faults["stats"] == ""
     needs_13 = faults["torchgeo:ResNet18_Weights.SENTINEL2_ALL_MOCO"]
+    assert needs_13.startswith("wants bands B01 ")
     assert "B04 B03 B02" in needs_13
     listed = told(hfaef(folder, "embed", "--list", "--json"))["models"]
     assert len(listed) == len(found)
     assert all(set(one) == {"name", "bands", "size", "license", "fault"} for one in listed)
+
+
+@pytest.mark.slow
+def test_a_licence_that_nobody_states_is_shown_as_that(tmp_path: Path) -> None:
+    pytest.importorskip("torchgeo")
+    found = told(hfaef(tmp_path, "embed", "--list", "--json"))["models"]
+    silent = sum(not one["license"] for one in found if one["name"].startswith("torchgeo:"))
+    listed = hfaef(tmp_path, "embed", "--list")
+    assert listed.stdout.count("not stated") == silent > 0
+    assert listed.stdout.count("no weights") == 3
+
+
+def test_what_is_replaced_is_said_once_and_before(folder: Path) -> None:
+    words = ("embed", "stats", "demo", *SMALL)
+    assert hfaef(folder, *words).returncode == 0
+    done = hfaef(folder, *words, "--batch", 32)
+    assert done.stderr.startswith("note: AlphaEarth-Demo-stats.parquet holds other vectors")
+    assert done.stderr.count("is replaced") == 1
+    assert done.stderr.count("files name no bands") == 1
+    notes = told(hfaef(folder, *words, "--batch", 32, "--json"))["notes"]
+    assert any("is there already" in note for note in notes)
+    notes = told(hfaef(folder, *words, "--batch", 16, "--json"))["notes"]
+    assert sum("is replaced" in note for note in notes) == 1
+
+
+def test_a_trial_over_a_whole_table_is_refused_in_one_line(folder: Path) -> None:
+    words = ("embed", "stats", "demo", *SMALL, "--out", "lim.parquet")
+    assert hfaef(folder, *words).returncode == 0
+    done = hfaef(folder, *words, "--limit", 3)
+    assert done.returncode != 0
+    assert len(done.stderr.splitlines()) == 1
+    assert "lim.parquet holds 40 vectors of stats and the recipe AlphaEarth-Demo" in done.stderr
+    assert "give another --out, or remove lim.parquet" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -180,8 +216,8 @@ def test_names_of_models_make_names_of_vectors_and_files(
     model: str, short: str, table: str
 ) -> None:
     assert short_name(model) == short
-    assert table_of(model) == Path(table)
-    assert table_of(model, 9) == Path(table).with_name(table.replace(".parquet", "-9.parquet"))
+    assert table_of("mine", model) == Path(f"mine-{table}")
+    assert table_of("mine", model, 9) == Path(f"mine-{table.replace('.parquet', '-9.parquet')}")
     assert parse_argument(f"{short}={table}").name == short
 
 

@@ -137,7 +137,7 @@ def test_a_release_is_loaded_with_the_base_packages_alone(release: Path, tmp_pat
 def test_statistics_of_images_need_no_extra_but_build(tmp_path: Path) -> None:
     hidden = ["torch", "torchgeo", "timm", "onnxruntime", "sklearn", "matplotlib"]
     done = run(COMMAND, hidden, tmp_path, "embed", "stats", *SMALL_DEMO, "-q")
-    assert (done.stdout, done.returncode) == ("stats.parquet\n", 0), done.stderr
+    assert (done.stdout, done.returncode) == ("AlphaEarth-Demo-stats.parquet\n", 0), done.stderr
     listed = run(COMMAND, hidden, tmp_path, "embed", "--list", "--json")
     assert listed.returncode == 0
     said = json.loads(listed.stdout)

@@ -90,6 +90,26 @@ def test_files_that_are_none_are_refused(tmp_path: Path, suffix: str, content: b
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.parametrize("suffix", [".pth", ".pt", ".safetensors"])
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"", "is empty"),
+        (b"these are\nno weights", "begins with the text 'these are no weights'"),
+        (b"hello, this is a text", "begins with the text 'hello, this is a text'"),
+        (b"\xff" * 20, "begins with the bytes ff ff ff ff ff ff ff ff"),
+    ],
+)
+def test_files_of_another_kind_are_told_by_what_they_hold(
+    tmp_path: Path, suffix: str, content: bytes, found: str
+) -> None:
+    file = tmp_path / f"wrong{suffix}"
+    file.write_bytes(content)
+    message = rf"wrong\{suffix} is not a PyTorch or safetensors file: it {found}"
+    with pytest.raises(InputError, match=message):
+        read_weights(file)
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

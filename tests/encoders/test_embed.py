@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -58,12 +59,15 @@ def run(
     *,
     batch: int = 2,
     model: str = "means",
+    recipe: str = "trial",
     channels: Any = None,
 ) -> Embedded:
     files = image_files(open_catalog(images_recipe(root)))
-    encoder = Encoder(Needs(), Provenance(model=model, notes=("a note",)), encode or Means())
+    model, _, sha256 = model.partition(":")
+    told = Provenance(model=model, weights_sha256=sha256, notes=("a note",))
+    encoder = Encoder(Needs(), told, encode or Means())
     found = channels or match(IMAGES, encoder.needs, model)
-    return embed_images(encoder, found, IMAGES, files, out, recipe="trial", batch=batch)
+    return embed_images(encoder, found, IMAGES, files, out, recipe=recipe, batch=batch)
 
 
 def vectors(path: Path) -> dict[str, list[float]]:
@@ -263,12 +267,51 @@ def test_a_table_that_is_there_is_not_computed_again(root: Path, out: Path) -> N
     assert out.read_bytes() == content
 
 
-def test_a_table_of_other_images_is_replaced_and_that_is_said(root: Path, out: Path) -> None:
+def test_a_table_of_other_images_is_replaced_and_that_is_said_before(
+    root: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run(root, out)
     write_image(root / "Forest/P0.tif", noise(77), place=0)
-    done = run(root, out)
-    assert f"{out} holds other vectors, and is replaced" in done.notes
+    note = f"{out} holds other vectors, and is replaced: of other images, or in another batch"
+    seen = []
+
+    def encode(batch: Any) -> Any:
+        seen.append(capsys.readouterr().err)
+        return batch.mean((2, 3))
+
+    done = run(root, out, encode)
+    assert note in done.notes
+    assert f"note: {note}\n" in seen[0]
     np.testing.assert_array_equal(vectors(out)["P0"], noise(77).astype(np.float32).mean((1, 2)))
+
+
+def test_a_table_in_another_batch_is_replaced_and_that_is_said(root: Path, out: Path) -> None:
+    run(root, out)
+    (note,) = run(root, out, batch=4).notes
+    assert "is replaced: of other images, or in another batch" in note
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"recipe": "another"}, ""),
+        ({"model": "other:aaaaaaaaaaaaaaa"}, ""),
+        ({"model": "means:b"}, ", with other weights, SHA-256 aaaaaaaaaaaa"),
+    ],
+)
+def test_a_table_of_another_recipe_model_or_weights_stays_and_says_what_it_holds(
+    root: Path, out: Path, change: dict[str, str], why: str
+) -> None:
+    run(root, out, model="means:aaaaaaaaaaaaaaa")
+    content = out.read_bytes()
+    model = Means()
+    words = f"{out} holds 20 vectors of means and the recipe trial{why}; it stays as it is"
+    with pytest.raises(FolderError, match=re.escape(words)) as refusal:
+        run(root, out, model, **{"model": "means:aaaaaaaaaaaaaaa", **change})
+    assert f"give another --out, or remove {out}" in str(refusal.value)
+    assert not model.shapes
+    assert out.read_bytes() == content
+    assert not parts_folder(out).exists()
 
 
 @pytest.mark.parametrize("kind", ["text", "table", "folder", "link"])

@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 
 from hfaef.catalog import open_catalog
+from hfaef.encoders import embed_recipe
 from hfaef.encoders.base import Images
 from hfaef.encoders.images import (
     ImageFile,
     describe_images,
     image_files,
+    order_notes,
     read_image,
     training_files,
 )
@@ -125,6 +127,38 @@ def test_names_in_a_file_that_contradict_are_refused_with_both(tmp_path: Path) -
 def test_names_that_say_the_same_or_nothing_are_fine(tmp_path: Path) -> None:
     path = write_image(tmp_path / "a.tif", noise(0), names=("Red", "second", "B2"))
     assert read(path) is not None
+
+
+@pytest.mark.parametrize(
+    ("names", "notes"),
+    [
+        ((), ("files name no bands: their order is believed as `patches.bands` says it",)),
+        (
+            ("red", "second", "B2"),
+            ("files name not all bands: their order is believed as `patches.bands` says it",),
+        ),
+        (("red", "green", "blue"), ()),
+    ],
+)
+def test_an_order_that_files_do_not_name_is_believed_and_said_once(
+    tmp_path: Path, names: tuple[str, ...], notes: tuple[str, ...]
+) -> None:
+    for number in range(3):
+        path = tmp_path / f"patches/Forest/P{number}.tif"
+        write_image(path, noise(number), names=names, place=number)
+    recipe = images_recipe(tmp_path / "patches")
+    assert order_notes(recipe.patches, image_files(open_catalog(recipe))) == notes
+    done = embed_recipe(recipe, "stats", tmp_path / "v.parquet")
+    assert tuple(note for note in done.notes if note.startswith("files name")) == notes
+
+
+def test_a_band_that_a_level_does_not_have_is_refused(tmp_path: Path) -> None:
+    root = write_images(tmp_path)
+    bands = ["B09", "B10", "B11"]
+    with pytest.raises(InputError, match="has B10, which is in L1C only"):
+        described(images_recipe(root, bands=bands, level="L2A"))
+    assert described(images_recipe(root, bands=bands, level="L1C")).level == "L1C"
+    assert described(images_recipe(root, bands=bands)).level is None
 
 
 def test_another_number_of_bands_is_refused(tmp_path: Path) -> None:

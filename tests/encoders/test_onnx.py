@@ -153,6 +153,11 @@ def test_a_model_without_description_is_told_what_to_write(tmp_path: Path) -> No
         open_onnx(path, IMAGES, "cpu")
 
 
+def test_a_model_that_is_not_there_is_what_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"the model file .*nothere\.onnx: No such file"):
+        open_onnx(tmp_path / "nothere.onnx", IMAGES, "cpu")
+
+
 @pytest.mark.parametrize("content", [b"", b"\xff" * 64, b"<html>"])
 def test_a_file_that_is_no_model_is_refused(tmp_path: Path, content: bytes) -> None:
     path = write_model(tmp_path / "model.onnx")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from hfaef.encoders import Choices, embed_recipe, list_encoders, open_encoder, read_images
 from hfaef.encoders.base import Images
-from hfaef.errors import InputError
+from hfaef.errors import FolderError, InputError
 from support.images import images_recipe, write_images
 
 RGB = Images(("B04", "B03", "B02"), "DN", "L2A")
@@ -76,6 +77,35 @@ def test_a_trial_has_the_patches_of_a_build_with_the_same_limit(tmp_path: Path) 
     assert done.vectors == 3
     found = pq.read_table(tmp_path / "v.parquet")["id"].to_pylist()
     assert found == [patch.id for patch in open_catalog(recipe).first(3).patches]
+
+
+def test_a_trial_replaces_no_table_of_more_patches(tmp_path: Path) -> None:
+    recipe = images_recipe(write_images(tmp_path / "patches", 10))
+    out = tmp_path / "v.parquet"
+    embed_recipe(recipe, "stats", out)
+    content = out.read_bytes()
+    words = (
+        "holds 10 vectors of stats and the recipe trial, more than the 3 of this trial; it stays"
+    )
+    with pytest.raises(FolderError, match=words):
+        embed_recipe(recipe, "stats", out, limit=3)
+    assert out.read_bytes() == content
+    assert embed_recipe(recipe, "stats", out, limit=10).computed == 0
+    small = tmp_path / "small.parquet"
+    embed_recipe(recipe, "stats", small, limit=3)
+    os.utime(tmp_path / "patches/Forest/P0.tif", (0, 0))
+    assert embed_recipe(recipe, "stats", small, limit=3).computed == 3
+    done = embed_recipe(recipe, "stats", small)
+    assert (done.vectors, any("is replaced" in note for note in done.notes)) == (10, True)
+
+
+def test_a_table_of_another_model_is_refused_before_the_model_is_opened(tmp_path: Path) -> None:
+    recipe = images_recipe(write_images(tmp_path / "patches", 4))
+    out = tmp_path / "v.parquet"
+    embed_recipe(recipe, "stats", out)
+    for model in ("onnx:nothere.onnx", "timm:nothere", "torchgeo:nothere"):
+        with pytest.raises(FolderError, match="holds 4 vectors of stats and the recipe trial"):
+            embed_recipe(recipe, model, out)
 
 
 @pytest.mark.slow

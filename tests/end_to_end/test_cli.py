@@ -58,7 +58,10 @@ COMMANDS: dict[str, tuple[list[str], list[str] | None]] = {
     "check": (["check", RELEASE], []),
     "diff": (["diff", RELEASE, RELEASE], []),
     "card": (["card", RELEASE], [f"{RELEASE}/README.md"]),
-    "embed": (["embed", "stats", "demo", "--set", "demo.patches=40"], ["stats.parquet"]),
+    "embed": (
+        ["embed", "stats", "demo", "--set", "demo.patches=40"],
+        ["AlphaEarth-Demo-stats.parquet"],
+    ),
     "export": (["export", RELEASE, "--to", "gis-MODE"], ["gis-quiet"]),
     "init": (["init", "new-MODE"], ["new-quiet.toml"]),
     "doctor": (["doctor", "demo"], None),

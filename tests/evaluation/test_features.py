@@ -244,7 +244,7 @@ def test_patches_may_be_named_by_their_files(read):
     found = read({**WIDE, "id": names})
     np.testing.assert_array_equal(found.vectors.array, NOISE)
     assert "mine: 40 patches are named by their files, as a/P000" in found.notes
-    with pytest.raises(InputError, match="has 1 patches twice, the first: P003"):
+    with pytest.raises(InputError, match="has 1 patch twice, the first: P003"):
         read({"id": [*IDS, "b/P003.png"], "v": np.arange(41.0)})
 
 
@@ -300,6 +300,22 @@ def test_a_column_twice_in_a_csv_is_named(tmp_path):
         read_features(f"mine={tmp_path / 'v.csv'}", ROWS)
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("id,a,b\n", "v.csv has no rows"),
+        ("id;a;b\nP000;1;2\n", "v.csv has `;` between its columns"),
+        ("id\ta\nP000\t1\n", "v.csv has tabs between its columns"),
+        ("id;a\n", "v.csv has `;` between its columns"),
+        ("id\nP000\n", "has no numbers beside 'id'"),
+    ],
+)
+def test_a_csv_without_rows_or_with_other_separators_is_told_so(tmp_path, content, message):
+    (tmp_path / "v.csv").write_text(content)
+    with pytest.raises(InputError, match=message):
+        read_features(f"mine={tmp_path / 'v.csv'}", ROWS)
+
+
 def test_a_table_that_unpacks_to_too_much_is_refused(read, monkeypatch):
     monkeypatch.setattr("hfaef.evaluation.features.table._MOST_BYTES", 1 << 20)
     count = 1 << 18
@@ -317,7 +333,7 @@ def test_only_columns_that_are_used_are_read(tmp_path):
 
 
 def test_a_table_without_rows_is_refused(read):
-    with pytest.raises(InputError, match="has no row"):
+    with pytest.raises(InputError, match="has no rows"):
         read({"id": pa.array([], pa.string()), "v": pa.array([], pa.float32())})
 
 

@@ -25,8 +25,8 @@ ROWS = Rows(IDS, LABELS, np.full(COUNT, 2018), {"north_south": ("train",) * COUN
     [
         ("x", "not NAME=PLACE"),
         ("x=", "not NAME=PLACE"),
-        ("mean=x.parquet", "not NAME=PLACE"),
-        ("a b=x.parquet", "not NAME=PLACE"),
+        ("mean=x.parquet", "'mean' is a pooling's name"),
+        ("a b=x.parquet", "a name has 1 to 60 letters .*, digits, `_`, `.` and `-`"),
         ("x=gone.parquet", "gone.parquet is not there"),
         ("x=lost/gone.npz", "lost/gone.npz is not there"),
         ("x=../gone", "../gone is not there"),

@@ -160,7 +160,7 @@ def test_without_ids_or_a_list_nothing_is_joined() -> None:
 def test_lists_that_do_not_fit_are_refused() -> None:
     with pytest.raises(InputError, match=r"names 11 patches, and v\.npz has 12 vectors"):
         read({"vectors": NOISE}, write_list(ORDER[1:]))
-    with pytest.raises(InputError, match="has 1 patches twice, the first: P01"):
+    with pytest.raises(InputError, match="has 1 patch twice, the first: P01"):
         read({"vectors": NOISE}, write_list([0, 1, 1, *range(3, COUNT)]))
     with pytest.raises(CatalogError, match=r"cannot read the split list lost\.txt"):
         read({"vectors": NOISE}, ",list=lost.txt")
@@ -186,7 +186,7 @@ def test_lists_that_do_not_fit_are_refused() -> None:
         ({"ids": np.array(IDS)[1:], "x": NOISE}, "", "'ids' has 11 rows, and 'x' 12"),
         ({"ids": np.array(IDS), "x": NOISE, "y": LABELS[1:]}, "", "'y' has 11 rows, and 'x' 12"),
         ({"ids": NOISE, "x": NOISE}, "", "'ids' is float32 .*, not an id a row"),
-        ({"ids": np.array(["P00"] * COUNT), "x": NOISE}, "", "has 1 patches twice"),
+        ({"ids": np.array(["P00"] * COUNT), "x": NOISE}, "", "has 1 patch twice"),
         ({"ids": np.array(IDS), "x": NOISE * np.nan}, "", "not finite in all patches"),
         ({"ids": np.array(IDS), "x": NOISE}, ",nodata=1", "nodata= says nothing of an .npz"),
     ],
@@ -214,6 +214,13 @@ def test_pickles_are_refused_and_not_run(name: str) -> None:
     with pytest.raises(InputError, match=rf"{name}\.npy holds Python objects \(a pickle\)"):
         read({**arrays, name: objects})
     assert not Path("ran").exists()
+
+
+def test_ids_that_are_objects_are_told_how_they_become_texts() -> None:
+    for name, remedy in (("ids", r"`ids\.astype\(str\)`"), ("else", "not read;")):
+        arrays = {"vectors": NOISE, name: np.array(IDS, object)}
+        with pytest.raises(InputError, match=f"a pickle.*{remedy}"):
+            read(arrays)
 
 
 def member(shape: tuple[int, ...], content: bytes) -> bytes:

@@ -50,7 +50,8 @@ def test_a_recipe_holds_bands_in_one_writing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "words"),
     [
-        ("bands", ["B04", "B4"], "one is named twice"),
+        ("bands", ["B1", "B02", "red", "B04"], r"named twice: B04 \(red is B04\)"),
+        ("bands", ["B11", "b11"], "named twice: B11"),
         ("bands", ["B04", "B99"], "'B99' is no band of Sentinel-2"),
         ("unit", "counts", "'DN', 'reflectance' or 'uint8'"),
         ("level", "L3", "'L1C' or 'L2A'"),

@@ -83,8 +83,19 @@ def parse_argument(text: str) -> Argument:
             option twice.
     """
     name, separator, place = text.partition("=")
-    if not separator or not place or not _NAME.fullmatch(name) or name in POOLINGS:
+    if not separator or not place:
         raise InputError(f"--features {text}: not NAME=PLACE with a name of its own", _EXAMPLE)
+    if name in POOLINGS:
+        raise InputError(
+            f"--features {text}: not NAME=PLACE with a name of its own: {name!r} is a pooling's name",
+            _EXAMPLE,
+        )
+    if not _NAME.fullmatch(name):
+        raise InputError(
+            f"--features {text}: not NAME=PLACE with a name of its own: a name has 1 to 60 letters "
+            "(A to Z), digits, `_`, `.` and `-`",
+            _EXAMPLE,
+        )
     options: dict[str, str] = {}
     while "," in place and not _is_there(place):
         before, _, last = place.rpartition(",")

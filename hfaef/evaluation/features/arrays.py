@@ -115,7 +115,13 @@ def _header(file: IO[bytes], info: zipfile.ZipInfo) -> tuple[tuple[int, ...], np
         raise ValueError(f"{info.filename} is of the unknown version {version}")
     shape, _, dtype = read(file)
     if dtype.hasobject:
-        raise ValueError(f"{info.filename} holds Python objects (a pickle), which are not read")
+        name = info.filename.removesuffix(".npy")
+        remedy = (
+            f"; write ids as texts, `{name}.astype(str)`" if name.lower() in IDS + FILES else ""
+        )
+        raise ValueError(
+            f"{info.filename} holds Python objects (a pickle), which are not read{remedy}"
+        )
     size = math.prod(shape) * dtype.itemsize
     if size > info.file_size - file.tell():
         raise ValueError(f"{info.filename} says that it has {size:,} bytes, more than are there")

@@ -238,7 +238,8 @@ def _by_id(found: Found, rows: Rows) -> tuple[Found, list[str]]:
     counts = Counter(keys)
     if twice := [key for key, count in counts.items() if count > 1]:
         raise InputError(
-            f"{found.source} has {len(twice):,} patches twice, the first: {twice[0]}",
+            f"{found.source} has {len(twice):,} patch{'es' if len(twice) > 1 else ''} twice, "
+            f"the first: {twice[0]}",
             "give each patch one row",
         )
     files = sum(one != other for one, other in zip(ids, found.ids, strict=True))

@@ -30,6 +30,9 @@ _MOST_BYTES = 4 << 30
 _BATCH = 1024
 """Rows that are read at a time."""
 
+_SEPARATORS = {";": "`;`", "\t": "tabs"}
+"""Of files that are called CSV and are not."""
+
 _NO_VECTORS = {
     "a label": r"(.+_)?(labels?|class|classes|category|categories|target|targets|truth|"
     r"(land_?)?(cover|use)(_type)?)(_(ids?|names?|codes?|numbers?|index|idx)|_?\d+)?",
@@ -228,7 +231,7 @@ def _bounded(file: pq.ParquetFile, names: list[str], path: Path) -> pa.Table:
         if size > _MOST_BYTES:
             raise InputError(f"{path} holds over {_MOST_BYTES >> 30} GiB", "leave other rows out")
     if not batches:
-        raise InputError(f"{path} has no row", "give each patch one row")
+        raise InputError(f"{path} has no rows", "give each patch one row")
     return pa.Table.from_batches(batches)
 
 
@@ -237,7 +240,20 @@ def _read_csv(path: Path) -> pa.Table:
 
     # Ids such as 007 are names, not numbers.
     options = csv.ConvertOptions(column_types={"id": pa.string()})
-    return csv.read_csv(path, convert_options=options)
+    table = csv.read_csv(path, convert_options=options)
+    if len(table.column_names) == 1 and (other := _separator(table.column_names[0])):
+        raise InputError(
+            f"{path} has {other} between its columns, and a CSV file has commas",
+            "write it with commas",
+        )
+    if not len(table):
+        raise InputError(f"{path} has no rows", "give each patch one row")
+    return table
+
+
+def _separator(header: str) -> str:
+    """What stands between the names of columns where no comma does; empty for nothing."""
+    return next((name for mark, name in _SEPARATORS.items() if mark in header), "")
 
 
 def _matrix(table: pa.Table, source: str) -> Float32:
