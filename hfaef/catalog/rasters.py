@@ -90,8 +90,10 @@ def valid_pixels(
         nodata: of pixels without a number; None for what the file's own tags say.
     """
     valid = np.ones(values.shape[1:], bool)
-    for band, missing in zip(values, dataset.nodatavals, strict=True):
-        valid &= _is_valid(band, missing if nodata is None else nodata)
+    all_missing = dataset.nodatavals if nodata is None else [nodata] * len(values)
+    for band, missing in zip(values, all_missing, strict=True):
+        if missing is not None or band.dtype.kind == "f":  # any other number is one
+            valid &= _is_valid(band, missing)
     if _has_mask(dataset):
         valid &= dataset.dataset_mask() != 0
     return valid
