@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -55,10 +55,10 @@ def compare(
     if not candidates:
         return []
     first = candidates[0]
-    held: dict[tuple[str, frozenset[int]], Floats] = {}
+    held: dict[tuple[str, frozenset[int], bytes], Floats] = {}
 
     def draws(truth: Truth, one: Candidate) -> Floats:
-        key = one.name, one.lacking
+        key = one.name, one.lacking, one.rows.tobytes()
         if key not in held:
             held[key] = resampled(truth, one.prediction)
         return held[key]
@@ -99,7 +99,21 @@ def _on_common(one: Candidate, two: Candidate) -> tuple[Candidate, Candidate] | 
         for candidate in (one, two)
     ]
     first, second = found
-    return None if first is None or second is None else (first, second)
+    if first is None or second is None:
+        return None
+    if np.array_equal(first.rows, second.rows):
+        return first, second
+    rows = first.rows[np.isin(first.rows, second.rows)]
+    return _chosen(first, rows), _chosen(second, rows)
+
+
+def _chosen(one: Candidate, rows: npt.NDArray[np.int64]) -> Candidate:
+    """The same, asked of some of its test patches alone."""
+    place = {row: number for number, row in enumerate(one.rows.tolist())}
+    numbers = [place[row] for row in rows.tolist()]
+    scores = one.prediction.scores
+    some = Prediction(one.prediction.values[numbers], None if scores is None else scores[numbers])
+    return replace(one, prediction=some, rows=rows)
 
 
 def _right_alone(truth: Truth, one: Candidate, two: Candidate) -> dict[str, Any]:
