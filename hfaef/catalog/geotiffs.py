@@ -23,6 +23,7 @@ from hfaef.catalog.patch import (
     naming,
     note_encoded,
 )
+from hfaef.catalog.rasters import WITHOUT_LISTING
 from hfaef.catalog.splits import read_schemes
 from hfaef.catalog.tables.attributes import Attributes, read_attributes, without_split
 from hfaef.catalog.tables.columns import Rows, texts
@@ -47,6 +48,9 @@ _UNUSABLE = "has a grid that cannot be used: "
 
 _THREADS = 8
 """Enough to hide the latency of a network disk."""
+
+_TOGETHER = 16
+"""Headers that a thread reads in one go: each time that threads take turns costs a tenth of one."""
 
 
 FILE_COLUMNS = ("id", "file", "filename", "file_name", "image", "name", "path")
@@ -317,10 +321,12 @@ def read_patches(
 
 def read_all(paths: Iterable[Path]) -> list[Grid | str]:
     """Grids of GeoTIFFs, read in parallel, or why there is none."""
+    every = list(paths)
+    chunks = [every[start : start + _TOGETHER] for start in range(0, len(every), _TOGETHER)]
     with warnings.catch_warnings():
         # A file without georeferencing is an error of ours, with its name.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        found = list(ordered_map(_read_one, paths, _THREADS))
+        found = [one for chunk in ordered_map(_read_some, chunks, _THREADS) for one in chunk]
     grids = {row: grid for row, grid in enumerate(found) if isinstance(grid, Grid)}
     rows = list(grids)
     for number, reason in misplaced(list(grids.values())).items():  # at once: it is a third faster
@@ -338,6 +344,11 @@ def read_grid(path: Path) -> Grid:
     if isinstance(found, str):
         raise CatalogError(f"{_shown(path)} {found}", "mend it, or remove it")
     return found
+
+
+def _read_some(paths: Iterable[Path]) -> list[Grid | str]:
+    with rasterio.Env(**WITHOUT_LISTING):
+        return [_read_one(path) for path in paths]
 
 
 def _read_one(path: Path) -> Grid | str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+from rasterio.errors import NotGeoreferencedWarning
 
 from hfaef.catalog import geotiffs
 from hfaef.catalog.patch import Unreadable
@@ -161,6 +162,40 @@ def test_all_files_that_cannot_be_used_are_named_at_once(folder: Path) -> None:
     assert f"{folder}/River/bad_09.tif is no readable GeoTIFF; and 2 more" in message
     assert "bad_10" not in message
     assert "patches.skip_bad=true" in message
+
+
+def test_each_of_many_files_has_its_own_grid_or_its_own_fault(folder: Path) -> None:
+    root = folder / "Forest"
+    for number in range(40):
+        affine = rasterio.Affine(10, 0, 600_000 + 100 * number, 0, -10, 5_000_000)
+        write_tiff(root / f"P{number:02}.tif", transform=affine)
+    broken(root / "P21.tif", "zero bytes")
+    with pytest.raises(CatalogError, match=r"^\S+/P21\.tif is no readable GeoTIFF"):
+        read(folder)
+    found = read(folder, skip_bad=True)
+    assert [gone.id for gone in found.unreadable] == ["P21"]
+    wests = {patch.id: patch.grid.transform[2] for patch in found.patches if patch.id[0] == "P"}
+    assert wests == {f"P{n:02}": 600_000 + 100 * n for n in range(40) if n != 21}
+
+
+@pytest.mark.parametrize("suffix", [".tfw", ".TFW", ".wld", ".tif.aux.xml"])
+def test_an_affine_beside_a_file_counts(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / "x/patch.tif"
+    with pytest.warns(NotGeoreferencedWarning):
+        write_tiff(path, transform=None)
+    words = ["10", "0", "0", "-10", "600005", "4999995"]
+    if suffix == ".tif.aux.xml":
+        affine = "600000, 10, 0, 5000000, 0, -10"
+        words = [f"<PAMDataset><GeoTransform>{affine}</GeoTransform></PAMDataset>"]
+    path.with_name(f"patch{suffix}").write_text("\n".join(words))
+    assert geotiffs.read_grid(path).transform == (10, 0, 600_000, 0, -10, 5_000_000)
+
+
+def test_a_folder_is_not_listed_for_each_of_its_files(folder: Path) -> None:
+    root = folder / "Forest"
+    os.utime(root, (0, root.stat().st_mtime))  # most file systems note when a folder is listed
+    geotiffs.read_all([root / "Forest_1.tif", root / "Forest_2.tif"])
+    assert root.stat().st_atime == 0
 
 
 def test_files_that_cannot_be_used_may_be_skipped_and_are_named_as_missing(folder: Path) -> None:

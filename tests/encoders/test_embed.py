@@ -86,8 +86,11 @@ def out(tmp_path: Path) -> Path:
     return tmp_path / "means.parquet"
 
 
-def test_every_image_has_its_vector_in_a_table_sorted_by_id(root: Path, out: Path) -> None:
-    done = run(root, out)
+@pytest.mark.parametrize("batch", [2, 64])
+def test_every_image_has_its_vector_in_a_table_sorted_by_id(
+    root: Path, out: Path, batch: int
+) -> None:
+    done = run(root, out, batch=batch)
     found = vectors(out)
     assert list(found) == sorted(f"P{number}" for number in range(20))
     for number in range(20):
@@ -124,6 +127,17 @@ def test_the_same_images_give_the_same_bytes(root: Path, tmp_path: Path) -> None
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
 
 
+def test_the_bytes_are_the_same_on_any_number_of_cores(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables = set()
+    for cores in (1, 2, 4):
+        monkeypatch.setattr(module, "core_count", lambda cores=cores: cores)
+        run(root, tmp_path / f"{cores}.parquet", batch=8)
+        tables.add((tmp_path / f"{cores}.parquet").read_bytes())
+    assert len(tables) == 1
+
+
 def test_nothing_but_the_table_is_left(root: Path, out: Path) -> None:
     run(root, out)
     assert sorted(path.name for path in out.parent.iterdir()) == [out.name, "patches"]
@@ -158,15 +172,18 @@ def test_few_images_wait_for_their_like(
     assert [*vectors(out)] == [f"P{number:02}" for number in range(12)]
 
 
-def test_images_with_pixels_that_have_no_number_are_left_out_by_name(root: Path, out: Path) -> None:
+@pytest.mark.parametrize("batch", [2, 64])
+def test_images_with_pixels_that_have_no_number_are_left_out_by_name(
+    root: Path, out: Path, batch: int
+) -> None:
     holed = noise(3)
     holed[0, 0, 0] = 0
     write_image(root / "River/P3.tif", holed, nodata=0, place=3)
-    done = run(root, out)
+    done = run(root, out, batch=batch)
     assert done.left_out == ("P3",)
     assert done.vectors == 19
     assert "P3" not in vectors(out)
-    assert run(root, out).left_out == ("P3",)
+    assert run(root, out, batch=batch).left_out == ("P3",)
 
 
 def test_without_a_whole_image_there_is_no_table(tmp_path: Path, out: Path) -> None:
@@ -351,18 +368,28 @@ def test_two_runs_into_one_table_are_refused(root: Path, out: Path) -> None:
         run(root, out)
 
 
+def test_parts_before_an_image_that_cannot_be_read_are_kept(root: Path, out: Path) -> None:
+    write_images(root, 60)
+    assert sorted(f"P{number}" for number in range(60))[32] == "P38"  # the second part's first
+    write_image(root / "Forest/P38.tif", noise(38, 4), place=38)
+    with pytest.raises(InputError, match=r"P38\.tif has 4 bands, and is said to hold 3"):
+        run(root, out, batch=8)
+    assert [path.name for path in parts_folder(out).glob("*.npz")] == ["000000.npz"]
+
+
+@pytest.mark.parametrize("batch", [2, 64])
 def test_an_image_that_cannot_be_read_is_named_and_what_is_done_is_kept(
-    root: Path, out: Path
+    root: Path, out: Path, batch: int
 ) -> None:
     path = root / "River/P9.tif"
     content = path.read_bytes()
     write_image(path, noise(9, 4), place=9)
     with pytest.raises(InputError, match=r"P9\.tif has 4 bands, and is said to hold 3"):
-        run(root, out)
+        run(root, out, batch=batch)
     status = path.stat()
     path.write_bytes(content)
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert run(root, out).vectors == 20
+    assert run(root, out, batch=batch).vectors == 20
 
 
 def test_killed_before_any_change_and_run_again_the_bytes_are_the_same(

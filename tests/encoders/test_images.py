@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
 
 from hfaef.catalog import open_catalog
 from hfaef.encoders import embed_recipe
@@ -217,6 +218,24 @@ def test_a_pixel_without_a_number_in_one_band_leaves_the_image_out(
     assert read(write_image(tmp_path / "whole.tif", values, nodata=nodata)) is not None
     values[1, 3, 4] = np.nan if nodata is None else nodata
     assert read(write_image(tmp_path / "holed.tif", values, nodata=nodata)) is None
+
+
+def test_a_mask_beside_a_file_leaves_the_image_out(tmp_path: Path) -> None:
+    path = write_image(tmp_path / "a.tif", noise(0))
+    assert read(path) is not None
+    mask = np.full((8, 8), 255, np.uint8)
+    mask[3, 4] = 0
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=False), rasterio.open(path, "r+") as dataset:
+        dataset.write_mask(mask)
+    assert (tmp_path / "a.tif.msk").is_file()
+    assert read(path) is None
+
+
+def test_a_folder_is_not_listed_for_each_of_its_files(tmp_path: Path) -> None:
+    path = write_image(tmp_path / "a.tif", noise(0))
+    os.utime(tmp_path, (0, tmp_path.stat().st_mtime))  # most file systems note a listing
+    assert read(path) is not None
+    assert tmp_path.stat().st_atime == 0
 
 
 def test_a_zero_without_a_tag_is_a_number(tmp_path: Path) -> None:
