@@ -20,7 +20,7 @@ from hfaef.catalog.tables.columns import Rows
 from hfaef.catalog.tables.files import read_rows
 from hfaef.catalog.tables.geometry import describe_mixture
 from hfaef.core.names import printable
-from hfaef.errors import CatalogError
+from hfaef.errors import CatalogError, count_of
 from hfaef.recipe.columns import UNASSIGNED
 from hfaef.recipe.model import FIRST_YEAR
 from hfaef.recipe.patches import Described, Geotiffs, MakeSplits, Table
@@ -101,13 +101,13 @@ def _folder(root: Path) -> Draft:
     tables = [] if len(folders - {root}) > 1 else _tables_of(root, names)
     if not tables and folders == {root}:
         raise CatalogError(
-            f"{printable(str(root))} holds {len(paths):,} GeoTIFFs in no folders of labels, and no "
-            "table names them",
+            f"{printable(str(root))} holds {count_of(len(paths), 'GeoTIFF')} in no folders of "
+            "labels, and no table names them",
             f"put them into one folder a label, or a table with columns id and label beside them "
             f"({', '.join(_TABLES)})",
         )
     lines = [Line("kind", "geotiffs"), Line("root", _relative(root))]
-    head = [("files", f"{len(paths):,} GeoTIFFs in {printable(root.name or str(root))}")]
+    head = [("files", f"{count_of(len(paths), 'GeoTIFF')} in {printable(root.name or str(root))}")]
     to_do: list[str] = []
     years: Line | None = Line("years", [_YEAR], _NO_YEAR, unclear=True)
     found: list[tuple[str, str]] = []
@@ -290,7 +290,8 @@ def _split_lines(rows: Rows, others: Sequence[str]) -> list[Line]:
         lines.append(Line("schemes", [], words, unclear=True))
     if none := [name for name in (*schemes, *folds) if recognise.blanks(rows, name)]:
         count = recognise.blanks(rows, none[0])
-        words = f"{count:,} patches have no `{none[0]}`: kept as `{UNASSIGNED}`, or left out so"
+        lack = count_of(count, "patch has", "patches have")
+        words = f"{lack} no `{none[0]}`: kept as `{UNASSIGNED}`, or left out so"
         lines.append(Line("unassigned", "drop", words, is_set=False))
     return lines
 
@@ -326,11 +327,11 @@ def _year_lines(rows: Rows, column: str) -> list[Line]:
     lines = [Line("year", column, words, unclear=not exact)]
     years = read_years(rows, column, recognise.rows_as_ids(rows), [])
     early = [year for year in years if year < FIRST_YEAR]
-    words = f"{len(early):,} patches are of years before {FIRST_YEAR}, AlphaEarth's first"
+    words = f"of years before {FIRST_YEAR}, AlphaEarth's first"
     if len(early) == len(years):
-        lines.append(Line("nearest_year", True, f"all {words}"))
+        lines.append(Line("nearest_year", True, f"all patches are {words}"))
     elif early:
-        words = f"{words}: missing without this"
+        words = f"{count_of(len(early), 'patch is', 'patches are')} {words}: missing without this"
         lines.append(Line("nearest_year", True, words, unclear=True, is_set=False))
     return lines
 
@@ -375,7 +376,8 @@ def _labels_found(
             values = [patch.label for patch in catalog.patches if isinstance(patch.label, float)]
             label = f"numbers to predict, {min(values):g} to {max(values):g}"
         case "classes":
-            label = f"several a patch, of {len(catalog.label_names):,} names ({shown}{more})"
+            names = count_of(len(catalog.label_names), "name")
+            label = f"several a patch, of {names} ({shown}{more})"
         case _:
             label = f"one of {len(catalog.label_names):,} ({shown}{more})"
     lines = [("label", label)]

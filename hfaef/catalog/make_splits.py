@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from hfaef.catalog.patch import Catalog, Label, Patch
 from hfaef.core.grid import WGS84, points_on, project
-from hfaef.errors import CatalogError
+from hfaef.errors import CatalogError, count_of
 from hfaef.recipe.columns import SPLITS
 from hfaef.recipe.patches import MakeSplits, RandomSplits, Shares, SpatialSplits
 
@@ -101,7 +101,7 @@ def _spatial(patches: Sequence[Patch], section: SpatialSplits) -> tuple[dict[str
     splits = _splits_at(places, section.shares)
     _fill_empty(splits, places, section.shares)
     split_of_block = dict(zip(order, splits, strict=True))
-    words = f"{count:,} blocks of {section.km:g} km, seed {section.seed}"
+    words = f"{count_of(count, 'block')} of {section.km:g} km, seed {section.seed}"
     return {identity: split_of_block[block] for identity, block in block_of.items()}, words
 
 

@@ -19,7 +19,7 @@ from hfaef.cli.options import (
 )
 from hfaef.cli.output import Report, Table
 from hfaef.cli.process import set_up_hub
-from hfaef.errors import command_line
+from hfaef.errors import command_line, count_of
 
 if TYPE_CHECKING:
     from hfaef.build.status import Status
@@ -130,12 +130,12 @@ def build(
         command=words,
     )
     summary = built.summary()
-    missing = f", {summary['missing']:,} patches missing" if summary["missing"] else ""
+    missing = f", {count_of(summary['missing'], 'patch')} missing" if summary["missing"] else ""
     return Report(
         summary,
         lines=[
             (
-                f"{summary['name']}: {summary['rows']:,} rows, {summary['bytes'] / 1e6:,.1f} MB in "
+                f"{summary['name']}: {count_of(summary['rows'], 'row')}, {summary['bytes'] / 1e6:,.1f} MB in "
                 f"{summary['folder']}{missing}"
             ),
             f"read it:    datasets.load_dataset({str(built.folder)!r})",
@@ -170,7 +170,7 @@ def plan(
     years = ", ".join(map(str, found.years))
     lines: list[str | Table] = [
         (
-            f"{found.name}: {found.patches:,} patches ({years}), {found.disk_bytes / 1e9:,.2f} GB of "
+            f"{found.name}: {count_of(found.patches, 'patch')} ({years}), {found.disk_bytes / 1e9:,.2f} GB of "
             f"disk ({found.staged_bytes / 1e9:,.2f} staged, {found.release_bytes / 1e9:,.2f} released)"
         )
     ]
@@ -189,8 +189,8 @@ def plan(
     lines += [
         (
             f"{cost.source}: {cost.pixels / 1e6:,.1f} million pixels; in batches, with "
-            f"{cost.checks:,} requests that check them; one by one {cost.requests_one_by_one:,} "
-            f"requests, {_duration(cost.seconds_one_by_one)}"
+            f"{count_of(cost.checks, 'request that checks', 'requests that check')} them; one by one "
+            f"{count_of(cost.requests_one_by_one, 'request')}, {_duration(cost.seconds_one_by_one)}"
         )
         for cost in found.costs
         if cost.checks
@@ -209,17 +209,17 @@ def status(folder: FolderArgument) -> Report:
 
     found = read_status(folder)
     released = found.released_rows
-    fetched = f"{found.fetched:,} of {found.patches:,} patches fetched"
+    fetched = f"{found.fetched:,} of {count_of(found.patches, 'patch')} fetched"
     lines: list[str | Table] = [f"{folder}: {fetched}, {len(found.missing):,} missing"]
     if found.together:
         unchecked = f", {found.unchecked:,} not checked yet" if found.unchecked else ""
-        lines.append(
-            f"{found.together:,} of them in {found.batches:,} batches; {found.checks:,} were read "
-            f"once more, alone, and were the same{unchecked}"
-        )
+        once_more = "read once more, alone, and"
+        same = count_of(found.checks, f"was {once_more} was", f"were {once_more} were")
+        batches = count_of(found.batches, "batch")
+        lines.append(f"{found.together:,} of them in {batches}; {same} the same{unchecked}")
     if found.missing:
         lines.append(_missing(found))
-    lines.append("no release yet" if released is None else f"release: {released:,} rows")
+    lines.append("no release yet" if released is None else f"release: {count_of(released, 'row')}")
     if found.stale:
         lines.append(again(folder, found.stale))
     if found.published:

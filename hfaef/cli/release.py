@@ -21,7 +21,7 @@ from hfaef.cli.options import (
 from hfaef.cli.output import Report, Table
 from hfaef.cli.process import set_up_hub
 from hfaef.cli.views import embed_release, embedded_lines, short_name
-from hfaef.errors import command_line
+from hfaef.errors import command_line, count_of
 
 if TYPE_CHECKING:
     from hfaef.evaluation.pooling import On
@@ -69,7 +69,8 @@ def check(
     if findings:
         verdict = f"not fit to publish, findings: {len(findings)}"
     elif compared:
-        verdict = f"all is well, and {compared:,} rows are what the source gives"
+        same = count_of(compared, "row is", "rows are")
+        verdict = f"all is well, and {same} what the source gives"
     rows = [{"path": finding.path, "problem": finding.problem} for finding in findings]
     problems = [str(finding) for finding in findings]
     return Report(

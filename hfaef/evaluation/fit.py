@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from hfaef.errors import count_of
 from hfaef.evaluation.probe import linear, neighbours
 from hfaef.evaluation.probe.linear import Vectors
 from hfaef.evaluation.probe.metrics import (
@@ -293,5 +294,7 @@ def doubts(data: Data, names: Sequence[str]) -> Iterator[str]:
     if len(new):
         listed = ", ".join(names[number] for number in new[:_NAMED])
         more = f" and {len(new) - _NAMED:,} more" if len(new) > _NAMED else ""
-        patches = int(counts[1][new].sum())
-        yield f"no training patch has {listed}{more}, and {patches:,} labels of test patches are so"
+        said = count_of(
+            int(counts[1][new].sum()), "label of test patches is", "labels of test patches are"
+        )
+        yield f"no training patch has {listed}{more}, and {said} so"

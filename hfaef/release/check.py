@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from hfaef.core.codec import embedding_problem
 from hfaef.core.files import links_in, require_loadable
 from hfaef.core.names import BYTES, alike, fault_of, printable, require_id
-from hfaef.errors import FolderError, HfaefError, command_line
+from hfaef.errors import FolderError, HfaefError, command_line, count_of
 from hfaef.recipe.licenses import require_license
 from hfaef.recipe.model import FIRST_YEAR
 from hfaef.release.benchmark.eval_yaml import EVAL_YAML, benchmark_bytes, is_benchmark
@@ -188,7 +188,7 @@ def _samples(
 
 def _row_count(file: File, rows: int) -> Iterator[Finding]:
     if rows != file.rows:
-        yield Finding(file.path, f"has {rows:,} rows, the manifest says {file.rows:,}")
+        yield Finding(file.path, f"has {count_of(rows, 'row')}, the manifest says {file.rows:,}")
     if not rows:
         yield Finding(file.path, "has no row, which makes its split fail to load")
 
@@ -299,11 +299,13 @@ def _configs(manifest: Manifest) -> Iterator[Finding]:
                 problem = "is empty, which makes the whole release fail to load"
                 yield Finding(MANIFEST, f"{where} {problem}")
             elif rows != split.rows:
-                yield Finding(MANIFEST, f"{where} has {rows:,} rows, not {split.rows:,}")
+                yield Finding(MANIFEST, f"{where} has {count_of(rows, 'row')}, not {split.rows:,}")
     rows = sum(file.rows for file in manifest.files if file.path.startswith("data/"))
     labelled = sum(manifest.rows_by_label.values()) if manifest.labelling == "class" else rows
     if rows != manifest.rows or labelled != rows:
-        yield Finding(MANIFEST, f"says {manifest.rows:,} rows, but its files hold {rows:,}")
+        yield Finding(
+            MANIFEST, f"says {count_of(manifest.rows, 'row')}, but its files hold {rows:,}"
+        )
 
 
 def _label_names(manifest: Manifest) -> Iterator[Finding]:

@@ -68,7 +68,7 @@ def test_patches_outside_every_tile_are_not_read_again(
     assert last.startswith("the same build again would ask for none of the missing patches")
     released = build(recipe, tmp_path / "out", allow_missing=True, refetch=True)
     assert "fetch: 1 of 1" in capsys.readouterr().err
-    assert "1 missing patches are asked for again" in released.notes
+    assert "1 missing patch is asked for again" in released.notes
     assert len(released.manifest.missing) == 1
     assert read_status(out).next_command == f"hfaef push {out} OWNER/NAME"
     assert str(show_status(out).lines[-1]).startswith("next: ")

@@ -17,7 +17,7 @@ import yaml
 
 from hfaef.core.files import atomic_write, folder_errors
 from hfaef.core.quantize import dequantize
-from hfaef.errors import ReleaseError, requirement
+from hfaef.errors import ReleaseError, count_of, requirement
 from hfaef.recipe.columns import HELD_SPLITS, SPLITS
 from hfaef.recipe.licenses import require_license
 from hfaef.release.card import published, tables, verdicts
@@ -131,10 +131,8 @@ def _template() -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["thousands"] = _thousands
-    environment.filters["cell"] = _cell
-    environment.filters["rows_of"] = _rows_of
-    environment.filters["spans"] = _spans
+    environment.filters |= {"thousands": _thousands, "cell": _cell}
+    environment.filters |= {"rows_of": _rows_of, "spans": _spans, "count_of": count_of}
     return environment.get_template("card.md.jinja")
 
 

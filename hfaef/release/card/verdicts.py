@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from hfaef.errors import count_of
 from hfaef.release.format.scores import METRICS, PLAIN, PROBES, Difference, Evaluation, shown
 
 _WORDS = {probe: word for word, probe in PROBES}
@@ -57,8 +58,8 @@ def verdicts(evaluation: Evaluation, schemes: Sequence[str], year: int | None) -
     for one in evaluation.features:
         if one.lacking:
             yield (
-                f"`{one.name}` lacks {one.lacking:,} patches: its scores are of the others, and it "
-                "is compared by probes that are fit to and asked of what both have"
+                f"`{one.name}` lacks {count_of(one.lacking, 'patch')}: its scores are of the others, and "
+                "it is compared by probes that are fit to and asked of what both have"
             )
 
 

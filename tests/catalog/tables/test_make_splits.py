@@ -222,7 +222,7 @@ def test_blocks_that_leave_a_split_empty_are_refused_naming_the_key(tmp_path: Pa
     path = write_table(tmp_path / "a.csv", points(lon=[11.5, 11.51, 11.52]))
     with pytest.raises(
         CatalogError,
-        match=r"the scheme 'spatial' \(1 blocks of 500 km, seed 0\) leaves validation empty; make "
+        match=r"the scheme 'spatial' \(1 block of 500 km, seed 0\) leaves validation empty; make "
         r"the blocks smaller: patches\.make_splits\.spatial\.km",
     ):
         open_table(path, make_splits={"spatial": {"km": 500}})
