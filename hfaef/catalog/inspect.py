@@ -32,7 +32,7 @@ _YEAR = 2018
 """Of the embeddings, where nothing says which; a year that every source has."""
 
 _BLOCKS_KM = (20.0, 10.0, 5.0, 2.0, 1.0, 0.5)
-"""Sides of blocks, of which the first is taken that leaves no split empty."""
+"""Sides of blocks: the first is taken that leaves no split empty, and half of all for training."""
 
 _SHOWN = 5
 """Labels that are named with their counts."""
@@ -113,9 +113,8 @@ def _folder(root: Path) -> Draft:
     found: list[tuple[str, str]] = []
     if tables:
         (path, rows, column), *others = tables
-        lines.append(
-            Line("table", _relative(path), _also(others) if others else "", unclear=bool(others))
-        )
+        also = _also(others) if others else ""
+        lines.append(Line("table", _relative(path), also, unclear=bool(others)))
         head.append(("table", f"{printable(path.name)}; files are named by `{printable(column)}`"))
         rows, to_do = _with_fixed_names(rows, ("label",))
         if column not in geotiffs.FILE_COLUMNS:
@@ -129,9 +128,8 @@ def _folder(root: Path) -> Draft:
     catalog = None
     if not to_do:
         own = {"root": root, **({"table": tables[0][0]} if tables else {})}
-        catalog = _without_bad(
-            geotiffs.read, Geotiffs.model_validate({**_keys(lines, mixed), **own})
-        )
+        section = Geotiffs.model_validate({**_keys(lines, mixed), **own})
+        catalog = _without_bad(geotiffs.read, section)
     to_do += recognise.to_mend(mixed)
     splits, told = _made_splits(catalog, lines)
     lists = {split: f"lists/{split}.txt" for split in ("train", "val", "test")}
@@ -351,7 +349,9 @@ def _made_splits(
             made = make_splits(catalog, MakeSplits.model_validate(wanted))
         except CatalogError:
             continue
-        return [Line("make_splits", wanted, words)], [("splits", f"none; {made.notes[-1]}")]
+        counts = Counter(patch.splits["spatial"] for patch in made.patches)
+        if 2 * counts["train"] >= counts.total():
+            return [Line("make_splits", wanted, words)], [("splits", f"none; {made.notes[-1]}")]
     wanted = {"spatial": {"km": 20, "seed": 0}}
     words = "too few patches, or too close together, for splits by blocks of ground: all are train"
     line = Line("make_splits", wanted, words, unclear=True, is_set=False)

@@ -55,6 +55,11 @@ def make_splits(catalog: Catalog, section: MakeSplits) -> Catalog:
             if share and not counts[split]:
                 raise CatalogError(f"the scheme {scheme!r} ({words}) leaves {split} empty", hint)
         told = ", ".join(f"{split} {counts[split]:,}" for split in SPLITS if counts[split])
+        # Of the catalog: a release may lack some of them.
+        told += f" of the catalog's {count_of(len(catalog.patches), 'patch')}"
+        largest = max(SPLITS, key=lambda split: counts[split])
+        if counts[SPLITS[0]] < counts[largest] and wanted.shares[0] == max(wanted.shares):
+            told += f"; train is smaller than {largest}: {hint}"
         notes.append(f"scheme {scheme!r} made here: {words}; {told}")
     if not made:
         return catalog
