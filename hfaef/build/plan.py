@@ -219,6 +219,7 @@ def make_plan(
         staged=len(staged),
         notes=(
             *_notes_on_unreadable(catalog),
+            *_notes_on_outside(patches, index),
             *taken.notes,
             *_notes_on(settled, len(staged), len(nowhere), len(patches)),
         ),
@@ -231,6 +232,19 @@ def _notes_on_unreadable(catalog: Catalog) -> list[str]:
     first = catalog.unreadable[0]
     count = count_of(len(catalog.unreadable), "patch")
     return [f"{count} will be missing; the first: {first.id}: {first.reason}"]
+
+
+def _notes_on_outside(patches: Sequence[Patch], index: TileIndex | None) -> list[str]:
+    """How many patches lie where no tile of the folder is, and where the tiles are."""
+    if index is None:
+        return []
+    outside = index.outside([(one.grid, one.year) for one in patches])
+    if not outside:
+        return []
+    first = patches[outside[0]]
+    count = count_of(len(outside), "patch lies", "patches lie")
+    where = index.where(first.grid, first.year)
+    return [f"{count} outside every tile; the first, {first.id} of {first.year}: {where}"]
 
 
 def _notes_on(settled: Settled, staged: int, nowhere: int, left: int) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from build.test_pipeline import demo_recipe
 
 from hfaef.build.pipeline import build
+from hfaef.build.plan import plan
 from hfaef.build.status import read_status
 from hfaef.catalog import open_catalog
 from hfaef.catalog.patch import Catalog
@@ -72,6 +74,23 @@ def test_patches_outside_every_tile_are_not_read_again(
     assert len(released.manifest.missing) == 1
     assert read_status(out).next_command == f"hfaef push {out} OWNER/NAME"
     assert str(show_status(out).lines[-1]).startswith("next: ")
+
+
+def test_plan_and_build_say_where_the_tiles_are_and_where_a_patch_beside_them(
+    demo_root: Path, tmp_path: Path
+) -> None:
+    recipe = table_recipe(demo_root, tmp_path, swapped=0, right=4)
+    with (tmp_path / "points.csv").open("a") as file:
+        file.write("paris,2.3522,48.8566,Town\nlyon,4.8357,45.764,Town\n")
+    tiles = r"the tiles lie at lon 1[0-9.]+ to 1[0-9.]+, lat 4[0-9.]+ to 4[0-9.]+"
+    patch = r"the patch at lon 4\.83\d\d to 4\.83\d\d, lat 45\.76\d\d to 45\.76\d\d"
+    [note] = [note for note in plan(recipe).notes if "outside" in note]
+    first = "2 patches lie outside every tile; the first, lyon of 2018: "
+    assert re.fullmatch(f"{first}{tiles}, {patch}", note)
+    with pytest.raises(IncompleteError, match=f"outside every tile of 2018: {tiles}, {patch}"):
+        build(recipe, tmp_path / "out")
+    (tmp_path / "points.csv").write_text("id,lon,lat,label\nhere,11.3,48.3,Town\n")
+    assert not any("outside" in note for note in plan(recipe).notes)
 
 
 def test_exchanged_longitude_and_latitude_are_recognised(demo_root: Path, tmp_path: Path) -> None:
