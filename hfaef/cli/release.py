@@ -50,12 +50,15 @@ def check(
     from hfaef.hub.target import parse_target
     from hfaef.release.card.render import card_edits
     from hfaef.release.check import check_folder
+    from hfaef.release.format.manifest import read_manifest
+    from hfaef.release.label_names import learning_gaps
 
     parsed = parse_target(target)
     notes: tuple[str, ...] = ()
     if isinstance(parsed, Path):
         findings = check_folder(parsed)
-        notes = () if findings else card_edits(parsed)
+        if not findings:
+            notes = (*learning_gaps(read_manifest(parsed)), *card_edits(parsed))
     else:
         set_up_hub()
         findings = check_published(parsed)

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from hfaef.core.codec import embedding_problem
 from hfaef.core.files import links_in, require_loadable
-from hfaef.core.names import BYTES, alike, fault_of, printable, require_id
+from hfaef.core.names import printable, require_id
 from hfaef.errors import FolderError, HfaefError, command_line, count_of
 from hfaef.recipe.licenses import require_license
 from hfaef.recipe.model import FIRST_YEAR
@@ -53,6 +53,7 @@ from hfaef.release.format.rows import label_problem, wrong_cosines
 from hfaef.release.format.schema import file_schema, row_schema
 from hfaef.release.format.scores import SCORES, read_evaluation
 from hfaef.release.handle import Release, open_folder
+from hfaef.release.label_names import bad_names
 from hfaef.release.stac.check import stac_problems
 
 _WITHOUT_ROWS = frozenset({SCORES, EVAL_YAML, *FIGURE_FILES, *STAC_FILES})
@@ -100,7 +101,7 @@ def check_folder(folder: Path, *, card: bool = True) -> list[Finding]:
             findings.append(Finding(kind, f"patch {identity} of {year} occurs {count} times"))
     findings += [] if findings else _cosines(folder, manifest)
     findings += _configs(manifest)
-    findings += _label_names(manifest)
+    findings += (Finding(MANIFEST, problem) for problem in bad_names(manifest))
     about_card = check_card(open_folder(folder))
     findings += (finding for finding in about_card if card or finding.path != CARD)
     findings += _benchmark(folder, manifest)
@@ -305,20 +306,6 @@ def _configs(manifest: Manifest) -> Iterator[Finding]:
     if rows != manifest.rows or labelled != rows:
         yield Finding(
             MANIFEST, f"says {count_of(manifest.rows, 'row')}, but its files hold {rows:,}"
-        )
-
-
-def _label_names(manifest: Manifest) -> Iterator[Finding]:
-    """Names of classes that no reader should ever see."""
-    for name in manifest.label_names:
-        if BYTES.fullmatch(name):
-            yield Finding(MANIFEST, f"has the label {name!r}, which is Python's writing of bytes")
-        elif fault := fault_of(name.strip()):
-            yield Finding(MANIFEST, f"has the label {name!r}, which {fault}")
-    for group in alike(manifest.label_names):
-        names = " and ".join(map(repr, group))
-        yield Finding(
-            MANIFEST, f"has the labels {names}, which differ only in spaces, case or Unicode form"
         )
 
 

@@ -93,6 +93,22 @@ def test_plan_and_build_say_where_the_tiles_are_and_where_a_patch_beside_them(
     assert not any("outside" in note for note in plan(recipe).notes)
 
 
+def test_the_card_of_a_release_without_some_patches_counts_splits_of_the_catalog(
+    demo_root: Path, tmp_path: Path
+) -> None:
+    recipe = table_recipe(demo_root, tmp_path, swapped=0, right=9)
+    with (tmp_path / "points.csv").open("a") as file:
+        file.write("paris,2.3522,48.8566,Town\n")
+    changes = ["patches.make_splits={random = {seed = 0}}"]
+    recipe = read_recipe(str(tmp_path / "points.toml"), changes)
+    built = build(recipe, tmp_path / "out", allow_missing=True)
+    card = (built.folder / "README.md").read_text("utf-8")
+    assert built.manifest.rows == 9
+    assert "scheme 'random' made here: seed 0; train " in card
+    assert " of the catalog's 10 patches" in card
+    assert "1 of 10 patches are not in this release" in card
+
+
 def test_exchanged_longitude_and_latitude_are_recognised(demo_root: Path, tmp_path: Path) -> None:
     recipe = table_recipe(demo_root, tmp_path, swapped=5, right=1)
     with pytest.raises(IncompleteError, match="with longitude and latitude exchanged") as caught:
