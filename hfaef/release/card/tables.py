@@ -160,7 +160,7 @@ def _with_interval(score: Score | None, metric: str) -> str:
         return NONE
     found = score.metrics[metric]
     sure = shown_range(found, metric, folds=score.fit == "folds")
-    return f"**{shown(found.value, metric)}**<br>{sure}"
+    return f"{shown(found.value, metric)}<br>{sure}"
 
 
 def _gap(first: Score | None, last: Score | None, metric: str) -> str:

@@ -98,10 +98,11 @@ def _margin(one: Difference, better: str, *, first: bool) -> str:
 
 
 def _range(one: Difference, of: str, *, first: bool) -> str:
-    """Where no difference was shown, and in what interval it lies."""
+    """Where no difference was shown, how large it was, and in what interval it lies."""
     found = one.difference
-    interval = f"{shown(found.low, one.metric)} to {shown(found.high, one.metric)}"
-    said = f"`{of}` less the other {interval} {_unit(one)}" if first else interval
+    value = shown(found.value, one.metric)
+    said = f"`{of}` less the other {value} {_unit(one)}, interval " if first else f"{value}, "
+    said += f"{shown(found.low, one.metric)} to {shown(found.high, one.metric)}"
     doubt = f", McNemar p = {one.p_value:.2g}" if _doubted(one) else ""
     return f"{_where(one)} ({said}{doubt})"
 
