@@ -359,11 +359,15 @@ def differences(evaluation: Evaluation) -> list[str]:
 
 
 def score_notes(evaluation: Evaluation, max_iterations: int) -> list[str]:
-    """What solvers warned of, with the setting that helps, and what could not be run."""
+    """How few patches there are to test on, what solvers warned of, and what could not be run."""
+    from hfaef.release.card.tables import few_tests
+
+    few = few_tests(evaluation).replace("**", "")
     warned = Counter(evaluation.warnings)
     unfinished = next((one for one in warned if one.startswith("ConvergenceWarning")), "")
     help_ = {unfinished: f"; give `--max-iterations {5 * max_iterations}`"}
     return [
+        *filter(None, [few]),
         *(
             f"{warning} (probes: {count}){help_.get(warning, '')}"
             for warning, count in warned.items()

@@ -50,9 +50,6 @@ _TAGS = ("geospatial", "earth-observation", "embeddings", "alphaearth")
 LEAD = 7
 """Sets of vectors in the card's first table; all others stand under its evaluation."""
 
-SMALL_TEST = 500
-"""Test patches below which a card says that its numbers are a check, no benchmark."""
-
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 """https://huggingface.co/docs/hub/datasets-cards"""
 
@@ -203,9 +200,8 @@ def _scores(
         schemes, years = (*manifest.schemes, *manifest.folds), manifest.config_years
         measured = (evaluation, schemes, year)
         deciding = verdicts.deciding(*measured)
-        tests = [score.test for score in evaluation.scores]
         found |= {
-            "lead": tables.scores_table(*measured, deciding[:LEAD]) if tests else "",
+            "lead": tables.scores_table(*measured, deciding[:LEAD]) if evaluation.scores else "",
             "left_out": max(len(deciding) - LEAD, 0),
             "pooled": [one.name for one in evaluation.features if one.kind == "pooling"],
             "others": [one.name for one in evaluation.features if one.kind == "table"],
@@ -231,7 +227,7 @@ def _scores(
             "shrunk": tables.shrunk_table(evaluation, year),
             "transfers": tables.transfers_table(evaluation),
             "stability": tables.stability_table(evaluation),
-            "few_tests": min(tests) if tests and min(tests) < SMALL_TEST else None,
+            "few_tests": tables.few_tests(evaluation),
             "warnings": list(tables.warnings(evaluation)),
         }
     return found
