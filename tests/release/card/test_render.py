@@ -102,13 +102,23 @@ def test_golden_vector_is_what_dequantize_gives(demo_release):
     np.testing.assert_allclose(yaml.safe_load(floats), expected, atol=1e-6)
 
 
-def test_attribution_stands_in_every_card(demo_release):
-    text = body((demo_release / "README.md").read_text())
+def test_attribution_stands_in_every_card_of_real_embeddings(demo_release):
+    manifest = read_manifest(demo_release)
+    recipe = {name: value for name, value in manifest.recipe.items() if name != "demo"}
+    text = body(render_card(manifest.model_copy(update={"recipe": recipe})))
     required = (
         "The AlphaEarth Foundations Satellite Embedding dataset is produced by Google "
-        "and Google DeepMind."
+        "and Google DeepMind. It is licensed under CC-BY 4.0."
     )
     assert text.count(required) == 2
+    assert "- Source: AlphaEarth's cloud-optimized GeoTIFFs; 2018." in text
+
+
+def test_a_card_of_made_up_embeddings_does_not_say_that_google_produced_them(demo_release):
+    text = body((demo_release / "README.md").read_text())
+    assert "produced by Google" not in text
+    assert text.count("This data set of made-up embeddings comes from a formula of hfaef") == 2
+    assert "- Source: made-up cloud-optimized GeoTIFFs; 2018." in text
 
 
 def test_eurosat_is_known_by_its_labels(demo_release):
