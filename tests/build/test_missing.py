@@ -51,7 +51,9 @@ root = "{demo_root / "data/demo/aef"}"
 def test_patches_outside_every_tile_are_not_read_again(
     demo_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    recipe = table_recipe(demo_root, tmp_path, swapped=1, right=5)
+    recipe = table_recipe(demo_root, tmp_path, swapped=0, right=5)
+    with (tmp_path / "points.csv").open("a") as file:
+        file.write("lyon,4.8357,45.764,Town\n")
     with pytest.raises(IncompleteError, match="1 of 6 patches are missing") as caught:
         build(recipe, tmp_path / "out")
     assert "outside every tile of 2018" in caught.value.message
@@ -116,6 +118,20 @@ def test_exchanged_longitude_and_latitude_are_recognised(demo_root: Path, tmp_pa
     assert caught.value.hint.count("exchange longitude and latitude in the catalog") == 1
     released = build(recipe, tmp_path / "out", allow_missing=True)
     assert any("longitude and latitude exchanged" in note for note in released.notes)
+
+
+@pytest.mark.parametrize(("swapped", "more"), [(1, ""), (2, " and 1 more")])
+def test_a_few_exchanged_places_among_others_are_recognised(
+    demo_root: Path, tmp_path: Path, swapped: int, more: str
+) -> None:
+    recipe = table_recipe(demo_root, tmp_path, swapped=swapped, right=24)
+    with pytest.raises(IncompleteError) as caught:
+        build(recipe, tmp_path / "out")
+    said = f"{more} would lie among the others with longitude and latitude exchanged"
+    assert re.search(rf"; Dune_\d+{said}$", caught.value.message)
+    assert caught.value.hint.count("exchange longitude and latitude in the catalog") == 1
+    released = build(recipe, tmp_path / "out", allow_missing=True)
+    assert any(f"{said}" in note for note in released.notes)
 
 
 def test_places_that_are_nowhere_either_way_are_not_called_exchanged(
