@@ -140,6 +140,7 @@ def build(
             ),
             f"read it:    datasets.load_dataset({str(built.folder)!r})",
             f"check it:   {command_line('hfaef', 'check', built.folder)}",
+            f"score it:   {command_line('hfaef', 'eval', built.folder)}",
         ],
         values=[str(built.folder)],
         notes=built.notes,
@@ -269,8 +270,9 @@ def init(
 
     if source is None:
         path = str(write_commented(name))
-        lines = [f"wrote {path}", f"build it:   {command_line('hfaef', 'build', path)}"]
-        return Report({"path": path}, lines, values=[path], notes=_write_schema(path))
+        wrote, notes = _write_schema(path)
+        lines = [f"wrote {path}", *wrote, f"build it:   {command_line('hfaef', 'build', path)}"]
+        return Report({"path": path}, lines, values=[path], notes=notes)
 
     from hfaef.catalog.inspect import inspect
 
@@ -281,6 +283,8 @@ def init(
     width = max(len(what) for what, _ in draft.found)
     lines = [f"{what:<{width}}  {words}" for what, words in draft.found]
     lines.append(f"wrote {path}" + (f"; unclear in it: {', '.join(unclear)}" if unclear else ""))
+    wrote, notes = _write_schema(path)
+    lines += wrote
     lines += [f"before it builds: {words}" for words in draft.to_do]
     then = "then:      " if not draft.to_do else "when that is done:"
     lines.append(f"{then} {command_line('hfaef', 'plan', path)}")
@@ -290,17 +294,18 @@ def init(
         "unclear": unclear,
         "to_do": list(draft.to_do),
     }
-    return Report(summary, lines, values=[path], notes=_write_schema(path))
+    return Report(summary, lines, values=[path], notes=notes)
 
 
-def _write_schema(recipe: str) -> list[str]:
-    """Write the schema that a new recipe names; what is to be said of one that is there."""
-    from hfaef.recipe.write import write_schema
+def _write_schema(recipe: str) -> tuple[list[str], list[str]]:
+    """Write the schema that a new recipe names; a line of that, or a note of one that is there."""
+    from hfaef.recipe.write import SCHEMA_FILE, write_schema
 
+    new = not Path(recipe).with_name(SCHEMA_FILE).exists()
     other = write_schema(Path(recipe))
     if other is None:
-        return []
-    return [f"{other} is not of this hfaef; `hfaef recipe schema > {other}` renews it"]
+        return [f"wrote {SCHEMA_FILE}, by which editors know the keys of recipes"] * new, []
+    return [], [f"{other} is not of this hfaef; `hfaef recipe schema > {other}` renews it"]
 
 
 def schema() -> Report:
