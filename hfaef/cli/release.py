@@ -166,7 +166,12 @@ def evaluate(
     target: TargetArgument,
     poolings: Annotated[
         list[str] | None,
-        typer.Option("--pooling", metavar="NAME", help="One of the poolings; all by default."),
+        typer.Option(
+            "--pooling",
+            metavar="NAME",
+            help="One of `mean`, `max`, `std`, `stats`, `mean_max`, `mean_std`, `median_iqr`, "
+            "`percentiles`, `gem`, `center_weighted`, `covariance`; all by default. Repeat for more.",
+        ),
     ] = None,
     on: Annotated[
         str,
