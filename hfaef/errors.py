@@ -180,6 +180,20 @@ BUILD = "build"
 """The extra that all but loading a release needs."""
 
 
+def count_of(number: int, one: str, several: str = "") -> str:
+    """A number and what is counted, as in ``1 patch`` and ``2,000 patches``.
+
+    Args:
+        number: of them.
+        one: what one is called, with a verb if one follows: ``patch is``.
+        several: what more or none are called; by default the regular plural of one.
+    """
+    if number == 1:
+        return f"1 {one}"
+    ending = "es" if one.endswith(("ch", "sh", "s", "x")) else "s"
+    return f"{number:,} {several or one + ending}"
+
+
 def command_line(*words: object) -> str:
     """A command as it is typed into a shell: words that hold spaces or the like are quoted."""
     return shlex.join(map(str, words))

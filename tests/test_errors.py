@@ -98,3 +98,35 @@ def test_a_header_that_is_neither_asks_for_no_delay(header: str | None) -> None:
 def test_no_header_does_more_than_ask_for_no_delay(header: str) -> None:
     seconds = retry_after(header)
     assert seconds is None or seconds >= 0
+
+
+@pytest.mark.parametrize(
+    ("number", "words", "said"),
+    [
+        (0, ["patch"], "0 patches"),
+        (1, ["patch"], "1 patch"),
+        (2, ["class"], "2 classes"),
+        (27_000, ["row"], "27,000 rows"),
+        (1, ["patch is", "patches are"], "1 patch is"),
+        (3, ["patch is", "patches are"], "3 patches are"),
+    ],
+)
+def test_a_count_of_one_is_singular(number: int, words: list[str], said: str) -> None:
+    assert errors.count_of(number, *words) == said
+
+
+_WITHOUT_SINGULAR = re.compile(
+    r"(?<!of )(?<!the )\{[^{}]*(len\(|:,|count|rows|patches)[^{}]*\} (\w+ )?"
+    r"(patches|rows|labels|files|vectors|points|requests|batches|blocks|shards|classes|columns)\b"
+)
+
+
+def test_no_count_is_printed_without_a_singular() -> None:
+    """A number before a plural comes of `count_of`; ``3 of 7 patches`` needs none."""
+    found = [
+        f"{path.name}:{number}: {line.strip()}"
+        for path in sorted(Path(hfaef.__file__).parent.rglob("*.py"))
+        for number, line in enumerate(path.read_text("utf-8").split("\n"), 1)
+        if _WITHOUT_SINGULAR.search(line)
+    ]
+    assert found == []

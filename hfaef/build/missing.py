@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from hfaef.build.fetch.read import read_grid
 from hfaef.build.fetch.retry import Policy
 from hfaef.build.staging.ledger import Outcome
 from hfaef.catalog.patch import Catalog, Patch, label_text
-from hfaef.core.grid import WGS84, Grid, project, utm_crs
+from hfaef.core.grid import WGS84, Grid, outlines, project, utm_crs
 from hfaef.errors import HfaefError, IncompleteError, command_line
 from hfaef.release.format.manifest import Missing
 from hfaef.sources.base import Source
@@ -118,8 +118,11 @@ def require_enough(
     swapped = 2 * len(never) > len(catalog.patches) and _is_swapped(never, source)
     if swapped:
         first += f"; {_SWAPPED}"
+    alone = "" if swapped else _alone(_among_others(never, catalog, keys))
+    if alone:
+        first += f"; {alone}"
     hint = f"{command_line('hfaef', 'status', folder)} lists them"
-    if swapped:
+    if swapped or alone:
         hint = f"exchange longitude and latitude in the catalog (`patches` in the recipe); {hint}"
     if len(missing) == len(catalog.patches):
         raise IncompleteError(f"no patch could be had; {first}", hint)
@@ -128,6 +131,8 @@ def require_enough(
             f"{len(missing):,} of {len(catalog.patches):,} patches are missing; {first}",
             f"{_next_step(len(missing), len(never))}: --allow-missing ({hint})",
         )
+    if alone:
+        return (alone,)
     return (_SWAPPED,) if swapped else ()
 
 
@@ -154,6 +159,32 @@ def _is_swapped(patches: Sequence[Patch], source: Source) -> bool:
         except (HfaefError, ValueError):
             continue
     return 2 * found > len(some)
+
+
+def _among_others(
+    patches: Sequence[Patch], catalog: Catalog, missing: Collection[tuple[int, str]]
+) -> list[Patch]:
+    """Patches whose middle, with exchanged longitude and latitude, lies among those that are had."""
+    had = [one.grid for one in catalog.patches if (one.row_year, one.id) not in missing]
+    if not had:
+        return []
+    boxes = np.array([outline.bounds for outline in outlines(had)])
+    (west, south), (east, north) = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
+    found = []
+    for patch, outline in zip(patches, outlines(one.grid for one in patches), strict=True):
+        lat, lon = (sum(outline.bounds[side::2]) / 2 for side in (0, 1))
+        if west <= lon <= east and south <= lat <= north:
+            found.append(patch)
+    return found
+
+
+def _alone(patches: Sequence[Patch]) -> str:
+    """That some patches alone seem to be exchanged; empty without any."""
+    if not patches:
+        return ""
+    more = f" and {len(patches) - 1:,} more" if len(patches) > 1 else ""
+    name = f"{patches[0].id}{more}"
+    return f"{name} would lie among the others with longitude and latitude exchanged"
 
 
 def _exchanged(grid: Grid) -> Grid | None:

@@ -39,7 +39,7 @@ from hfaef.core.files import folder_errors
 from hfaef.core.net.endpoints import trusted_hosts
 from hfaef.core.progress import progress
 from hfaef.core.workers import ParallelMap, core_count, ordered_map
-from hfaef.errors import HfaefError
+from hfaef.errors import HfaefError, count_of
 from hfaef.recipe.model import Cog, EarthEngine, Recipe
 from hfaef.release.benchmark.eval_yaml import EVAL_YAML, benchmark_bytes, registering_note
 from hfaef.release.card.additions import (
@@ -251,7 +251,7 @@ def _claim(
         store.record(outcome)
     require_years(catalog, store.folder, allow_missing=allow_missing)
     few, all_ = len(catalog.first(limit).patches), len(catalog.patches)
-    trial = (f"a trial: {few:,} of {all_:,} patches (--limit)",) if few < all_ else ()
+    trial = (f"a trial: {few:,} of {count_of(all_, 'patch')} (--limit)",) if few < all_ else ()
     return (*reuse.notes(), *trial)
 
 

@@ -23,7 +23,7 @@ from hfaef.core.aef import Tile
 from hfaef.core.grid import Grid
 from hfaef.core.quantize import BANDS
 from hfaef.core.workers import core_count
-from hfaef.errors import RecipeError
+from hfaef.errors import RecipeError, count_of
 from hfaef.recipe.model import FIRST_YEAR, Cog, EarthEngine, Recipe
 from hfaef.release.benchmark.eval_yaml import require_test_split
 from hfaef.release.handle import Release
@@ -219,6 +219,7 @@ def make_plan(
         staged=len(staged),
         notes=(
             *_notes_on_unreadable(catalog),
+            *_notes_on_outside(patches, index),
             *taken.notes,
             *_notes_on(settled, len(staged), len(nowhere), len(patches)),
         ),
@@ -229,8 +230,21 @@ def _notes_on_unreadable(catalog: Catalog) -> list[str]:
     if not catalog.unreadable:
         return []
     first = catalog.unreadable[0]
-    words = f"patches will be missing; the first: {first.id}: {first.reason}"
-    return [f"{len(catalog.unreadable):,} {words}"]
+    count = count_of(len(catalog.unreadable), "patch")
+    return [f"{count} will be missing; the first: {first.id}: {first.reason}"]
+
+
+def _notes_on_outside(patches: Sequence[Patch], index: TileIndex | None) -> list[str]:
+    """How many patches lie where no tile of the folder is, and where the tiles are."""
+    if index is None:
+        return []
+    outside = index.outside([(one.grid, one.year) for one in patches])
+    if not outside:
+        return []
+    first = patches[outside[0]]
+    count = count_of(len(outside), "patch lies", "patches lie")
+    where = index.where(first.grid, first.year)
+    return [f"{count} outside every tile; the first, {first.id} of {first.year}: {where}"]
 
 
 def _notes_on(settled: Settled, staged: int, nowhere: int, left: int) -> list[str]:
@@ -238,12 +252,12 @@ def _notes_on(settled: Settled, staged: int, nowhere: int, left: int) -> list[st
     if staged or nowhere:
         said = f", and the source has nothing at {nowhere:,}" if nowhere else ""
         notes.append(
-            f"staged already: {staged:,} patches{said}; the costs are of the other {left:,}"
+            f"staged already: {count_of(staged, 'patch')}{said}; the costs are of the other {left:,}"
         )
     if settled.foreign:
         notes.append(
-            f"{settled.foreign:,} staged patches were made from another source, or by an earlier "
-            "version; `hfaef build` stops at them without --refetch"
+            f"{count_of(settled.foreign, 'staged patch was', 'staged patches were')} made from another "
+            "source, or by an earlier version; `hfaef build` stops there without --refetch"
         )
     return notes
 
@@ -300,7 +314,7 @@ def earth_engine_cost(patches: Sequence[Patch], section: EarthEngine) -> Cost:
         requests=requests,
         bytes=BYTES_A_CODE[section.reader] * _values(patches),
         seconds=_engine_seconds(requests, more, section),
-        rests_on=f"{section.requests_per_minute:,} requests a minute, {section.max_requests} at "
+        rests_on=f"{count_of(section.requests_per_minute, 'request')} a minute, {section.max_requests} at "
         f"once, {ANSWER_SECONDS} s each{words}",
         pixels=pixels,
         checks=count.checks,
@@ -350,7 +364,7 @@ def cog_cost(
             size += sum(found.values())
             count += len(found)
     seconds = count * BLOCK_SECONDS / core_count()
-    words = f"{count:,} internal tiles, {BLOCK_SECONDS} s each to decode on a core"
+    words = f"{count_of(count, 'internal tile')}, {BLOCK_SECONDS} s each to decode on a core"
     if index is None:
         seconds = max(seconds, size / LINE_BYTES)
         words += f", {BLOCK_BYTES / 1e6:.0f} MB each over a line of {LINE_BYTES / 1e6:.0f} MB/s"

@@ -22,7 +22,7 @@ from hfaef.core.codec import decode_row
 from hfaef.core.progress import progress
 from hfaef.core.quantize import from_stored
 from hfaef.core.workers import core_count, ordered_map
-from hfaef.errors import ReleaseError, command_line
+from hfaef.errors import ReleaseError, command_line, count_of
 from hfaef.recipe.model import Recipe
 from hfaef.release.format import webdataset
 from hfaef.release.handle import Release, verified
@@ -144,13 +144,15 @@ def _counted(
 ) -> Taken:
     name, notes = previous.release.name, []
     if taken or moved:
-        note = f"{len(taken):,} patches are taken from {name}"
-        notes.append(note + (f", {len(moved):,} have moved and are fetched" if moved else ""))
+        note = f"{count_of(len(taken), 'patch is', 'patches are')} taken from {name}"
+        also = count_of(len(moved), "has moved and is", "have moved and are")
+        notes.append(note + (f", {also} fetched" if moved else ""))
     if taken and previous.unnamed:
         notes.append(f"{name} does not name its folder of tiles; it is taken for the recipe's")
     if other:
         notes.append(
-            f"{len(other):,} patches of {name} are fetched, as it was made from another source: "
+            f"{count_of(len(other), f'patch of {name} is', f'patches of {name} are')} fetched, as it was "
+            f"made from another source: "
             f"{'; '.join(previous.changes)}"
         )
     return Taken(frozenset(taken), frozenset(moved), tuple(notes))

@@ -18,7 +18,7 @@ from hfaef.build.fetch.retry import Policy
 from hfaef.build.staging.store import Store
 from hfaef.catalog.patch import Patch
 from hfaef.core.progress import progress
-from hfaef.errors import PermanentError, SourceError, command_line
+from hfaef.errors import PermanentError, SourceError, command_line, count_of
 from hfaef.sources.base import Caching, Source
 
 _NAMED = 10
@@ -67,7 +67,10 @@ def verify(
                 differing.append((patch, fault))
             advance(f"{len(differing):,} differ" if differing else "")
     if not differing:
-        return f"{len(chosen):,} of {len(given):,} patches were read twice: they are the same"
+        same = count_of(
+            len(given), "patch was read twice: it is", "patches were read twice: they are"
+        )
+        return f"{len(chosen):,} of {same} the same"
     for patch, _ in differing:
         store.pixels.remove((patch.year, patch.id))
     named = "; ".join(f"{patch.id} of {patch.year} {fault}" for patch, fault in differing[:_NAMED])

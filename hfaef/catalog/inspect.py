@@ -20,7 +20,7 @@ from hfaef.catalog.tables.columns import Rows
 from hfaef.catalog.tables.files import read_rows
 from hfaef.catalog.tables.geometry import describe_mixture
 from hfaef.core.names import printable
-from hfaef.errors import CatalogError
+from hfaef.errors import CatalogError, count_of
 from hfaef.recipe.columns import UNASSIGNED
 from hfaef.recipe.model import FIRST_YEAR
 from hfaef.recipe.patches import Described, Geotiffs, MakeSplits, Table
@@ -32,7 +32,7 @@ _YEAR = 2018
 """Of the embeddings, where nothing says which; a year that every source has."""
 
 _BLOCKS_KM = (20.0, 10.0, 5.0, 2.0, 1.0, 0.5)
-"""Sides of blocks, of which the first is taken that leaves no split empty."""
+"""Sides of blocks: the first is taken that leaves no split empty, and half of all for training."""
 
 _SHOWN = 5
 """Labels that are named with their counts."""
@@ -101,21 +101,20 @@ def _folder(root: Path) -> Draft:
     tables = [] if len(folders - {root}) > 1 else _tables_of(root, names)
     if not tables and folders == {root}:
         raise CatalogError(
-            f"{printable(str(root))} holds {len(paths):,} GeoTIFFs in no folders of labels, and no "
-            "table names them",
+            f"{printable(str(root))} holds {count_of(len(paths), 'GeoTIFF')} in no folders of "
+            "labels, and no table names them",
             f"put them into one folder a label, or a table with columns id and label beside them "
             f"({', '.join(_TABLES)})",
         )
     lines = [Line("kind", "geotiffs"), Line("root", _relative(root))]
-    head = [("files", f"{len(paths):,} GeoTIFFs in {printable(root.name or str(root))}")]
+    head = [("files", f"{count_of(len(paths), 'GeoTIFF')} in {printable(root.name or str(root))}")]
     to_do: list[str] = []
     years: Line | None = Line("years", [_YEAR], _NO_YEAR, unclear=True)
     found: list[tuple[str, str]] = []
     if tables:
         (path, rows, column), *others = tables
-        lines.append(
-            Line("table", _relative(path), _also(others) if others else "", unclear=bool(others))
-        )
+        also = _also(others) if others else ""
+        lines.append(Line("table", _relative(path), also, unclear=bool(others)))
         head.append(("table", f"{printable(path.name)}; files are named by `{printable(column)}`"))
         rows, to_do = _with_fixed_names(rows, ("label",))
         if column not in geotiffs.FILE_COLUMNS:
@@ -129,9 +128,8 @@ def _folder(root: Path) -> Draft:
     catalog = None
     if not to_do:
         own = {"root": root, **({"table": tables[0][0]} if tables else {})}
-        catalog = _without_bad(
-            geotiffs.read, Geotiffs.model_validate({**_keys(lines, mixed), **own})
-        )
+        section = Geotiffs.model_validate({**_keys(lines, mixed), **own})
+        catalog = _without_bad(geotiffs.read, section)
     to_do += recognise.to_mend(mixed)
     splits, told = _made_splits(catalog, lines)
     lists = {split: f"lists/{split}.txt" for split in ("train", "val", "test")}
@@ -290,7 +288,8 @@ def _split_lines(rows: Rows, others: Sequence[str]) -> list[Line]:
         lines.append(Line("schemes", [], words, unclear=True))
     if none := [name for name in (*schemes, *folds) if recognise.blanks(rows, name)]:
         count = recognise.blanks(rows, none[0])
-        words = f"{count:,} patches have no `{none[0]}`: kept as `{UNASSIGNED}`, or left out so"
+        lack = count_of(count, "patch has", "patches have")
+        words = f"{lack} no `{none[0]}`: kept as `{UNASSIGNED}`, or left out so"
         lines.append(Line("unassigned", "drop", words, is_set=False))
     return lines
 
@@ -326,11 +325,11 @@ def _year_lines(rows: Rows, column: str) -> list[Line]:
     lines = [Line("year", column, words, unclear=not exact)]
     years = read_years(rows, column, recognise.rows_as_ids(rows), [])
     early = [year for year in years if year < FIRST_YEAR]
-    words = f"{len(early):,} patches are of years before {FIRST_YEAR}, AlphaEarth's first"
+    words = f"of years before {FIRST_YEAR}, AlphaEarth's first"
     if len(early) == len(years):
-        lines.append(Line("nearest_year", True, f"all {words}"))
+        lines.append(Line("nearest_year", True, f"all patches are {words}"))
     elif early:
-        words = f"{words}: missing without this"
+        words = f"{count_of(len(early), 'patch is', 'patches are')} {words}: missing without this"
         lines.append(Line("nearest_year", True, words, unclear=True, is_set=False))
     return lines
 
@@ -350,7 +349,9 @@ def _made_splits(
             made = make_splits(catalog, MakeSplits.model_validate(wanted))
         except CatalogError:
             continue
-        return [Line("make_splits", wanted, words)], [("splits", f"none; {made.notes[-1]}")]
+        counts = Counter(patch.splits["spatial"] for patch in made.patches)
+        if 2 * counts["train"] >= counts.total():
+            return [Line("make_splits", wanted, words)], [("splits", f"none; {made.notes[-1]}")]
     wanted = {"spatial": {"km": 20, "seed": 0}}
     words = "too few patches, or too close together, for splits by blocks of ground: all are train"
     line = Line("make_splits", wanted, words, unclear=True, is_set=False)
@@ -375,7 +376,8 @@ def _labels_found(
             values = [patch.label for patch in catalog.patches if isinstance(patch.label, float)]
             label = f"numbers to predict, {min(values):g} to {max(values):g}"
         case "classes":
-            label = f"several a patch, of {len(catalog.label_names):,} names ({shown}{more})"
+            names = count_of(len(catalog.label_names), "name")
+            label = f"several a patch, of {names} ({shown}{more})"
         case _:
             label = f"one of {len(catalog.label_names):,} ({shown}{more})"
     lines = [("label", label)]

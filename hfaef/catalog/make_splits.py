@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from hfaef.catalog.patch import Catalog, Label, Patch
 from hfaef.core.grid import WGS84, points_on, project
-from hfaef.errors import CatalogError
+from hfaef.errors import CatalogError, count_of
 from hfaef.recipe.columns import SPLITS
 from hfaef.recipe.patches import MakeSplits, RandomSplits, Shares, SpatialSplits
 
@@ -55,6 +55,11 @@ def make_splits(catalog: Catalog, section: MakeSplits) -> Catalog:
             if share and not counts[split]:
                 raise CatalogError(f"the scheme {scheme!r} ({words}) leaves {split} empty", hint)
         told = ", ".join(f"{split} {counts[split]:,}" for split in SPLITS if counts[split])
+        # Of the catalog: a release may lack some of them.
+        told += f" of the catalog's {count_of(len(catalog.patches), 'patch')}"
+        largest = max(SPLITS, key=lambda split: counts[split])
+        if counts[SPLITS[0]] < counts[largest] and wanted.shares[0] == max(wanted.shares):
+            told += f"; train is smaller than {largest}: {hint}"
         notes.append(f"scheme {scheme!r} made here: {words}; {told}")
     if not made:
         return catalog
@@ -101,7 +106,7 @@ def _spatial(patches: Sequence[Patch], section: SpatialSplits) -> tuple[dict[str
     splits = _splits_at(places, section.shares)
     _fill_empty(splits, places, section.shares)
     split_of_block = dict(zip(order, splits, strict=True))
-    words = f"{count:,} blocks of {section.km:g} km, seed {section.seed}"
+    words = f"{count_of(count, 'block')} of {section.km:g} km, seed {section.seed}"
     return {identity: split_of_block[block] for identity, block in block_of.items()}, words
 
 

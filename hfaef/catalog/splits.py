@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from hfaef.core.names import clean
-from hfaef.errors import CatalogError
+from hfaef.errors import CatalogError, count_of
 from hfaef.recipe.columns import UNASSIGNED
 
 Scheme = TypeVar("Scheme", bound=str)
@@ -91,9 +91,8 @@ def assign(
         )
     if not others:
         return split_of, []
-    return split_of, [
-        f"the lists of {scheme!r} also name {len(others):,} patches that are not here"
-    ]
+    absent = count_of(len(others), "patch that is", "patches that are")
+    return split_of, [f"the lists of {scheme!r} also name {absent} not here"]
 
 
 def read_schemes(

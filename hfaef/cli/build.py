@@ -19,7 +19,7 @@ from hfaef.cli.options import (
 )
 from hfaef.cli.output import Report, Table
 from hfaef.cli.process import set_up_hub
-from hfaef.errors import command_line
+from hfaef.errors import command_line, count_of
 
 if TYPE_CHECKING:
     from hfaef.build.status import Status
@@ -130,16 +130,17 @@ def build(
         command=words,
     )
     summary = built.summary()
-    missing = f", {summary['missing']:,} patches missing" if summary["missing"] else ""
+    missing = f", {count_of(summary['missing'], 'patch')} missing" if summary["missing"] else ""
     return Report(
         summary,
         lines=[
             (
-                f"{summary['name']}: {summary['rows']:,} rows, {summary['bytes'] / 1e6:,.1f} MB in "
+                f"{summary['name']}: {count_of(summary['rows'], 'row')}, {summary['bytes'] / 1e6:,.1f} MB in "
                 f"{summary['folder']}{missing}"
             ),
             f"read it:    datasets.load_dataset({str(built.folder)!r})",
             f"check it:   {command_line('hfaef', 'check', built.folder)}",
+            f"score it:   {command_line('hfaef', 'eval', built.folder)}",
         ],
         values=[str(built.folder)],
         notes=built.notes,
@@ -170,7 +171,7 @@ def plan(
     years = ", ".join(map(str, found.years))
     lines: list[str | Table] = [
         (
-            f"{found.name}: {found.patches:,} patches ({years}), {found.disk_bytes / 1e9:,.2f} GB of "
+            f"{found.name}: {count_of(found.patches, 'patch')} ({years}), {found.disk_bytes / 1e9:,.2f} GB of "
             f"disk ({found.staged_bytes / 1e9:,.2f} staged, {found.release_bytes / 1e9:,.2f} released)"
         )
     ]
@@ -189,8 +190,8 @@ def plan(
     lines += [
         (
             f"{cost.source}: {cost.pixels / 1e6:,.1f} million pixels; in batches, with "
-            f"{cost.checks:,} requests that check them; one by one {cost.requests_one_by_one:,} "
-            f"requests, {_duration(cost.seconds_one_by_one)}"
+            f"{count_of(cost.checks, 'request that checks', 'requests that check')} them; one by one "
+            f"{count_of(cost.requests_one_by_one, 'request')}, {_duration(cost.seconds_one_by_one)}"
         )
         for cost in found.costs
         if cost.checks
@@ -209,17 +210,17 @@ def status(folder: FolderArgument) -> Report:
 
     found = read_status(folder)
     released = found.released_rows
-    fetched = f"{found.fetched:,} of {found.patches:,} patches fetched"
+    fetched = f"{found.fetched:,} of {count_of(found.patches, 'patch')} fetched"
     lines: list[str | Table] = [f"{folder}: {fetched}, {len(found.missing):,} missing"]
     if found.together:
         unchecked = f", {found.unchecked:,} not checked yet" if found.unchecked else ""
-        lines.append(
-            f"{found.together:,} of them in {found.batches:,} batches; {found.checks:,} were read "
-            f"once more, alone, and were the same{unchecked}"
-        )
+        once_more = "read once more, alone, and"
+        same = count_of(found.checks, f"was {once_more} was", f"were {once_more} were")
+        batches = count_of(found.batches, "batch")
+        lines.append(f"{found.together:,} of them in {batches}; {same} the same{unchecked}")
     if found.missing:
         lines.append(_missing(found))
-    lines.append("no release yet" if released is None else f"release: {released:,} rows")
+    lines.append("no release yet" if released is None else f"release: {count_of(released, 'row')}")
     if found.stale:
         lines.append(again(folder, found.stale))
     if found.published:
@@ -269,8 +270,9 @@ def init(
 
     if source is None:
         path = str(write_commented(name))
-        lines = [f"wrote {path}", f"build it:   {command_line('hfaef', 'build', path)}"]
-        return Report({"path": path}, lines, values=[path], notes=_write_schema(path))
+        wrote, notes = _write_schema(path)
+        lines = [f"wrote {path}", *wrote, f"build it:   {command_line('hfaef', 'build', path)}"]
+        return Report({"path": path}, lines, values=[path], notes=notes)
 
     from hfaef.catalog.inspect import inspect
 
@@ -281,6 +283,8 @@ def init(
     width = max(len(what) for what, _ in draft.found)
     lines = [f"{what:<{width}}  {words}" for what, words in draft.found]
     lines.append(f"wrote {path}" + (f"; unclear in it: {', '.join(unclear)}" if unclear else ""))
+    wrote, notes = _write_schema(path)
+    lines += wrote
     lines += [f"before it builds: {words}" for words in draft.to_do]
     then = "then:      " if not draft.to_do else "when that is done:"
     lines.append(f"{then} {command_line('hfaef', 'plan', path)}")
@@ -290,17 +294,18 @@ def init(
         "unclear": unclear,
         "to_do": list(draft.to_do),
     }
-    return Report(summary, lines, values=[path], notes=_write_schema(path))
+    return Report(summary, lines, values=[path], notes=notes)
 
 
-def _write_schema(recipe: str) -> list[str]:
-    """Write the schema that a new recipe names; what is to be said of one that is there."""
-    from hfaef.recipe.write import write_schema
+def _write_schema(recipe: str) -> tuple[list[str], list[str]]:
+    """Write the schema that a new recipe names; a line of that, or a note of one that is there."""
+    from hfaef.recipe.write import SCHEMA_FILE, write_schema
 
+    new = not Path(recipe).with_name(SCHEMA_FILE).exists()
     other = write_schema(Path(recipe))
     if other is None:
-        return []
-    return [f"{other} is not of this hfaef; `hfaef recipe schema > {other}` renews it"]
+        return [f"wrote {SCHEMA_FILE}, by which editors know the keys of recipes"] * new, []
+    return [], [f"{other} is not of this hfaef; `hfaef recipe schema > {other}` renews it"]
 
 
 def schema() -> Report:

@@ -71,6 +71,9 @@ def _first(
 
 _INTERRUPTED = 130
 
+_READER_GONE = 141
+"""As a shell tells SIGPIPE: 128 and the signal's number."""
+
 
 def _interrupted(output: Output) -> int:
     return output.error(
@@ -125,7 +128,12 @@ def main() -> None:
     set_environment()
     # Until the options are parsed, which may fail.
     output = Output(Mode.JSON if "--json" in sys.argv else Mode.HUMAN)
-    code = run(output)
+    try:
+        code = run(output)
+    except SystemExit as error:  # so Typer ends when the reader has gone, as `| head` does
+        if not isinstance(error.__context__, BrokenPipeError):
+            raise
+        code = _READER_GONE
     if code == _INTERRUPTED or output.hung_reads:
         exit_at_once(code)
     sys.exit(code)

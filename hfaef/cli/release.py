@@ -21,7 +21,7 @@ from hfaef.cli.options import (
 from hfaef.cli.output import Report, Table
 from hfaef.cli.process import set_up_hub
 from hfaef.cli.views import embed_release, embedded_lines, short_name
-from hfaef.errors import command_line
+from hfaef.errors import command_line, count_of
 
 if TYPE_CHECKING:
     from hfaef.evaluation.pooling import On
@@ -50,12 +50,15 @@ def check(
     from hfaef.hub.target import parse_target
     from hfaef.release.card.render import card_edits
     from hfaef.release.check import check_folder
+    from hfaef.release.format.manifest import read_manifest
+    from hfaef.release.label_names import learning_gaps
 
     parsed = parse_target(target)
     notes: tuple[str, ...] = ()
     if isinstance(parsed, Path):
         findings = check_folder(parsed)
-        notes = () if findings else card_edits(parsed)
+        if not findings:
+            notes = (*learning_gaps(read_manifest(parsed)), *card_edits(parsed))
     else:
         set_up_hub()
         findings = check_published(parsed)
@@ -69,7 +72,8 @@ def check(
     if findings:
         verdict = f"not fit to publish, findings: {len(findings)}"
     elif compared:
-        verdict = f"all is well, and {compared:,} rows are what the source gives"
+        same = count_of(compared, "row is", "rows are")
+        verdict = f"all is well, and {same} what the source gives"
     rows = [{"path": finding.path, "problem": finding.problem} for finding in findings]
     problems = [str(finding) for finding in findings]
     return Report(
@@ -162,7 +166,12 @@ def evaluate(
     target: TargetArgument,
     poolings: Annotated[
         list[str] | None,
-        typer.Option("--pooling", metavar="NAME", help="One of the poolings; all by default."),
+        typer.Option(
+            "--pooling",
+            metavar="NAME",
+            help="One of `mean`, `max`, `std`, `stats`, `mean_max`, `mean_std`, `median_iqr`, "
+            "`percentiles`, `gem`, `center_weighted`, `covariance`; all by default. Repeat for more.",
+        ),
     ] = None,
     on: Annotated[
         str,
@@ -355,11 +364,15 @@ def differences(evaluation: Evaluation) -> list[str]:
 
 
 def score_notes(evaluation: Evaluation, max_iterations: int) -> list[str]:
-    """What solvers warned of, with the setting that helps, and what could not be run."""
+    """How few patches there are to test on, what solvers warned of, and what could not be run."""
+    from hfaef.release.card.tables import few_tests
+
+    few = few_tests(evaluation).replace("**", "")
     warned = Counter(evaluation.warnings)
     unfinished = next((one for one in warned if one.startswith("ConvergenceWarning")), "")
     help_ = {unfinished: f"; give `--max-iterations {5 * max_iterations}`"}
     return [
+        *filter(None, [few]),
         *(
             f"{warning} (probes: {count}){help_.get(warning, '')}"
             for warning, count in warned.items()

@@ -22,7 +22,7 @@ from hfaef.cli.options import (
 )
 from hfaef.cli.output import Report, Table
 from hfaef.cli.process import set_up_hub
-from hfaef.errors import FolderError, InputError, command_line
+from hfaef.errors import FolderError, InputError, command_line, count_of
 
 if TYPE_CHECKING:
     from hfaef.encoders.embed import Embedded
@@ -138,7 +138,7 @@ def _export_stac(opened: Path | PublishedRelease, to: Path) -> Report:
     return Report(
         made.summary(),
         lines=[
-            f"{made.folder}: a STAC collection of {made.items:,} items, {made.bytes / 1e6:,.1f} MB",
+            f"{made.folder}: a STAC collection of {count_of(made.items, 'item')}, {made.bytes / 1e6:,.1f} MB",
             f"addresses:  {up}",
         ],
         values=[str(made.folder)],
@@ -201,7 +201,7 @@ def export(
         exported.summary(),
         lines=[
             (
-                f"{exported.folder}: {exported.patches:,} GeoTIFFs and a table, "
+                f"{exported.folder}: {count_of(exported.patches, 'GeoTIFF')} and a table, "
                 f"{exported.bytes / 1e6:,.1f} MB"
             ),
             *(f"mosaic:     {path}" for path in exported.mosaics),
@@ -316,7 +316,8 @@ def embed_release(target: str, model: str) -> tuple[str, Embedded]:
 
 def embedded_lines(done: Embedded) -> list[str]:
     """What a run made, how fast, and what it left out."""
-    lines = [f"{done.vectors:,} vectors of {done.dimensions:,} dimensions in {done.path}"]
+    length = count_of(done.dimensions, "dimension")
+    lines = [f"{count_of(done.vectors, 'vector')} of {length} in {done.path}"]
     if done.computed:
         rate, waited = done.computed / done.seconds, done.waited / done.seconds
         lines.append(f"{rate:,.1f} images/s, {waited:.0%} of the time waiting for images")

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from hfaef.core import sheet
 from hfaef.core.names import require_id, require_path
 from hfaef.core.quantize import BANDS, STORED_NODATA, dequantize, from_stored, pool
-from hfaef.errors import InputError, ReleaseError, command_line
+from hfaef.errors import InputError, ReleaseError, command_line, count_of
 
 FORMAT = 1
 """Version of the rows' schema and of the meaning of their values."""
@@ -193,7 +193,7 @@ def multi_hot(labels: Sequence[int], classes: int) -> npt.NDArray[np.float32]:
         InputError: if it is not known how many classes there are, or there are fewer.
     """
     if not classes or not all(0 <= number < classes for number in labels):
-        of = f"of {classes} classes" if classes else "of an unknown number of classes"
+        of = f"of {count_of(classes, 'class')}" if classes else "of an unknown number of classes"
         raise InputError(
             f"a patch has the labels {list(labels)} {of}", "say how many there are: classes=N"
         )

@@ -154,6 +154,12 @@ def outlines(grids: Iterable[Grid]) -> Iterator[Outline]:
             yield Outline(bounds, [(x, y) for x, y in ring], polygon)
 
 
+def box_words(bounds: Sequence[float]) -> str:
+    """A lon/lat box (west, south, east, north) in words, to about ten metres."""
+    west, south, east, north = bounds
+    return f"lon {west:.4f} to {east:.4f}, lat {south:.4f} to {north:.4f}"
+
+
 def misplaced(grids: Sequence[Grid]) -> dict[int, str]:
     """Why grids, by their numbers, have no bounds; those that have some are left out."""
     found = {}

@@ -25,7 +25,7 @@ from hfaef.core.workers import core_count
 from hfaef.encoders.base import Channels, Encoder, Float32, Images
 from hfaef.encoders.images import ImageFile, read_image
 from hfaef.encoders.parts import Part, Parts, remove_parts, staged_parts
-from hfaef.errors import FolderError, HfaefError, InputError
+from hfaef.errors import FolderError, HfaefError, InputError, count_of
 from hfaef.release.format.scores import PROVENANCE, Provenance
 
 RECIPE = b"hfaef.recipe"
@@ -273,7 +273,7 @@ class Held:
     def stays(self, out: Path, why: str = "") -> FolderError:
         """What to raise where it must not be replaced."""
         return FolderError(
-            f"{out} holds {self.vectors:,} vectors of {self.provenance.model} and the recipe "
+            f"{out} holds {count_of(self.vectors, 'vector')} of {self.provenance.model} and the recipe "
             f"{self.recipe}" + (f", {why}" if why else "") + "; it stays as it is",
             f"give another --out, or remove {out}",
         )

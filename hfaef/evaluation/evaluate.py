@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
@@ -29,7 +30,7 @@ from hfaef.release.card.additions import add_files
 from hfaef.release.card.figures import draw
 from hfaef.release.card.render import kept_notes
 from hfaef.release.format.manifest import Manifest, content_sha256, package_versions, read_manifest
-from hfaef.release.format.paths import locked_release, require_no_links
+from hfaef.release.format.paths import STAGING, locked_release, require_no_links
 from hfaef.release.format.scores import (
     METRICS,
     PRIMARY,
@@ -150,6 +151,13 @@ def _complete(settings: Settings) -> Settings:
         parts = fused.split("+")
         if len(parts) < 2 or len({*parts}) < len(parts):
             raise InputError(f"--fuse {fused}: not A+B of two sets", "as in `--fuse mean+tessera`")
+        if lacking := [name for name in parts if name in POOLINGS and name not in known]:
+            others = "; with --quick only `mean` is, unless named" if settings.quick else ""
+            words = [f"--pooling {name}" for name in (*poolings, *lacking)]
+            raise InputError(
+                f"--fuse {fused}: the pooling {lacking[0]!r} is not measured{others}",
+                f"add {' '.join(words)}",
+            )
         _require(f"--fuse {fused}:", parts, known)
     return settings
 
@@ -201,7 +209,7 @@ def evaluate(
         except InputError:
             if not inside:  # a release's own file can be nothing else
                 raise
-            before, damaged = None, (f"{path} could not be read, and is replaced",)
+            before, damaged = None, (f"{path} could not be read; it is now {_set_aside(path)}",)
         asked = product(settings.names, settings.probes)
         told = protocol(settings, opened.manifest.labelling)
         require_mergeable(before, opened.origin.content_sha256, told, asked, path)
@@ -217,6 +225,20 @@ def evaluate(
             with folder_errors(path):
                 atomic_write(path, content)
     return Evaluated(evaluation, path, (*damaged, *used, *notes))
+
+
+def _set_aside(path: Path) -> Path:
+    """Keep what is in a file of a release that cannot be read where no check looks; gives the copy.
+
+    Raises:
+        FolderError: if that cannot be done, so the file stays.
+    """
+    with folder_errors(path):
+        content = path.read_bytes()
+        digest = hashlib.sha256(content).hexdigest()[:8]
+        kept = path.parent / STAGING / f"{path.name}.damaged-{digest}"
+        atomic_write(kept, content)
+    return kept
 
 
 def require_possible(target: str, settings: Settings, out: Path | None = None) -> None:

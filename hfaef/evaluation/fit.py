@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from hfaef.errors import count_of
 from hfaef.evaluation.probe import linear, neighbours
 from hfaef.evaluation.probe.linear import Vectors
 from hfaef.evaluation.probe.metrics import (
@@ -240,7 +241,7 @@ def fit_folds(
         raise ValueError("fewer than two folds hold a patch")
     found: list[Prediction] = []
     measured: dict[str, list[float]] = {}
-    patches = silent = 0
+    patches = silent = constant = 0
     for read in folds:
         data = read()
         (one,) = (one for one in fit(about["probe"], data, classes, method))
@@ -252,12 +253,15 @@ def fit_folds(
             for name, value in values(data.test_truth, one.prediction, classes).items():
                 measured.setdefault(name, []).append(value)
         silent += not tells(data.test_truth)
+        constant += _constant(data)
     together = join(found)
     if not measured:
         raise ValueError("no fold has labels that tell a good prediction from a bad one")
     if silent:
         said = f"{silent:,} of {len(folds):,} folds are not in the mean: nothing in them to tell"
         together = replace(together, warnings=(*together.warnings, said))
+    if constant == len(folds):
+        together = replace(together, warnings=(*together.warnings, _CONSTANT))
     score = Score(
         **about,
         fit="folds",
@@ -278,8 +282,17 @@ def _spread(values: Sequence[float]) -> Interval:
     return Interval(value=mean, low=mean - spread, high=mean + spread)
 
 
+_CONSTANT = "all training patches have the same vector, so scores say nothing of it"
+
+
+def _constant(data: Data) -> bool:
+    return len(data.train) > 1 and bool((data.train == data.train[:1]).all())
+
+
 def doubts(data: Data, names: Sequence[str]) -> Iterator[str]:
-    """What of the labels makes scores say less than they seem to."""
+    """What of the vectors and labels makes scores say less than they seem to."""
+    if _constant(data):
+        yield _CONSTANT
     target = target_of(data.truth)
     if target == "number":
         if not tells(data.test_truth):
@@ -287,11 +300,16 @@ def doubts(data: Data, names: Sequence[str]) -> Iterator[str]:
         return
     if target == "class":
         counts = [np.bincount(one, minlength=len(names)) for one in (data.truth, data.test_truth)]
+        held = np.flatnonzero(counts[0] + counts[1])
+        if len(held) == 1:
+            yield f"one class tells nothing: all patches are {names[held[0]]}"
     else:
         counts = [one.sum(axis=0) for one in (data.truth, data.test_truth)]
     new = np.flatnonzero((counts[0] == 0) & (counts[1] > 0))
     if len(new):
         listed = ", ".join(names[number] for number in new[:_NAMED])
         more = f" and {len(new) - _NAMED:,} more" if len(new) > _NAMED else ""
-        patches = int(counts[1][new].sum())
-        yield f"no training patch has {listed}{more}, and {patches:,} labels of test patches are so"
+        said = count_of(
+            int(counts[1][new].sum()), "label of test patches is", "labels of test patches are"
+        )
+        yield f"no training patch has {listed}{more}, and {said} so"

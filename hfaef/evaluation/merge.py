@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from hfaef.errors import InputError
+from hfaef.errors import InputError, count_of
 from hfaef.release.format.scores import Difference, Evaluation, Protocol, Score, Skipped
 
 Unit = tuple[str, str, int | None, str]
@@ -105,7 +105,8 @@ def merge(before: Evaluation | None, new: Evaluation) -> tuple[Evaluation, tuple
         return new, ()
     old = _all(before)
     if before.measured_on.content_sha256 != new.measured_on.content_sha256:
-        return new, (f"{len(old):,} scores of other rows are replaced as a whole",)
+        whole = count_of(len(old), "score of other rows is", "scores of other rows are")
+        return new, (f"{whole} replaced as a whole",)
     units = {_unit(one) for one in _all(new)}
     known = {one.name: one for one in before.features}
     # Vectors of another length or origin are other vectors, though they bear the same name.
@@ -120,10 +121,8 @@ def merge(before: Evaluation | None, new: Evaluation) -> tuple[Evaluation, tuple
     ]
     if stays and before.packages != new.packages:
         changed = [name for name in new.packages if before.packages.get(name) != new.packages[name]]
-        notes = (
-            *notes,
-            f"{len(stays):,} scores that stay were measured with another {', '.join(changed)}",
-        )
+        older = count_of(len(stays), "score that stays was", "scores that stay were")
+        notes = (*notes, f"{older} measured with another {', '.join(changed)}")
     # Their order is that of what was there, unless all of them are measured again.
     first = new if not stays else before
     features = {one.name: one for one in (*first.features, *before.features, *new.features)}

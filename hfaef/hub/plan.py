@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hfaef.core.net.text import clean_text
-from hfaef.errors import InputError
+from hfaef.errors import InputError, count_of
 from hfaef.hub.open import PublishedRelease, RemoteState
 from hfaef.hub.tree import TargetTree, TreeDiff, diff_trees, make_target_tree
 from hfaef.release.diff import compare
@@ -144,8 +144,8 @@ def _changes(
     if latest is None:
         manifest = read_manifest(folder)
         names = manifest.label_names
-        labels = f"{len(names)} labels" if names else "numbers to predict"
-        return None, (f"first release: {manifest.rows:,} rows, {labels}",)
+        labels = count_of(len(names), "label") if names else "numbers to predict"
+        return None, (f"first release: {count_of(manifest.rows, 'row')}, {labels}",)
     difference = compare(latest, open_folder(folder), notes=notes)
     return difference.bump.level, difference.lines()
 

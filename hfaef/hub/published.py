@@ -10,6 +10,7 @@ from typing import Any
 from hfaef.core.codec import embedding_problem
 from hfaef.core.files import sha256_of
 from hfaef.core.net.text import clean_text
+from hfaef.errors import count_of
 from hfaef.hub.open import PublishedRelease, open_published
 from hfaef.hub.target import HubTarget
 from hfaef.hub.tree import LONGEST_PATH, conflicting_paths
@@ -57,7 +58,7 @@ def _files(found: PublishedRelease) -> Iterator[Finding]:
         if remote is None:
             yield Finding(file.path, "is in the manifest, but not there")
         elif remote.size != file.bytes:
-            yield Finding(file.path, f"has {remote.size:,} bytes, not {file.bytes:,}")
+            yield Finding(file.path, f"has {count_of(remote.size, 'byte')}, not {file.bytes:,}")
         # Of a file that the Hub keeps in git, its listing tells no SHA-256.
         elif (remote.sha256 or sha256_of(fetch(file.path))) != file.sha256:
             yield Finding(file.path, "has another SHA-256 than the manifest lists")
@@ -85,7 +86,9 @@ def _config(repo_id: str, commit: str, config: Config, manifest: Manifest) -> It
                 return
             rows = sum(1 for _ in part.select_columns(["json" if "json" in expected else "id"]))
             if rows != split.rows:
-                yield Finding(where, f"{split.name}: has {rows:,} rows, not {split.rows:,}")
+                yield Finding(
+                    where, f"{split.name}: has {count_of(rows, 'row')}, not {split.rows:,}"
+                )
             if config.kind == "data":
                 yield from _sheets(f"{where}, {split.name}", part)
     except Exception as error:  # noqa: BLE001 - whatever it raises is the finding

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from hfaef.core.files import atomic_write, folder_errors
 from hfaef.core.net.text import clean_text
 from hfaef.core.progress import progress
-from hfaef.errors import HubError, InputError, ReleaseError, command_line
+from hfaef.errors import HubError, InputError, ReleaseError, command_line, count_of
 from hfaef.hub.edits import read_edits
 from hfaef.hub.open import RemoteState, read_remote_state
 from hfaef.hub.plan import PushPlan, find_published, plan_push
@@ -204,7 +204,8 @@ def _publish(
     if plan.diff.adds or plan.diff.deletes:
         earlier = _upload(folder, repo, plan)
         if earlier:
-            notes.append(f"{earlier:,} files were sent by a run that was cut off")
+            sent = count_of(earlier, "file was", "files were")
+            notes.append(f"{sent} sent by a run that was cut off")
         if tuple(repo.versions()) != remote.versions:
             raise HubError(
                 f"somebody else published a version of {repo.id} meanwhile; nothing of "

@@ -27,7 +27,7 @@ from hfaef.core.files import atomic_file, folder_errors, is_unfinished, require_
 from hfaef.core.progress import progress, say, shown
 from hfaef.core.quantize import BANDS
 from hfaef.core.workers import core_count, ordered_map
-from hfaef.errors import ReleaseError
+from hfaef.errors import ReleaseError, count_of
 
 if TYPE_CHECKING:
     import datasets
@@ -177,8 +177,8 @@ def _write_all(
     shapes = {name: _shapes(rows) for name, rows in parts.items()}
     count = sum(len(part) for part in shapes.values())
     size = sum(int(_sizes(part).sum()) for part in shapes.values()) + _BESIDE * count
-    require_room(folder, size, f"decoding {count:,} patches", _HINT)
-    say(f"decoding {count:,} patches once, into {size / 1e6:,.0f} MB in {folder}")
+    require_room(folder, size, f"decoding {count_of(count, 'patch')}", _HINT)
+    say(f"decoding {count_of(count, 'patch')} once, into {size / 1e6:,.0f} MB in {folder}")
     for name, rows in parts.items():
         _write(rows, shapes[name], paths[name], layout)
 

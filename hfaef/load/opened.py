@@ -28,6 +28,11 @@ _MANIFEST = "release.json"
 def find_folder(path_or_repo: str | Path, *, pinned: bool) -> Path | None:
     """The folder that is meant, as commands understand a TARGET; None for a repository, as a text
     OWNER/NAME is where a version is pinned.
+
+    Raises:
+        InputError: if there is no such folder, and it is no name of a repository, or is one whose
+            owner is a folder here.
+        FolderError: if `datasets` could not load from the folder's path.
     """
     from hfaef.core.names import loadable_problem
 
@@ -36,6 +41,11 @@ def find_folder(path_or_repo: str | Path, *, pinned: bool) -> Path | None:
         from hfaef.core.net.repository import REPO_ID
 
         if REPO_ID.fullmatch(str(path_or_repo)):
+            if not pinned and there.parent.is_dir():  # asking the Hub takes half a minute
+                raise InputError(
+                    f"there is no folder {path_or_repo} in {there.parent}",
+                    'name the folder of a release; for a repository on the Hub give revision="main"',
+                )
             return None
     if there.is_dir():
         if problem := loadable_problem(str(there.resolve())):

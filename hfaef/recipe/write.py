@@ -121,7 +121,10 @@ def path_of(name: str) -> Path:
         )
     path = Path(f"{name}.toml")
     if path.exists():
-        raise RecipeError(f"cannot write {path}: File exists", "choose another name")
+        raise RecipeError(
+            f"there is a {path} already, and it stays as it is",
+            "choose another name, or move it away",
+        )
     return path
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hfaef.errors import count_of
 from hfaef.release.format.manifest import Manifest
 from hfaef.release.format.paths import PREVIOUS_YEAR, STAC_FILES
 from hfaef.release.version import Level
@@ -94,7 +95,7 @@ def _data(before: Manifest, after: Manifest) -> list[str]:
     if after.emb and not before.emb:
         found.append("pooled vectors have `geometry` and `bbox`, and files say what values are")
     if before.rows != after.rows:
-        found.append(f"{after.rows:,} rows instead of {before.rows:,}")
+        found.append(f"{count_of(after.rows, 'row')} instead of {before.rows:,}")
     for word, old, new in (
         ("year", before.years, after.years),
         ("split scheme", before.schemes, after.schemes),

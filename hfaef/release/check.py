@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 
 from hfaef.core.codec import embedding_problem
 from hfaef.core.files import links_in, require_loadable
-from hfaef.core.names import BYTES, alike, fault_of, printable, require_id
-from hfaef.errors import FolderError, HfaefError, command_line
+from hfaef.core.names import printable, require_id
+from hfaef.errors import FolderError, HfaefError, command_line, count_of
 from hfaef.recipe.licenses import require_license
 from hfaef.recipe.model import FIRST_YEAR
 from hfaef.release.benchmark.eval_yaml import EVAL_YAML, benchmark_bytes, is_benchmark
@@ -53,6 +53,7 @@ from hfaef.release.format.rows import label_problem, wrong_cosines
 from hfaef.release.format.schema import file_schema, row_schema
 from hfaef.release.format.scores import SCORES, read_evaluation
 from hfaef.release.handle import Release, open_folder
+from hfaef.release.label_names import bad_names
 from hfaef.release.stac.check import stac_problems
 
 _WITHOUT_ROWS = frozenset({SCORES, EVAL_YAML, *FIGURE_FILES, *STAC_FILES})
@@ -100,7 +101,7 @@ def check_folder(folder: Path, *, card: bool = True) -> list[Finding]:
             findings.append(Finding(kind, f"patch {identity} of {year} occurs {count} times"))
     findings += [] if findings else _cosines(folder, manifest)
     findings += _configs(manifest)
-    findings += _label_names(manifest)
+    findings += (Finding(MANIFEST, problem) for problem in bad_names(manifest))
     about_card = check_card(open_folder(folder))
     findings += (finding for finding in about_card if card or finding.path != CARD)
     findings += _benchmark(folder, manifest)
@@ -188,7 +189,7 @@ def _samples(
 
 def _row_count(file: File, rows: int) -> Iterator[Finding]:
     if rows != file.rows:
-        yield Finding(file.path, f"has {rows:,} rows, the manifest says {file.rows:,}")
+        yield Finding(file.path, f"has {count_of(rows, 'row')}, the manifest says {file.rows:,}")
     if not rows:
         yield Finding(file.path, "has no row, which makes its split fail to load")
 
@@ -299,24 +300,12 @@ def _configs(manifest: Manifest) -> Iterator[Finding]:
                 problem = "is empty, which makes the whole release fail to load"
                 yield Finding(MANIFEST, f"{where} {problem}")
             elif rows != split.rows:
-                yield Finding(MANIFEST, f"{where} has {rows:,} rows, not {split.rows:,}")
+                yield Finding(MANIFEST, f"{where} has {count_of(rows, 'row')}, not {split.rows:,}")
     rows = sum(file.rows for file in manifest.files if file.path.startswith("data/"))
     labelled = sum(manifest.rows_by_label.values()) if manifest.labelling == "class" else rows
     if rows != manifest.rows or labelled != rows:
-        yield Finding(MANIFEST, f"says {manifest.rows:,} rows, but its files hold {rows:,}")
-
-
-def _label_names(manifest: Manifest) -> Iterator[Finding]:
-    """Names of classes that no reader should ever see."""
-    for name in manifest.label_names:
-        if BYTES.fullmatch(name):
-            yield Finding(MANIFEST, f"has the label {name!r}, which is Python's writing of bytes")
-        elif fault := fault_of(name.strip()):
-            yield Finding(MANIFEST, f"has the label {name!r}, which {fault}")
-    for group in alike(manifest.label_names):
-        names = " and ".join(map(repr, group))
         yield Finding(
-            MANIFEST, f"has the labels {names}, which differ only in spaces, case or Unicode form"
+            MANIFEST, f"says {count_of(manifest.rows, 'row')}, but its files hold {rows:,}"
         )
 
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from hfaef.core.names import require_id
-from hfaef.errors import ReleaseError, command_line
+from hfaef.errors import ReleaseError, command_line, count_of
 from hfaef.release.bump import VersionBump, classify_changes
 from hfaef.release.format.manifest import File, Manifest
 from hfaef.release.handle import Release
@@ -44,7 +44,7 @@ class RowDiff:
             "with other pixels": self.repixelled,
         }
         return tuple(
-            f"{len(ids):,} {'row' if len(ids) == 1 else 'rows'} {word}: {', '.join(ids[:_SHOWN])}"
+            f"{count_of(len(ids), 'row')} {word}: {', '.join(ids[:_SHOWN])}"
             + (", ..." if len(ids) > _SHOWN else "")
             for word, ids in words.items()
             if ids

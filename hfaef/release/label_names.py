@@ -1,4 +1,4 @@
-"""Names of labels as the shards of a release hold them, against those of its manifest."""
+"""Labels of a release: their names in its shards and its manifest, and whether they can be learnt."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from typing import Any
 
-from hfaef.core.names import printable
-from hfaef.errors import ReleaseError, command_line
+from hfaef.core.names import BYTES, alike, fault_of, printable
+from hfaef.errors import ReleaseError, command_line, count_of
+from hfaef.release.format.manifest import Manifest
 from hfaef.release.format.paths import MANIFEST
 from hfaef.release.handle import Release
+
+_NAMED = 5
+"""Labels that are named of those without a row."""
 
 _KEY = b"huggingface"
 """Of a Parquet file's metadata: how `datasets` types its columns, as JSON."""
@@ -35,6 +39,36 @@ def require_label_names(release: Release) -> None:
                     command_line("hfaef", "check", release.name),
                 )
         return
+
+
+def bad_names(manifest: Manifest) -> Iterator[str]:
+    """Names of labels that no reader should ever see."""
+    for name in manifest.label_names:
+        if BYTES.fullmatch(name):
+            yield f"has the label {name!r}, which is Python's writing of bytes"
+        elif fault := fault_of(name.strip()):
+            yield f"has the label {name!r}, which {fault}"
+    for group in alike(manifest.label_names):
+        names = " and ".join(map(repr, group))
+        yield f"has the labels {names}, which differ only in spaces, case or Unicode form"
+
+
+def learning_gaps(manifest: Manifest) -> Iterator[str]:
+    """What of the labels a sound release does not let anybody learn, a sentence each."""
+    counts = manifest.rows_by_label
+    absent = [name for name in manifest.label_names if not counts[name]]
+    if absent:
+        more = ", ..." if len(absent) > _NAMED else ""
+        names = ", ".join(map(_shown, absent[:_NAMED])) + more
+        yield f"{count_of(len(absent), 'label has', 'labels have')} no row: {names}"
+    held = [name for name in manifest.label_names if counts[name]]
+    if len(held) == 1 and manifest.labelling == "class":
+        yield f"all rows have the label {_shown(held[0])}: scores of one label tell nothing"
+    for config in manifest.configs:
+        splits = [split.name for split in config.splits]
+        if config.kind == "data" and config.scheme in manifest.schemes and "train" not in splits:
+            words = f"has no split train, which probes are fit to, but {', '.join(splits)}"
+            yield f"the config {config.name!r} {words}"
 
 
 def _declared(release: Release) -> Iterator[tuple[str, tuple[str, ...]]]:

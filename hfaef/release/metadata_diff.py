@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hfaef.core.names import printable
+from hfaef.errors import count_of
 from hfaef.release.card.notes import README, read_notes
 from hfaef.release.format.manifest import Manifest
 from hfaef.release.format.paths import KINDS, PICTURES, STAC
@@ -93,9 +94,8 @@ def _columns(before: Release, after: Release, same: set[str]) -> Iterator[str]:
         if changed:
             found = True
             was, now = (_short(rows[changed[0]][name]) for rows in (old, new))
-            rows = "row" if len(changed) == 1 else "rows"
             yield (
-                f"the column {name} differs in {len(changed):,} {rows}, as {changed[0][1]}: "
+                f"the column {name} differs in {count_of(len(changed), 'row')}, as {changed[0][1]}: "
                 f"{now} instead of {was}"
             )
     if not found:

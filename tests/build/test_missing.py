@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from build.test_pipeline import demo_recipe
 
 from hfaef.build.pipeline import build
+from hfaef.build.plan import plan
 from hfaef.build.status import read_status
 from hfaef.catalog import open_catalog
 from hfaef.catalog.patch import Catalog
@@ -49,7 +51,9 @@ root = "{demo_root / "data/demo/aef"}"
 def test_patches_outside_every_tile_are_not_read_again(
     demo_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    recipe = table_recipe(demo_root, tmp_path, swapped=1, right=5)
+    recipe = table_recipe(demo_root, tmp_path, swapped=0, right=5)
+    with (tmp_path / "points.csv").open("a") as file:
+        file.write("lyon,4.8357,45.764,Town\n")
     with pytest.raises(IncompleteError, match="1 of 6 patches are missing") as caught:
         build(recipe, tmp_path / "out")
     assert "outside every tile of 2018" in caught.value.message
@@ -68,10 +72,43 @@ def test_patches_outside_every_tile_are_not_read_again(
     assert last.startswith("the same build again would ask for none of the missing patches")
     released = build(recipe, tmp_path / "out", allow_missing=True, refetch=True)
     assert "fetch: 1 of 1" in capsys.readouterr().err
-    assert "1 missing patches are asked for again" in released.notes
+    assert "1 missing patch is asked for again" in released.notes
     assert len(released.manifest.missing) == 1
     assert read_status(out).next_command == f"hfaef push {out} OWNER/NAME"
     assert str(show_status(out).lines[-1]).startswith("next: ")
+
+
+def test_plan_and_build_say_where_the_tiles_are_and_where_a_patch_beside_them(
+    demo_root: Path, tmp_path: Path
+) -> None:
+    recipe = table_recipe(demo_root, tmp_path, swapped=0, right=4)
+    with (tmp_path / "points.csv").open("a") as file:
+        file.write("paris,2.3522,48.8566,Town\nlyon,4.8357,45.764,Town\n")
+    tiles = r"the tiles lie at lon 1[0-9.]+ to 1[0-9.]+, lat 4[0-9.]+ to 4[0-9.]+"
+    patch = r"the patch at lon 4\.83\d\d to 4\.83\d\d, lat 45\.76\d\d to 45\.76\d\d"
+    [note] = [note for note in plan(recipe).notes if "outside" in note]
+    first = "2 patches lie outside every tile; the first, lyon of 2018: "
+    assert re.fullmatch(f"{first}{tiles}, {patch}", note)
+    with pytest.raises(IncompleteError, match=f"outside every tile of 2018: {tiles}, {patch}"):
+        build(recipe, tmp_path / "out")
+    (tmp_path / "points.csv").write_text("id,lon,lat,label\nhere,11.3,48.3,Town\n")
+    assert not any("outside" in note for note in plan(recipe).notes)
+
+
+def test_the_card_of_a_release_without_some_patches_counts_splits_of_the_catalog(
+    demo_root: Path, tmp_path: Path
+) -> None:
+    recipe = table_recipe(demo_root, tmp_path, swapped=0, right=9)
+    with (tmp_path / "points.csv").open("a") as file:
+        file.write("paris,2.3522,48.8566,Town\n")
+    changes = ["patches.make_splits={random = {seed = 0}}"]
+    recipe = read_recipe(str(tmp_path / "points.toml"), changes)
+    built = build(recipe, tmp_path / "out", allow_missing=True)
+    card = (built.folder / "README.md").read_text("utf-8")
+    assert built.manifest.rows == 9
+    assert "scheme 'random' made here: seed 0; train " in card
+    assert " of the catalog's 10 patches" in card
+    assert "1 of 10 patches are not in this release" in card
 
 
 def test_exchanged_longitude_and_latitude_are_recognised(demo_root: Path, tmp_path: Path) -> None:
@@ -81,6 +118,20 @@ def test_exchanged_longitude_and_latitude_are_recognised(demo_root: Path, tmp_pa
     assert caught.value.hint.count("exchange longitude and latitude in the catalog") == 1
     released = build(recipe, tmp_path / "out", allow_missing=True)
     assert any("longitude and latitude exchanged" in note for note in released.notes)
+
+
+@pytest.mark.parametrize(("swapped", "more"), [(1, ""), (2, " and 1 more")])
+def test_a_few_exchanged_places_among_others_are_recognised(
+    demo_root: Path, tmp_path: Path, swapped: int, more: str
+) -> None:
+    recipe = table_recipe(demo_root, tmp_path, swapped=swapped, right=24)
+    with pytest.raises(IncompleteError) as caught:
+        build(recipe, tmp_path / "out")
+    said = f"{more} would lie among the others with longitude and latitude exchanged"
+    assert re.search(rf"; Dune_\d+{said}$", caught.value.message)
+    assert caught.value.hint.count("exchange longitude and latitude in the catalog") == 1
+    released = build(recipe, tmp_path / "out", allow_missing=True)
+    assert any(f"{said}" in note for note in released.notes)
 
 
 def test_places_that_are_nowhere_either_way_are_not_called_exchanged(

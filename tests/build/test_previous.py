@@ -99,7 +99,7 @@ def test_only_rows_that_changed_are_fetched(
     planned = plan(recipe, previous=release)
     capsys.readouterr()
     after = build(recipe, tmp_path / "out", previous=release)
-    note = f"38 patches are taken from {before.folder}, 1 have moved and are fetched"
+    note = f"38 patches are taken from {before.folder}, 1 has moved and is fetched"
     assert note in after.notes
     assert note in planned.notes
     assert planned.taken == 38

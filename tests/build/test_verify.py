@@ -308,7 +308,7 @@ def test_pixels_of_a_release_are_not_read_twice(store: Store) -> None:
     for outcome in list(store.outcomes().values())[:3]:
         store.record(replace(outcome, taken_from="before"))
     note = verify(wanted, 4, store, FieldSource, QUICK, "x")
-    assert note == "1 of 1 patches were read twice: they are the same"
+    assert note == "1 of 1 patch was read twice: it is the same"
     for outcome in store.outcomes().values():
         store.record(replace(outcome, taken_from="before"))
     note = verify(wanted, 4, store, FieldSource, QUICK, "x")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hfaef.catalog import open_catalog
@@ -50,6 +51,21 @@ def test_blocks_shrink_until_no_split_is_empty() -> None:
     assert isinstance(made, dict)
     assert made["spatial"]["km"] < 20, "two blocks hold no three splits"
     assert len({patch.splits["spatial"] for patch in opened(near).patches}) == 3
+
+
+@pytest.mark.parametrize("count", [4, 5, 6, 8, 10, 12])
+@pytest.mark.parametrize("spread", [0.05, 0.5, 5.0])
+def test_of_few_points_half_or_more_are_for_training(count: int, spread: float) -> None:
+    random = np.random.default_rng(count)
+    lon, lat = (start + random.uniform(0, spread, count) for start in (11.3, 48.1))
+    columns = {"id": [f"p{n}" for n in range(count)], "label": ["a", "b"] * (count // 2)}
+    columns["label"] += ["a"] * (count % 2)
+    draft = inspect(write_table("points.csv", **columns, lon=lon.tolist(), lat=lat.tolist()))
+    catalog = opened(draft)
+    splits = [patch.splits.get("spatial", "train") for patch in catalog.patches]
+    assert 2 * splits.count("train") >= count
+    assert {*splits} == ({"train", "validation", "test"} if catalog.schemes else {"train"})
+    assert catalog.schemes or spread == 0.05, "a country has room for blocks"
 
 
 def test_patches_too_close_together_are_all_for_training() -> None:
@@ -318,7 +334,7 @@ def test_names_of_any_letters_come_back_as_they_are() -> None:
 def test_a_recipe_that_is_there_is_never_overwritten() -> None:
     draft = inspect(write_table("points.csv"))
     Path("mine.toml").write_text("mine")
-    with pytest.raises(RecipeError, match=r"cannot write mine\.toml"):
+    with pytest.raises(RecipeError, match=r"^there is a mine\.toml already"):
         write_draft("mine", draft)
     assert Path("mine.toml").read_text() == "mine"
 

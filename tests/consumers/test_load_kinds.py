@@ -163,7 +163,7 @@ def test_torch_gives_one_tensor_a_batch(built: tuple[str, str, Path]) -> None:
     if kind == "classes":
         with pytest.raises(InputError, match=r"an unknown number of classes; .*classes=N"):
             next(iter(PatchStream(stream)))
-        with pytest.raises(InputError, match="of 1 classes"):
+        with pytest.raises(InputError, match="of 1 class"):
             list(PatchStream(stream, classes=1))
     for rows in (
         Patches(hfaef.load(folder, "train", columns=columns)),

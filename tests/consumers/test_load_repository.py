@@ -244,6 +244,20 @@ def test_what_can_be_no_repository_fails_at_once(
         hfaef.load(target)
 
 
+def test_a_folder_that_is_not_there_is_not_looked_for_on_the_hub_where_its_parent_is(
+    hub: Hub, client: Client, tmp_path: Path
+) -> None:
+    (tmp_path / "build").mkdir()
+    ((kind, message, hint),) = load(client, ("build/nix", {}), folder=tmp_path)
+    assert kind == "InputError"
+    assert message == "there is no folder build/nix in build"
+    assert hint.endswith('for a repository on the Hub give revision="main"')
+    assert hub.seen == []
+    ((kind, message, _),) = load(client, ("build/nix", {"revision": "main"}), folder=tmp_path)
+    assert kind == "HubError"
+    assert len(hub.seen) == 1
+
+
 def test_a_folder_has_no_revision(sheets: Path) -> None:
     for target in (sheets, str(sheets)):
         with pytest.raises(InputError, match="is a folder, which has no revisions"):

@@ -158,6 +158,7 @@ def test_init_writes_a_recipe_that_builds_as_it_is(workplace: Path) -> None:
 
 def test_init_from_a_table_says_what_it_found_and_its_recipe_builds(workplace: Path) -> None:
     table = "data/demo/points.csv"
+    (workplace / "hfaef.schema.json").unlink(missing_ok=True)  # of another test
     done = hfaef("init", "fits", "--from", table, folder=workplace)
     assert done.stdout.splitlines() == [
         "rows     40 in points.csv",
@@ -165,6 +166,7 @@ def test_init_from_a_table_says_what_it_found_and_its_recipe_builds(workplace: P
         done.stdout.splitlines()[2],
         "schemes  split",
         "wrote fits.toml; unclear in it: years, size",
+        "wrote hfaef.schema.json, by which editors know the keys of recipes",
         "then:       hfaef plan fits.toml",
     ]
     assert "label    numbers to predict, 0." in done.stdout
@@ -361,6 +363,31 @@ def test_eval_scores_a_release_and_show_draws_it(workplace: Path, tmp_path: Path
     done = hfaef("eval", "build/AlphaEarth-Demo", "--pooling", "average", folder=workplace)
     assert (done.returncode, done.stdout) == (2, "")
     assert "'average' is not known" in done.stderr
+
+
+def test_a_reader_that_goes_ends_a_command_quietly_with_the_usual_code(workplace: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [
+            *(sys.executable, "-W", "ignore", "-c", "from hfaef.cli.main import main; main()"),
+            *("status", "build/AlphaEarth-Demo"),
+        ],
+        cwd=workplace,
+        stdout=write,
+        stderr=subprocess.PIPE,
+        check=False,
+        timeout=300,
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_build_names_the_commands_that_come_next(workplace: Path) -> None:
+    done = hfaef("build", "demo", "--set", "demo.patches=40", folder=workplace)
+    folder = "build/AlphaEarth-Demo"
+    assert f"check it:   hfaef check {folder}\n" in done.stdout
+    assert done.stdout.endswith(f"score it:   hfaef eval {folder}\n")
 
 
 def test_eval_says_what_differs_in_the_words_of_the_card(workplace: Path, tmp_path: Path) -> None:

@@ -221,7 +221,7 @@ def test_card_shows_scores_and_writes_the_same_bytes_again(evaluated):
     assert "Not evaluated yet" not in text
     mean = read_evaluation(evaluated).score("mean", "spatial", 2018, "knn", neighbours=5)
     first_screen = text.partition("## Load")[0]
-    assert f"**{100 * mean.metrics['accuracy'].value:.1f}**<br>" in first_screen
+    assert f"| {100 * mean.metrics['accuracy'].value:.1f}<br>" in first_screen
     assert text.encode() == write_card(evaluated).read_bytes()
 
 

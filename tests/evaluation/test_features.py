@@ -187,7 +187,7 @@ def test_a_year_tells_rows_of_a_patch_apart(read):
     }
     found = read(columns, rows)
     assert found.vectors.array.ravel().tolist() == [1, 2, 0, 3]
-    assert "mine: 1 rows of other patches are not used" in found.notes
+    assert "mine: 1 row of other patches is not used" in found.notes
     with pytest.raises(InputError, match="years are not whole numbers"):
         read({**columns, "year": ["a"] * 5}, rows)
 

@@ -95,7 +95,7 @@ def test_a_list_may_name_part_of_the_patches_and_others() -> None:
     found = read(arrays, ",list=list.txt")
     np.testing.assert_array_equal(found.vectors.array[[3, 0]], NOISE[[0, 2]])
     assert len(found.lacking) == 10
-    assert "mine: 1 rows of other patches are not used" in found.notes
+    assert "mine: 1 row of other patches is not used" in found.notes
 
 
 def test_a_list_may_name_files_with_dots_by_id_or_by_name() -> None:

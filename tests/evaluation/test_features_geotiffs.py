@@ -163,7 +163,7 @@ def test_what_is_not_used_or_not_there_is_counted(place: Place) -> None:
     text = "\n".join(found.notes)
     assert "mine: hidden and system files" in text
     assert "mine: files left out that are no .tif or .tiff" in text
-    assert "mine: 1 rows of other patches are not used" in text
+    assert "mine: 1 row of other patches is not used" in text
     assert "mine lacks 1 of 4 patches, the first: A_2;" in text
 
 

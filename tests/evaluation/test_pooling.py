@@ -1,8 +1,13 @@
 """Every pooling equals numpy's own reduction over the valid pixels."""
 
+import inspect
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from hfaef.cli.release import evaluate as evaluate_command
 from hfaef.core.quantize import dequantize, from_stored, pool
 from hfaef.evaluation.pooling import (
     BLOCK,
@@ -126,3 +131,12 @@ def test_weights_are_symmetric_and_one_at_the_centre() -> None:
     assert weights[2, 3] == 1
     np.testing.assert_array_equal(weights, weights[::-1, ::-1])
     assert weights[0, 3] == pytest.approx(np.exp(-4 / (2 * 1.25**2)))
+
+
+def test_every_pooling_is_explained_in_the_documentation_and_named_in_help() -> None:
+    page = Path(__file__).parents[2].joinpath("docs/evaluate.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| ([\d,]+) \| \w.+ \|$", page, re.MULTILINE)
+    assert {name: int(length.replace(",", "")) for name, length in rows} == DIMENSIONS
+    parameters = inspect.signature(evaluate_command, eval_str=True).parameters
+    (option,) = parameters["poolings"].annotation.__metadata__
+    assert re.findall(r"`(\w+)`", option.help) == [*POOLINGS]

@@ -1,9 +1,11 @@
 """Probes equal scikit-learn run by hand on the same vectors."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from hfaef.evaluation.fit import Data, Method, _Both, fit, fit_folds
+from hfaef.evaluation.fit import Data, Method, _Both, doubts, fit, fit_folds
 from hfaef.evaluation.probe import linear, neighbours
 from hfaef.evaluation.probe.metrics import primary
 
@@ -400,3 +402,35 @@ def test_folds_are_predicted_by_all_others(kind, probe) -> None:
     )
     counts = {one.prediction.neighbours for one in found}
     assert score.neighbours == (counts.pop() if len(counts) == 1 else None)
+
+
+NAMES = tuple("abcdef")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_vectors_that_are_all_the_same_are_doubted(kind) -> None:
+    data = data_of(kind)
+    constant = replace(data, train=np.ones_like(data.train))
+    words = "all training patches have the same vector, so scores say nothing of it"
+    assert words in doubts(constant, NAMES)
+    assert words not in doubts(data, NAMES)
+
+
+def test_folds_of_vectors_that_are_all_the_same_are_doubted() -> None:
+    data = data_of("class", held=0)
+    same = replace(data, train=np.ones_like(data.train), test=np.ones_like(data.test))
+    about = {"features": "mean", "scheme": "fold", "year": 2018, "probe": "knn"}
+    score, _ = fit_folds(about, [lambda: same, lambda: same], CLASSES)
+    assert any("the same vector" in warning for warning in score.warnings)
+    score, _ = fit_folds(about, [lambda: same, lambda: data], CLASSES)
+    assert not any("the same vector" in warning for warning in score.warnings)
+
+
+def test_one_class_is_said_to_tell_nothing() -> None:
+    data = data_of("class")
+    one = replace(
+        data, truth=np.full_like(data.truth, 2), test_truth=np.full_like(data.test_truth, 2)
+    )
+    assert [*doubts(one, NAMES)] == ["one class tells nothing: all patches are c"]
+    other = replace(one, test_truth=data.test_truth)
+    assert not any("one class" in words for words in doubts(other, NAMES))

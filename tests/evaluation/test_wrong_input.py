@@ -1,6 +1,8 @@
 """Input that is wrong, or too little: `hfaef eval` says so in clear words, and the rest goes on."""
 
 import inspect
+import re
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +18,7 @@ from hfaef.evaluation.evaluate import Settings, evaluate
 from hfaef.evaluation.probe.linear import MAX_ITERATIONS
 from hfaef.evaluation.vectors import read_rows
 from hfaef.recipe.read import read_recipe
+from hfaef.release.check import check_folder
 from hfaef.release.format.manifest import read_manifest
 from hfaef.release.format.rows import read_rows as read_pooled
 from hfaef.release.format.scores import evaluation_bytes, read_evaluation
@@ -65,6 +68,48 @@ def test_fewer_iterations_than_one_are_refused(own_release, monkeypatch, capsys)
 def test_the_command_has_the_limit_of_the_probe():
     parameter = inspect.signature(evaluate_command).parameters["max_iterations"]
     assert parameter.default == MAX_ITERATIONS == Settings().max_iterations
+
+
+def test_scores_on_few_patches_are_called_a_check_on_the_terminal_too(
+    own_release, monkeypatch, capsys
+):
+    about = ("eval", own_release, "--quick", "--probe", "knn")
+    code, _, said = run_words(monkeypatch, capsys, *about)
+    assert code == 0
+    (note,) = (line for line in said.splitlines() if "to test on" in line)
+    assert re.fullmatch(
+        r"note: Only \d patches to test on: a check that all works, no benchmark", note
+    )
+    card = (own_release / "README.md").read_text().replace("**", "")
+    assert note.removeprefix("note: ") in card
+
+
+def test_a_fusion_of_a_pooling_that_quick_leaves_out_names_the_options_to_add(
+    own_release, monkeypatch, capsys
+):
+    about = ("eval", own_release, "--quick", "--fuse", "mean+std")
+    code, _, said = run_words(monkeypatch, capsys, *about)
+    assert code == 2
+    assert said == (
+        "error: --fuse mean+std: the pooling 'std' is not measured; with --quick only `mean` is, "
+        "unless named; add --pooling mean --pooling std\n"
+    )
+    with pytest.raises(InputError, match=r"^--fuse max\+std: the pooling 'std' is not measured;"):
+        evaluate(str(own_release), Settings(poolings=["max"], fuse=["max+std"]))
+    with pytest.raises(InputError, match="'nothing' is not known"):
+        evaluate(str(own_release), Settings(fuse=["mean+nothing"]))
+
+
+def test_an_evaluation_that_cannot_be_read_is_kept_beside_the_new_one(own_release):
+    path = own_release / "evaluation.json"
+    path.write_text('{"format": 99}')
+    written = evaluate(str(own_release), Settings(["mean"], probes=["knn"], quick=True))
+    (note,) = (note for note in written.notes if "could not be read" in note)
+    kept = Path(note.split("it is now ")[1])
+    assert kept.name.startswith("evaluation.json.damaged-")
+    assert kept.read_text() == '{"format": 99}'
+    assert read_evaluation(own_release) == written.evaluation
+    assert check_folder(own_release) == []
 
 
 def table_of(release, path, change):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
-from hfaef.cli.main import app
+from hfaef.cli.main import app, run
+from hfaef.cli.output import Output
 from hfaef.recipe.builtin import built_in, commented
 from hfaef.recipe.write import SCHEMA_FILE, schema_text
 
@@ -49,6 +51,28 @@ def test_init_writes_the_schema_that_its_recipe_names(
     assert first == f"#:schema ./{SCHEMA_FILE}"
     assert (tmp_path / SCHEMA_FILE).read_text() == schema_text()
     assert SCHEMA_FILE not in done.stderr
+    said = f"wrote {SCHEMA_FILE}, by which editors know the keys of recipes\n"
+    assert said in done.stdout
+    words[1] = "other"
+    assert said not in CliRunner().invoke(app, words).stdout
+
+
+@pytest.mark.parametrize("table", [None, "points.csv"])
+def test_init_under_a_name_that_is_taken_says_so_and_what_to_do(
+    table: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "points.csv").write_text("id,label,lon,lat\n1,Farm,11.5,48.0\n2,Town,11.6,48.0\n")
+    (tmp_path / "mine.toml").write_text("mine")
+    source = ["--from", table] if table else []
+    monkeypatch.setattr("sys.argv", ["hfaef", "init", "mine", *source])
+    assert run(Output()) == 2
+    assert capsys.readouterr().err == (
+        "error: there is a mine.toml already, and it stays as it is; choose another name, or move "
+        "it away\n"
+    )
+    assert (tmp_path / "mine.toml").read_text() == "mine"
+    assert not (tmp_path / SCHEMA_FILE).exists()
 
 
 def test_a_schema_of_another_version_stays_and_is_named(

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from hfaef.cli.release import check
 from hfaef.errors import ReleaseError
 from hfaef.evaluation.evaluate import Settings, evaluate
 from hfaef.release.card.additions import write_figures
 from hfaef.release.card.render import copy_card, write_card
+from hfaef.release.format.manifest import Manifest, read_manifest
 from hfaef.release.handle import open_folder
-from hfaef.release.label_names import require_label_names
+from hfaef.release.label_names import learning_gaps, require_label_names
 from support.kinds import KINDS, build_kind
 from support.releases import contents
 
@@ -80,3 +82,34 @@ def test_shards_that_cannot_be_read_are_left_to_the_check(
         if content is not None:
             path.write_bytes(content)
     require_label_names(open_folder(own_smallest))
+
+
+def test_check_names_labels_without_a_row_and_stays_content(smallest: Path) -> None:
+    report = check(str(smallest))
+    assert report.exit_code == 0
+    assert report.notes == ("4 labels have no row: 'Heath', 'Meadow', 'Rock', 'Town'",)
+
+
+def without(manifest: Manifest, split: str) -> Manifest:
+    configs = tuple(
+        config.model_copy(update={"splits": tuple(s for s in config.splits if s.name != split)})
+        for config in manifest.configs
+    )
+    return manifest.model_copy(update={"configs": configs})
+
+
+def test_a_release_without_a_train_split_is_named(smallest: Path) -> None:
+    said = [*learning_gaps(without(read_manifest(smallest), "train"))]
+    words = "has no split train, which probes are fit to, but validation, test"
+    assert said[1:] == [f"the config 'random' {words}"]
+    assert len([*learning_gaps(without(read_manifest(smallest), "test"))]) == 1
+
+
+def test_a_release_of_one_label_is_named(smallest: Path) -> None:
+    manifest = read_manifest(smallest)
+    rows = dict.fromkeys(manifest.label_names, 0) | {"Rock": manifest.rows}
+    said = [*learning_gaps(manifest.model_copy(update={"rows_by_label": rows}))]
+    assert said[0].startswith("5 labels have no row: 'Dune', 'Forest'")
+    assert said[1:] == ["all rows have the label 'Rock': scores of one label tell nothing"]
+    numbers = manifest.model_copy(update={"label_names": (), "rows_by_label": {}})
+    assert [*learning_gaps(numbers)] == []

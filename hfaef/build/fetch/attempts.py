@@ -10,6 +10,7 @@ from hfaef.build.fetch.read import Asked, Batch, Check, Read
 from hfaef.build.staging.ledger import Outcome
 from hfaef.catalog.patch import Patch
 from hfaef.core.net.text import clean_text
+from hfaef.errors import count_of
 
 _SHOWN = 60
 """Characters of the source's last words that those who watch see."""
@@ -70,7 +71,7 @@ class ReadState:
     def name(self) -> str:
         """The patch, or the first one and how many others."""
         others = len(self.patches) - 1
-        return self.patches[0].id + (f" and {others:,} others" if others else "")
+        return self.patches[0].id + (f" and {count_of(others, 'other')}" if others else "")
 
     @property
     def pixels(self) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 
 from hfaef.build.staging.identity import Inputs, Key, source_changes, source_identity
 from hfaef.build.staging.ledger import Outcome
-from hfaef.errors import FolderError, command_line
+from hfaef.errors import FolderError, command_line, count_of
 
 
 @dataclass(frozen=True)
@@ -38,16 +38,20 @@ class Reuse:
         notes = []
         if self.moved or self.gone or (self.new and self.kept):
             notes.append(
-                f"kept {len(self.kept):,} staged patches, {len(self.new):,} new, "
+                f"kept {count_of(len(self.kept), 'staged patch')}, {len(self.new):,} new, "
                 f"{len(self.moved):,} moved, {len(self.gone):,} gone"
             )
         if self.refetched:
-            notes.append(
-                f"{len(self.refetched):,} staged patches were made from another source and are "
-                f"fetched again: {'; '.join(self.changes)}"
+            made = "made from another source and"
+            again = count_of(
+                len(self.refetched),
+                f"staged patch was {made} is",
+                f"staged patches were {made} are",
             )
+            notes.append(f"{again} fetched again: {'; '.join(self.changes)}")
         if self.retried:
-            notes.append(f"{len(self.retried):,} missing patches are asked for again")
+            again = count_of(len(self.retried), "missing patch is", "missing patches are")
+            notes.append(f"{again} asked for again")
         return tuple(notes)
 
 
@@ -111,10 +115,10 @@ def decide(
 
 def _refuse(count: int, changes: tuple[str, ...], folder: Path) -> None:
     raise FolderError(
-        f"{folder} has {count:,} patches staged from another source: {'; '.join(changes)}"
+        f"{folder} has {count_of(count, 'patch')} staged from another source: {'; '.join(changes)}"
         if changes
-        else f"{folder} has {count:,} patches staged by an earlier version, which did not write "
-        "down where each one lies, and the catalog is another one now",
+        else f"{folder} has {count_of(count, 'patch')} staged by an earlier version, which did "
+        "not write down where each one lies, and the catalog is another one now",
         "to drop them and fetch them again: "
         + command_line("hfaef", "build", "RECIPE", "--out", folder, "--refetch"),
     )

@@ -199,8 +199,9 @@ def places_of_boxes(
     """Places of boxes in degrees, by their corners; a point is a box without extent."""
     wrong = dict(wrong)
     for row in np.flatnonzero((west > east) | (south > north)).tolist():
-        box = tuple(float(side[row]) for side in (west, south, east, north))
-        wrong.setdefault(row, f"lies at {box}, which is not in order or not within UTM's {LIMITS}")
+        sides = zip(("west", "south", "east", "north"), (west, south, east, north), strict=True)
+        box = ", ".join(f"{name} {float(side[row]):g}" for name, side in sides)
+        wrong.setdefault(row, f"lies at {box}: west must not be over east, nor south over north")
     x = np.stack([west, west, east, east], axis=1)
     y = np.stack([south, north, south, north], axis=1)
     return Places(len(west), x.ravel(), y.ravel(), np.repeat(np.arange(len(x)), 4), WGS84, wrong)
@@ -272,12 +273,33 @@ def _fault_of(box: Sequence[float], crs: str) -> str | None:
     if not all(map(math.isfinite, box)):
         return "has no place" if crs == WGS84 else f"has no place on Earth in {crs[:40]}"
     west, south, east, north = box
-    if not (LIMITS[0] <= west and LIMITS[1] <= south and east <= LIMITS[2] and north <= LIMITS[3]):
-        turned = "; longitudes go from -180 to 180" if 180 < east <= 360 else ""
-        return f"lies at {tuple(box)}, which is not in order or not within UTM's {LIMITS}{turned}"
+    if not _within(west, south, east, north):
+        hint = ""
+        if 180 < east <= 360:
+            hint = "; longitudes go from -180 to 180"
+        elif _within(south, west, north, east):
+            hint = "; are longitude and latitude exchanged?"
+        lon, lat = (
+            f"{low:g}" if low == high else f"{low:g} to {high:g}"
+            for low, high in ((west, east), (south, north))
+        )
+        return (
+            f"lies at lon {lon}, lat {lat}, and embeddings are there from lat {LIMITS[1]:g} to "
+            f"{LIMITS[3]:g} and lon {LIMITS[0]:g} to {LIMITS[2]:g}{hint}"
+        )
     if east - west > 180:
         return "crosses the antimeridian, which is not supported"
     return None
+
+
+def _within(west: float, south: float, east: float, north: float) -> bool:
+    """Whether UTM zones reach there."""
+    return (
+        LIMITS[0] <= west <= LIMITS[2]
+        and LIMITS[1] <= south <= LIMITS[3]
+        and LIMITS[0] <= east <= LIMITS[2]
+        and LIMITS[1] <= north <= LIMITS[3]
+    )
 
 
 def _round(box: Sequence[float], size: int) -> tuple[int, int, int, int]:

@@ -15,7 +15,7 @@ import numpy as np
 from hfaef.catalog.patch import Label
 from hfaef.catalog.tables.columns import Rows, are_whole_numbers, numbers, texts
 from hfaef.core.names import clean, fault_of, printable
-from hfaef.errors import CatalogError
+from hfaef.errors import CatalogError, count_of
 from hfaef.recipe.patches import Described
 
 _SEPARATORS = (";", "|", ",")
@@ -132,9 +132,10 @@ def _several(rows: Rows, section: Described, ids: Sequence[str]) -> Labels:
         found.append(names)
     notes = _note_nothing(name for names in found for name in names)
     if spaced:
-        notes.append(f"labels with stray spaces, taken off: {spaced:,} rows")
+        notes.append(f"labels with stray spaces, taken off: {count_of(spaced, 'row')}")
     if composed:
-        notes.append(f"labels brought to Unicode's composed form (NFC): {composed:,} rows")
+        rewritten = count_of(composed, "row")
+        notes.append(f"labels brought to Unicode's composed form (NFC): {rewritten}")
     if empty := sum(not names for names in found):
         notes.append(f"patches without any label: {empty:,}")
     every = {name for names in found for name in names}

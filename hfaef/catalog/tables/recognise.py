@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from hfaef.catalog.tables.attributes import is_split_word, read_years
 from hfaef.catalog.tables.columns import Rows, number_of
 from hfaef.core.names import clean, printable
-from hfaef.errors import CatalogError
+from hfaef.errors import CatalogError, count_of
 from hfaef.recipe.columns import COLUMNS, Target
 from hfaef.recipe.patches import Scheme
 
@@ -88,7 +88,7 @@ def label_kind(rows: Rows) -> LabelKind:
 def _of_texts(texts: Sequence[str], several: Sequence[str], separator: str) -> LabelKind:
     """What labels are of which several hold a separator."""
     parts = {clean(part) for text in texts for part in text.split(separator)}
-    shown = f'{len(several):,} rows, as "{several[0][:60]}"'
+    shown = f'{count_of(len(several), "row")}, as "{several[0][:60]}"'
     # Commas are part of many a name; labels that are combined are fewer than their combinations.
     if separator != "," or len(parts) < len(set(texts)):
         return LabelKind("classes", separator, f"several names in {shown}")
@@ -105,7 +105,7 @@ def _of_numbers(values: Sequence[Any], found: Sequence[float], *, written: bool)
     else:
         decimal = any(isinstance(value, (float, Decimal)) for value in values)
     if decimal and (many or not written):
-        return LabelKind("number", comment=f"{distinct:,} distinct numbers to predict")
+        return LabelKind("number", comment=f"{count_of(distinct, 'distinct number')} to predict")
     if decimal:
         words = f'{distinct} distinct decimals, taken for names; target = "number" predicts them'
         return LabelKind("class", comment=words, unclear=True)

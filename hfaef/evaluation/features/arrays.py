@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hfaef.core.names import decode_id, printable
-from hfaef.errors import InputError
+from hfaef.errors import InputError, count_of
 from hfaef.evaluation.features.argument import Argument
 from hfaef.evaluation.features.joined import Found, Labels, match_id
 from hfaef.evaluation.rows import Float32, Rows
@@ -66,7 +66,7 @@ def read_arrays(argument: Argument, rows: Rows) -> Found:
     for name, values in ((ids_key, ids), (labels_key, labels)):
         if values is not None and len(values) != len(array):
             raise InputError(
-                f"{source}: {name!r} has {len(values):,} rows, and {key!r} {len(array):,}",
+                f"{source}: {name!r} has {count_of(len(values), 'row')}, and {key!r} {len(array):,}",
                 "give each patch one row",
             )
     unused = [name for name in headers if name not in {key, ids_key, labels_key}]
@@ -202,7 +202,8 @@ def _listed(argument: Argument, rows: Rows, count: int) -> list[str]:
     names = read_list(path, {decode_id(identity) for identity in known} | known)
     if len(names) != count:
         raise InputError(
-            f"{path} names {len(names):,} patches, and {argument.source} has {count:,} vectors",
+            f"{path} names {count_of(len(names), 'patch')}, and {argument.source} has "
+            f"{count_of(count, 'vector')}",
             "give the list that the vectors follow",
         )
     return [match_id(name, known) for name in names]

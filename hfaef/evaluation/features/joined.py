@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hfaef.core.names import clean, encode_id, printable
-from hfaef.errors import InputError
+from hfaef.errors import InputError, count_of
 from hfaef.evaluation.rows import ArrayVectors, Float32, Rows
 from hfaef.release.format.scores import Provenance
 
@@ -176,10 +176,11 @@ def join(name: str, found: Found, rows: Rows) -> Features:
         fault = "one value for all of a label"
         refuse({found.dimensions[number]: fault for number in telling}, found.source)
     lacking = [row for row, key in enumerate(wanted) if key not in place]
-    notes = [f"{found.made_of} of {found.source}, {array.shape[1]:,} numbers a patch"]
+    notes = [f"{found.made_of} of {found.source}, {count_of(array.shape[1], 'number')} a patch"]
     notes += [*found.notes, *told]
     if others:
-        notes.append(f"{others:,} rows of other patches are not used")
+        unused = count_of(others, "row of other patches is", "rows of other patches are")
+        notes.append(f"{unused} not used")
     if found.years is None and len({*rows.years.tolist()}) > 1:
         notes.append("it tells no years, so a patch has one vector for all of them")
     notes += _label_notes(found, rows, numbers, here)
@@ -215,7 +216,7 @@ def require_memory(vectors: int, dimensions: int, source: str) -> None:
     """
     if vectors * dimensions * 4 > _MOST_BYTES:
         raise InputError(
-            f"{source}: {vectors:,} vectors of {dimensions:,} numbers are over "
+            f"{source}: {count_of(vectors, 'vector')} of {count_of(dimensions, 'number')} are over "
             f"{_MOST_BYTES >> 30} GiB",
             "give shorter ones: another pooling=, or fewer dimensions",
         )
@@ -238,13 +239,12 @@ def _by_id(found: Found, rows: Rows) -> tuple[Found, list[str]]:
     counts = Counter(keys)
     if twice := [key for key, count in counts.items() if count > 1]:
         raise InputError(
-            f"{found.source} has {len(twice):,} patch{'es' if len(twice) > 1 else ''} twice, "
-            f"the first: {twice[0]}",
+            f"{found.source} has {count_of(len(twice), 'patch')} twice, the first: {twice[0]}",
             "give each patch one row",
         )
     files = sum(one != other for one, other in zip(ids, found.ids, strict=True))
-    notes = [f"{files:,} patches are named by their files, as {found.ids[0]}"] if files else []
-    return replace(found, ids=ids), notes
+    named = count_of(files, "patch is named by its file", "patches are named by their files")
+    return replace(found, ids=ids), [f"{named}, as {found.ids[0]}"] if files else []
 
 
 def _require_known(found: Found, here: Sequence[Any], wanted: Sequence[Any]) -> None:
@@ -252,7 +252,8 @@ def _require_known(found: Found, here: Sequence[Any], wanted: Sequence[Any]) -> 
         first = next(iter((*found.ids, *found.others)), None)
         shown = f", but such as {printable(first)[:80]}" if first is not None else ""
         raise InputError(
-            f"{found.source} has none of the {len(wanted):,} patches, such as {wanted[0]}{shown}",
+            f"{found.source} has none of the {count_of(len(wanted), 'patch')}, such as "
+            f"{wanted[0]}{shown}",
             "its ids must be those of the release, or the names of their files",
         )
 
@@ -266,7 +267,8 @@ def _label_notes(
     if count is None:
         return [f"{found.labels.name} cannot be compared with the release's labels"]
     if count == 0:
-        return [f"{found.labels.name} are the release's labels of all {len(here):,} patches"]
+        every = count_of(len(here), "patch")
+        return [f"{found.labels.name} are the release's labels of all {every}"]
     differ = f"differ from the release's labels in {count:,} of {len(here):,} patches"
     return [f"{found.labels.name} {differ}; those of the release are used"]
 

@@ -15,7 +15,7 @@ import numpy as np
 from hfaef.catalog.rasters import open_raster, valid_pixels
 from hfaef.core.progress import progress
 from hfaef.core.workers import core_count, ordered_map
-from hfaef.errors import InputError
+from hfaef.errors import InputError, count_of
 from hfaef.evaluation.features.archive import Member, members
 from hfaef.evaluation.features.argument import Argument
 from hfaef.evaluation.features.joined import Found, Labels, require_memory
@@ -129,7 +129,7 @@ def _found(pooled: Sequence[Pooled], reading: Reading, source: str) -> Found:
         source=source,
         ids=list(vectors),
         array=np.stack([*vectors.values()]) if vectors else np.empty((0, 0), np.float32),
-        made_of=f"the {reading.pooling} of {bands:,} bands over valid pixels"
+        made_of=f"the {reading.pooling} of {count_of(bands, 'band')} over valid pixels"
         + reading.words
         + (own if any(tags) else ""),
         dimensions=dimension_names(bands, reading.pooling),

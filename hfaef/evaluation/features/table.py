@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from hfaef.errors import InputError
+from hfaef.errors import InputError, count_of
 from hfaef.evaluation.features.joined import Found, Labels, listed, refuse
 from hfaef.evaluation.rows import Float32, Rows
 from hfaef.release.format.scores import PROVENANCE, Provenance
@@ -192,7 +192,9 @@ def _is_list(kind: pa.DataType) -> bool:
 def _ids(table: pa.Table, source: str) -> list[str]:
     values = table["id"].to_pylist()
     if empty := sum(value is None or value == "" for value in values):
-        raise InputError(f"{source} has {empty:,} rows without an id", "give each patch one row")
+        raise InputError(
+            f"{source} has {count_of(empty, 'row')} without an id", "give each patch one row"
+        )
     return [str(value) for value in values]
 
 
@@ -204,7 +206,9 @@ def _years(table: pa.Table, source: str) -> list[int]:
             f"{source}: its years are not whole numbers: {error}", "give each patch one row"
         ) from error
     if empty := years.count(None):
-        raise InputError(f"{source} has {empty:,} rows without a year", "fill or drop them")
+        raise InputError(
+            f"{source} has {count_of(empty, 'row')} without a year", "fill or drop them"
+        )
     return list(years)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from hfaef.core.files import folder_errors
 from hfaef.core.names import printable
-from hfaef.errors import FolderError, ReleaseError, command_line
+from hfaef.errors import FolderError, ReleaseError, command_line, count_of
 from hfaef.release.card.notes import (
     BEGIN,
     END,
@@ -174,7 +174,7 @@ def difference(before: str, after: str) -> tuple[str, ...]:
     )
     more = len(found) - _SHOWN
     shown = tuple(printable(line)[:_WIDTH] for line in found[:_SHOWN])
-    return (*shown, f"and {more:,} lines more") if more > 0 else shown
+    return (*shown, f"and {count_of(more, 'line')} more") if more > 0 else shown
 
 
 def _ways_out(folder: Path) -> str:

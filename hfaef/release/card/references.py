@@ -16,8 +16,9 @@ When = Literal["always", "real", "made-up", "eurosat"]
 
 
 class Attribution(Part):
-    """What AlphaEarth's licence asks for."""
+    """Who made the embeddings, in the words that their licence asks for."""
 
+    when: When
     text: str
     licence: str
 
@@ -144,7 +145,8 @@ class References(Part):
     """All that may be quoted."""
 
     eurosat: EuroSat
-    attribution: Attribution
+    attributions: tuple[Attribution, ...]
+    """One, of a release."""
     parts: tuple[LicensedPart, ...]
     models: tuple[Model, ...]
     """One, of a release."""
@@ -152,6 +154,11 @@ class References(Part):
     published: tuple[PublishedResults, ...]
     leaderboards: tuple[Leaderboard, ...]
     citations: tuple[Citation, ...]
+
+    @property
+    def attribution(self) -> Attribution:
+        """That of a release."""
+        return self.attributions[0]
 
     def of(self, manifest: Manifest) -> References:
         """What holds for this release."""
@@ -163,7 +170,10 @@ class References(Part):
         return self.model_copy(
             update={
                 name: tuple(item for item in getattr(self, name) if item.when in holds)
-                for name in ("parts", "models", "limits", "published", "leaderboards", "citations")
+                for name in (
+                    *("attributions", "parts", "models", "limits"),
+                    *("published", "leaderboards", "citations"),
+                )
             }
         )
 

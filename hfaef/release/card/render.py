@@ -17,7 +17,7 @@ import yaml
 
 from hfaef.core.files import atomic_write, folder_errors
 from hfaef.core.quantize import dequantize
-from hfaef.errors import ReleaseError, requirement
+from hfaef.errors import ReleaseError, count_of, requirement
 from hfaef.recipe.columns import HELD_SPLITS, SPLITS
 from hfaef.recipe.licenses import require_license
 from hfaef.release.card import published, tables, verdicts
@@ -49,9 +49,6 @@ _TAGS = ("geospatial", "earth-observation", "embeddings", "alphaearth")
 
 LEAD = 7
 """Sets of vectors in the card's first table; all others stand under its evaluation."""
-
-SMALL_TEST = 500
-"""Test patches below which a card says that its numbers are a check, no benchmark."""
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 """https://huggingface.co/docs/hub/datasets-cards"""
@@ -131,10 +128,8 @@ def _template() -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["thousands"] = _thousands
-    environment.filters["cell"] = _cell
-    environment.filters["rows_of"] = _rows_of
-    environment.filters["spans"] = _spans
+    environment.filters |= {"thousands": _thousands, "cell": _cell}
+    environment.filters |= {"rows_of": _rows_of, "spans": _spans, "count_of": count_of}
     return environment.get_template("card.md.jinja")
 
 
@@ -205,9 +200,8 @@ def _scores(
         schemes, years = (*manifest.schemes, *manifest.folds), manifest.config_years
         measured = (evaluation, schemes, year)
         deciding = verdicts.deciding(*measured)
-        tests = [score.test for score in evaluation.scores]
         found |= {
-            "lead": tables.scores_table(*measured, deciding[:LEAD]) if tests else "",
+            "lead": tables.scores_table(*measured, deciding[:LEAD]) if evaluation.scores else "",
             "left_out": max(len(deciding) - LEAD, 0),
             "pooled": [one.name for one in evaluation.features if one.kind == "pooling"],
             "others": [one.name for one in evaluation.features if one.kind == "table"],
@@ -233,7 +227,7 @@ def _scores(
             "shrunk": tables.shrunk_table(evaluation, year),
             "transfers": tables.transfers_table(evaluation),
             "stability": tables.stability_table(evaluation),
-            "few_tests": min(tests) if tests and min(tests) < SMALL_TEST else None,
+            "few_tests": tables.few_tests(evaluation),
             "warnings": list(tables.warnings(evaluation)),
         }
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
+from hfaef.errors import count_of
 from hfaef.release.format.scores import (
     METRICS,
     PROBES,
@@ -18,6 +19,9 @@ from hfaef.release.format.scores import (
 )
 
 NONE = "-"
+
+SMALL_TEST = 500
+"""Test patches below which scores are a check, no benchmark."""
 
 _MARKUP = re.compile(r"[\\`*_\[\]!|~&#$]")
 """What means something inside a line of Markdown."""
@@ -118,6 +122,15 @@ def _by_year(
     return found
 
 
+def few_tests(evaluation: Evaluation) -> str:
+    """That there are few patches to test on; empty if there are enough, or no scores."""
+    least = min((score.test for score in evaluation.scores), default=SMALL_TEST)
+    if least >= SMALL_TEST:
+        return ""
+    few = "Only one patch" if least == 1 else f"Only {count_of(least, 'patch')}"
+    return f"**{few}** to test on: a check that all works, no benchmark"
+
+
 def origins(evaluation: Evaluation) -> Iterator[str]:
     """What vectors from elsewhere are made of, a line of Markdown a set; their words are others'."""
     for features in evaluation.features:
@@ -160,7 +173,7 @@ def _with_interval(score: Score | None, metric: str) -> str:
         return NONE
     found = score.metrics[metric]
     sure = shown_range(found, metric, folds=score.fit == "folds")
-    return f"**{shown(found.value, metric)}**<br>{sure}"
+    return f"{shown(found.value, metric)}<br>{sure}"
 
 
 def _gap(first: Score | None, last: Score | None, metric: str) -> str:

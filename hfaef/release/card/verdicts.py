@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from hfaef.errors import count_of
 from hfaef.release.format.scores import METRICS, PLAIN, PROBES, Difference, Evaluation, shown
 
 _WORDS = {probe: word for word, probe in PROBES}
@@ -57,8 +58,8 @@ def verdicts(evaluation: Evaluation, schemes: Sequence[str], year: int | None) -
     for one in evaluation.features:
         if one.lacking:
             yield (
-                f"`{one.name}` lacks {one.lacking:,} patches: its scores are of the others, and it "
-                "is compared by probes that are fit to and asked of what both have"
+                f"`{one.name}` lacks {count_of(one.lacking, 'patch')}: its scores are of the others, and "
+                "it is compared by probes that are fit to and asked of what both have"
             )
 
 
@@ -97,10 +98,11 @@ def _margin(one: Difference, better: str, *, first: bool) -> str:
 
 
 def _range(one: Difference, of: str, *, first: bool) -> str:
-    """Where no difference was shown, and in what interval it lies."""
+    """Where no difference was shown, how large it was, and in what interval it lies."""
     found = one.difference
-    interval = f"{shown(found.low, one.metric)} to {shown(found.high, one.metric)}"
-    said = f"`{of}` less the other {interval} {_unit(one)}" if first else interval
+    value = shown(found.value, one.metric)
+    said = f"`{of}` less the other {value} {_unit(one)}, interval " if first else f"{value}, "
+    said += f"{shown(found.low, one.metric)} to {shown(found.high, one.metric)}"
     doubt = f", McNemar p = {one.p_value:.2g}" if _doubted(one) else ""
     return f"{_where(one)} ({said}{doubt})"
 

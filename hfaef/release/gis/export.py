@@ -89,7 +89,7 @@ def export(
     require_outside(folder, release, "--to")
     require_place(folder)
     folders = folder_names(manifest.label_names)
-    attribution = read_references().attribution.text
+    attribution = read_references().of(manifest).attribution.text
     columns = described_by(manifest)
     table: list[dict[str, Any]] = []
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import shapely
 
-from hfaef.core.grid import Grid, canonical_crs
+from hfaef.core.grid import Grid, box_words, canonical_crs, outlines
 from hfaef.core.names import require_path
 from hfaef.core.net.text import clean_text
 from hfaef.errors import InputError
@@ -109,6 +109,26 @@ class TileIndex:
         tiles = self._years[year]
         around = shapely.box(west - _PAD, south - _PAD, east + _PAD, north + _PAD)
         return [self._entry(row) for row in np.unique(tiles.rows[tiles.tree.query(around)])]
+
+    def outside(self, patches: Sequence[tuple[Grid, int]]) -> list[int]:
+        """Numbers of the grids, each with its year, that no tile of that year may meet."""
+        boxes = np.array([outline.bounds for outline in outlines(grid for grid, _ in patches)])
+        years = np.array([year for _, year in patches])
+        held: set[int] = set()
+        for year in self.years:
+            rows = np.flatnonzero(years == year)
+            west, south, east, north = boxes[rows].T if len(rows) else np.empty((4, 0))
+            around = shapely.box(west - _PAD, south - _PAD, east + _PAD, north + _PAD)
+            held.update(rows[self._years[year].tree.query(around)[0]].tolist())
+        return [number for number in range(len(patches)) if number not in held]
+
+    def where(self, grid: Grid, year: int) -> str:
+        """Where the tiles of a year are, and where a grid is, in words."""
+        held = f"there is no tile of {year}"
+        if year in self._years:
+            boxes = self._boxes[self._of_year == year]
+            held = f"the tiles lie at {box_words([*boxes[:, :2].min(0), *boxes[:, 2:].max(0)])}"
+        return f"{held}, the patch at {box_words(grid.bounds())}"
 
     def of_year(self, year: int) -> tuple[list[Entry], npt.NDArray[np.float64]]:
         """All tiles of a year, and their boxes."""

@@ -94,8 +94,7 @@ class CogSource:
                 origins.append(_origin(entry, tile.version, overview))
                 resampled |= crs != grid.crs
         if not origins:
-            reason = f"no data there in {year}" if covered else f"outside every tile of {year}"
-            raise NoDataError(reason)
+            raise self._nothing(grid, year, covered=covered)
         traffic = self._tiles.finish(patch)
         self._candidates.pop(patch, None)
         try:
@@ -106,6 +105,12 @@ class CogSource:
             raise self._wrong.record(grid, year, message) from error
         except ValueError as error:
             raise PermanentError(f"{' and '.join(origins)}: {error}") from error
+
+    def _nothing(self, grid: Grid, year: int, *, covered: bool) -> NoDataError:
+        if covered:
+            return NoDataError(f"no data there in {year}")
+        where = self._index.where(grid, year)
+        return NoDataError(f"outside every tile of {year}: {where}")
 
     def drop_cache(self) -> None:
         """Headers and blocks of tiles; not the index."""

@@ -126,7 +126,7 @@ def test_pixels_of_another_source_are_kept_until_refetch_is_asked_for(tmp_path: 
     with Store(tmp_path) as store:
         assert store.claim(INPUTS).kept == {KEY}
         [note] = store.claim(other, refetch=True).notes()
-        assert note.startswith("1 staged patches were made from another source")
+        assert note.startswith("1 staged patch was made from another source")
         assert store.outcomes() == {}
     assert not is_staged(tmp_path)
 

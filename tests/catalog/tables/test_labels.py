@@ -108,8 +108,8 @@ def test_stray_spaces_and_unicode_forms_in_lists_are_mended_and_told(tmp_path: P
     found = open_table(write_table(tmp_path / "a.parquet", points(label=rows)), target="classes")
     assert by_id(found, "label") == {"p0": ("Forest", "W\u00e4ldchen"), "p1": ("W\u00e4ldchen",)}
     assert found.notes == (
-        "labels with stray spaces, taken off: 1 rows",
-        "labels brought to Unicode's composed form (NFC): 1 rows",
+        "labels with stray spaces, taken off: 1 row",
+        "labels brought to Unicode's composed form (NFC): 1 row",
     )
 
 

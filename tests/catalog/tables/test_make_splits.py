@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from itertools import pairwise
@@ -70,6 +71,7 @@ def test_random_splits_give_each_label_the_same_shares() -> None:
             assert abs(counts[label, split] - share * count) <= 1
     told = Counter(splits_of(made, "random").values())
     words = ", ".join(f"{split} {told[split]}" for split in ("train", "validation", "test"))
+    words += " of the catalog's 160 patches"
     assert made.notes == (f"scheme 'random' made here: seed 0; {words}",)
 
 
@@ -216,13 +218,30 @@ def test_three_blocks_are_enough_for_three_splits(tmp_path: Path) -> None:
         "validation": 5,
         "test": 5,
     }
+    assert "smaller" not in found.notes[0]
+
+
+def test_a_train_split_smaller_than_another_is_named_with_the_key_to_change() -> None:
+    places = [(11.5, 48 + n / 1000) for n in range(3)]
+    for block in range(1, 7):
+        places += [(11.5 + block, 48 + n / 1000) for n in range(12 if block == 1 else 1)]
+    notes = [
+        make_splits(placed(places), section(spatial={"km": 20, "seed": seed})).notes[0]
+        for seed in range(20)
+    ]
+    smaller = [note for note in notes if "train is smaller than" in note]
+    for note in notes:
+        counts = {split: int(n) for split, n in re.findall(r"(train|validation|test) (\d+)", note)}
+        assert (note in smaller) == (counts["train"] < max(counts.values()))
+    assert smaller
+    assert smaller[0].endswith("make the blocks smaller: patches.make_splits.spatial.km")
 
 
 def test_blocks_that_leave_a_split_empty_are_refused_naming_the_key(tmp_path: Path) -> None:
     path = write_table(tmp_path / "a.csv", points(lon=[11.5, 11.51, 11.52]))
     with pytest.raises(
         CatalogError,
-        match=r"the scheme 'spatial' \(1 blocks of 500 km, seed 0\) leaves validation empty; make "
+        match=r"the scheme 'spatial' \(1 block of 500 km, seed 0\) leaves validation empty; make "
         r"the blocks smaller: patches\.make_splits\.spatial\.km",
     ):
         open_table(path, make_splits={"spatial": {"km": 500}})

@@ -102,13 +102,23 @@ def test_golden_vector_is_what_dequantize_gives(demo_release):
     np.testing.assert_allclose(yaml.safe_load(floats), expected, atol=1e-6)
 
 
-def test_attribution_stands_in_every_card(demo_release):
-    text = body((demo_release / "README.md").read_text())
+def test_attribution_stands_in_every_card_of_real_embeddings(demo_release):
+    manifest = read_manifest(demo_release)
+    recipe = {name: value for name, value in manifest.recipe.items() if name != "demo"}
+    text = body(render_card(manifest.model_copy(update={"recipe": recipe})))
     required = (
         "The AlphaEarth Foundations Satellite Embedding dataset is produced by Google "
-        "and Google DeepMind."
+        "and Google DeepMind. It is licensed under CC-BY 4.0."
     )
     assert text.count(required) == 2
+    assert "- Source: AlphaEarth's cloud-optimized GeoTIFFs; 2018." in text
+
+
+def test_a_card_of_made_up_embeddings_does_not_say_that_google_produced_them(demo_release):
+    text = body((demo_release / "README.md").read_text())
+    assert "produced by Google" not in text
+    assert text.count("This data set of made-up embeddings comes from a formula of hfaef") == 2
+    assert "- Source: made-up cloud-optimized GeoTIFFs; 2018." in text
 
 
 def test_eurosat_is_known_by_its_labels(demo_release):
@@ -169,7 +179,7 @@ def test_a_card_of_several_years_says_which_one_and_shows_them_all(demo_release)
     assert "- **Over the years** `mean` reaches 50.0 (2018) to 60.0 (2024) with kNN on " in screen
     section = text.partition("## Evaluation")[2].partition("## How it was made")[0]
     assert "of the same year; the tables are of **2018** unless they say another" in section
-    assert "| 2024 | **60.0**<br>58.0 to 62.0 |" in section
+    assert "| 2024 | 60.0<br>58.0 to 62.0 |" in section
     one = render_card(manifest, measured(manifest, scores[:1], feature_set("mean")))
     assert "Over the years" not in one
     assert "unless they say another" not in one
@@ -203,7 +213,9 @@ def test_first_screen_says_what_is_better_by_how_much_and_how_surely(demo_releas
     assert "- **`other` is better than `mean`** by 1.2 points with kNN on `random`" in text
     assert "- Between `mean` and `max` **no difference can be shown**" in text
     for name in ("mean", "max", "other"):
-        assert f"| `{name}` | 64 | **" in text
+        assert re.search(rf"\| `{name}` \| 64 \| \d\d\.\d<br>", text), (
+            "bold in all cells tells nothing"
+        )
     assert "`gem`" not in text  # it is neither the first, another model, nor the best pooling
     assert len(text) < 3000
     whole = render_card(manifest, found)

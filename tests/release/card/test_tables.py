@@ -49,10 +49,10 @@ def test_scores_stand_by_probe_and_scheme_with_interval_and_gap():
         *("kNN, random", "kNN, spatial", "kNN, gap"),
         *("linear, random", "linear, spatial", "linear, gap"),
     ]
-    low = "**90.0**<br>88.0 to 92.0"
-    assert mean[:5] == ["`mean`", "64", low, "**80.0**<br>78.0 to 82.0", "10.0"]
-    assert mean[5:] == ["**95.0**<br>93.0 to 97.0", "-", "-"]
-    assert other == ["`other`", "32", "**70.0**<br>68.0 to 72.0", "-", "-", "-", "-", "-"]
+    low = "90.0<br>88.0 to 92.0"
+    assert mean[:5] == ["`mean`", "64", low, "80.0<br>78.0 to 82.0", "10.0"]
+    assert mean[5:] == ["95.0<br>93.0 to 97.0", "-", "-"]
+    assert other == ["`other`", "32", "70.0<br>68.0 to 72.0", "-", "-", "-", "-", "-"]
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_the_gap_is_between_schemes_of_splits_and_never_folds(schemes, gap):
     head, mean = cells(tables.scores_table(found, schemes, 2018))
     told = dict(zip(head, mean, strict=True))
     assert told.get("kNN, gap") == gap
-    assert told["kNN, fold"] == "**50.0**<br>± 2.0"
+    assert told["kNN, fold"] == "50.0<br>± 2.0"
 
 
 def test_a_part_of_the_sets_has_no_gap():
@@ -78,13 +78,13 @@ def test_scores_over_folds_have_a_deviation_and_no_interval():
     spread = Interval(value=0.8, low=0.55, high=1.05)
     found = evaluation([MEAN], [score("mean", 0.8, fit="folds", metrics={"accuracy": spread})])
     (_, mean) = cells(tables.scores_table(found, ["random"], 2018))
-    assert mean[2] == "**80.0**<br>± 25.0"
+    assert mean[2] == "80.0<br>± 25.0"
 
 
 def test_numbers_to_predict_are_no_per_cents():
     metrics = {"r2": interval(0.5), "rmse": interval(1.25), "mae": interval(0.75)}
     found = evaluation([MEAN], [score("mean", 0, metrics=metrics)], target="number")
-    assert "**0.500**<br>0.480 to 0.520" in tables.scores_table(found, ["random"], 2018)
+    assert "0.500<br>0.480 to 0.520" in tables.scores_table(found, ["random"], 2018)
     table = cells(tables.metrics_table(found, "random", 2018))
     assert table[0] == ["vectors", "probe", "k, C", "R2", "RMSE", "MAE"]
     assert table[1] == ["`mean`", "kNN", "5", "0.500", "1.250", "0.750"]
@@ -202,9 +202,9 @@ def test_every_year_of_the_first_set_has_a_row_and_a_place_in_words():
     head, *rows = cells(tables.years_table(found, SCHEMES, tuple(values)))
     assert head == ["year", "kNN, random", "kNN, spatial"]
     assert rows == [
-        ["2018", "**80.0**<br>78.0 to 82.0", "**60.0**<br>58.0 to 62.0"],
-        ["2020", "**70.0**<br>68.0 to 72.0", "-"],
-        ["2024", "**75.0**<br>73.0 to 77.0", "-"],
+        ["2018", "80.0<br>78.0 to 82.0", "60.0<br>58.0 to 62.0"],
+        ["2020", "70.0<br>68.0 to 72.0", "-"],
+        ["2024", "75.0<br>73.0 to 77.0", "-"],
     ]
     words = tables.over_years(found, SCHEMES, tuple(values))
     assert words == "`mean` reaches 70.0 (2020) to 80.0 (2018) with kNN on `random`"

@@ -29,11 +29,16 @@ def test_the_second_may_be_the_better_one():
     )
 
 
-def test_an_interval_that_holds_0_shows_no_difference():
+def test_an_interval_that_holds_0_shows_no_difference_and_says_how_large_it_was():
     pair = difference("mean", "other", (-0.01, 0.012, 0.03))
     assert verdict([pair]) == (
         "Between `mean` and `other` **no difference can be shown** for kNN on `random` "
-        "(`mean` less the other -1.0 to 3.0 points)"
+        "(`mean` less the other 1.2 points, interval -1.0 to 3.0)"
+    )
+    both = [pair, difference("mean", "other", (-0.02, -0.01, 0.01), probe="linear")]
+    assert verdict(both).endswith(
+        "(`mean` less the other 1.2 points, interval -1.0 to 3.0) and linear on `random` (-1.0, -2.0 "
+        "to 1.0)"
     )
 
 
@@ -41,7 +46,9 @@ def test_where_the_exact_test_doubts_the_interval_no_difference_is_shown():
     pair = difference("mean", "other", (0.02, 0.08, 0.17), only_a=4, only_b=0, p_value=0.125)
     assert pair.better is None
     assert "no difference can be shown" in verdict([pair])
-    assert verdict([pair]).endswith("(`mean` less the other 2.0 to 17.0 points, McNemar p = 0.12)")
+    assert verdict([pair]).endswith(
+        "(`mean` less the other 8.0 points, interval 2.0 to 17.0, McNemar p = 0.12)"
+    )
     sure = difference("mean", "other", (0.02, 0.08, 0.17), only_a=9, only_b=0, p_value=0.004)
     assert sure.better == "mean"
 
@@ -57,7 +64,7 @@ def test_probes_and_schemes_that_disagree_are_told_apart():
         "**`mean` is better than `other`** by 20.0 points with kNN on `random` (interval 10.0 to "
         "30.0) and 15.0 with kNN on `spatial` (10.0 to 20.0); **`other` is better than `mean`** by "
         "20.0 points with linear on `random` (interval 10.0 to 30.0); **no difference can be "
-        "shown** for linear on `spatial` (`mean` less the other -10.0 to 10.0 points)"
+        "shown** for linear on `spatial` (`mean` less the other 0.0 points, interval -10.0 to 10.0)"
     )
 
 

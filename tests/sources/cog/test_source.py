@@ -140,7 +140,11 @@ def test_pixels_beyond_the_data_are_nodata_in_all_bands(source: Source) -> None:
     ("grid", "year", "reason"),
     [
         (Grid("EPSG:32640", (10, 0, 500_000, 0, -10, 1_000_000), 8, 8), YEAR, "outside every tile"),
-        (GRIDS["inside a tile"], 2024, "outside every tile of 2024"),
+        (
+            GRIDS["inside a tile"],
+            2024,
+            "outside every tile of 2024: there is no tile of 2024, the patch at lon 1",
+        ),
         (
             Grid("EPSG:32632", (10, 0, 640_000, 0, -10, 5_300_000), 8, 8),
             YEAR,
