@@ -190,7 +190,7 @@ def plan(
         (
             f"{cost.source}: {cost.pixels / 1e6:,.1f} million pixels; in batches, with "
             f"{cost.checks:,} requests that check them; one by one {cost.requests_one_by_one:,} "
-            f"requests, {_duration(cost.seconds_one_by_one)}"
+            f"requests, {_duration(cost.seconds_one_by_one)}, as with --scheduler"
         )
         for cost in found.costs
         if cost.checks

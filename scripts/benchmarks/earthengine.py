@@ -14,6 +14,8 @@ Then patches in batches beside one by one, through the build's fetching and stag
 service takes 40 ms more for each patch in a request, and points in batches:
 
     ... --patches 0 --xee-patches 0 --plain-patches 0 [--batch-patches 27000] [--points 10000]
+
+Last, the peak memory of a process that does nothing but that, one by one and in batches.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import multiprocessing
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -29,7 +33,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -193,28 +197,55 @@ def ours(url: str, reader: str) -> Fetch:
     return fetch
 
 
-def built(url: str, folder: Path, batch: int | str) -> Fetch:
+def stage_all(url: str, patches: Sequence[Patch], store: Store, batch: int | str) -> None:
     """This project's build, up to staged pixels; checks of batches are part of it."""
+    section = EarthEngine(
+        kind="earthengine", project="bench", url=url, batch=batch, requests_per_minute=10**9
+    )
+    with closing(earthengine.open(section, [YEAR])) as source:
+        read = partial(read_asked, source, store.pixels, Policy())
+        executor = ThreadExecutor(read, QUOTA)
+        wanted = sort_by_block(patches)
+        for note in stage(wanted, executor, store, kind_of=kinds_of(source)):
+            print(note)
+
+
+def patches_of(grids: Sequence[Grid]) -> list[Patch]:
+    """A patch a grid."""
+    return [Patch(f"P{n:06d}", grid, "Land", {}, YEAR) for n, grid in enumerate(grids)]
+
+
+def built(url: str, folder: Path, batch: int | str) -> Fetch:
+    """What a build stages."""
     count = itertools.count()
 
     def fetch(grids: Sequence[Grid]) -> list[tuple[Grid, npt.NDArray[np.int8]]]:
-        section = EarthEngine(
-            kind="earthengine", project="bench", url=url, batch=batch, requests_per_minute=10**9
-        )
-        patches = [Patch(f"P{n:06d}", grid, "Land", {}, YEAR) for n, grid in enumerate(grids)]
-        source = earthengine.open(section, [YEAR])
+        patches = patches_of(grids)
         place = folder / f"{batch}-{next(count)}"
-        with closing(source), Store(place) as store:
-            read = partial(read_asked, source, store.pixels, Policy())
-            executor = ThreadExecutor(read, QUOTA)
-            wanted = sort_by_block(patches)
-            for note in stage(wanted, executor, store, kind_of=kinds_of(source)):
-                print(note)
+        with Store(place) as store:
+            stage_all(url, patches, store, batch)
             found = [(patch.grid, store.pixels.read(patch)) for patch in patches]
         shutil.rmtree(place)
         return found
 
     return fetch
+
+
+def peak_memory(url: str, folder: Path, batch: int | str, count: int) -> tuple[float, float]:
+    """Peak memory of this process in MB before it stages so many patches, and after."""
+    os.environ["HFAEF_EE_TOKEN"] = "bench"  # noqa: S105 - it opens nothing
+    patches = patches_of(eurosat_like(count))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with Store(folder / f"memory-{batch}") as store:
+        stage_all(url, patches, store, batch)
+    return before / 1024, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def print_memory(url: str, folder: Path, batch: int | str, count: int) -> None:
+    """Measure the memory of a process of its own."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        before, peak = pool.submit(peak_memory, url, folder, batch, count).result()
+    print(f"batch = {batch}: {count:,} patches, peak {peak:,.0f} MB, {before:,.0f} MB at the start")
 
 
 def points_like(count: int, seed: int = 1) -> list[Grid]:
@@ -293,6 +324,7 @@ def main() -> None:
     parser.add_argument("--plain-patches", type=int, default=64)
     parser.add_argument("--batch-patches", type=int, default=2000)
     parser.add_argument("--points", type=int, default=2000)
+    parser.add_argument("--memory-patches", type=int, default=1500)
     parser.add_argument("--latency", type=float, default=0.3)
     parser.add_argument("--latency-a-patch", type=float, default=0.04)
     arguments = parser.parse_args()
@@ -300,7 +332,7 @@ def main() -> None:
     # Xee multiplies affines in a manner that affine 3 warns of.
     warnings.filterwarnings("ignore", message="Use `@` matmul")
     counts = (arguments.patches, arguments.xee_patches, arguments.plain_patches)
-    grids = eurosat_like(max(*counts, arguments.batch_patches))
+    grids = eurosat_like(max(*counts, arguments.batch_patches, arguments.memory_patches))
     points = points_like(arguments.points)
     print(f"latency {1000 * arguments.latency:.0f} ms, quota {QUOTA} at once\n\n{HEADER}")
     with tempfile.TemporaryDirectory() as name:
@@ -325,9 +357,12 @@ def main() -> None:
                     times = arguments.latency, fetch, arguments.latency_a_patch
                     run = measure(label, url, some, *times)
                     print(run.line(arguments.latency), run.requests, flush=True)
+            latency = {"latency": arguments.latency, "latency_a_patch": arguments.latency_a_patch}
+            conduct(url, **latency, at_once=QUOTA, per_minute=10**9)
+            for batch in (1, "auto") if arguments.memory_patches else ():
+                print_memory(url, folder, batch, arguments.memory_patches)
     for label, grids in (("patches", eurosat_like(27_000)), ("points", points_like(10_000))):
-        patches = [Patch(f"P{n:06d}", grid, "Land", {}, YEAR) for n, grid in enumerate(grids)]
-        cost = earth_engine_cost(patches, EarthEngine(kind="earthengine"))
+        cost = earth_engine_cost(patches_of(grids), EarthEngine(kind="earthengine"))
         print(
             f"{len(grids):,} {label}: {cost.requests:,} requests planned, {cost.checks:,} of them "
             f"checks; one by one {cost.requests_one_by_one:,}"

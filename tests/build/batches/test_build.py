@@ -110,6 +110,7 @@ def test_plan_and_status_say_what_batches_save_and_what_was_checked(
     (tmp_path / "r.toml").write_text("")
     lines = cli.plan(str(tmp_path / "r.toml"), tmp_path / "out", settings).lines
     assert "with 17 requests that check them; one by one 52 requests, 0.5 s" in str(lines[-1])
+    assert str(lines[-1]).endswith(", as with --scheduler")
     build(over(rows, service), tmp_path / "out")
     lines = cli.status(tmp_path / "out").lines
     assert str(lines[1]).startswith("48 of them in 3 batches; 1")
