@@ -15,7 +15,7 @@ service takes 40 ms more for each patch in a request, and points in batches:
 
     ... --patches 0 --xee-patches 0 --plain-patches 0 [--batch-patches 27000] [--points 10000]
 
-Last, the peak memory of a process that does nothing but that, one by one and in batches.
+Then come the requests, and the peak memory of another process that does nothing but that.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import itertools
 import json
 import multiprocessing
 import os
-import resource
+import re
 import shutil
 import subprocess
 import sys
@@ -231,21 +231,19 @@ def built(url: str, folder: Path, batch: int | str) -> Fetch:
     return fetch
 
 
-def peak_memory(url: str, folder: Path, batch: int | str, count: int) -> tuple[float, float]:
-    """Peak memory of this process in MB before it stages so many patches, and after."""
-    os.environ["HFAEF_EE_TOKEN"] = "bench"  # noqa: S105 - it opens nothing
-    patches = patches_of(eurosat_like(count))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with Store(folder / f"memory-{batch}") as store:
-        stage_all(url, patches, store, batch)
-    return before / 1024, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def print_memory(url: str, folder: Path, batch: int | str, count: int) -> None:
-    """Measure the memory of a process of its own."""
+def peak_memory(url: str, folder: Path, batch: int | str, grids: Sequence[Grid]) -> int:
+    """Peak memory in MB of a process of its own that stages patches and does nothing else."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        before, peak = pool.submit(peak_memory, url, folder, batch, count).result()
-    print(f"batch = {batch}: {count:,} patches, peak {peak:,.0f} MB, {before:,.0f} MB at the start")
+        return pool.submit(_peak_memory, url, folder / "memory", batch, grids).result()
+
+
+def _peak_memory(url: str, place: Path, batch: int | str, grids: Sequence[Grid]) -> int:
+    with Store(place) as store:
+        stage_all(url, patches_of(grids), store, batch)
+    shutil.rmtree(place)
+    # What `resource.getrusage` gives begins with the memory of the process that started this one.
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return int(found[1]) // 1024 if found else 0
 
 
 def points_like(count: int, seed: int = 1) -> list[Grid]:
@@ -324,7 +322,6 @@ def main() -> None:
     parser.add_argument("--plain-patches", type=int, default=64)
     parser.add_argument("--batch-patches", type=int, default=2000)
     parser.add_argument("--points", type=int, default=2000)
-    parser.add_argument("--memory-patches", type=int, default=1500)
     parser.add_argument("--latency", type=float, default=0.3)
     parser.add_argument("--latency-a-patch", type=float, default=0.04)
     arguments = parser.parse_args()
@@ -332,7 +329,7 @@ def main() -> None:
     # Xee multiplies affines in a manner that affine 3 warns of.
     warnings.filterwarnings("ignore", message="Use `@` matmul")
     counts = (arguments.patches, arguments.xee_patches, arguments.plain_patches)
-    grids = eurosat_like(max(*counts, arguments.batch_patches, arguments.memory_patches))
+    grids = eurosat_like(max(*counts, arguments.batch_patches))
     points = points_like(arguments.points)
     print(f"latency {1000 * arguments.latency:.0f} ms, quota {QUOTA} at once\n\n{HEADER}")
     with tempfile.TemporaryDirectory() as name:
@@ -356,11 +353,8 @@ def main() -> None:
                     fetch = built(url, folder, batch)
                     times = arguments.latency, fetch, arguments.latency_a_patch
                     run = measure(label, url, some, *times)
-                    print(run.line(arguments.latency), run.requests, flush=True)
-            latency = {"latency": arguments.latency, "latency_a_patch": arguments.latency_a_patch}
-            conduct(url, **latency, at_once=QUOTA, per_minute=10**9)
-            for batch in (1, "auto") if arguments.memory_patches else ():
-                print_memory(url, folder, batch, arguments.memory_patches)
+                    peak = peak_memory(url, folder, batch, some)
+                    print(run.line(arguments.latency), run.requests, f"{peak} MB", flush=True)
     for label, grids in (("patches", eurosat_like(27_000)), ("points", points_like(10_000))):
         cost = earth_engine_cost(patches_of(grids), EarthEngine(kind="earthengine"))
         print(

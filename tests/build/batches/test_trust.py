@@ -103,6 +103,24 @@ def test_what_was_right_and_not_checked_stays(tmp_path: Path) -> None:
         assert alone(again) == 48 - kept + 1
 
 
+def test_a_smaller_build_leaves_unchecked_what_it_does_not_need(tmp_path: Path) -> None:
+    """As of a trial with ``--limit``: the others may have come in another way."""
+    wanted, source = patches(16), BatchSource()
+
+    def never(*_: object) -> None:
+        raise CredentialsError("expired")
+
+    source.read = never  # type: ignore[assignment, method-assign]
+    with Store(tmp_path / "out") as store:
+        with pytest.raises(CredentialsError):
+            run(store, wanted, source, threads=1)
+        run(store, wanted[:5], BatchSource())
+        unchecked = {outcome.id for outcome in store.outcomes().values() if outcome.unchecked}
+        assert unchecked == {patch.id for patch in wanted[5:]}
+        run(store, wanted, BatchSource())
+        assert not any(outcome.unchecked for outcome in store.outcomes().values())
+
+
 def test_a_check_that_cannot_be_had_ends_the_build_and_keeps_what_came(tmp_path: Path) -> None:
     wanted, source = patches(16), BatchSource()
 
