@@ -111,7 +111,8 @@ def report(count: int, most: int) -> None:
     print(f"\n{most} of {count:,} patches in a request: {requests:,} requests")
     calm, _, _ = run(BatchSource(latency=LATENCY, most=most), count)
     print(f"undisturbed: {calm:.1f} s; the latency alone: {ideal:.1f} s, ", end="")
-    print(f"ratio {calm / ideal:.2f}, target <= 1.15")
+    # A run of few requests is hardly more than its slow start, from 10 at once on.
+    print(f"ratio {calm / ideal:.2f}" + (", target <= 1.15" if most == 1 else ""))
     stalls = SHARE / (len(USUAL) + 1)
     faulty = BatchSource(latency=LATENCY, share=SHARE - stalls, stall_share=stalls, most=most)
     seconds, lost, wrong = run(faulty, count)
