@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from hfaef.build.fetch.read import read_patch
+from hfaef.build.batches.queue import kinds_of
+from hfaef.build.fetch.read import read_asked
 from hfaef.build.fetch.retry import Policy
 from hfaef.build.staging.store import Store
 from hfaef.core.aef import LATTICE, ZONE_OVERLAP
@@ -26,7 +27,7 @@ from hfaef.recipe.model import Demo
 from hfaef.recipe.read import read_recipe
 from hfaef.sources.demo.field import Field
 from hfaef.sources.demo.tiles import write_store
-from support.fakes import Clock, FieldSource, Simulate, SimulatedExecutor
+from support.fakes import BatchSource, Clock, Simulate, SimulatedExecutor
 from support.forks import ForkServer
 from support.kinds import write_points
 from support.once import made_once
@@ -216,10 +217,9 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def simulate(store: Store) -> Simulate:
     """An executor in made-up time over a source without faults, to be run with its own clock."""
 
-    def make(
-        size: int = 40, source: FieldSource | None = None, **service: object
-    ) -> SimulatedExecutor:
-        read = partial(read_patch, source or FieldSource(), store.pixels, Policy())
-        return SimulatedExecutor(read, size, Clock(), **service)  # type: ignore[arg-type]
+    def make(size: int = 40, batch: int = 1, **service: object) -> SimulatedExecutor:
+        source = BatchSource(most=batch)
+        read = partial(read_asked, source, store.pixels, Policy())
+        return SimulatedExecutor(read, size, Clock(), kinds_of(source), **service)  # type: ignore[arg-type]
 
     return make

@@ -76,7 +76,7 @@ from hfaef.release.handle import Release
 from hfaef.release.locate import RowPlacement
 from hfaef.release.stac.files import stac_files
 from hfaef.sources import open_source
-from hfaef.sources.base import Prefetching
+from hfaef.sources.base import Prefetching, Source
 from hfaef.sources.earthengine.limits import REQUESTS_A_READ
 
 
@@ -186,14 +186,17 @@ def build(
         if cluster is None and isinstance(source, Prefetching):
             staged = {key for key, outcome in store.outcomes().items() if outcome.fetched}
             source.prefetch([(p.grid, p.year) for p in patches if (p.year, p.id) not in staged])
-        notes += fetch(
-            patches,
-            executor,
-            store,
-            # What a worker of a cluster stages late must be right, so there patches are read alone.
-            kind_of=None if cluster else kinds_of(source),
-            per_minute=_reads_per_minute(recipe.source),
-            policy=policy,
+        notes += (
+            *(_note_on_cluster(source, patches) if cluster else ()),
+            *fetch(
+                patches,
+                executor,
+                store,
+                # What a worker of a cluster stages late must be right: patches are read alone.
+                kind_of=None if cluster else kinds_of(source),
+                per_minute=_reads_per_minute(recipe.source),
+                policy=policy,
+            ),
         )
         outcomes = store.outcomes()
         missing = find_missing(catalog, outcomes)
@@ -221,6 +224,13 @@ def build(
             raise
         _finish(store)
     return Built(folder, manifest, (*catalog.notes, *notes, *more), executor.hung)
+
+
+def _note_on_cluster(source: Source, patches: Sequence[Patch]) -> tuple[str, ...]:
+    kind_of = kinds_of(source)
+    if not kind_of or not any(kind_of(patch.grid, patch.year) for patch in patches):
+        return ()
+    return ("on a cluster patches are read one by one, not in batches",)
 
 
 def _finish(store: Store) -> None:

@@ -191,7 +191,8 @@ def plan(
         (
             f"{cost.source}: {cost.pixels / 1e6:,.1f} million pixels; in batches, with "
             f"{count_of(cost.checks, 'request that checks', 'requests that check')} them; one by one "
-            f"{count_of(cost.requests_one_by_one, 'request')}, {_duration(cost.seconds_one_by_one)}"
+            f"{count_of(cost.requests_one_by_one, 'request')}, {_duration(cost.seconds_one_by_one)}, "
+            "as with --scheduler"
         )
         for cost in found.costs
         if cost.checks

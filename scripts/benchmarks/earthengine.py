@@ -14,6 +14,8 @@ Then patches in batches beside one by one, through the build's fetching and stag
 service takes 40 ms more for each patch in a request, and points in batches:
 
     ... --patches 0 --xee-patches 0 --plain-patches 0 [--batch-patches 27000] [--points 10000]
+
+Then come the requests, and the peak memory of another process that does nothing but that.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import multiprocessing
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -29,7 +33,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -193,28 +197,61 @@ def ours(url: str, reader: str) -> Fetch:
     return fetch
 
 
-def built(url: str, folder: Path, batch: int | str) -> Fetch:
+def stage_all(url: str, patches: Sequence[Patch], store: Store, batch: int | str) -> None:
     """This project's build, up to staged pixels; checks of batches are part of it."""
+    section = EarthEngine(
+        kind="earthengine", project="bench", url=url, batch=batch, requests_per_minute=10**9
+    )
+    with closing(earthengine.open(section, [YEAR])) as source:
+        read = partial(read_asked, source, store.pixels, Policy())
+        executor = ThreadExecutor(read, QUOTA)
+        wanted = sort_by_block(patches)
+        for note in stage(wanted, executor, store, kind_of=kinds_of(source)):
+            print(note)
+
+
+def patches_of(grids: Sequence[Grid]) -> list[Patch]:
+    """A patch a grid."""
+    return [Patch(f"P{n:06d}", grid, "Land", {}, YEAR) for n, grid in enumerate(grids)]
+
+
+def built(url: str, folder: Path, batch: int | str) -> Fetch:
+    """What a build stages."""
     count = itertools.count()
 
     def fetch(grids: Sequence[Grid]) -> list[tuple[Grid, npt.NDArray[np.int8]]]:
-        section = EarthEngine(
-            kind="earthengine", project="bench", url=url, batch=batch, requests_per_minute=10**9
-        )
-        patches = [Patch(f"P{n:06d}", grid, "Land", {}, YEAR) for n, grid in enumerate(grids)]
-        source = earthengine.open(section, [YEAR])
+        patches = patches_of(grids)
         place = folder / f"{batch}-{next(count)}"
-        with closing(source), Store(place) as store:
-            read = partial(read_asked, source, store.pixels, Policy())
-            executor = ThreadExecutor(read, QUOTA)
-            wanted = sort_by_block(patches)
-            for note in stage(wanted, executor, store, kind_of=kinds_of(source)):
-                print(note)
+        with Store(place) as store:
+            stage_all(url, patches, store, batch)
             found = [(patch.grid, store.pixels.read(patch)) for patch in patches]
         shutil.rmtree(place)
         return found
 
     return fetch
+
+
+def peak_memory(url: str, folder: Path, batch: int | str, grids: Sequence[Grid]) -> int:
+    """Peak memory in MB of a process of its own that stages as many patches and does nothing else.
+
+    Those are the first ones again and again, twice, so that the service answers at once.
+    """
+    grids = list(itertools.islice(itertools.cycle(grids[:16]), len(grids)))
+    peaks = []
+    for _ in range(2):
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            job = pool.submit(_peak_memory, url, folder / "memory", batch, grids)
+            peaks.append(job.result())
+    return max(peaks)
+
+
+def _peak_memory(url: str, place: Path, batch: int | str, grids: Sequence[Grid]) -> int:
+    with Store(place) as store:
+        stage_all(url, patches_of(grids), store, batch)
+    shutil.rmtree(place)
+    # What `resource.getrusage` gives begins with the memory of the process that started this one.
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return int(found[1]) // 1024 if found else 0
 
 
 def points_like(count: int, seed: int = 1) -> list[Grid]:
@@ -324,10 +361,10 @@ def main() -> None:
                     fetch = built(url, folder, batch)
                     times = arguments.latency, fetch, arguments.latency_a_patch
                     run = measure(label, url, some, *times)
-                    print(run.line(arguments.latency), run.requests, flush=True)
+                    peak = peak_memory(url, folder, batch, some)
+                    print(run.line(arguments.latency), run.requests, f"{peak} MB", flush=True)
     for label, grids in (("patches", eurosat_like(27_000)), ("points", points_like(10_000))):
-        patches = [Patch(f"P{n:06d}", grid, "Land", {}, YEAR) for n, grid in enumerate(grids)]
-        cost = earth_engine_cost(patches, EarthEngine(kind="earthengine"))
+        cost = earth_engine_cost(patches_of(grids), EarthEngine(kind="earthengine"))
         print(
             f"{len(grids):,} {label}: {cost.requests:,} requests planned, {cost.checks:,} of them "
             f"checks; one by one {cost.requests_one_by_one:,}"

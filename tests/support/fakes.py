@@ -16,9 +16,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import pytest
 
+from hfaef.build.batches.queue import KindOf
 from hfaef.build.fetch.engine import fetch
-from hfaef.build.fetch.read import Completed, Read
+from hfaef.build.fetch.read import Asked, Batch, Check, Completed, Result
 from hfaef.build.fetch.retry import Policy
 from hfaef.build.fetch.threads import ReadOne
 from hfaef.build.staging.store import Store
@@ -149,11 +151,14 @@ class BatchSource(FieldSource):
             self.batches.append(len(grids))
             off = self.off if len(self.batches) > self.lies_after else 0
             draw, which = self._random.random(), self._random.integers(len(self.faults))
+        if draw < self.stall_share:
+            self.released.wait()
+            raise Transient("stalled")
         if self.latency:
             time.sleep(self.latency)
         if self.refusal is not None:
             raise self.refusal()
-        if draw < self.share:
+        if draw < self.stall_share + self.share:
             error = self.faults[which]()
             raise error
         if len(grids) > self.memory:
@@ -190,12 +195,18 @@ class Clock:
 
 @dataclass
 class SimulatedExecutor:
-    """Reads in made-up time: a service with a latency and a quota, and no waiting for either."""
+    """Reads in made-up time: a service with a latency and a quota, and no waiting for either.
+
+    What it is told of a patch holds for a batch whose first patch that is, too.
+    """
 
     read: ReadOne
     size: int
     clock: Clock
+    kind_of: KindOf | None = None
+    """What patches are read together."""
     latency: float = 0.3
+    latency_a_patch: float = 0.0
     slow: Callable[[Patch, int], float] = lambda _patch, _try: 0.0
     """Seconds that a try of a patch takes beyond the latency."""
     quota: Callable[[float], int] = lambda _now: 1 << 30
@@ -206,24 +217,33 @@ class SimulatedExecutor:
     hangs: Callable[[Patch, int], bool] = lambda _patch, _try: False
 
     def __post_init__(self) -> None:
-        self._events: list[tuple[float, int, int, Patch, Exception | None]] = []
+        self._events: list[tuple[float, int, int, Asked, Exception | None]] = []
         self._order = itertools.count()
         self._served: set[int] = set()
         self._active: set[int] = set()
         self.tries: Counter[str] = Counter()
+        """By the patch's id; of batches and checks, with what they are before it."""
         self.starts: list[float] = []
         self.refused: list[float] = []
         self.peak = 0
         self.closed = False
         self.hung = 0
 
-    def start(self, read_id: int, patch: Patch) -> None:
+    def start(self, read_id: int, asked: Asked) -> None:
         now = self.clock.now
         self.starts.append(now)
-        self.tries[patch.id] += 1
+        match asked:
+            case Batch(patches):
+                patch, count, name = patches[0], len(patches), f"batch {patches[0].id}"
+            case Check(patch):
+                count, name = 1, f"check {patch.id}"
+            case patch:
+                count, name = 1, patch.id
+        self.tries[name] += 1
+        tries = self.tries[name]
         self._active.add(read_id)
         self.peak = max(self.peak, len(self._active))
-        if self.hangs(patch, self.tries[patch.id]):
+        if self.hangs(patch, tries):
             return
         error: Exception | None
         if len(self._served) >= self.quota(now):
@@ -231,20 +251,20 @@ class SimulatedExecutor:
             error, took = self.refusal(), 0.01
         else:
             self._served.add(read_id)
-            error = self.fault(patch, self.tries[patch.id], now)
-            took = self.latency + self.slow(patch, self.tries[patch.id])
-        heapq.heappush(self._events, (now + took, next(self._order), read_id, patch, error))
+            error = self.fault(patch, tries, now)
+            took = self.latency + self.latency_a_patch * count + self.slow(patch, tries)
+        heapq.heappush(self._events, (now + took, next(self._order), read_id, asked, error))
 
     def next(self, timeout: float) -> Completed | None:
         until = self.clock.now + timeout
         while self._events and self._events[0][0] <= until:
-            when, _, read_id, patch, error = heapq.heappop(self._events)
+            when, _, read_id, asked, error = heapq.heappop(self._events)
             self._served.discard(read_id)
             if read_id not in self._active:
                 continue
             self.clock.now = max(self.clock.now, when)
             self._active.discard(read_id)
-            return Completed(read_id, error or self._result(patch))
+            return Completed(read_id, error or self._result(asked))
         self.clock.now = until
         return None
 
@@ -258,9 +278,9 @@ class SimulatedExecutor:
     def close(self) -> None:
         self.closed = True
 
-    def _result(self, patch: Patch) -> Read | Exception:
+    def _result(self, asked: Asked) -> Result | Exception:
         try:
-            return self.read(patch, lambda: True)
+            return self.read(asked, lambda: True)
         except Exception as error:  # noqa: BLE001 - as a thread does
             return error
 
@@ -269,10 +289,21 @@ Simulate = Callable[..., SimulatedExecutor]
 """Makes one, as the fixture `simulate`."""
 
 
+BATCHES = pytest.mark.parametrize("batch", [1, 16])
+"""Patches of a request, for what must hold one by one and together."""
+
+
 def run(
-    wanted: list[Patch], executor: SimulatedExecutor, store: Store, policy: Policy | None = None
+    wanted: list[Patch],
+    executor: SimulatedExecutor,
+    store: Store,
+    policy: Policy | None = None,
+    per_minute: int | None = None,
 ) -> None:
-    fetch(wanted, executor, store, policy=policy, clock=executor.clock)
+    clock, kind_of = executor.clock, executor.kind_of
+    fetch(
+        wanted, executor, store, kind_of=kind_of, per_minute=per_minute, policy=policy, clock=clock
+    )
 
 
 def wrong(store: Store, wanted: list[Patch]) -> list[str]:

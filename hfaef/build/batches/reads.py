@@ -171,8 +171,7 @@ class BatchReads:
         (patch,) = state.patches
         if read.same:
             self._store.count_check((patch.year, patch.id), read.requests, read.bytes)
-            if self._trust.passed():
-                self._store.trust()
+            self._store.trust(self._trust.passed())
             return
         what = f"cannot be read alone: {failed}" if failed else "is another than it is alone"
         self._mistrust(f"{patch.id} came together with others, and {what}")

@@ -61,12 +61,13 @@ class Trust:
         self._open += len(checks)
         return tuple(checks)
 
-    def passed(self) -> bool:
-        """Count a good check; whether all that came together is trusted now."""
+    def passed(self) -> dict[Key, Check]:
+        """Count a good check; gives what is trusted now: all, unless another check is open."""
         self._open -= 1
-        if self._open == 0:
-            self.unchecked.clear()
-        return self._open == 0
+        if self._open:
+            return {}
+        trusted, self.unchecked = self.unchecked, {}
+        return trusted
 
     def lost(self) -> dict[Key, Check]:
         """Trust nothing that came together and was not checked; gives it."""

@@ -194,10 +194,10 @@ def write_outcomes(ledger: sqlite3.Connection, outcomes: Iterable[Outcome]) -> N
         )
 
 
-def trust_rows(ledger: sqlite3.Connection) -> None:
-    """Mark all rows as checked."""
+def trust_rows(ledger: sqlite3.Connection, keys: Iterable[Key]) -> None:
+    """Mark rows as checked."""
     with ledger:
-        ledger.execute("UPDATE outcomes SET unchecked = 0 WHERE unchecked")
+        ledger.executemany("UPDATE outcomes SET unchecked = 0 WHERE year = ? AND id = ?", keys)
 
 
 def count_check(ledger: sqlite3.Connection, key: Key, requests: int, size: int) -> None:

@@ -53,12 +53,12 @@ class StagedPixels:
             Transient: if that may pass.
         """
         name = _file_name(patch)
-        # numpy writes to files through a buffer of its own, and misses a full disk.
-        buffer = io.BytesIO()
-        np.save(buffer, pixels.codes, allow_pickle=False)
+        codes = np.ascontiguousarray(pixels.codes)
+        # `numpy.save` copies twice; to a file, through a buffer of its own, it misses a full disk.
+        content = b"".join((_npy_head(codes.shape), codes.data))
         with folder_errors(self.files.where(name)):
             try:
-                self.files.put(name, buffer.getvalue())
+                self.files.put(name, content)
             except FileNotFoundError as error:
                 raise FolderError(
                     f"{self.files} was removed while the build was running",
@@ -112,7 +112,7 @@ def _decode(content: bytes, shape: tuple[int, int, int]) -> npt.NDArray[np.int8]
 
 
 @lru_cache
-def _npy_head(shape: tuple[int, int, int]) -> bytes:
+def _npy_head(shape: tuple[int, ...]) -> bytes:
     """Header of a ``.npy`` file that holds an int8 array of this shape."""
     buffer = io.BytesIO()
     np.lib.format.write_array_header_1_0(

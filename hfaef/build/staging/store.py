@@ -18,6 +18,7 @@ import json
 import re
 import sqlite3
 import uuid
+from collections.abc import Iterable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -177,10 +178,10 @@ class Store:
         with folder_errors(self.staging / LEDGER):
             count_check(self._ledger, key, requests, size)
 
-    def trust(self) -> None:
-        """Write that what came together with others was checked."""
+    def trust(self, keys: Iterable[Key]) -> None:
+        """Write that patches which came together with others were checked."""
         with folder_errors(self.staging / LEDGER):
-            trust_rows(self._ledger)
+            trust_rows(self._ledger, keys)
 
     def drop_unchecked(self) -> set[Key]:
         """Drop what came together with others and was not checked; gives the keys."""

@@ -100,6 +100,7 @@ def test_a_build_on_a_cluster_trusts_what_its_command_line_names(
     if option:
         assert code == 0, said
         assert read_manifest(tmp_path / "out").rows == len(WANTED)
+        assert "on a cluster patches are read one by one, not in batches" in said
         assert service.conduct.tally.requests["pixels"] == len(WANTED)
     else:
         assert code == 1

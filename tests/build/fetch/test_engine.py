@@ -22,7 +22,7 @@ from hfaef.errors import (
     Throttled,
     Transient,
 )
-from support.fakes import FieldSource, Simulate, patches, run, wrong
+from support.fakes import BATCHES, FieldSource, Simulate, patches, run, wrong
 
 
 def some_faults(share: float, seed: int = 3) -> Callable[[Patch, int, float], Exception | None]:
@@ -31,9 +31,12 @@ def some_faults(share: float, seed: int = 3) -> Callable[[Patch, int, float], Ex
     return lambda _patch, _try, _now: kinds[random.integers(4)] if random.random() < share else None
 
 
-def test_a_fifth_of_answers_may_fail_and_nothing_is_lost(store: Store, simulate: Simulate) -> None:
+@BATCHES
+def test_a_fifth_of_answers_may_fail_and_nothing_is_lost(
+    store: Store, simulate: Simulate, batch: int
+) -> None:
     wanted = patches(600)
-    executor = simulate(fault=some_faults(0.2))
+    executor = simulate(batch=batch, fault=some_faults(0.2))
     started = executor.clock.now
     run(wanted, executor, store)
     assert not wrong(store, wanted)
@@ -47,22 +50,27 @@ def test_no_more_reads_at_once_than_the_executor_bears(store: Store, simulate: S
     assert executor.peak == 7
 
 
-def test_a_quota_that_drops_in_the_middle_loses_nothing(store: Store, simulate: Simulate) -> None:
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_quota_that_drops_in_the_middle_loses_nothing(
+    store: Store, simulate: Simulate, batch: int
+) -> None:
     wanted = patches(3000)
-    executor = simulate(quota=lambda now: 40 if now < 1010 else 10)
+    executor = simulate(batch=batch, quota=lambda now: 40 if now < 1000 + 10 / batch else 10)
     run(wanted, executor, store)
     assert all(outcome.fetched for outcome in store.outcomes().values())
-    settled = [now for now in executor.starts if now > 1020]
-    refused = [now for now in executor.refused if now > 1020]
-    assert len(settled) > 1000
+    settled = [now for now in executor.starts if now > 1000 + 20 / batch]
+    refused = [now for now in executor.refused if now > 1000 + 20 / batch]
+    assert len(settled) > 1000 / batch
     assert len(refused) < 0.05 * len(settled)
 
 
+@BATCHES
 def test_after_several_refusals_nothing_starts_before_the_servers_delay(
-    store: Store, simulate: Simulate
+    store: Store, simulate: Simulate, batch: int
 ) -> None:
     executor = simulate(
         size=8,
+        batch=batch,
         quota=lambda now: 0 if now < 1001 else 8,
         refusal=lambda: Throttled("429", delay=30.0),
     )
@@ -83,9 +91,11 @@ def test_a_delay_of_a_year_is_not_waited_for(store: Store, simulate: Simulate) -
     assert all(outcome.fetched for outcome in store.outcomes().values())
 
 
-def test_reads_start_no_faster_than_the_rate(store: Store, simulate: Simulate) -> None:
-    executor = simulate()
-    fetch(patches(500), executor, store, per_minute=120, clock=executor.clock)
+@pytest.mark.parametrize("batch", [1, 2])
+def test_reads_start_no_faster_than_the_rate(store: Store, simulate: Simulate, batch: int) -> None:
+    executor = simulate(batch=batch)
+    run(patches(500), executor, store, per_minute=120)
+    assert len(executor.starts) >= 250
     for first, last in zip(executor.starts, executor.starts[120:], strict=False):
         assert last - first >= 60 - 1e-6
 
@@ -128,10 +138,11 @@ def test_a_mistake_over_one_patch_does_not_end_the_run(store: Store, simulate: S
     assert len(store.outcomes()) == 30
 
 
+@BATCHES
 def test_a_source_that_is_down_is_not_asked_for_every_patch(
-    store: Store, simulate: Simulate
+    store: Store, simulate: Simulate, batch: int
 ) -> None:
-    executor = simulate(fault=lambda *_: Transient("connection refused"))
+    executor = simulate(batch=batch, fault=lambda *_: Transient("connection refused"))
     started = executor.clock.now
     with pytest.raises(SourceError, match=r"is down: no good answer for .* connection refused"):
         run(patches(27_000), executor, store)
@@ -165,9 +176,13 @@ def test_many_patches_that_always_fail_end_in_the_ledger_build_by_build(
     assert sum(not outcome.fetched for outcome in store.outcomes().values()) == 70
 
 
-def test_five_minutes_of_darkness_lose_nothing(store: Store, simulate: Simulate) -> None:
+@pytest.mark.parametrize("batch", [1, 2])
+def test_five_minutes_of_darkness_lose_nothing(
+    store: Store, simulate: Simulate, batch: int
+) -> None:
     executor = simulate(
-        fault=lambda _patch, _try, now: Transient("503") if 1005 < now < 1305 else None
+        batch=batch,
+        fault=lambda _patch, _try, now: Transient("503") if 1005 < now < 1305 else None,
     )
     wanted = patches(2000)
     run(wanted, executor, store)

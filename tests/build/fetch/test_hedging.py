@@ -17,22 +17,29 @@ from hfaef.build.fetch.threads import ThreadExecutor
 from hfaef.build.staging.store import Store
 from hfaef.catalog.patch import Patch
 from hfaef.errors import SourceError, Transient
-from support.fakes import FieldSource, Simulate, patches, run, wrong
+from support.fakes import BATCHES, FieldSource, Simulate, patches, run, wrong
 
 
-def test_a_read_that_hangs_is_tried_again(store: Store, simulate: Simulate) -> None:
-    executor = simulate(hangs=lambda patch, tries: tries == 1 and patch.id == "P000050")
+@BATCHES
+def test_a_read_that_hangs_is_tried_again(store: Store, simulate: Simulate, batch: int) -> None:
+    executor = simulate(
+        batch=batch, hangs=lambda patch, tries: tries == 1 and patch.id == "P000048"
+    )
     wanted = patches(3000)
     run(wanted, executor, store)
-    assert store.outcomes()[2018, "P000050"].attempts == 2
-    assert not wrong(store, wanted[40:60])
+    assert store.outcomes()[2018, "P000048"].attempts == 2
+    assert not wrong(store, wanted[40:70])
 
 
-def test_a_patch_that_always_hangs_is_missing(store: Store, simulate: Simulate) -> None:
-    executor = simulate(hangs=lambda patch, _: patch.id == "P000050")
+@BATCHES
+def test_a_patch_that_always_hangs_is_missing(store: Store, simulate: Simulate, batch: int) -> None:
+    executor = simulate(batch=batch, hangs=lambda patch, _: patch.id == "P000048")
     run(patches(100), executor, store)
-    assert "no answer in" in store.outcomes()[2018, "P000050"].reason
-    assert len(store.outcomes()) == 100
+    outcomes = store.outcomes()
+    assert len(outcomes) == 100
+    missing = [(outcome.id, outcome.reason) for outcome in outcomes.values() if outcome.reason]
+    assert missing == [("P000048", missing[0][1])]
+    assert "no answer in" in missing[0][1]
 
 
 def test_a_stall_is_recognised_soon_after_what_others_take(
@@ -121,15 +128,16 @@ def test_hedged_reads_are_bounded_too(store: Store, simulate: Simulate) -> None:
     assert executor.peak <= 20
 
 
+@BATCHES
 def test_a_source_that_hangs_for_ever_ends_the_run_and_keeps_what_is_staged(
-    store: Store, simulate: Simulate
+    store: Store, simulate: Simulate, batch: int
 ) -> None:
-    executor = simulate(hangs=lambda patch, _: patch.id >= "P000100")
+    executor = simulate(batch=batch, hangs=lambda patch, _: patch.id >= "P000100")
     started = executor.clock.now
     with pytest.raises(SourceError, match=r"the source hangs: no answer for 3.. s"):
         run(patches(27_000), executor, store)
     assert executor.clock.now - started < 400
-    assert len(store.outcomes()) == 100
+    assert len(store.outcomes()) == batch * -(-100 // batch)
 
 
 def test_a_machine_that_slept_does_not_blame_the_source(store: Store, simulate: Simulate) -> None:

@@ -16,7 +16,7 @@ from hfaef.build.staging.store import Store
 from hfaef.errors import QuotaExhausted, SourceError, Throttled, Transient
 from servers.earthengine import Fault, Service, Tile, World
 from servers.earthengine.client import TOKEN, isolate, source_of
-from support.fakes import Simulate, patches, run
+from support.fakes import BATCHES, Simulate, patches, run
 
 MONTH = (
     "Quota exceeded for quota metric 'EECU usage' and limit 'EECU-seconds per month' of service "
@@ -24,11 +24,14 @@ MONTH = (
 )
 
 
+@BATCHES
 @pytest.mark.parametrize("count", [1, 2, 7, 19, 20])
 def test_refusals_for_ever_end_after_the_outage_time(
-    store: Store, simulate: Simulate, count: int
+    store: Store, simulate: Simulate, count: int, batch: int
 ) -> None:
-    executor = simulate(quota=lambda _: 0, refusal=lambda: Throttled("503 SlowDown says S3"))
+    executor = simulate(
+        batch=batch, quota=lambda _: 0, refusal=lambda: Throttled("503 SlowDown says S3")
+    )
     started = executor.clock.now
     run(patches(count), executor, store)
     assert 60 <= executor.clock.now - started < 120
@@ -52,11 +55,12 @@ def test_a_source_that_gave_pixels_before_is_borne_longer(
     assert {name for (_, name), found in outcomes.items() if not found.fetched} == last
 
 
+@BATCHES
 @pytest.mark.parametrize("count", [1, 5])
 def test_refusals_that_end_within_the_outage_time_lose_nothing(
-    store: Store, simulate: Simulate, count: int
+    store: Store, simulate: Simulate, count: int, batch: int
 ) -> None:
-    executor = simulate(quota=lambda now: 0 if now < 1050 else 40)
+    executor = simulate(batch=batch, quota=lambda now: 0 if now < 1050 else 40)
     run(patches(count), executor, store)
     assert all(outcome.fetched for outcome in store.outcomes().values())
 
@@ -71,11 +75,12 @@ def test_refusals_and_failures_by_turns_end(store: Store, simulate: Simulate) ->
     assert not any(outcome.fetched for outcome in store.outcomes().values())
 
 
+@BATCHES
 @pytest.mark.parametrize("count", [1, 5, 500])
 def test_a_quota_of_the_month_ends_the_run_at_once(
-    store: Store, simulate: Simulate, count: int
+    store: Store, simulate: Simulate, count: int, batch: int
 ) -> None:
-    executor = simulate(fault=lambda *_: QuotaExhausted(MONTH, "next month"))
+    executor = simulate(batch=batch, fault=lambda *_: QuotaExhausted(MONTH, "next month"))
     started = executor.clock.now
     with pytest.raises(QuotaExhausted, match="EECU-seconds per month"):
         run(patches(count), executor, store)

@@ -42,6 +42,16 @@ def test_what_is_staged_comes_back(tmp_path: Path) -> None:
         assert np.array_equal(store.pixels.read(PATCH), PIXELS.codes)
 
 
+def test_staged_files_are_what_numpy_saves_however_the_codes_lie(tmp_path: Path) -> None:
+    lying = replace(PIXELS, codes=np.asfortranarray(PIXELS.codes))
+    with Store(tmp_path / "out") as store:
+        for pixels in (PIXELS, lying):
+            store.pixels.write(PATCH, pixels)
+            [path] = (tmp_path / "out").rglob("*.npy")
+            np.save(tmp_path / "own.npy", PIXELS.codes)
+            assert path.read_bytes() == (tmp_path / "own.npy").read_bytes()
+
+
 def test_a_patch_whose_file_is_gone_is_not_done(tmp_path: Path) -> None:
     with Store(tmp_path) as store:
         store.record(OUTCOME)

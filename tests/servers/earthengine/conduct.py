@@ -40,6 +40,8 @@ class Tally:
 
     requests: Counter[str] = field(default_factory=Counter)
     """By what was asked: discovery, algorithms, value, pixels, features, token."""
+    patches: Counter[int] = field(default_factory=Counter)
+    """Requests for pixels by how many patches they held."""
     statuses: Counter[int] = field(default_factory=Counter)
     peak: int = 0
     """Most computations under way at once."""
@@ -68,6 +70,8 @@ class Conduct:
     at_once: int = 40
     """Computations under way at once; one more is answered 429."""
     per_minute: int = 6000
+    minute: float = 60.0
+    """Seconds of a minute; fewer for tests that do not wait."""
     max_bytes: int = MAX_BYTES
     """Of pixels in one answer, with a mask byte a band and pixel."""
     max_bands: int = MAX_BANDS
@@ -128,7 +132,7 @@ class Conduct:
             self.tally.arrivals.append(now)
             self._under_way += 1
             self.tally.peak = max(self.tally.peak, self._under_way)
-            while self._starts and self._starts[0] <= now - 60:
+            while self._starts and self._starts[0] <= now - self.minute:
                 self._starts.popleft()
             too_many = self._under_way > self.at_once
             too_often = len(self._starts) >= self.per_minute
@@ -143,7 +147,7 @@ class Conduct:
                     "Quota exceeded for quota metric 'Number of read requests' and limit "
                     "'Number of read requests per minute per user' of service "
                     "'earthengine.googleapis.com'.",
-                    {"Retry-After": "7"},
+                    {"Retry-After": f"{self.minute * 7 / 60:.0f}"},
                 )
             yield
         finally:

@@ -174,8 +174,10 @@ class _Handler(BaseHTTPRequestHandler):
         end = time.monotonic() + service.conduct.latency
         with service.conduct.under_way():
             made = service.answer(asked, body)
-            if asked == "pixels" and service.conduct.latency_a_patch:
-                end += service.conduct.latency_a_patch * patches_in(made)
+            if asked == "pixels":
+                patches = patches_in(made)
+                service.conduct.tally.patches[patches] += 1
+                end += service.conduct.latency_a_patch * patches
             time.sleep(max(0.0, end - time.monotonic()))
         match fault:
             case Fault(kind="zero"):

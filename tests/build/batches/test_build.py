@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,48 +21,17 @@ from hfaef.cli import build as cli
 from hfaef.core.grid import Grid
 from hfaef.load import load
 from hfaef.recipe.model import Recipe
-from hfaef.recipe.read import read_recipe
-from servers.earthengine import Fault, Service, World, tiles_around
-from servers.earthengine.client import TOKEN, expected, isolate, section
+from servers.earthengine import Fault, Service, World
+from servers.earthengine.client import TOKEN, expected, isolate
 from support.kills import run_killed
 from support.kinds import KINDS, YEARS, recipe_of, write_points
+from support.points import asked, over, patches_in_batches, points, served
 
 
 @pytest.fixture(autouse=True)
 def token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     isolate(monkeypatch, tmp_path)
     monkeypatch.setenv("HFAEF_EE_TOKEN", TOKEN)
-
-
-def points(folder: Path, count: int, size: int, step: float = 0.01) -> Recipe:
-    """A table of patches in a row, over a border of zones."""
-    rows = [
-        f"p{n:04d},{5.9 + step * n:.5f},{50.1 + step * (n % 3):.5f},{'ab'[n % 2]}\n"
-        for n in range(count)
-    ]
-    (folder / "points.csv").write_text("id,lon,lat,label\n" + "".join(rows))
-    (folder / "points.toml").write_text("")
-    settings = ["name=Points", "years=[2018]", "patches.kind=table", f"patches.size={size}"]
-    settings += [f"patches.path={folder / 'points.csv'}", "source.kind=earthengine"]
-    return read_recipe(str(folder / "points.toml"), settings)
-
-
-@contextmanager
-def served(recipe: Recipe, years: tuple[int, ...] = (2018,)) -> Iterator[Service]:
-    """A service that shows all patches of a recipe."""
-    grids = [patch.grid for patch in open_catalog(recipe, list(years)).patches]
-    with Service(World(tiles_around(grids, years))) as service:
-        yield service
-
-
-def over(recipe: Recipe, service: Service, **keys: object) -> Recipe:
-    """The recipe, read from a service."""
-    return recipe.model_copy(update={"source": section(service, **keys)})
-
-
-def asked(service: Service) -> int:
-    """Requests for pixels or points."""
-    return service.conduct.tally.requests["pixels"] + service.conduct.tally.requests["features"]
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +110,7 @@ def test_plan_and_status_say_what_batches_save_and_what_was_checked(
     (tmp_path / "r.toml").write_text("")
     lines = cli.plan(str(tmp_path / "r.toml"), tmp_path / "out", settings).lines
     assert "with 17 requests that check them; one by one 52 requests, 0.5 s" in str(lines[-1])
+    assert str(lines[-1]).endswith(", as with --scheduler")
     build(over(rows, service), tmp_path / "out")
     lines = cli.status(tmp_path / "out").lines
     assert str(lines[1]).startswith("48 of them in 3 batches; 1")
@@ -177,8 +149,9 @@ def test_a_service_with_little_memory_makes_the_same_release(
     require_same(build(over(rows, service), tmp_path / "out"), one_by_one)
 
 
+@pytest.mark.parametrize("batch", [1, 4])
 def test_a_fifth_of_all_answers_may_fail(
-    rows: Recipe, service: Service, one_by_one: dict[str, str], tmp_path: Path
+    rows: Recipe, service: Service, one_by_one: dict[str, str], tmp_path: Path, batch: int
 ) -> None:
     chance = random.Random(5)
     usual = [
@@ -192,9 +165,9 @@ def test_a_fifth_of_all_answers_may_fail(
     service.conduct.plan(
         chance.choice(usual) if chance.random() < 0.2 else None for _ in range(400)
     )
-    made = build(over(rows, service, batch=4), tmp_path / "out")
+    made = build(over(rows, service, batch=batch), tmp_path / "out")
     require_same(made, one_by_one)
-    assert read_status(made.folder).together > 24
+    assert (read_status(made.folder).together > 24) == (batch > 1)
     assert sum(service.conduct.tally.statuses[code] for code in (429, 503)) > 0
 
 
@@ -203,6 +176,42 @@ def test_a_quota_that_is_lower_than_said_is_found(
 ) -> None:
     service.conduct.at_once, service.conduct.latency = 2, 0.05
     require_same(build(over(rows, service, batch=2), tmp_path / "out"), one_by_one)
+
+
+@contextmanager
+def dropping(service: Service, after: int, name: str, quota: int) -> Iterator[None]:
+    """Lower a quota of a service once it was asked so often."""
+    dropped = threading.Event()
+
+    def drop() -> None:
+        while asked(service) < after:
+            time.sleep(0.001)
+        setattr(service.conduct, name, quota)
+        dropped.set()
+
+    threading.Thread(target=drop, daemon=True).start()
+    yield
+    assert dropped.is_set()
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize(("name", "quota"), [("at_once", 2), ("per_minute", 10)])
+def test_a_quota_that_drops_in_the_middle_of_a_build_loses_nothing(
+    rows: Recipe,
+    service: Service,
+    one_by_one: dict[str, str],
+    tmp_path: Path,
+    name: str,
+    quota: int,
+    batch: int,
+) -> None:
+    service.conduct.latency, service.conduct.minute = 0.05, 0.5
+    with dropping(service, 8, name, quota):
+        made = build(over(rows, service, batch=batch), tmp_path / "out")
+    require_same(made, one_by_one)
+    assert not made.notes
+    assert service.conduct.tally.statuses[429] > 0
+    assert read_status(made.folder).together == (0 if batch == 1 else 48)
 
 
 def killed(rows: Recipe, service: Service, folder: Path, numbers: range) -> int:
@@ -225,6 +234,8 @@ def test_killed_again_and_again_it_ends_with_the_same_bytes(
     kills = killed(rows, service, tmp_path / "out", range(3, 99, 12))
     assert kills >= 3
     require_same(build(over(rows, service), tmp_path / "out"), one_by_one)
+    # What two threads had not staged when they were killed is read again, and nothing else.
+    assert patches_in_batches(service) <= 48 + kills * 2 * 4
 
 
 def test_killed_amid_lies_it_ends_with_the_same_bytes(
