@@ -148,7 +148,7 @@ def _checked_recipe(recipe: dict[str, Any]) -> dict[str, Any]:
         try:
             section.model_validate(recipe.get(name, {}))
         except ValidationError as error:
-            raise ValueError(f"{name}: {_first_fault(error)}") from None
+            raise ValueError(f"{name}: {first_fault(error)}") from None
     return recipe
 
 
@@ -312,11 +312,11 @@ def parse_manifest(text: bytes, name: str) -> Manifest:
         raise ReleaseError(f"{name} is no manifest: it is too deep", "build it again") from error
     except ValidationError as error:
         raise ReleaseError(
-            f"{name} is no manifest: {_first_fault(error)}", "build the release again"
+            f"{name} is no manifest: {first_fault(error)}", "build the release again"
         ) from error
 
 
-def _first_fault(error: ValidationError) -> str:
+def first_fault(error: ValidationError) -> str:
     """Key and fault of what stands first in an error."""
     first = error.errors(include_url=False)[0]
     where = ".".join(map(str, first["loc"]))
