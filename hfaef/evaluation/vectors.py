@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -88,6 +88,22 @@ class Fused:
             mean, std = array[:fit].mean(axis=0), array[:fit].std(axis=0)
             scaled.append((array - mean) / np.where(std > 0, std, 1))
         return np.concatenate(scaled, axis=1).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class VectorSet:
+    """One vector a patch, under a name."""
+
+    vectors: Vectors | Fused
+    kind: Literal["pooling", "table", "fused"]
+    lacking: frozenset[int] = frozenset()
+    """Numbers of the rows that have none."""
+
+    def of(self, rows: Int64) -> Int64:
+        """Those of some rows that have a vector."""
+        if not self.lacking:
+            return rows
+        return rows[[number not in self.lacking for number in rows.tolist()]]
 
 
 def read_rows(folder: Path, manifest: Manifest) -> Rows:
