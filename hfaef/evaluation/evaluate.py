@@ -19,10 +19,10 @@ from hfaef.evaluation.fit import Method
 from hfaef.evaluation.measure import measure_all, step_count
 from hfaef.evaluation.merge import merge, read_scores, require_mergeable
 from hfaef.evaluation.pooling import ON, POOLINGS, On
-from hfaef.evaluation.predictions import ProbePredictions, choose
+from hfaef.evaluation.predictions import choose
 from hfaef.evaluation.probe import curves, linear, metrics, neighbours
-from hfaef.evaluation.rows import Rows, Vectors
-from hfaef.evaluation.vectors import Fused, VectorSet, pool_release, read_rows
+from hfaef.evaluation.rows import Fused, ProbePredictions, Rows, Vectors, VectorSet
+from hfaef.evaluation.vectors import pool_release, read_rows
 from hfaef.hub.open import open_published
 from hfaef.hub.target import HubTarget, parse_target
 from hfaef.recipe.columns import Target as Labelling

@@ -12,7 +12,6 @@ import numpy as np
 
 from hfaef.core.progress import Advance
 from hfaef.evaluation.fit import Data, Fitted, Method, doubts, fit, fit_folds, standing
-from hfaef.evaluation.predictions import ProbePredictions
 from hfaef.evaluation.probe.curves import few_labels, shrunk
 from hfaef.evaluation.probe.metrics import (
     Truth,
@@ -23,9 +22,8 @@ from hfaef.evaluation.probe.metrics import (
     target_of,
 )
 from hfaef.evaluation.probe.paired import Candidate, compare
-from hfaef.evaluation.rows import Int64, Rows
+from hfaef.evaluation.rows import Fused, Int64, ProbePredictions, Rows, VectorSet
 from hfaef.evaluation.stability import between_years
-from hfaef.evaluation.vectors import Fused, VectorSet
 from hfaef.recipe.columns import UNASSIGNED
 from hfaef.release.format.manifest import Manifest
 from hfaef.release.format.scores import (

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 import pyarrow as pa
 
-from hfaef.evaluation.probe.metrics import Truth
-from hfaef.evaluation.rows import Int64, Rows
+from hfaef.evaluation.rows import Int64, ProbePredictions, Rows
 from hfaef.release.atlas.metadata import Measured
 from hfaef.release.atlas.points import Points, Predicted, label_column
 from hfaef.release.atlas.predictions import misclassified
@@ -26,20 +24,6 @@ _PROBES: tuple[Probe, ...] = ("linear", "knn")
 
 Unit = tuple[str, str, int | None, str]
 """Vectors, scheme, year and probe."""
-
-
-@dataclass(frozen=True)
-class ProbePredictions:
-    """What the probe that a score stands for predicts of the patches that it is tested on."""
-
-    features: str
-    scheme: str
-    year: int | None
-    probe: Probe
-    rows: Int64
-    """Numbers of the patches among the release's rows."""
-    values: Truth
-    """In the form of the truth."""
 
 
 def choose(

@@ -10,8 +10,7 @@ import numpy as np
 from hfaef.evaluation.probe.linear import predict
 from hfaef.evaluation.probe.metrics import measure_primary, tells
 from hfaef.evaluation.probe.neighbours import unit
-from hfaef.evaluation.rows import Int64, Rows, Vectors
-from hfaef.evaluation.vectors import Fused, VectorSet
+from hfaef.evaluation.rows import Fused, Int64, Rows, Vectors, VectorSet
 from hfaef.release.format.manifest import Manifest
 from hfaef.release.format.scores import Score, Stability, Transfer
 
