@@ -1,8 +1,9 @@
 """The page and a release on 127.0.0.1, for the browser of this machine alone.
 
 It serves the page's files and those of a release that `Content` lists, each by its whole path, in
-ranges; nothing else can be asked for. What changes on the disk meanwhile is refused until the page
-is loaded again, so that bytes of two releases are never mixed.
+ranges; nothing else can be asked for. The address of the files is another one each time that the
+release is read, and a file that changes on the disk meanwhile is refused: so a page never mixes the
+bytes of two releases, and says that it is to be loaded again.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import errno
 import hashlib
 import os
 import re
+import secrets
 import socketserver
 import stat
 import sys
@@ -68,6 +70,8 @@ class Shown:
     """What is served until the page is loaded again."""
 
     content: Content
+    data: str
+    """Where the page finds the release's files: on the Hub if all of them are there, else here."""
     page: Mapping[str, bytes]
     policy: str
     release: Identity | None
@@ -78,20 +82,17 @@ class Shown:
     @classmethod
     def of(cls, content: Content, release: Identity | None, page: Path) -> Shown:
         """What is served of a content, as its files lie there now."""
-        data = data_of(content)
+        here = f"{DATA}{secrets.token_hex(6)}/"
+        data = content.address if content.address and not content.local else here
         origins = data_origins(content.address, content.redirects) if content.address else ()
         return cls(
             content,
-            page_files(content, data, content.redirects, page),
+            data,
+            page_files(content, data, origins, page),
             f"{content_policy(origins)}; frame-ancestors 'none'",
             release,
             {path: identity_of(place) for path, place in content.local.items()},
         )
-
-
-def data_of(content: Content) -> str:
-    """Where the page finds the release's files: on the Hub if all of them are there, else here."""
-    return content.address if content.address and not content.local else DATA
 
 
 def identity_of(path: Path) -> Identity:
@@ -231,7 +232,9 @@ class _Handler(BaseHTTPRequestHandler):
         name = path.removeprefix("/") or INDEX
         if name in shown.page:
             self._send_page(shown, name)
-        elif name.startswith(DATA) and (wanted := name.removeprefix(DATA)) in shown.content.files:
+        elif name.startswith(DATA) and not name.startswith(shown.data):
+            self._refuse(HTTPStatus.CONFLICT, _CHANGED)
+        elif (wanted := name.removeprefix(shown.data)) != name and wanted in shown.content.files:
             self._send_data(shown, wanted)
         else:
             self._refuse(HTTPStatus.NOT_FOUND, "there is no such file here")

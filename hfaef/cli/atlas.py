@@ -8,6 +8,7 @@ import threading
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
+from urllib.parse import urljoin
 
 import typer
 
@@ -132,7 +133,7 @@ def _read(
 
 
 def _serve(target: str, layout: Literal["pca", "tsne"], port: int, *, open_browser: bool) -> Report:
-    from hfaef.atlas.server import Server, data_of
+    from hfaef.atlas.server import Server
     from hfaef.release.format.paths import MANIFEST
 
     opened = _open(target)
@@ -153,7 +154,7 @@ def _serve(target: str, layout: Literal["pca", "tsne"], port: int, *, open_brows
         "version": content.version,
         "rows": content.manifest.rows,
         "layouts": list(content.layouts),
-        "data": data_of(content),
+        "data": urljoin(server.url, server.shown.data),
         "notes": list(content.notes),
     }
     return Report(
