@@ -10,7 +10,7 @@ import { boundsOf, lonLat, mercator } from "./plane.js";
 const WORLD = 512; // side of the world at zoom 0, in CSS pixels
 const REACH = 10; // a click this far from a point still means it, in CSS pixels
 const MARGIN = 0.06; // of the pane's side, left free around what is fitted
-const CLOSEST_FIT = 11;
+const CLOSEST_FIT = 8;
 
 // No source of MapLibre's is drawn, so there is nothing to do for its worker.
 setWorkerUrl(URL.createObjectURL(new Blob([""], { type: "text/javascript" })));
