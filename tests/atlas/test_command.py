@@ -268,6 +268,22 @@ def test_a_version_without_points_is_downloaded_and_they_are_made(
     assert "MB to download" in found["errors"]
 
 
+def test_another_layout_of_a_version_is_made_here_and_all_else_comes_from_the_hub(
+    hub: Hub, client: Client, published: Path
+) -> None:
+    pytest.importorskip("openTSNE", reason="the extra `atlas` is not installed")
+    with served(client.hfaef("atlas", NAME, "--layout", "tsne", "--json")) as found:
+        assert found["layouts"] == ["pca", "tsne"]
+        assert get(f"{found['data']}atlas/tsne.parquet")[1][:4] == b"PAR1"
+        hub.forget()
+        path = next(path for path in contents(published) if path.startswith("data/"))
+        status, part = get(found["data"] + path, Range="bytes=4-99")
+        assert (status, part) == (206, (published / path).read_bytes()[4:100])
+        assert [seen.route for seen in hub.seen] == ["resolve", "object"]
+        index = get(found["url"])[1].decode()
+        assert f"connect-src 'self' {hub.url} {hub.state.storage};" in index
+
+
 def test_a_site_of_a_version_has_its_data_or_leaves_them_on_the_hub(
     hub: Hub, client: Client, published: Path, tmp_path: Path
 ) -> None:
