@@ -218,8 +218,8 @@ def _push_space(
             "--layout tsne is made here, and a Space reads the data set on the Hub",
             "leave one of --layout and --space out",
         )
-    found = published_version(_open(target))
     set_up_hub(bars=False)  # ours shows files; two would write over each other
+    found = published_version(_open(target))
     pushed = push_space(space, found, private=private, dry_run=dry_run)
     counts = f"{len(pushed.adds):,} new or changed, {len(pushed.deletes):,} deleted"
     lines = [

@@ -304,9 +304,10 @@ def test_a_changed_version_is_not_shown(hub: Hub, client: Client, published: Pat
     hub.put(NAME, {POINTS: b"other"})
     del hub.repo(NAME).tags["v1.0.0"]
     hub.repo(NAME).tag("v1.0.0", "main", "moved", "ada")
-    done = finish(client.hfaef("atlas", NAME, "--site", "site", "--json"))
-    assert done["exit"] == 1
-    assert f"{POINTS} is not what the manifest lists" in done["error"]
+    for words in ([], ["--space", "ada/atlas"]):
+        done = finish(client.hfaef("atlas", NAME, "--json", *words))
+        assert (done["exit"], done["hint"]) == (1, f"hfaef check {NAME}@1.0.0")
+        assert f"{POINTS} is not what the manifest lists" in done["error"]
 
 
 def test_help_teaches_it() -> None:
