@@ -76,7 +76,7 @@ class Shown:
     policy: str
     release: Identity | None
     """Of the manifest, for a folder."""
-    files: Mapping[str, Identity] = field(default_factory=dict)
+    files: Mapping[str, Identity | None] = field(default_factory=dict)
     """Of the release's files that lie here, by path."""
 
     @classmethod
@@ -94,10 +94,20 @@ class Shown:
             {path: identity_of(place) for path, place in content.local.items()},
         )
 
+    def is_current(self, release: Identity | None) -> bool:
+        """Whether the manifest is this one, and no file that lies here was changed or removed."""
+        local = self.content.local
+        return release == self.release and all(
+            found == identity_of(local[path]) for path, found in self.files.items()
+        )
 
-def identity_of(path: Path) -> Identity:
-    """What tells a file from one that replaced it; a link is not followed."""
-    found = path.lstat()
+
+def identity_of(path: Path) -> Identity | None:
+    """What tells a file from one that replaced it; None if it is not there. No link is followed."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return None
     return found.st_ino, found.st_mtime_ns, found.st_size
 
 
@@ -171,9 +181,9 @@ class Server(ThreadingHTTPServer):
             self.server_close()
 
     def renewed(self) -> Shown:
-        """What is shown from now on: read again if the release was built again since."""
+        """What is shown from now on: read again if the release, or a file of it, changed since."""
         with self._lock:
-            if self._identity() != self.shown.release:
+            if not self.shown.is_current(self._release()):
                 self.shown = self._look()
             return self.shown
 
@@ -185,15 +195,12 @@ class Server(ThreadingHTTPServer):
             say(f"the page got no answer: {type(error).__name__}: {error}")
 
     def _look(self) -> Shown:
-        release = self._identity()  # before it is read: what changes meanwhile is read again
+        release = self._release()  # before it is read: what changes meanwhile is read again
         return Shown.of(self._read(), release, self._page)
 
-    def _identity(self) -> Identity | None:
-        """Of the manifest that is watched; None if it is not there."""
-        try:
-            return identity_of(self._watched) if self._watched is not None else None
-        except OSError:
-            return None
+    def _release(self) -> Identity | None:
+        """Of the manifest that is watched."""
+        return identity_of(self._watched) if self._watched is not None else None
 
 
 def _open_browser(url: str) -> None:

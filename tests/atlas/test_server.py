@@ -253,6 +253,12 @@ def test_a_file_that_changed_is_refused_until_the_page_is_loaded_again(
     path.unlink()
     os.mkfifo(path)
     refused()
+    path.unlink()
+    path.write_bytes(before)
+    refused()
+    ask(server, "/atlas.json")
+    found = ask(server, f"/DATA/{POINTS}", Range="bytes=0-9")
+    assert (found.status, found.body) == (206, before[:10])
 
 
 def test_a_release_that_is_built_again_is_shown_when_the_page_is_loaded_again(
