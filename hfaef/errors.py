@@ -173,6 +173,7 @@ EXTRAS = {
     "onnxruntime": "encoders",
     "dask": "dask",
     "distributed": "dask",
+    "openTSNE": "atlas",
 }
 """Extras by the packages that they bring; `BUILD` brings the others."""
 

@@ -24,7 +24,7 @@ ROWS = [
     {"catalog", "sources"},
     {"release"},
     {"hub"},
-    {"evaluation", "build", "encoders"},
+    {"evaluation", "build", "encoders", "atlas"},
     {"load"},
     {"torch", "torchgeo"},
     {"cli"},
@@ -46,11 +46,12 @@ HEAVY = {
     "dask",
     "distributed",
 }
-HEAVY |= {"matplotlib", "sklearn", "datasets", "huggingface_hub", "pandas"}
+HEAVY |= {"matplotlib", "sklearn", "datasets", "huggingface_hub", "pandas", "openTSNE"}
 
 MOST_LINES = 400
 MOST_MODULES = 9
-MOST_ROOMS = 16
+MOST_ROOMS = 17
+"""Sixteen, and `atlas`, which shows a release as `evaluation` scores one: neither is part of it."""
 LONGEST_CHAIN = 13
 
 

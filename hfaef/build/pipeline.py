@@ -41,6 +41,7 @@ from hfaef.core.progress import progress
 from hfaef.core.workers import ParallelMap, core_count, ordered_map
 from hfaef.errors import HfaefError, count_of
 from hfaef.recipe.model import Cog, EarthEngine, Recipe
+from hfaef.release.atlas.files import atlas_files
 from hfaef.release.benchmark.eval_yaml import EVAL_YAML, benchmark_bytes, registering_note
 from hfaef.release.card.additions import (
     Carryover,
@@ -62,6 +63,7 @@ from hfaef.release.format.manifest import (
     package_versions,
 )
 from hfaef.release.format.paths import (
+    ATLAS,
     FIGURES,
     KINDS,
     LABELS,
@@ -235,7 +237,8 @@ def _note_on_cluster(source: Source, patches: Sequence[Patch]) -> tuple[str, ...
 
 def _finish(store: Store) -> None:
     """Move the new release to its place, and drop what it needs no more."""
-    swap_in(store.folder, (*KINDS, STAC, FIGURES, SCORES, EVAL_YAML, MISSING, CARD, MANIFEST))
+    parts = (*KINDS, STAC, ATLAS, FIGURES, SCORES, EVAL_YAML, MISSING, CARD, MANIFEST)
+    swap_in(store.folder, parts)
     store.drop_gone()
     forget_command(store.staging)
 
@@ -329,10 +332,13 @@ def _write_release(
     manifest = make_manifest(recipe, catalog, replace(packed, files=files), missing)
     # A second build of the same rows keeps the scores; other rows have other ones.
     carried = carry(store.folder, manifest, before)
+    places = store.folder, before.folder if before else None
+    atlas, lost = atlas_files(packing, manifest, carried.contents.get(SCORES), *places)
     additions = {
         **carried.contents,
         LABELS: draw_labels(packing, manifest),
         **stac_files(packing, manifest),
+        **atlas,
     }
     if recipe.card.benchmark:
         additions[EVAL_YAML] = benchmark_bytes(manifest)
@@ -355,4 +361,4 @@ def _write_release(
         notes += (f"{' and '.join(kept)} kept: the rows are the same",)
     if recipe.card.benchmark:
         notes += (registering_note(),)
-    return manifest, notes
+    return manifest, (*notes, *lost)

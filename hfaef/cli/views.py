@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hfaef.cli.options import (
+from hfaef.cli.terminal.options import (
     LimitOption,
     ReplaceCardOption,
     SetOption,
@@ -20,8 +20,8 @@ from hfaef.cli.options import (
     read_inputs,
     read_maker,
 )
-from hfaef.cli.output import Report, Table
-from hfaef.cli.process import set_up_hub
+from hfaef.cli.terminal.output import Report, Table
+from hfaef.cli.terminal.process import set_up_hub
 from hfaef.errors import FolderError, InputError, command_line, count_of
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from hfaef.recipe.model import Recipe
 
 
-def _open(target: str) -> Path | PublishedRelease:
+def open_target(target: str) -> Path | PublishedRelease:
     """The folder, without links, or the published version that a text names."""
     from hfaef.hub.open import open_published
     from hfaef.hub.target import parse_target
@@ -81,7 +81,7 @@ def card(
     from hfaef.release.format.paths import locked_release, require_outside
     from hfaef.release.handle import open_folder
 
-    opened = _open(target)
+    opened = open_target(target)
     if isinstance(opened, Path) and out is None:
         read_manifest(opened)  # before a lock is made in a folder that holds no release
         with locked_release(opened):
@@ -110,7 +110,7 @@ def show(
     from hfaef.release.card.additions import write_figures
     from hfaef.release.card.figures import not_drawn
 
-    opened = _open(target)
+    opened = open_target(target)
     if not isinstance(opened, Path):
         out = _own_file(out, "figures.png")
     folder = _downloaded(opened, "data")
@@ -185,7 +185,7 @@ def export(
         raise InputError(
             f"--stac writes no GeoTIFFs, so {unused} says nothing", "leave one of them out"
         )
-    opened = _open(target)
+    opened = open_target(target)
     require_place(to)  # said before anything is downloaded
     if stac:
         return _export_stac(opened, to)

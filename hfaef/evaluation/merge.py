@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 from pathlib import Path
@@ -9,7 +10,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from hfaef.core.files import atomic_write, folder_errors
 from hfaef.errors import InputError, count_of
+from hfaef.release.format.paths import STAGING
 from hfaef.release.format.scores import Difference, Evaluation, Protocol, Score, Skipped
 
 Unit = tuple[str, str, int | None, str]
@@ -35,6 +38,20 @@ def read_scores(path: Path) -> Evaluation | None:
             f"{path} is there and is no evaluation: {first}",
             "name another file with --out, or remove this one",
         ) from error
+
+
+def set_aside(path: Path) -> Path:
+    """Keep what is in a file of a release that cannot be read where no check looks; gives the copy.
+
+    Raises:
+        FolderError: if that cannot be done, so the file stays.
+    """
+    with folder_errors(path):
+        content = path.read_bytes()
+        digest = hashlib.sha256(content).hexdigest()[:8]
+        kept = path.parent / STAGING / f"{path.name}.damaged-{digest}"
+        atomic_write(kept, content)
+    return kept
 
 
 def require_mergeable(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from hfaef.core.files import atomic_write, folder_errors
 from hfaef.core.net.text import clean_text
@@ -19,8 +19,7 @@ from hfaef.errors import HubError, InputError, ReleaseError, command_line, count
 from hfaef.hub.edits import read_edits
 from hfaef.hub.open import RemoteState, read_remote_state
 from hfaef.hub.plan import PushPlan, find_published, plan_push
-from hfaef.hub.repo import LocalFile, Repo
-from hfaef.hub.retry import TransientHubError
+from hfaef.hub.repo import Repo
 from hfaef.hub.tree import TargetTree, is_empty, mismatches
 from hfaef.release.benchmark.eval_yaml import EVAL_YAML, registering_note
 from hfaef.release.card.additions import ADDITIONS, again, stale_additions
@@ -30,9 +29,6 @@ from hfaef.release.check import check_folder
 from hfaef.release.format.manifest import Manifest, read_manifest
 from hfaef.release.format.paths import STAGING, locked_release, put_into_release
 from hfaef.release.version import parse_version
-
-if TYPE_CHECKING:
-    from huggingface_hub import CommitOperationAdd
 
 JOURNAL = "push.json"
 """File of the staging folder that lists the contents that were uploaded."""
@@ -235,7 +231,7 @@ def _upload(folder: Path, repo: Repo, plan: PushPlan) -> int:
     done = [file.sha256 for file in large if file.sha256 in before]
     with progress("push", len(large)) as advance:
         for file in large:
-            repo.upload(_addition(file))
+            repo.upload(file)
             if file.sha256 not in done:
                 done.append(file.sha256)
             content = {"repo_id": repo.id, "version": str(plan.version), "sent": sorted(done)}
@@ -253,36 +249,19 @@ def _read_journal(path: Path, plan: PushPlan) -> set[str]:
         return set()
 
 
-def _addition(file: LocalFile) -> CommitOperationAdd:
-    from huggingface_hub import CommitOperationAdd
-
-    content = file.content if isinstance(file.content, bytes) else str(file.content)
-    addition = CommitOperationAdd(file.path, content)
-    addition.upload_info.sha256 = bytes.fromhex(file.sha256)  # the check has just made it
-    return addition
-
-
 def _commit(repo: Repo, plan: PushPlan, parent: str, hint: str) -> str:
     """Make the commit that holds the target tree, once; gives its hash."""
-    from huggingface_hub import CommitOperationDelete
-
-    def attempt() -> str:
-        # Anew each time, as an attempt leaves its marks on them.
-        adds = [_addition(file) for file in plan.diff.adds]
-        deletes = [CommitOperationDelete(path, is_folder=False) for path in plan.diff.deletes]
-        try:
-            return repo.commit(
-                [*adds, *deletes],
-                parent=parent,
-                title=plan.title,
-                description="\n".join(f"- {reason}" for reason in plan.reasons),
-            )
-        except TransientHubError:
-            if found := _find_commit(repo, plan, parent, hint):
-                return found
-            raise
-
-    return repo.retry.call(attempt, hint=hint)
+    return repo.retry.call_once(
+        lambda: repo.commit(
+            plan.diff.adds,
+            plan.diff.deletes,
+            parent=parent,
+            title=plan.title,
+            description="\n".join(f"- {reason}" for reason in plan.reasons),
+        ),
+        lambda: _find_commit(repo, plan, parent, hint),
+        hint=hint,
+    )
 
 
 def _find_commit(repo: Repo, plan: PushPlan, parent: str, hint: str) -> str | None:
@@ -326,21 +305,21 @@ def _tag(repo: Repo, plan: PushPlan, commit: str, hint: str) -> None:
         HubError: if the tag is on another commit.
     """
 
-    def attempt() -> None:
-        try:
-            repo.tag(plan.version, commit, "\n".join(plan.reasons))
-        except TransientHubError as error:
-            found = repo.commit_of(plan.version)
-            if found is None:
-                raise
-            if found != commit:
-                raise HubError(
-                    f"{plan.version} of {repo.id} was published by somebody else meanwhile, with "
-                    "other content",
-                    hint,
-                ) from error
+    def find() -> str | None:
+        found = repo.commit_of(plan.version)
+        if found not in (None, commit):
+            raise HubError(
+                f"{plan.version} of {repo.id} was published by somebody else meanwhile, with "
+                "other content",
+                hint,
+            )
+        return found
 
-    repo.retry.call(attempt, hint=hint)
+    def attempt() -> str:
+        repo.tag(plan.version, commit, "\n".join(plan.reasons))
+        return commit
+
+    repo.retry.call_once(attempt, find, hint=hint)
 
 
 def _write_back(folder: Path, tree: TargetTree) -> None:
