@@ -153,10 +153,9 @@ def _complete(settings: Settings) -> Settings:
             raise InputError(f"--fuse {fused}: not A+B of two sets", "as in `--fuse mean+tessera`")
         if lacking := [name for name in parts if name in POOLINGS and name not in known]:
             others = "; with --quick only `mean` is, unless named" if settings.quick else ""
-            words = [f"--pooling {name}" for name in (*poolings, *lacking)]
             raise InputError(
                 f"--fuse {fused}: the pooling {lacking[0]!r} is not measured{others}",
-                f"add {' '.join(words)}",
+                "add " + " ".join(f"--pooling {name}" for name in (*poolings, *lacking)),
             )
         _require(f"--fuse {fused}:", parts, known)
     return settings
