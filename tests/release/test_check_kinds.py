@@ -215,8 +215,10 @@ def test_a_manifest_that_contradicts_itself_is_refused_in_one_line(
 
 
 def as_of_0_1(folder: Path) -> None:
-    """Make a release what hfaef 0.1 made of it: no new keys, and numbers as float64."""
+    """Make a release what hfaef 0.1 made of it: no new keys, no points, and numbers as float64."""
     content = json.loads((folder / "release.json").read_bytes())
+    shutil.rmtree(folder / "atlas")
+    content["files"] = [one for one in content["files"] if not one["path"].startswith("atlas/")]
     for key in ("target", "folds", "kept", "own_years", "nearest_years", "emb"):
         del content[key]
     del content["recipe"]["pack"]["label_name"]
