@@ -71,13 +71,12 @@ def fault(one: Predicted, table: pa.Table, evaluation: Evaluation) -> str:
         return "are of another score than the evaluation has"
     if len(one.points) != told.test:
         return f"are of {len(one.points):,} patches, and their score of {told.test:,}"
-    (name,) = {label_column(kind)[0] for kind in _KINDS} & {*table.column_names}
+    name, _ = label_column(evaluation.target)
+    if name not in table.column_names:
+        return "are of other labels than the evaluation's"
     if misclassified(table[name].combine_chunks(), one.points, one.values) != told.misclassified:
         return "are right and wrong of other patches than it is said of them"
     return ""
-
-
-_KINDS = ("class", "classes", "number")
 
 
 def misclassified(
