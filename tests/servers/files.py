@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import hashlib
 import json
+import mimetypes
 import re
 import ssl
 import sys
@@ -220,6 +221,8 @@ class FileServer:
         self, request: Request, fault: Fault, writer: asyncio.StreamWriter
     ) -> bool:
         path = (self.folder / request.path.lstrip("/")).resolve()
+        if request.path.endswith("/"):
+            path /= "index.html"
         if not path.is_relative_to(self.folder.resolve()) or not path.is_file():
             return await self._send(writer, 404, {}, b"not found")
         size, etag = path.stat().st_size, self.etag(path)
@@ -229,6 +232,8 @@ class FileServer:
             return await self._send(writer, 412, {}, b"")
         first, last = 0, size - 1
         status, fields = 200, {"ETag": etag, "Accept-Ranges": "bytes"}
+        if kind := mimetypes.guess_type(path.name)[0]:
+            fields["Content-Type"] = kind
         if request.range and not fault.whole:
             first, last = request.range[0], min(request.range[1], size - 1)
             if first >= size:
