@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hfaef.cli.options import (
+from hfaef.cli.terminal.options import (
     FolderArgument,
     LimitOption,
     RecipeArgument,
@@ -17,8 +17,8 @@ from hfaef.cli.options import (
     SkipBadOption,
     read_inputs,
 )
-from hfaef.cli.output import Report, Table
-from hfaef.cli.process import set_up_hub
+from hfaef.cli.terminal.output import Report, Table
+from hfaef.cli.terminal.process import set_up_hub
 from hfaef.errors import command_line
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from typing import Annotated
 import typer
 
 from hfaef.cli import build, release, views
-from hfaef.cli.options import Command, Group, with_output
-from hfaef.cli.output import Mode, Output, Report
-from hfaef.cli.process import exit_at_once, set_environment
+from hfaef.cli.terminal.options import Command, Group, with_output
+from hfaef.cli.terminal.output import Mode, Output, Report
+from hfaef.cli.terminal.process import exit_at_once, set_environment
 from hfaef.errors import HfaefError, missing_package, one_line
 
 app = typer.Typer(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
-from hfaef.cli.options import (
+from hfaef.cli.terminal.options import (
     EvalResultsOption,
     FolderArgument,
     ModelIndexOption,
@@ -18,8 +18,8 @@ from hfaef.cli.options import (
     SetOption,
     TargetArgument,
 )
-from hfaef.cli.output import Report, Table
-from hfaef.cli.process import set_up_hub
+from hfaef.cli.terminal.output import Report, Table
+from hfaef.cli.terminal.process import set_up_hub
 from hfaef.cli.views import embed_release, embedded_lines, short_name
 from hfaef.errors import command_line
 

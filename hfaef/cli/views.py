@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hfaef.cli.options import (
+from hfaef.cli.terminal.options import (
     LimitOption,
     ReplaceCardOption,
     SetOption,
@@ -20,8 +20,8 @@ from hfaef.cli.options import (
     read_inputs,
     read_maker,
 )
-from hfaef.cli.output import Report, Table
-from hfaef.cli.process import set_up_hub
+from hfaef.cli.terminal.output import Report, Table
+from hfaef.cli.terminal.process import set_up_hub
 from hfaef.errors import FolderError, InputError, command_line
 
 if TYPE_CHECKING:

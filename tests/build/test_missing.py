@@ -14,7 +14,7 @@ from hfaef.build.status import read_status
 from hfaef.catalog import open_catalog
 from hfaef.catalog.patch import Catalog
 from hfaef.cli.build import status as show_status
-from hfaef.cli.output import Table
+from hfaef.cli.terminal.output import Table
 from hfaef.errors import IncompleteError
 from hfaef.recipe.model import Recipe
 from hfaef.recipe.read import read_recipe

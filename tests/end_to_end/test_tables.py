@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from hfaef.cli.output import Table
+from hfaef.cli.terminal.output import Table
 
 
 def test_columns_are_aligned_and_numbers_lie_to_the_right() -> None:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from hfaef.cli.main import run
-from hfaef.cli.output import Output
+from hfaef.cli.terminal.output import Output
 from hfaef.evaluation.evaluate import Settings, evaluate
 from hfaef.release.check import check_folder
 from hfaef.release.format.manifest import read_manifest

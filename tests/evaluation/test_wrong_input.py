@@ -9,8 +9,8 @@ import pytest
 
 from hfaef.build.pipeline import build
 from hfaef.cli.main import run
-from hfaef.cli.output import Output
 from hfaef.cli.release import evaluate as evaluate_command
+from hfaef.cli.terminal.output import Output
 from hfaef.errors import InputError
 from hfaef.evaluation.evaluate import Settings, evaluate
 from hfaef.evaluation.probe.linear import MAX_ITERATIONS

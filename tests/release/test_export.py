@@ -20,7 +20,7 @@ import hfaef
 from hfaef.build.pipeline import build
 from hfaef.catalog import geotiffs
 from hfaef.cli.main import run
-from hfaef.cli.output import Output
+from hfaef.cli.terminal.output import Output
 from hfaef.core.files import atomic_folder, folder_errors
 from hfaef.core.quantize import BAND_NAMES
 from hfaef.errors import FolderError, InputError

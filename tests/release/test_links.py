@@ -11,7 +11,7 @@ from build.test_pipeline import demo_recipe
 
 from hfaef.build.pipeline import build
 from hfaef.cli.main import run
-from hfaef.cli.output import Output
+from hfaef.cli.terminal.output import Output
 from hfaef.core.files import folder_lock, links_in, make_real_folders
 from hfaef.errors import FolderError, ReleaseError
 from hfaef.hub.push import push

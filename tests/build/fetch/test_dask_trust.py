@@ -14,7 +14,7 @@ from hfaef.build.fetch.retry import Policy
 from hfaef.build.staging.store import Store
 from hfaef.catalog.patch import Patch
 from hfaef.cli.main import run
-from hfaef.cli.output import Mode, Output
+from hfaef.cli.terminal.output import Mode, Output
 from hfaef.core.net.endpoints import trusted_hosts, trusting
 from hfaef.errors import CredentialsError
 from hfaef.recipe.model import EarthEngine

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from hfaef.cli import doctor
 from hfaef.cli.main import run
-from hfaef.cli.output import Mode, Output
+from hfaef.cli.terminal.output import Mode, Output
 from hfaef.errors import CredentialsError, SourceError
 from hfaef.recipe.model import Cog, EarthEngine
 from hfaef.sources import open_source

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from hfaef.cli.output import Mode, Output, Report
-from hfaef.cli.process import hide_progress, show_log
+from hfaef.cli.terminal.output import Mode, Output, Report
+from hfaef.cli.terminal.process import hide_progress, show_log
 from hfaef.errors import InputError, RecipeError, command_line
 from hfaef.recipe.builtin import built_in
 

@@ -1,0 +1,1 @@
+"""What all commands share: options, the one place that prints, and the settings of the process."""
