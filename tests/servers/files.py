@@ -45,9 +45,9 @@ class Request:
 
     @property
     def range(self) -> tuple[int, int] | None:
-        """First and last byte, if the client asked for some."""
-        found = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("range", ""))
-        return (int(found[1]), int(found[2])) if found else None
+        """First and last byte, if the client asked for some; the last may lie behind the file's."""
+        found = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("range", ""))
+        return (int(found[1]), int(found[2] or sys.maxsize)) if found else None
 
 
 @dataclass(frozen=True)
