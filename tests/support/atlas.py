@@ -13,13 +13,21 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hfaef.atlas.policy import content_policy
 from hfaef.evaluation.probe.neighbours import nearest, unit
 from hfaef.release.format.rows import vectors_of
+from servers.files import Fault
 
 POINTS = "atlas/points.parquet"
 KEY = b"hfaef.atlas"
 SHOWN = 12
 """Neighbours of a patch."""
+
+POLICY = Fault(headers={"Content-Security-Policy": content_policy()})
+"""An answer as it is, with the strict policy."""
+
+MakeSite = Callable[[Path], Path]
+"""Writes the site of a release, with its data."""
 
 
 @dataclass(frozen=True)
