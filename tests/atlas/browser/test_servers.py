@@ -87,10 +87,8 @@ def test_a_redirect_is_followed_once_a_file(
 def test_a_server_without_ranges_is_named_and_no_shard_is_read_whole(
     visit: Visits, demo_site: Path
 ) -> None:
-    def whole(request: Request) -> Fault:
-        return Fault(headers=POLICY.headers, whole=True)
-
-    with FileServer(demo_site, fail=whole) as server:
+    whole = Fault(headers=POLICY.headers, whole=True)
+    with FileServer(demo_site, fail=lambda _: whole) as server:
         page = visit().open(server.url + "/")
         page.click(4)
         page.page.wait_for_function("/range/i.test(document.body.innerText)")
