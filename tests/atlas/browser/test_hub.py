@@ -46,7 +46,7 @@ def served(client: Client, *words: object) -> Iterator[str]:
         for _ in range(600):
             assert process.poll() is None, process.communicate()
             try:
-                urllib.request.urlopen(url).close()  # noqa: S310 - loopback
+                urllib.request.urlopen(url).close()
                 break
             except OSError:
                 time.sleep(0.1)
@@ -90,10 +90,10 @@ def test_a_space_shows_the_version_that_it_is_pinned_to(
 ) -> None:
     done = finish(client.hfaef("atlas", f"{NAME}@1.0.0", "--space", SPACE, "--json"))
     assert done["exit"] == 0, done
-    there = hub.repo(SPACE, "spaces").resolve("main").tree
-    for path in there:
+    space = hub.repo(SPACE, "spaces")
+    for path in space.resolve("main").tree:
         (tmp_path / "space" / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "space" / path).write_bytes(hub.file(SPACE, path, "main", "spaces"))
+        (tmp_path / "space" / path).write_bytes(hub.state.file(space, path, "main"))
     with FileServer(tmp_path / "space") as server:
         page = visit().open(server.url + "/")
         assert_works(page, points)
