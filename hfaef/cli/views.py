@@ -110,7 +110,7 @@ def show(
 
     The atlas, too, where there is a browser.
     """
-    from hfaef.atlas.picture import draw_atlas, not_drawn_here
+    from hfaef.atlas.picture import draw_atlas
     from hfaef.release.card.additions import write_figures
     from hfaef.release.card.figures import not_drawn
 
@@ -118,9 +118,15 @@ def show(
     if not isinstance(opened, Path):
         out = _own_file(out, "figures.png")
     folder = _downloaded(opened, "data")
-    made = write_figures(folder, out, replace_card=replace_card, more=lambda: draw_atlas(folder))
+    notes = [*not_drawn()]
+
+    def atlas() -> dict[str, bytes]:
+        figures, said = draw_atlas(folder)
+        notes.extend(said)
+        return figures
+
+    made = write_figures(folder, out, replace_card=replace_card, more=atlas)
     paths = [str(path) for path in made]
-    notes = (*not_drawn(), *(not_drawn_here() if out is None else ()))
     return Report({"paths": paths}, lines=paths, values=paths, notes=notes)
 
 
