@@ -173,6 +173,8 @@ EXTRAS = {
     "onnxruntime": "encoders",
     "dask": "dask",
     "distributed": "dask",
+    "aiohttp": "atlas",
+    "openTSNE": "atlas",
 }
 """Extras by the packages that they bring; `BUILD` brings the others."""
 

@@ -46,7 +46,7 @@ HEAVY = {
     "dask",
     "distributed",
 }
-HEAVY |= {"matplotlib", "sklearn", "datasets", "huggingface_hub", "pandas"}
+HEAVY |= {"matplotlib", "sklearn", "datasets", "huggingface_hub", "pandas", "openTSNE"}
 
 MOST_LINES = 400
 MOST_MODULES = 9

@@ -41,6 +41,7 @@ from hfaef.core.progress import progress
 from hfaef.core.workers import ParallelMap, core_count, ordered_map
 from hfaef.errors import HfaefError
 from hfaef.recipe.model import Cog, EarthEngine, Recipe
+from hfaef.release.atlas.files import atlas_files
 from hfaef.release.benchmark.eval_yaml import EVAL_YAML, benchmark_bytes, registering_note
 from hfaef.release.card.additions import (
     Carryover,
@@ -62,6 +63,7 @@ from hfaef.release.format.manifest import (
     package_versions,
 )
 from hfaef.release.format.paths import (
+    ATLAS,
     FIGURES,
     KINDS,
     LABELS,
@@ -225,7 +227,8 @@ def build(
 
 def _finish(store: Store) -> None:
     """Move the new release to its place, and drop what it needs no more."""
-    swap_in(store.folder, (*KINDS, STAC, FIGURES, SCORES, EVAL_YAML, MISSING, CARD, MANIFEST))
+    parts = (*KINDS, STAC, ATLAS, FIGURES, SCORES, EVAL_YAML, MISSING, CARD, MANIFEST)
+    swap_in(store.folder, parts)
     store.drop_gone()
     forget_command(store.staging)
 
@@ -319,10 +322,12 @@ def _write_release(
     manifest = make_manifest(recipe, catalog, replace(packed, files=files), missing)
     # A second build of the same rows keeps the scores; other rows have other ones.
     carried = carry(store.folder, manifest, before)
+    earlier = [store.folder, *([before.folder] if before else [])]
     additions = {
         **carried.contents,
         LABELS: draw_labels(packing, manifest),
         **stac_files(packing, manifest),
+        **atlas_files(packing, manifest, carried.contents.get(SCORES), earlier),
     }
     if recipe.card.benchmark:
         additions[EVAL_YAML] = benchmark_bytes(manifest)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from hfaef.recipe.model import Recipe
 
 
-def _open(target: str) -> Path | PublishedRelease:
+def open_target(target: str) -> Path | PublishedRelease:
     """The folder, without links, or the published version that a text names."""
     from hfaef.hub.open import open_published
     from hfaef.hub.target import parse_target
@@ -81,7 +81,7 @@ def card(
     from hfaef.release.format.paths import locked_release, require_outside
     from hfaef.release.handle import open_folder
 
-    opened = _open(target)
+    opened = open_target(target)
     if isinstance(opened, Path) and out is None:
         read_manifest(opened)  # before a lock is made in a folder that holds no release
         with locked_release(opened):
@@ -114,7 +114,7 @@ def show(
     from hfaef.release.card.additions import write_figures
     from hfaef.release.card.figures import not_drawn
 
-    opened = _open(target)
+    opened = open_target(target)
     if not isinstance(opened, Path):
         out = _own_file(out, "figures.png")
     folder = _downloaded(opened, "data")
@@ -197,7 +197,7 @@ def export(
         raise InputError(
             f"--stac writes no GeoTIFFs, so {unused} says nothing", "leave one of them out"
         )
-    opened = _open(target)
+    opened = open_target(target)
     require_place(to)  # said before anything is downloaded
     if stac:
         return _export_stac(opened, to)

@@ -1,4 +1,4 @@
-"""The Hub client: what a data set repository holds, and the requests that change it.
+"""The Hub client: what a repository holds, and the requests that change it.
 
 All that hfaef asks of the Hub goes through here, but for rows, which `datasets` reads. Reads are retried here; a
 commit or a tag is tried once, as only `push` can see whether it was made after all.
@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 from itertools import takewhile
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, Any, Literal, cast
+from urllib.parse import quote
 
 from hfaef.core.net.endpoints import HUB, require_trusted
 from hfaef.core.net.proxies import require_usable_proxies
@@ -116,24 +117,31 @@ class CardReview:
 
 
 class Repo:
-    """A data set repository, reached through huggingface_hub's client as it is set up.
+    """A repository, reached through huggingface_hub's client as it is set up.
 
     Args:
         repo_id: ``owner/name``.
         retry: for reads, and for the callers' own steps.
+        kind: of a data set, or a static Space.
 
     Raises:
         InputError: if `repo_id` cannot be one, or the environment names a proxy that is none.
         CredentialsError: if there is a token that may not be sent to ``HF_ENDPOINT``.
     """
 
-    def __init__(self, repo_id: str, retry: RetryPolicy | None = None) -> None:
+    def __init__(
+        self,
+        repo_id: str,
+        retry: RetryPolicy | None = None,
+        kind: Literal["dataset", "space"] = "dataset",
+    ) -> None:
         from huggingface_hub import HfApi, get_token
 
         if not REPO_ID.fullmatch(repo_id):
             raise InputError(f"{repo_id!r} is no REPO_ID", "give OWNER/NAME")
         require_usable_proxies()
         self.id = repo_id
+        self.kind = kind
         self.retry = retry or RetryPolicy()
         self._api = HfApi(library_name="hfaef")
         if get_token():
@@ -142,18 +150,34 @@ class Repo:
     @property
     def url(self) -> str:
         """Where people look at it."""
-        return f"{self._api.endpoint}/datasets/{self.id}"
+        return f"{self._api.endpoint}/{self.kind}s/{self.id}"
+
+    def address(self, commit: str) -> str:
+        """Of the folder that holds a commit's files, with a slash at its end."""
+        return f"{self.url}/resolve/{commit}/"
 
     def is_public(self) -> bool | None:
         """Whether everybody may see it; None if it is not there, or not for this token."""
         from huggingface_hub.errors import RepositoryNotFoundError
 
         try:
-            return self._read(lambda: not self._api.dataset_info(self.id).private)
+            return self._read(lambda: not self._info().private)
         except HubError as error:
             if isinstance(error.__cause__, RepositoryNotFoundError):
                 return None
             raise
+
+    def is_open(self) -> bool:
+        """Whether everybody may read its files, without a token."""
+        found = self._read(self._info)
+        return not found.private and not found.gated
+
+    def redirect(self, path: str, commit: str) -> str:
+        """The address to which the Hub sends whoever asks for a file now; of the file, if nowhere."""
+        from huggingface_hub import get_hf_file_metadata
+
+        address = self.address(commit) + quote(path)
+        return self._read(lambda: get_hf_file_metadata(address, library_name="hfaef").location)
 
     def require_write_access(self) -> None:
         """Find out early whether this token may write.
@@ -162,7 +186,7 @@ class Repo:
             HubError: if it may not.
         """
         try:
-            self._read(lambda: self._api.auth_check(self.id, repo_type="dataset", write=True))
+            self._read(lambda: self._api.auth_check(self.id, repo_type=self.kind, write=True))
         except HubError as error:
             status = getattr(getattr(error.__cause__, "response", None), "status_code", None)
             if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
@@ -180,10 +204,15 @@ class Repo:
         with translate_hub_errors(self.id):
             try:
                 # Not `exist_ok`, which takes every conflict for a repository that is there.
-                self._api.create_repo(self.id, repo_type="dataset", private=private)
+                self._api.create_repo(
+                    self.id,
+                    repo_type=self.kind,
+                    private=private,
+                    space_sdk="static" if self.kind == "space" else None,
+                )
             except HfHubHTTPError as error:
                 refused = error.response.status_code in _PERHAPS_THERE
-                if not refused or not self._api.repo_exists(self.id, repo_type="dataset"):
+                if not refused or not self._api.repo_exists(self.id, repo_type=self.kind):
                     raise
 
     def review_card(self, card: str) -> CardReview:
@@ -192,16 +221,12 @@ class Repo:
         Raises:
             HubError: if the Hub does not say it.
         """
-        from huggingface_hub.utils import (  # type: ignore[attr-defined]
-            build_hf_headers,
-            get_session,
-            hf_raise_for_status,
-        )
+        from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status  # type: ignore[attr-defined]
 
         def read() -> CardReview:
             answer = get_session().post(
                 f"{self._api.endpoint}/api/validate-yaml",
-                json={"content": card, "repoType": "dataset"},
+                json={"content": card, "repoType": self.kind},
                 headers=build_hf_headers(library_name="hfaef"),
             )
             if answer.status_code in _NO_ROUTE:
@@ -221,13 +246,11 @@ class Repo:
         from huggingface_hub.hf_api import RepoFile
 
         _LOG.debug("%s: the files of %s", self.id, revision)
-        commit = self._read(
-            lambda: self._commit(self._api.dataset_info(self.id, revision=revision).sha)
-        )
+        commit = self._read(lambda: self._commit(self._info(revision).sha))
 
         def read() -> dict[str, RemoteFile]:
             entries = self._api.list_repo_tree(
-                self.id, recursive=True, revision=commit, repo_type="dataset"
+                self.id, recursive=True, revision=commit, repo_type=self.kind
             )
             return {
                 one.path: RemoteFile(one.size, one.lfs.sha256 if one.lfs else None, one.blob_id)
@@ -237,10 +260,10 @@ class Repo:
 
         return Snapshot(commit, self._read(read, paged=True))
 
-    def commits_since(self, commit: str) -> list[str]:
-        """The commits of ``main`` after one, the oldest first."""
+    def commits_since(self, commit: str | None) -> list[str]:
+        """The commits of ``main`` after one, the oldest first; all of them for None."""
         log = self._read(
-            lambda: self._api.list_repo_commits(self.id, repo_type="dataset"), paged=True
+            lambda: self._api.list_repo_commits(self.id, repo_type=self.kind), paged=True
         )
         newest_first = takewhile(
             lambda found: found != commit, (self._commit(one.commit_id) for one in log)
@@ -249,7 +272,7 @@ class Repo:
 
     def versions(self) -> list[Version]:
         """Versions that have a tag, the newest first."""
-        refs = self._read(lambda: self._api.list_repo_refs(self.id, repo_type="dataset"))
+        refs = self._read(lambda: self._api.list_repo_refs(self.id, repo_type=self.kind))
         found = (version_of_tag(tag.name) for tag in refs.tags)
         return sorted((version for version in found if version), reverse=True)
 
@@ -260,7 +283,7 @@ class Repo:
         def read() -> str | None:
             # Not from the list of tags: an annotated tag has a hash of its own there.
             try:
-                return self._commit(self._api.dataset_info(self.id, revision=version.tag).sha)
+                return self._commit(self._info(version.tag).sha)
             except RevisionNotFoundError:
                 return None
 
@@ -279,7 +302,7 @@ class Repo:
         def read() -> Path:
             try:
                 found = self._api.hf_hub_download(
-                    self.id, path, revision=revision, repo_type="dataset"
+                    self.id, path, revision=revision, repo_type=self.kind
                 )
             except EntryNotFoundError as error:
                 if not isinstance(error, HfHubHTTPError):
@@ -297,7 +320,7 @@ class Repo:
         from huggingface_hub import HfFileSystem
 
         _LOG.debug("%s: parts of %s of %s", self.id, path, revision)
-        url = f"datasets/{self.id}@{revision}/{path}"
+        url = f"{self.kind}s/{self.id}@{revision}/{path}"
         return cast("IO[bytes]", self._read(lambda: HfFileSystem().open(url, "rb")))
 
     def upload(self, addition: CommitOperationAdd) -> None:
@@ -305,7 +328,7 @@ class Repo:
         _LOG.debug("%s: upload %s", self.id, addition.path_in_repo)
         with translate_hub_errors(self.id):
             self._api.preupload_lfs_files(
-                self.id, [addition], repo_type="dataset", free_memory=False
+                self.id, [addition], repo_type=self.kind, free_memory=False
             )
 
     def commit(
@@ -330,7 +353,7 @@ class Repo:
                 operations,
                 commit_message=title,
                 commit_description=description,
-                repo_type="dataset",
+                repo_type=self.kind,
                 revision="main",
                 parent_commit=parent,
             )
@@ -349,8 +372,11 @@ class Repo:
                 tag=version.tag,
                 tag_message=message,
                 revision=commit,
-                repo_type="dataset",
+                repo_type=self.kind,
             )
+
+    def _info(self, revision: str | None = None) -> Any:
+        return self._api.repo_info(self.id, revision=revision, repo_type=self.kind)
 
     def _commit(self, name: object) -> str:
         """A commit that the Hub names: it goes into files, messages and addresses."""

@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from hfaef.core.net.repository import require_repo_id
 from hfaef.recipe.licenses import require_license
 from hfaef.recipe.patches import Described, Geotiffs, Section, Table, TorchGeo
 
@@ -150,6 +151,9 @@ class Card(Section):
     """Words by which the data set is found on the Hub, beside those that hfaef sets."""
     notes: Path | None = None
     """A text file in UTF-8 that fills the card's notes."""
+    atlas: Annotated[str, AfterValidator(require_repo_id)] | None = None
+    """OWNER/NAME of the Space that shows the release, as ``hfaef atlas --space`` pushes it; the card
+    links to it."""
     benchmark: bool = False
     """Whether the release is a benchmark on the Hub, which ``eval.yaml`` tells it:
     https://huggingface.co/docs/hub/eval-results"""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hfaef.release.format.manifest import Manifest
-from hfaef.release.format.paths import PREVIOUS_YEAR, STAC_FILES
+from hfaef.release.format.paths import POINTS, PREVIOUS_YEAR, STAC_FILES
 from hfaef.release.version import Level
 
 
@@ -115,4 +115,5 @@ def _data(before: Manifest, after: Manifest) -> list[str]:
 
 def _files(manifest: Manifest) -> dict[str, str]:
     """SHA-256 by path of what does not follow from other files and the recipe."""
-    return {file.path: file.sha256 for file in manifest.files if file.path not in STAC_FILES}
+    follow = (*STAC_FILES, POINTS)
+    return {file.path: file.sha256 for file in manifest.files if file.path not in follow}

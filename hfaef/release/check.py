@@ -21,7 +21,8 @@ from hfaef.core.names import BYTES, alike, fault_of, printable, require_id
 from hfaef.errors import FolderError, HfaefError, command_line
 from hfaef.recipe.licenses import require_license
 from hfaef.recipe.model import FIRST_YEAR
-from hfaef.release.benchmark.eval_yaml import EVAL_YAML, benchmark_bytes, is_benchmark
+from hfaef.release.atlas.check import atlas_problems
+from hfaef.release.benchmark.eval_yaml import EVAL_YAML, benchmark_problems
 from hfaef.release.card.render import (
     CARD,
     CHECKED_KEYS,
@@ -39,6 +40,7 @@ from hfaef.release.format.manifest import (
     read_manifest,
 )
 from hfaef.release.format.paths import (
+    ATLAS_FILES,
     FIGURE_FILES,
     KINDS,
     MANIFEST,
@@ -55,7 +57,7 @@ from hfaef.release.format.scores import SCORES, read_evaluation
 from hfaef.release.handle import Release, open_folder
 from hfaef.release.stac.check import stac_problems
 
-_WITHOUT_ROWS = frozenset({SCORES, EVAL_YAML, *FIGURE_FILES, *STAC_FILES})
+_WITHOUT_ROWS = frozenset({SCORES, EVAL_YAML, *FIGURE_FILES, *STAC_FILES, *ATLAS_FILES})
 
 _DECODED = 8
 """Rows of a shard whose sheets are decoded; of the others the hash of the file is checked."""
@@ -103,11 +105,12 @@ def check_folder(folder: Path, *, card: bool = True) -> list[Finding]:
     findings += _label_names(manifest)
     about_card = check_card(open_folder(folder))
     findings += (finding for finding in about_card if card or finding.path != CARD)
-    findings += _benchmark(folder, manifest)
+    findings += (Finding(EVAL_YAML, problem) for problem in benchmark_problems(folder, manifest))
     if SCORES in intact:
         findings += _scores(folder, manifest)
     if not findings:
         findings += (Finding(*problem) for problem in stac_problems(folder, manifest))
+        findings += (Finding(*problem) for problem in atlas_problems(folder, manifest))
     if card and not findings:
         findings += _loads(folder, manifest)
     return findings
@@ -352,26 +355,6 @@ def _scores(folder: Path, manifest: Manifest) -> Iterator[Finding]:
             SCORES,
             f"was measured on other rows; `{command_line('hfaef', 'eval', folder)}` does it again",
         )
-
-
-def _benchmark(folder: Path, manifest: Manifest) -> Iterator[Finding]:
-    """An ``eval.yaml`` that is not what the recipe and the configs say."""
-    listed = EVAL_YAML in {file.path for file in manifest.files}
-    if listed != is_benchmark(manifest):
-        what = "is there, but the recipe does not ask" if listed else "is missing; the recipe asks"
-        yield Finding(EVAL_YAML, f"{what} for a benchmark (`card.benchmark`)")
-        return
-    if not listed:
-        return
-    try:
-        same = (folder / EVAL_YAML).read_bytes() == benchmark_bytes(manifest)
-    except HfaefError as error:
-        yield Finding(EVAL_YAML, error.message)
-    except OSError as error:
-        yield Finding(EVAL_YAML, f"cannot be read: {error}")
-    else:
-        if not same:
-            yield Finding(EVAL_YAML, "is not what the manifest says; build the release again")
 
 
 def _loads(folder: Path, manifest: Manifest) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from typing import Any
 from hfaef.core.names import printable
 from hfaef.release.card.notes import README, read_notes
 from hfaef.release.format.manifest import Manifest
-from hfaef.release.format.paths import KINDS, PICTURES, STAC
+from hfaef.release.format.paths import KINDS, PICTURES, POINTS, STAC
 from hfaef.release.handle import Release
 
 _LONGEST = 60
@@ -62,6 +62,8 @@ def describe_files(before: Release, after: Release) -> Iterator[str]:
     for path in sorted(old.keys() | new.keys()):
         # Those of STAC follow from the rows, the files and the recipe.
         if path.split("/", 1)[0] in (*KINDS, STAC) or old.get(path) == new.get(path):
+            continue
+        if path == POINTS and path in old and path in new:  # it follows from them and the scores
             continue
         what = "new" if path not in old else "gone" if path not in new else "another one"
         yield f"{path} is {what}"

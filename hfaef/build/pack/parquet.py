@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hfaef.release.format.paths import PICTURES, ROW_GROUPS
+from hfaef.release.format.schema import leaf_names
 
 _PICTURE_PAGES = {"data_page_size": 1000, "write_batch_size": 1}
 """What makes the Parquet writer put each picture on a page of its own; small values share theirs,
@@ -36,7 +37,7 @@ class ParquetShard:
         self.path = folder / f"{number:05d}.part"
         self.rows = 0
         self._schema = schema
-        leaves = _leaf_names(schema)
+        leaves = leaf_names(schema)
         raw = {"embedding"} & set(leaves)  # a sheet's leaves lie below its column
         packed = set(leaves) - set(_leaves_of(PICTURES, leaves)) | raw
         self._writer = pq.ParquetWriter(
@@ -126,11 +127,3 @@ def _binary(values: list[bytes]) -> pa.Array:
 
 def _leaves_of(columns: Sequence[str], leaves: Sequence[str]) -> list[str]:
     return [leaf for leaf in leaves if leaf.split(".")[0] in columns]
-
-
-def _leaf_names(schema: pa.Schema) -> list[str]:
-    """Parquet's names of the columns of a schema, nested ones with dots."""
-    buffer = pa.BufferOutputStream()
-    pq.write_table(schema.empty_table(), buffer)
-    metadata = pq.read_metadata(pa.BufferReader(buffer.getvalue()))
-    return [metadata.schema.column(number).path for number in range(metadata.num_columns)]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -72,6 +72,8 @@ class Report:
     exit_code: int = 0
     hung_reads: int = 0
     """Reads left behind, which the process must not wait for."""
+    then: Callable[[], None] | None = None
+    """What goes on once the report is shown, until the user ends it."""
 
 
 @dataclass
@@ -99,6 +101,9 @@ class Output:
                         typer.echo(line)
                     else:
                         self._table(line)
+        if report.then is not None:
+            sys.stdout.flush()  # whoever reads it through a pipe waits for it
+            report.then()
         return report.exit_code
 
     def error(self, message: str, hint: str, exit_code: int, details: Sequence[str] = ()) -> int:

@@ -6,13 +6,14 @@ task has one leaderboard, which ranks models by one number, so each probe on eac
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
 from typing import Annotated
 
 import yaml
 from pydantic import Field, StringConstraints, ValidationError, field_validator
 
-from hfaef.errors import InputError
+from hfaef.errors import HfaefError, InputError
 from hfaef.recipe.columns import Target
 from hfaef.release.format.manifest import Config, Manifest, Part
 from hfaef.release.format.scores import Probe
@@ -144,3 +145,23 @@ def registering_note(repo_id: str = "the data set") -> str:
         f"{EVAL_YAML}: the Hub shows a leaderboard once the framework {FRAMEWORK} is on its list "
         f"and {repo_id} on its allow-list, which people ask for: {REGISTERING}"
     )
+
+
+def benchmark_problems(folder: Path, manifest: Manifest) -> Iterator[str]:
+    """How the file is not what the recipe and the configs of a release say, in words."""
+    listed = EVAL_YAML in {file.path for file in manifest.files}
+    if listed != is_benchmark(manifest):
+        what = "is there, but the recipe does not ask" if listed else "is missing; the recipe asks"
+        yield f"{what} for a benchmark (`card.benchmark`)"
+        return
+    if not listed:
+        return
+    try:
+        same = (folder / EVAL_YAML).read_bytes() == benchmark_bytes(manifest)
+    except HfaefError as error:
+        yield error.message
+    except OSError as error:
+        yield f"cannot be read: {error}"
+    else:
+        if not same:
+            yield "is not what the manifest says; build the release again"

@@ -28,6 +28,7 @@ from hfaef.release.format.paths import (
     FIGURE_FILES,
     LABELS,
     MANIFEST,
+    POINTS,
     STAGING,
     locked_release,
     put_into_release,
@@ -161,7 +162,7 @@ def read_carryover(release: Release) -> Carryover:
     """
     listed = {file.path for file in release.manifest.files}
     paths = tuple(path for path in ADDITIONS if path in listed and path != LABELS)
-    for path in paths:
+    for path in (*paths, *({POINTS} & listed)):  # points hold predictions, beside the scores
         release.fetch(path)
     folder = release.fetch(MANIFEST).parent
     return Carryover(release.name, released_notes(release), folder, paths)

@@ -24,6 +24,7 @@ from pydantic import (
 from hfaef.core import codec
 from hfaef.core.files import sha256_of
 from hfaef.core.names import fault_of, printable, require_id, require_path
+from hfaef.core.net.repository import require_repo_id
 from hfaef.errors import FolderError, ReleaseError, command_line, upgrade_command
 from hfaef.recipe.columns import COLUMNS, HELD_SPLITS, KeptColumn, Target
 from hfaef.release.format.paths import (
@@ -119,6 +120,7 @@ class _Card(BaseModel):
     citation: str | None = None
     description: str | None = None
     tags: list[str] = []
+    atlas: Annotated[str, AfterValidator(require_repo_id)] | None = None
 
 
 class _Pack(BaseModel):
@@ -146,7 +148,7 @@ def _checked_recipe(recipe: dict[str, Any]) -> dict[str, Any]:
         try:
             section.model_validate(recipe.get(name, {}))
         except ValidationError as error:
-            raise ValueError(f"{name}: {_first_fault(error)}") from None
+            raise ValueError(f"{name}: {first_fault(error)}") from None
     return recipe
 
 
@@ -310,11 +312,11 @@ def parse_manifest(text: bytes, name: str) -> Manifest:
         raise ReleaseError(f"{name} is no manifest: it is too deep", "build it again") from error
     except ValidationError as error:
         raise ReleaseError(
-            f"{name} is no manifest: {_first_fault(error)}", "build the release again"
+            f"{name} is no manifest: {first_fault(error)}", "build the release again"
         ) from error
 
 
-def _first_fault(error: ValidationError) -> str:
+def first_fault(error: ValidationError) -> str:
     """Key and fault of what stands first in an error."""
     first = error.errors(include_url=False)[0]
     where = ".".join(map(str, first["loc"]))

@@ -55,6 +55,14 @@ ITEMS, COLLECTION = f"{STAC}/items.parquet", f"{STAC}/collection.json"
 
 STAC_FILES = (ITEMS, COLLECTION)
 
+ATLAS = "atlas"
+"""Folder of a release that holds what its atlas shows: places of patches on the map and elsewhere."""
+
+POINTS, TSNE = f"{ATLAS}/points.parquet", f"{ATLAS}/tsne.parquet"
+"""A row a patch, in the order of the pooled vectors; and another layout of the same rows."""
+
+ATLAS_FILES = (POINTS, TSNE)
+
 PICTURES = ("embedding", "preview")
 """Columns that are compressed already."""
 

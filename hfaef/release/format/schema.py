@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from hfaef.core.quantize import BANDS
 from hfaef.recipe.columns import KeptColumn, Target
@@ -199,6 +200,14 @@ def with_geometry(schema: pa.Schema) -> pa.Schema:
         column["covering"] = {"bbox": {edge: ["bbox", edge] for edge in BOX}}
     geo = {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
     return schema.with_metadata({**(schema.metadata or {}), b"geo": json.dumps(geo).encode()})
+
+
+def leaf_names(schema: pa.Schema) -> list[str]:
+    """Parquet's names of the columns of a schema, nested ones with dots."""
+    buffer = pa.BufferOutputStream()
+    pq.write_table(schema.empty_table(), buffer)
+    metadata = pq.read_metadata(pa.BufferReader(buffer.getvalue()))
+    return [metadata.schema.column(number).path for number in range(metadata.num_columns)]
 
 
 def column_types(schema: RowSchema) -> dict[str, str]:

@@ -21,7 +21,7 @@ from hfaef.errors import ReleaseError, command_line
 from hfaef.release.format import webdataset
 from hfaef.release.format.manifest import Manifest
 from hfaef.release.format.paths import COLLECTION
-from hfaef.release.format.schema import BOX, with_geometry
+from hfaef.release.format.schema import BOX, leaf_names, with_geometry
 from hfaef.release.stac.addresses import UP, media_type, shard_address
 from hfaef.release.stac.extension import EXTENSION, QUANTIZATION, SPACING, STAC_VERSION
 
@@ -80,7 +80,7 @@ def items_bytes(items: list[pa.Table]) -> bytes:
     schema = with_geometry(_SCHEMA.with_metadata(metadata))
     buffer = pa.BufferOutputStream()
     plain = ("id", "geometry", "bbox.xmin", "bbox.ymin", "bbox.xmax", "bbox.ymax")
-    constant = [name for name in _leaf_names(schema) if name not in plain]
+    constant = [name for name in leaf_names(schema) if name not in plain]
     with pq.ParquetWriter(
         buffer,
         schema,
@@ -199,11 +199,3 @@ def _at(items: pa.Table, path: str, up: str | None) -> pa.Table:
 
 def _repeated(value: Any, kind: pa.DataType, count: int) -> pa.Array:
     return pa.array([value], kind).take(pa.array(np.zeros(count, np.int32)))
-
-
-def _leaf_names(schema: pa.Schema) -> list[str]:
-    """Parquet's names of the columns of a schema, nested ones with dots."""
-    buffer = pa.BufferOutputStream()
-    pq.write_table(schema.empty_table(), buffer)
-    metadata = pq.read_metadata(pa.BufferReader(buffer.getvalue()))
-    return [metadata.schema.column(number).path for number in range(metadata.num_columns)]

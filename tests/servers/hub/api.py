@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 
 import yaml
 
-from servers.hub import accounts, refusal
+from servers.hub import accounts, refusal, spaces
 from servers.hub.content import Blob, pointer
 from servers.hub.history import Commit
 from servers.hub.refusal import Refusal
@@ -38,7 +38,8 @@ def create(state: State, request: Request) -> Answer:
     name = f"{namespace}/{asked['name']}"
     accounts.check_writes(caller, namespace)
     private = asked.get("visibility") == "private" or bool(asked.get("private"))
-    repo = state.create(name, kind=kind, private=private)
+    template = spaces.template(asked) if kind == "spaces" else None
+    repo = state.create(name, kind=kind, private=private, template=template)
     url = state.page_url(kind, name)
     return json_answer({"url": url, "name": repo.name, "id": "2" * 24})
 
@@ -102,6 +103,8 @@ def info(state: State, request: Request) -> Answer:
         "siblings": siblings,
         "usedStorage": sum(state.contents.size(oid) or 0 for oid in repo.uploaded),
     }
+    if repo.kind == "spaces":
+        said |= spaces.details(repo, said["cardData"])
     wanted = [*request.query.get("expand", []), *request.query.get("expand[]", [])]
     if wanted:
         said = {key: value for key, value in said.items() if key in {"_id", "id", *wanted}}

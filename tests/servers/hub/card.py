@@ -25,9 +25,13 @@ def validate(state: State, request: Request) -> Answer:
     """Whether a card's YAML will do: errors with 400, warnings with 200."""
     state.caller(request)
     asked = request.json
-    if asked.get("repoType") != "dataset":
-        raise Refusal(501, "only cards of data sets are read here")
-    errors, warnings = card_errors(asked["content"]), card_warnings(asked["content"])
+    match asked.get("repoType"):
+        case "dataset":
+            errors, warnings = card_errors(asked["content"]), card_warnings(asked["content"])
+        case "space":
+            errors, warnings = space_errors(asked["content"]), []
+        case _:
+            raise Refusal(501, "only cards of data sets and Spaces are read here")
     status = 400 if errors else 200
     if "text/plain" in request.headers.get("accept", ""):
         text = "\n".join(errors or warnings)
@@ -86,6 +90,33 @@ def card_warnings(content: str) -> list[str]:
         for task in tasks
         if task not in TASKS
     ]
+
+
+SDKS = ("gradio", "docker", "static")
+COLORS = ("red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray")
+"""https://huggingface.co/docs/hub/spaces-config-reference"""
+
+
+def space_errors(content: str) -> list[str]:
+    """What is wrong with the README of a Space, so that the Hub does not take it."""
+    try:
+        card = _read(content)
+    except yaml.YAMLError as error:
+        return [f"bad YAML: {error}"]
+    if not isinstance(card, dict):
+        return ["Missing configuration in README"]
+    found = [
+        f'"{key}" must be one of [{", ".join(allowed)}]'
+        for key, allowed in (("sdk", SDKS), ("colorFrom", COLORS), ("colorTo", COLORS))
+        if card.get(key) not in allowed
+    ]
+    if not isinstance(card.get("title", ""), str):
+        found.append('"title" must be a string')
+    if len(card.get("short_description", "")) > 60:
+        found.append('"short_description" length must be less than or equal to 60 characters long')
+    if not _is_list("datasets", card.get("datasets", [])):
+        found.append('"datasets" must be an array')
+    return found
 
 
 def _read(content: str) -> Any:

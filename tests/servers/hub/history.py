@@ -128,9 +128,9 @@ class Repo:
             return self.commits[revision]
         raise refusal.no_revision(revision)
 
-    def start(self, attributes: Blob, author: str) -> None:
+    def start(self, tree: Mapping[str, Blob], author: str) -> None:
         """The first commit."""
-        self._add("main", None, {".gitattributes": attributes}, "initial commit", "", author)
+        self._add("main", None, tree, "initial commit", "", author)
 
     def commit(
         self,

@@ -62,9 +62,15 @@ class State:
         return repo, accounts.check_writes(self.caller(request), repo.namespace)
 
     def create(
-        self, name: str, *, kind: str = "datasets", private: bool = False, gated: bool = False
+        self,
+        name: str,
+        *,
+        kind: str = "datasets",
+        private: bool = False,
+        gated: bool = False,
+        template: Mapping[str, bytes] | None = None,
     ) -> Repo:
-        """A new repository with its first commit.
+        """A new repository with its first commit, which holds a template, too.
 
         Raises:
             Refusal: 409 if it is there already.
@@ -73,7 +79,8 @@ class State:
             message = f"You already created this {kind.removesuffix('s')} repo"
             raise Refusal(409, message, more={"url": self.page_url(kind, name)})
         repo = Repo(kind, name, private=private, gated=gated)
-        repo.start(self.blob(".gitattributes", ATTRIBUTES.encode()), repo.namespace)
+        files = {".gitattributes": ATTRIBUTES.encode(), **(template or {})}
+        repo.start({path: self.blob(path, text) for path, text in files.items()}, repo.namespace)
         return self.repos.setdefault((kind, name), repo)
 
     def page_url(self, kind: str, name: str) -> str:

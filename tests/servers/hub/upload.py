@@ -9,7 +9,7 @@ from math import ceil
 from typing import Any
 
 from servers.hub import refusal
-from servers.hub.card import card_errors
+from servers.hub.card import card_errors, space_errors
 from servers.hub.content import Blob, git_oid, pointer
 from servers.hub.history import Change, Repo, wants_lfs
 from servers.hub.refusal import Refusal
@@ -141,7 +141,8 @@ def _changes(state: State, repo: Repo, lines: Iterable[dict[str, Any]]) -> Itera
                     raise Refusal(
                         400, f"Your push was rejected: {value['path']} has to be uploaded by LFS"
                     )
-                if value["path"] == "README.md" and (errors := card_errors(content.decode())):
+                errors_of = space_errors if repo.kind == "spaces" else card_errors
+                if value["path"] == "README.md" and (errors := errors_of(content.decode())):
                     raise Refusal(400, f"Invalid metadata in README.md: {errors[0]}")
                 sha256, size = state.contents.put([content])
                 yield Change(value["path"], Blob(git_oid(content), size, sha256, lfs=False))

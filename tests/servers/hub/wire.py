@@ -140,6 +140,28 @@ def file_answer(
     return Answer(206, pieces(start, stop), stop - start, headers)
 
 
+_EXPOSED = (
+    "X-Repo-Commit,X-Request-Id,X-Error-Code,X-Error-Message,X-Total-Count,ETag,Link,"
+    "Accept-Ranges,Content-Range,X-Linked-Size,X-Linked-ETag,X-Xet-Hash"
+)
+
+
+def cors_headers(port: str, origin: str | None) -> dict[str, str]:
+    """What lets a page of another origin read an answer; OPTIONS, which might ask first, has no route.
+
+    The Hub names the origin that asks; its storage, which a browser reaches by a redirect and so
+    without an origin, lets everybody read.
+    """
+    if origin is None:
+        return {}
+    allowed, exposed = (origin, _EXPOSED) if port == "hub" else ("*", "*")
+    return {
+        "Access-Control-Allow-Origin": allowed,
+        "Access-Control-Expose-Headers": exposed,
+        "Vary": "Origin",
+    }
+
+
 class Port(ThreadingHTTPServer):
     """One address of the server.
 
@@ -228,6 +250,7 @@ class Handler(BaseHTTPRequestHandler):
         if answer is None:
             self._reset()
         else:
+            answer.headers |= cors_headers(self.server.name, request.headers.get("origin"))
             self._send(answer, limit=fault.after if fault and fault.kind == "truncate" else None)
 
     do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = do_GET  # noqa: N815

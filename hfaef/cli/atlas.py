@@ -1,0 +1,232 @@
+"""The command that shows a release in the browser: here, as a static site, or as a Space."""
+
+from __future__ import annotations
+
+import signal
+import tempfile
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from hfaef.cli.terminal.options import TargetArgument
+from hfaef.cli.terminal.output import Report
+from hfaef.cli.terminal.process import set_up_hub
+from hfaef.errors import InputError, command_line
+
+if TYPE_CHECKING:
+    from hfaef.atlas.content import Content
+    from hfaef.atlas.server import Server
+    from hfaef.hub.open import PublishedRelease
+
+
+def atlas(
+    target: TargetArgument,
+    open_browser: Annotated[
+        bool, typer.Option("--open", help="Open the page in your browser.")
+    ] = False,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, max=65535, help="Of 127.0.0.1.", show_default="a free one"
+        ),
+    ] = None,
+    layout: Annotated[
+        Literal["pca", "tsne"],
+        typer.Option(
+            metavar="NAME",
+            help="`pca`, or `tsne` as well, which takes minutes for 27,000 rows and is kept for the "
+            "next time.",
+        ),
+    ] = "pca",
+    site: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Write a static site with page and data into a new folder, for any web server that "
+            "answers ranges, instead of serving it.",
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="With --site: where the release's files lie already, which the site then lacks.",
+        ),
+    ] = None,
+    space: Annotated[
+        str | None,
+        typer.Option(
+            metavar="OWNER/NAME",
+            help="Push the page of a published version to the Hub as a static Space, in one commit.",
+        ),
+    ] = None,
+    private: Annotated[
+        bool, typer.Option("--private", help="With --space: make a new Space private.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="With --space: only say what would be sent.")
+    ] = False,
+) -> Report:
+    """Look at a release in the browser, on a map and in embedding space.
+
+    Click a patch for its preview and nearest neighbours; colour and filter by label, split, year
+    and what a probe gets wrong. The page is served on this machine alone until Ctrl-C; data of a
+    version on the Hub come from there.
+    """
+    _require_together(
+        {
+            "--site": site is not None,
+            "--space": space is not None,
+            "--data": data is not None,
+            "--private": private,
+            "--dry-run": dry_run,
+            "--open": open_browser,
+            "--port": port is not None,
+        }
+    )
+    if site is not None:
+        return _write_site(target, site, data, layout)
+    if space is not None:
+        return _push_space(target, space, layout, private=private, dry_run=dry_run)
+    return _serve(target, layout, port or 0, open_browser=open_browser)
+
+
+def _require_together(given: dict[str, bool]) -> None:
+    """Raise InputError if options were given that say nothing beside the others."""
+    if given["--site"] and given["--space"]:
+        raise InputError("--site and --space are two ways to publish", "give one at a time")
+    for option, needed in (
+        ("--data", "--site"),
+        ("--private", "--space"),
+        ("--dry-run", "--space"),
+    ):
+        if given[option] and not given[needed]:
+            raise InputError(f"{option} says nothing without {needed}", "leave it out")
+    for way in ("--site", "--space"):
+        for option in ("--open", "--port"):
+            if given[way] and given[option]:
+                raise InputError(
+                    f"{option} says nothing with {way}, which serves nothing", "leave it out"
+                )
+
+
+def _open(target: str) -> Path | PublishedRelease:
+    """The folder, without links, or the published version that a text names."""
+    from hfaef.cli.views import open_target
+
+    return open_target(target)
+
+
+def _read(
+    opened: Path | PublishedRelease, scratch: Path, layout: Literal["pca", "tsne"]
+) -> Content:
+    from hfaef.atlas.content import read_folder, read_published
+
+    if isinstance(opened, Path):
+        return read_folder(opened, scratch, layout)
+    return read_published(opened, scratch, layout)
+
+
+def _serve(target: str, layout: Literal["pca", "tsne"], port: int, *, open_browser: bool) -> Report:
+    from hfaef.atlas.server import Server, data_of
+    from hfaef.release.format.paths import MANIFEST
+
+    opened = _open(target)
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hfaef-atlas-")))
+        server = Server(
+            lambda: _read(opened, scratch, layout),
+            watched=opened / MANIFEST if isinstance(opened, Path) else None,
+            port=port,
+        )
+        kept = stack.pop_all()
+    content = server.shown.content
+    publish = command_line("hfaef", "atlas", target, "--site", "FOLDER")
+    summary = {
+        "url": server.url,
+        "name": content.manifest.name,
+        "version": content.version,
+        "rows": content.manifest.rows,
+        "layouts": list(content.layouts),
+        "data": data_of(content),
+        "notes": list(content.notes),
+    }
+    return Report(
+        summary,
+        lines=[
+            f"{content.manifest.name}: {content.manifest.rows:,} rows, at {server.url} until Ctrl-C",
+            f"publish it: {publish}, or --space OWNER/NAME",
+        ],
+        values=[server.url],
+        notes=content.notes,
+        then=lambda: _run(server, kept, open_browser=open_browser),
+    )
+
+
+def _run(server: Server, kept: ExitStack, *, open_browser: bool) -> None:
+    """Serve until the user or the system ends it, and remove what was made for it."""
+    if threading.current_thread() is threading.main_thread():
+        # As shells start what runs behind them, it would not hear Ctrl-C.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with kept:
+        server.run(open_browser=open_browser)
+
+
+def _write_site(
+    target: str, site: Path, data: str | None, layout: Literal["pca", "tsne"]
+) -> Report:
+    from hfaef.atlas.policy import require_address
+    from hfaef.atlas.site import require_new_folder, write_site
+    from hfaef.release.format.paths import require_outside
+
+    address = require_address(data, "--data") if data is not None else None
+    require_new_folder(site)
+    opened = _open(target)
+    if isinstance(opened, Path):
+        require_outside(site, opened, "--site")
+    with tempfile.TemporaryDirectory(prefix="hfaef-atlas-") as scratch:
+        content = _read(opened, Path(scratch), layout)
+        if address is not None and content.made:
+            raise InputError(
+                f"{content.made[0]} is made for this page, and would not be at {address}",
+                "leave --data out, or build the release again with this hfaef",
+            )
+        written = write_site(site, content, data=address)
+    size = f"{written.files:,} files, {written.bytes / 1e6:,.1f} MB"
+    lines = [f"{written.folder}: {size}", *([f"data:       {address}"] if address else [])]
+    if content.address and address is None:
+        lines.append(f"without a copy of the data: --data {content.address}")
+    lines.append("serve it with a web server that answers ranges, or push it: --space OWNER/NAME")
+    summary = {**written.summary(), "data": address or "data/", "notes": list(content.notes)}
+    return Report(summary, lines, values=[str(written.folder)], notes=content.notes)
+
+
+def _push_space(
+    target: str, space: str, layout: Literal["pca", "tsne"], *, private: bool, dry_run: bool
+) -> Report:
+    from hfaef.atlas.space import published_version, push_space
+
+    if layout != "pca":
+        raise InputError(
+            "--layout tsne is made here, and a Space reads the data set on the Hub",
+            "leave one of --layout and --space out",
+        )
+    found = published_version(_open(target))
+    set_up_hub(bars=False)  # ours shows files; two would write over each other
+    pushed = push_space(space, found, private=private, dry_run=dry_run)
+    counts = f"{len(pushed.adds):,} new or changed, {len(pushed.deletes):,} deleted"
+    lines = [
+        f"files:      {counts}; {pushed.bytes_to_send / 1e6:,.1f} MB to send at the most",
+        *(f"deleted:    {path}" for path in pushed.deletes),
+        f"{pushed.outcome}: {space} shows {found.repo.id}@{found.version}, {pushed.url}",
+    ]
+    card = found.release.manifest.recipe.get("card", {}).get("atlas")
+    if card != space:
+        lines.append(
+            f'link to it: atlas = "{space}" under [card] in the recipe, then build and push'
+        )
+    return Report(pushed.summary(), lines, values=[pushed.url], notes=pushed.notes)

@@ -1,0 +1,136 @@
+"""What a table of points says of itself: JSON under `KEY` in the metadata of its Parquet file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field
+
+from hfaef.recipe.columns import Target
+from hfaef.release.card.references import read_references
+from hfaef.release.format.manifest import Manifest, Part, content_sha256
+from hfaef.release.format.scores import Probe
+
+KEY = b"hfaef.atlas"
+
+
+class Measured(Part):
+    """The score of the probe whose predictions a table holds, as ``evaluation.json`` has it."""
+
+    vectors: str
+    """Name of the set."""
+    probe: Probe
+    year: int | None
+    """None for rows of all years, where each has its own."""
+    metric: str
+    value: float
+    test: int
+    """Patches that it predicts."""
+    misclassified: int | None
+    """Of them, those whose label, or set of labels, is another one; None for numbers."""
+
+
+class Scheme(Part):
+    """A split scheme, or folds."""
+
+    name: str
+    split: str
+    """Column of its splits."""
+    predicted: str | None = None
+    """Column of the predictions, if there are any."""
+    folds: bool = False
+    measured: tuple[Measured, ...] = ()
+    """A score a year."""
+
+
+class VectorFile(Part):
+    """A file whose rows are points, and hold their vectors."""
+
+    path: str
+    rows: int
+    bytes: int
+
+
+class VectorColumn(Part):
+    """Where the vectors of points lie: point i is row i of the files one after the other."""
+
+    column: str
+    files: tuple[VectorFile, ...]
+
+
+class Shard(Part):
+    """A file that holds previews."""
+
+    path: str
+    bytes: int
+
+
+class About(Part):
+    """The metadata of a table of points."""
+
+    format: Literal[1] = 1
+    target: Target
+    target_name: str = "label"
+    """Column of a release's rows that holds what is to be predicted."""
+    label_names: tuple[str, ...]
+    years: tuple[int, ...]
+    schemes: tuple[Scheme, ...]
+    layout: Literal["pca"] = "pca"
+    vectors: VectorColumn
+    shards: tuple[Shard, ...]
+    attribution: str
+    rows: str = Field(pattern=r"^[0-9a-f]{64}$")
+    """`manifest.content_sha256` of the release: of which rows the points are."""
+
+
+class AboutLayout(Part):
+    """The metadata of another layout of the same points."""
+
+    format: Literal[1] = 1
+    layout: Literal["tsne"] = "tsne"
+    rows: str = Field(pattern=r"^[0-9a-f]{64}$")
+    """As in `About`."""
+
+
+def about(manifest: Manifest, measured: Mapping[str, tuple[Measured, ...]]) -> About:
+    """What the points of a release say of themselves.
+
+    Args:
+        manifest: the release's.
+        measured: scores of the predictions by scheme; those without any have no column of them.
+    """
+    pooled, data = (
+        [file for file in manifest.files if file.path.startswith(f"{kind}/")]
+        for kind in ("pooled", "data")
+    )
+    names = (*manifest.schemes, *manifest.folds)
+    return About(
+        target=manifest.labelling,
+        label_names=manifest.label_names,
+        years=manifest.years,
+        schemes=tuple(
+            Scheme(
+                name=name,
+                split=f"split_{number}",
+                predicted=f"predicted_{number}" if measured.get(name) else None,
+                folds=number >= len(manifest.schemes),
+                measured=measured.get(name, ()),
+            )
+            for number, name in enumerate(names)
+        ),
+        vectors=VectorColumn(
+            column="mean",
+            files=tuple(VectorFile(path=f.path, rows=f.rows, bytes=f.bytes) for f in pooled),
+        ),
+        shards=tuple(Shard(path=f.path, bytes=f.bytes) for f in data),
+        attribution=read_references().attribution.text,
+        rows=content_sha256(manifest),
+    )
+
+
+def metadata_of(one: About | AboutLayout) -> dict[bytes, bytes]:
+    """The metadata of a Parquet file."""
+    content = one.model_dump(mode="json")
+    return {KEY: json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()}
