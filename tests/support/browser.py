@@ -40,6 +40,9 @@ addEventListener("securitypolicyviolation", (event) =>
   window.violations.push(`${event.violatedDirective}: ${event.blockedURI}`));
 """
 
+SIZE = {"width": 1000, "height": 640}
+"""Of a page: the fewer pixels the less is drawn by the CPU."""
+
 Pane = Literal["map", "space"]
 
 
@@ -56,7 +59,7 @@ class Visit:
 
     def __post_init__(self) -> None:
         self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.on("response", self.answers.append)
+        self.page.on("response", lambda answer: self.answers.append(answer))  # noqa: PLW0108 - it is marked
         self.page.on("console", self._hear)
         self.page.on("pageerror", lambda error: self.said.append(f"uncaught: {error}"))
         self.page.on("dialog", lambda dialog: (self.said.append("a dialog"), dialog.dismiss()))
@@ -73,8 +76,7 @@ class Visit:
 
     def ready(self) -> Visit:
         """Wait until the points are drawn."""
-        self.page.wait_for_function("window.atlas !== undefined")
-        self.page.evaluate("async () => { await window.atlas.ready; }")
+        self.page.wait_for_function("window.atlas?.ready.then(() => true)")
         return self
 
     def call(self, name: str, *arguments: object) -> Any:
@@ -165,7 +167,7 @@ def visits_of(browser: Browser) -> Iterator[Visits]:
     contexts = []
 
     def visit(**options: Any) -> Visit:
-        options = {"viewport": {"width": 1000, "height": 640}, **options}
+        options = {"viewport": SIZE, "reduced_motion": "reduce", **options}
         context = browser.new_context(**options)
         context.add_init_script(_WATCH)
         contexts.append(context)

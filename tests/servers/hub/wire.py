@@ -293,8 +293,6 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(answer.status)
         for name, value in answer.headers.items():
             self.send_header(name, value)
-        if "Origin" in self.headers:  # a page of another origin may read it
-            self.send_header("Access-Control-Allow-Origin", "*")
         if answer.status not in (204, 304):
             self.send_header("Content-Length", str(length))
         self.end_headers()
