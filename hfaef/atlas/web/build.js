@@ -1,0 +1,57 @@
+// Builds the page: ../page from src, index.html and atlas.css. Two builds give the same bytes.
+
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+
+import { build } from "esbuild";
+
+import { coarseLand, fineLand } from "./bundling/land.js";
+import { licences } from "./bundling/licences.js";
+
+const here = (path) => fileURLToPath(new URL(path, import.meta.url));
+const page = process.argv[2] ?? here("../page");
+
+await rm(page, { recursive: true, force: true });
+await mkdir(page, { recursive: true });
+
+const worker = await build({
+  entryPoints: [here("node_modules/maplibre-gl/dist/maplibre-gl-worker.mjs")],
+  bundle: true,
+  write: false,
+  minify: true,
+  format: "iife",
+  target: "es2022",
+  legalComments: "none",
+});
+
+/** Modules that the build makes: the worker's text and the coarse land. */
+const made = {
+  name: "made",
+  setup(context) {
+    const modules = {
+      "maplibre-gl-worker": { contents: worker.outputFiles[0].text, loader: "text" },
+      "coarse-land": { contents: JSON.stringify(coarseLand()), loader: "json" },
+    };
+    context.onResolve({ filter: /^(maplibre-gl-worker|coarse-land)$/ }, ({ path }) => ({ path, namespace: "made" }));
+    context.onLoad({ filter: /.*/, namespace: "made" }, ({ path }) => modules[path]);
+  },
+};
+
+await build({
+  entryPoints: { atlas: here("src/main.js") },
+  outdir: page,
+  bundle: true,
+  minify: true,
+  format: "iife",
+  target: "es2022",
+  legalComments: "none",
+  define: { "import.meta.url": '""' },
+  plugins: [made],
+});
+await build({ entryPoints: [here("atlas.css")], outdir: page, bundle: true, minify: true, loader: { ".svg": "dataurl" } });
+
+for (const name of ["index.html", "icon.svg"]) {
+  await writeFile(`${page}/${name}`, await readFile(here(name)));
+}
+await writeFile(`${page}/land.json`, JSON.stringify(fineLand()));
+await writeFile(`${page}/LICENSES.txt`, await licences(here("node_modules")));

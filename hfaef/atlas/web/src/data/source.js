@@ -1,0 +1,159 @@
+// Where a release's files are read from: over HTTP with range requests, or from a folder that the
+// person picked. Both answer `whole(path, progress)` and `part(path, start, end)`, end exclusive.
+
+import { AtlasError, MissingError, RangesError } from "./errors.js";
+
+const GONE = new Set([401, 403, 404, 410]); // what a signed address answers once it has expired
+
+/** Files below a base address. Redirects are followed once a file, then the final address is used. */
+export class HttpSource {
+  /** @param {string} base absolute address of the release's folder, with a slash at its end */
+  constructor(base) {
+    this.base = base;
+    this.ranges = true; // until a server shows otherwise
+    this.resolved = new Map(); // path -> promise of the final address
+  }
+
+  /**
+   * The whole file. It is asked for as one range from its start, so that a server without ranges
+   * is known before the first part is needed.
+   * @param {(loaded: number, total: number) => void} [progress] total is 0 where it is not known
+   */
+  async whole(path, progress) {
+    const response = await this.#get(path, "bytes=0-");
+    if (response.status === 200) this.ranges = false;
+    const total = Number(response.headers.get("Content-Length")) || 0;
+    return read(response, path, total, progress);
+  }
+
+  /** The bytes from start to end (exclusive) of a file. */
+  async part(path, start, end, signal) {
+    if (!this.ranges) throw new RangesError(path);
+    const response = await this.#get(path, `bytes=${start}-${end - 1}`, signal);
+    if (response.status === 200) {
+      this.ranges = false;
+      response.body?.cancel().catch(() => {});
+      throw new RangesError(path);
+    }
+    const bytes = await read(response, path, end - start);
+    if (bytes.byteLength !== end - start) throw shorter(path, bytes.byteLength, end - start);
+    return bytes;
+  }
+
+  async #get(path, range, signal) {
+    const first = !this.resolved.has(path);
+    let settle;
+    if (first) this.resolved.set(path, new Promise((resolve) => (settle = resolve)));
+    const address = new URL(path.split("/").map(encodeURIComponent).join("/"), this.base).href;
+    let known = first ? null : await this.resolved.get(path);
+    try {
+      let response = await request(known ?? address, path, range, signal);
+      if (known && known !== address && GONE.has(response.status)) {
+        known = null;
+        response = await request(address, path, range, signal);
+      }
+      if (response.status === 404) throw new MissingError(path);
+      if (response.status === 416) {
+        throw new AtlasError(`The file ${path} is shorter than the release says.`, RENEW);
+      }
+      if (response.status !== 200 && response.status !== 206) {
+        throw new AtlasError(`The server answers ${response.status} for ${path}.`, AGAIN);
+      }
+      if (!known) this.resolved.set(path, Promise.resolve(response.redirected ? response.url : address));
+      return response;
+    } catch (error) {
+      this.resolved.delete(path);
+      throw error;
+    } finally {
+      settle?.(null);
+    }
+  }
+}
+
+/** Files of a folder picked with `<input webkitdirectory>`. */
+export class FolderSource {
+  /** @param {Iterable<File>} files as the input holds them; one must be atlas/points.parquet */
+  constructor(files) {
+    this.ranges = true;
+    const all = [...files];
+    const marks = all.filter((file) => `/${file.webkitRelativePath}`.endsWith("/atlas/points.parquet"));
+    marks.sort((a, b) => a.webkitRelativePath.length - b.webkitRelativePath.length);
+    if (!marks.length) {
+      throw new AtlasError(
+        "The folder has no atlas/points.parquet.",
+        "Pick the folder of a release; if it was built by an older version, run `hfaef atlas` on it first.",
+      );
+    }
+    const root = marks[0].webkitRelativePath.slice(0, -"atlas/points.parquet".length);
+    this.name = root.replace(/\/$/, "").split("/").pop();
+    this.files = new Map();
+    for (const file of all) {
+      const path = file.webkitRelativePath;
+      if (path.startsWith(root)) this.files.set(path.slice(root.length), file);
+    }
+  }
+
+  async whole(path, progress) {
+    const file = this.#file(path);
+    const bytes = await file.arrayBuffer();
+    progress?.(file.size, file.size);
+    return bytes;
+  }
+
+  async part(path, start, end) {
+    const file = this.#file(path);
+    if (file.size < end) throw shorter(path, file.size, end);
+    return file.slice(start, end).arrayBuffer();
+  }
+
+  #file(path) {
+    const file = this.files.get(path);
+    if (!file) throw new MissingError(path);
+    return file;
+  }
+}
+
+const AGAIN = "Load the page again; if it stays so, look at the server.";
+const RENEW = "The file was damaged or changed: `hfaef check` says which files are whole.";
+
+function shorter(path, have, want) {
+  return new AtlasError(`${path} gave ${have} bytes where ${want} were asked for.`, RENEW);
+}
+
+async function request(address, path, range, signal) {
+  try {
+    return await fetch(address, { headers: { Range: range }, credentials: "same-origin", signal });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    const offline = navigator.onLine === false;
+    throw new AtlasError(
+      offline ? `${path} cannot be read: this browser is offline.` : `${path} cannot be reached.`,
+      offline ? "Connect and try again." : "The server is down, or does not allow this page to read from it.",
+    );
+  }
+}
+
+async function read(response, path, total, progress) {
+  try {
+    if (!progress || !response.body) return await response.arrayBuffer();
+    const parts = [];
+    let loaded = 0;
+    for (const reader = response.body.getReader(); ; ) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      parts.push(value);
+      loaded += value.length;
+      progress(loaded, total);
+    }
+    const bytes = new Uint8Array(loaded);
+    let at = 0;
+    for (const part of parts) {
+      bytes.set(part, at);
+      at += part.length;
+    }
+    return bytes.buffer;
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new AtlasError(`The connection broke while ${path} was read.`, AGAIN);
+  }
+}

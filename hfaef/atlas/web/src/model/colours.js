@@ -1,0 +1,57 @@
+// Colours and marks of categories: at most twelve at a time that colour-blind eyes can tell apart
+// (six colours, first as discs and then as diamonds, would do; twelve colours and two marks are
+// safer still). Categories beyond the twelve are grey, and the legend turns to the next twelve.
+
+export const AT_ONCE = 12;
+const ROUND = 0;
+const DIAMOND = 1;
+
+const NAMES = {
+  light: "#0072b2 #e08a00 #009e73 #c2479a #7f6a00 #56b4e9 #d55e00 #5b3fa8 #76b82a #8c2d4f #3f4f5f #b07fe0",
+  dark: "#4aa8e8 #f2a93b #2fc596 #ee8cc4 #d9cf57 #a9dcff #f0743e #9d8bf0 #9fdb5a #e0607f #b9c4cf #cf9bff",
+};
+const RAMP = {
+  light: "#f3d13b #9fcb3f #4fb96a #22a080 #25848e #31688e #3e4a89 #440154",
+  dark: "#482878 #3e5c99 #31789a #26a08d #4fc16b #98d83e #dde318 #fdf07a",
+};
+const VERDICT = { light: "#2f7fb8 #d1440c", dark: "#4aa8e8 #ff7a45" };
+const GREY = { light: "#aab2ba", dark: "#5d6873" };
+
+/**
+ * The swatch of each category of a facet.
+ * @param {number} page which twelve are coloured
+ * @param {"light" | "dark"} theme
+ * @returns {{rgb: number[], hex: string, mark: number, grey: boolean}[]}
+ */
+export function swatches({ kind, names, rest }, page, theme) {
+  const categories = rest < 0 ? names.length : rest;
+  const palette = { names: NAMES, verdict: VERDICT }[kind]?.[theme].split(" ");
+  return names.map((_, index) => {
+    if (index === rest) return swatch(GREY[theme], ROUND, true);
+    if (!palette) return swatch(ramp(theme, categories < 2 ? 0.5 : index / (categories - 1)), ROUND);
+    const slot = index - page * AT_ONCE;
+    if (slot < 0 || slot >= AT_ONCE) return swatch(GREY[theme], ROUND, true);
+    return swatch(palette[slot], slot < AT_ONCE / 2 ? ROUND : DIAMOND);
+  });
+}
+
+/** How many pages of twelve a facet has. */
+export function pagesOf({ kind, names, rest }) {
+  return kind === "names" ? Math.max(1, Math.ceil((rest < 0 ? names.length : rest) / AT_ONCE)) : 1;
+}
+
+function ramp(theme, part) {
+  const stops = RAMP[theme].split(" ").map(parse);
+  const at = part * (stops.length - 1);
+  const low = Math.min(Math.floor(at), stops.length - 2);
+  const mixed = stops[low].map((value, i) => Math.round(value + (stops[low + 1][i] - value) * (at - low)));
+  return `#${mixed.map((value) => value.toString(16).padStart(2, "0")).join("")}`;
+}
+
+function swatch(hex, mark, grey = false) {
+  return { hex, rgb: parse(hex), mark, grey };
+}
+
+function parse(hex) {
+  return [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+}

@@ -1,0 +1,53 @@
+// Which rows are shown. Each facet has one bit of a row's `fails`: a row is shown where none is
+// set, and counts in a legend where no bit but that facet's own is.
+
+const COMMON = 1; // valid fraction, search and boxes; facets take the bits above
+
+/**
+ * @param {object} points
+ * @param {import("./facets.js").Facet[]} facets at most seven
+ * @param {object} state
+ * @param {((row: number) => boolean)[]} boxes tests whether a row is in each box drawn
+ * @returns {{fails: Uint8Array, shown: number}}
+ */
+export function applyFilters(points, facets, state, boxes) {
+  const fails = new Uint8Array(points.n);
+  let shown = 0;
+  const query = state.q.trim().toLowerCase();
+  const tests = facets.map((facet) => accepts(facet, state.picks[facet.key]));
+  for (let row = 0; row < points.n; row++) {
+    let bits = 0;
+    if (state.valid > 0 && !(points.valid[row] >= state.valid)) bits = COMMON;
+    else if (query && !points.id[row].toLowerCase().includes(query)) bits = COMMON;
+    else if (!boxes.every((inside) => inside(row))) bits = COMMON;
+    for (let f = 0; f < tests.length; f++) {
+      if (tests[f] && !tests[f](row)) bits |= 2 << f;
+    }
+    fails[row] = bits;
+    if (!bits) shown++;
+  }
+  return { fails, shown };
+}
+
+/** Rows of each category of a facet that pass all filters but the facet's own. */
+export function countFacet(facets, index, fails) {
+  const { names, of, sets, rest } = facets[index];
+  const counts = new Int32Array(names.length);
+  const others = ~(2 << index) & 0xff;
+  for (let row = 0; row < fails.length; row++) {
+    if (fails[row] & others) continue;
+    const set = sets?.[row];
+    if (!sets) counts[of[row]]++;
+    else if (set?.length) for (const category of set) counts[category]++;
+    else counts[rest]++;
+  }
+  return counts;
+}
+
+/** A test of rows, or null where nothing of the facet is picked. */
+function accepts({ names, of, sets, rest }, picks) {
+  if (!picks?.length) return null;
+  const picked = names.map((name) => picks.includes(name));
+  if (!sets) return (row) => picked[of[row]];
+  return (row) => (sets[row]?.length ? sets[row].some((one) => picked[one]) : picked[rest]);
+}

@@ -1,0 +1,96 @@
+// The state of a view, all that a link must carry to show a colleague the same: as an object, and
+// as the address's fragment.
+
+const PICKS = ["label", "number", "count", "split", "wrong", "error", "years", "similarity"];
+const VERDICTS = { 1: "misclassified", 0: "correct", none: "not predicted" };
+const PANES = ["map", "space"];
+
+/** The state of a page just opened. */
+export function initialState({ meta }, layout) {
+  return {
+    color: meta.target === "number" ? "number" : "label",
+    scheme: 0, // index into meta.schemes
+    layout,
+    selected: -1, // row, or -1
+    pinned: -1,
+    picks: {}, // facet's key -> names of the categories kept; empty: all
+    valid: 0, // least valid fraction
+    q: "", // part of an id
+    boxes: { map: null, space: null }, // [west, south, east, north] | [x0, y0, x1, y1]
+    page: 0, // of the legend
+    views: { map: null, space: null }, // [zoom, lat, lon] | [zoom, x, y]; null: all rows in sight
+  };
+}
+
+/** The fragment, without `#`, that `readFragment` turns into the same state. */
+export function writeFragment(state, points, initial) {
+  const out = new URLSearchParams();
+  if (state.selected >= 0) {
+    out.set("id", points.id[state.selected]);
+    out.set("year", points.year[state.selected]);
+  }
+  if (state.pinned >= 0) out.set("pin", `${points.id[state.pinned]}@${points.year[state.pinned]}`);
+  if (state.color !== initial.color) out.set("color", state.color);
+  if (state.scheme !== initial.scheme) out.set("scheme", points.meta.schemes[state.scheme].name);
+  if (state.layout !== initial.layout) out.set("layout", state.layout);
+  for (const key of PICKS) {
+    for (const name of state.picks[key === "years" ? "year" : key] ?? []) {
+      out.append(key, key === "wrong" ? verdictKey(name) : name);
+    }
+  }
+  if (state.valid > 0) out.set("valid", state.valid);
+  if (state.q) out.set("q", state.q);
+  if (state.page) out.set("page", state.page + 1);
+  for (const pane of PANES) {
+    if (state.views[pane]) out.set(pane, state.views[pane].map(short).join("/"));
+    if (state.boxes[pane]) out.set(`${pane}box`, state.boxes[pane].map(short).join(","));
+  }
+  return out.toString().replaceAll("%2F", "/").replaceAll("%2C", ",").replaceAll("%40", "@");
+}
+
+/** The state that a fragment tells of; what it names and the release does not have is left out. */
+export function readFragment(fragment, points, initial, layouts) {
+  const given = new URLSearchParams(fragment.replace(/^#/, ""));
+  const state = { ...initial, picks: {}, boxes: { map: null, space: null }, views: { map: null, space: null } };
+  if (given.has("id")) state.selected = findRow(points, given.get("id"), given.get("year"));
+  const pin = /^(.*)@(-?\d+)$/.exec(given.get("pin") ?? "");
+  if (pin) state.pinned = findRow(points, pin[1], pin[2]);
+  if (given.get("color")) state.color = given.get("color");
+  const scheme = points.meta.schemes.findIndex(({ name }) => name === given.get("scheme"));
+  if (scheme >= 0) state.scheme = scheme;
+  if (layouts.includes(given.get("layout"))) state.layout = given.get("layout");
+  for (const key of PICKS) {
+    const names = given.getAll(key).map((name) => (key === "wrong" ? VERDICTS[name] : name));
+    const known = names.filter((name) => name !== undefined);
+    if (known.length) state.picks[key === "years" ? "year" : key] = known;
+  }
+  const valid = Number(given.get("valid"));
+  if (valid > 0 && valid <= 1) state.valid = valid;
+  state.q = given.get("q") ?? "";
+  const page = Number(given.get("page"));
+  if (Number.isInteger(page) && page > 1) state.page = page - 1;
+  for (const pane of PANES) {
+    state.views[pane] = numbers(given.get(pane), "/", 3);
+    state.boxes[pane] = numbers(given.get(`${pane}box`), ",", 4);
+  }
+  return state;
+}
+
+/** The row of a patch in a year (in any year where none is given), or -1. */
+export function findRow({ id, year }, wanted, wantedYear) {
+  const any = wantedYear === null || wantedYear === undefined || wantedYear === "";
+  return id.findIndex((one, row) => one === wanted && (any || year[row] === Number(wantedYear)));
+}
+
+function verdictKey(name) {
+  return Object.keys(VERDICTS).find((key) => VERDICTS[key] === name);
+}
+
+function numbers(text, separator, many) {
+  const values = text?.split(separator).map(Number) ?? [];
+  return values.length === many && values.every(Number.isFinite) ? values : null;
+}
+
+function short(value) {
+  return Number(value.toFixed(5));
+}

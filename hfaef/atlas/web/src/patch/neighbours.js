@@ -1,0 +1,50 @@
+// The twelve nearest neighbours of the selected patch, as cards that the arrow keys walk through.
+
+import { el, markOf } from "../ui/dom.js";
+import { picture } from "./picture.js";
+
+export function neighbourList(atlas) {
+  const { points, near, state } = atlas;
+  const cards = near.map(({ row, cosine }, index) => {
+    const samePatch = points.id[row] === points.id[state.selected];
+    const label = atlas.labelText(row);
+    const year = points.year[row];
+    const note = samePatch ? `same patch, ${year}` : atlas.severalYears ? String(year) : "";
+    return el(
+      "li",
+      {},
+      el(
+        "button",
+        {
+          type: "button",
+          class: `card${samePatch ? " same" : ""}`,
+          "data-focus": `near ${index}`,
+          "aria-label": `Neighbour ${index + 1}: ${points.id[row]}, ${label}, ${year}, cosine ${cosine.toFixed(4)}`,
+          title: `${points.id[row]}\n${label} · ${year}`,
+          onclick: () => atlas.select(row),
+          onpointerenter: () => atlas.hover(row),
+          onpointerleave: () => atlas.hover(-1),
+          onfocus: () => atlas.hover(row),
+          onblur: () => atlas.hover(-1),
+        },
+        picture(atlas.previews, row, ""),
+        el("span", { class: "cosine", text: cosine.toFixed(4) }),
+        el("span", { class: "label" }, markOf(atlas.swatchOf(row)), el("span", { text: label })),
+        note ? el("span", { class: "note", text: note }) : null,
+      ),
+    );
+  });
+  return el("ol", { class: "cards", role: "list", onkeydown: walk }, ...cards);
+}
+
+/** Arrow keys move the focus among cards; up and down by a row of the grid. */
+function walk(event) {
+  const cards = [...event.currentTarget.querySelectorAll(".card")];
+  const columns = getComputedStyle(event.currentTarget).gridTemplateColumns.split(" ").length;
+  const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns }[event.key];
+  const now = cards.indexOf(document.activeElement);
+  if (!step || now < 0) return;
+  event.preventDefault();
+  event.stopPropagation();
+  cards[Math.max(0, Math.min(cards.length - 1, now + step))].focus();
+}
