@@ -173,7 +173,6 @@ EXTRAS = {
     "onnxruntime": "encoders",
     "dask": "dask",
     "distributed": "dask",
-    "aiohttp": "atlas",
     "openTSNE": "atlas",
 }
 """Extras by the packages that they bring; `BUILD` brings the others."""

@@ -323,11 +323,12 @@ def _write_release(
     # A second build of the same rows keeps the scores; other rows have other ones.
     carried = carry(store.folder, manifest, before)
     earlier = [store.folder, *([before.folder] if before else [])]
+    atlas, lost = atlas_files(packing, manifest, carried.contents.get(SCORES), earlier)
     additions = {
         **carried.contents,
         LABELS: draw_labels(packing, manifest),
         **stac_files(packing, manifest),
-        **atlas_files(packing, manifest, carried.contents.get(SCORES), earlier),
+        **atlas,
     }
     if recipe.card.benchmark:
         additions[EVAL_YAML] = benchmark_bytes(manifest)
@@ -350,4 +351,4 @@ def _write_release(
         notes += (f"{' and '.join(kept)} kept: the rows are the same",)
     if recipe.card.benchmark:
         notes += (registering_note(),)
-    return manifest, notes
+    return manifest, (*notes, *lost)

@@ -16,20 +16,23 @@ from hfaef.core.progress import progress
 from hfaef.errors import InputError, missing_package
 from hfaef.evaluation.features import read_features
 from hfaef.evaluation.fit import Method
-from hfaef.evaluation.measure import VectorSet, measure_all, step_count
+from hfaef.evaluation.measure import measure_all, step_count
 from hfaef.evaluation.merge import merge, read_scores, require_mergeable
 from hfaef.evaluation.pooling import ON, POOLINGS, On
+from hfaef.evaluation.predictions import choose
 from hfaef.evaluation.probe import curves, linear, metrics, neighbours
-from hfaef.evaluation.rows import Vectors
-from hfaef.evaluation.vectors import Fused, pool_release, read_rows
+from hfaef.evaluation.rows import Fused, ProbePredictions, Rows, Vectors, VectorSet
+from hfaef.evaluation.vectors import pool_release, read_rows
 from hfaef.hub.open import open_published
 from hfaef.hub.target import HubTarget, parse_target
 from hfaef.recipe.columns import Target as Labelling
+from hfaef.release.atlas.points import make_points
+from hfaef.release.atlas.predictions import kept_predictions
 from hfaef.release.card.additions import add_files
 from hfaef.release.card.figures import draw
 from hfaef.release.card.render import kept_notes
 from hfaef.release.format.manifest import Manifest, content_sha256, package_versions, read_manifest
-from hfaef.release.format.paths import locked_release, require_no_links
+from hfaef.release.format.paths import POINTS, locked_release, require_no_links
 from hfaef.release.format.scores import (
     METRICS,
     PRIMARY,
@@ -163,7 +166,7 @@ def evaluate(
 ) -> Evaluated:
     """Probe a release, and write ``evaluation.json``.
 
-    It is added to the release folder, whose figures and card are written again; that of a
+    It is added to the release folder, whose figures, points and card are written again; that of a
     published version, or one with an `out`, is written by itself. Scores of the same rows that
     are in the file already and are not measured again stay there.
 
@@ -207,16 +210,25 @@ def evaluate(
         require_mergeable(before, opened.origin.content_sha256, told, asked, path)
         if inside:
             kept_notes(opened.folder, replace=replace_card)  # said before the work, not after it
-        measured, used = measure(opened, settings)
-        evaluation, notes = merge(before, measured)
+            points = make_points(opened.folder, opened.manifest)
+        measured = measure(opened, settings)
+        evaluation, notes = merge(before, measured.evaluation)
         content = evaluation_bytes(evaluation)
         if inside:
-            contents = {SCORES: content, **draw(opened.folder, opened.manifest, evaluation)}
+            kept = kept_predictions(opened.folder / POINTS, points, evaluation)
+            made = measured.rows, measured.predictions
+            predicted, lost = choose(points, *made, kept, evaluation)
+            contents = {
+                SCORES: content,
+                POINTS: points.to_bytes(predicted),
+                **draw(opened.folder, opened.manifest, evaluation),
+            }
             add_files(opened.folder, contents, replace_card=replace_card)
+            notes += lost
         else:
             with folder_errors(path):
                 atomic_write(path, content)
-    return Evaluated(evaluation, path, (*damaged, *used, *notes))
+    return Evaluated(evaluation, path, (*damaged, *measured.notes, *notes))
 
 
 def require_possible(target: str, settings: Settings, out: Path | None = None) -> None:
@@ -266,8 +278,20 @@ def _require(what: str, given: Sequence[str], known: Sequence[str]) -> None:
             raise InputError(f"{what} {name!r} is not known", f"one of {', '.join(known)}")
 
 
-def measure(target: Target, settings: Settings) -> tuple[Evaluation, tuple[str, ...]]:
-    """The evaluation of a release, in memory, and notes of what was used of other vectors."""
+@dataclass(frozen=True)
+class Measurement:
+    """An evaluation, in memory."""
+
+    evaluation: Evaluation
+    notes: tuple[str, ...]
+    """Of what was used of other vectors."""
+    rows: Rows
+    predictions: tuple[ProbePredictions, ...]
+    """Of these rows."""
+
+
+def measure(target: Target, settings: Settings) -> Measurement:
+    """Measure a release, and write nothing."""
     manifest = target.manifest
     rows = read_rows(target.folder, manifest)
     tables = {one.name: one for one in (read_features(text, rows) for text in settings.features)}
@@ -310,9 +334,14 @@ def measure(target: Target, settings: Settings) -> tuple[Evaluation, tuple[str, 
             )
             for name, one in sets.items()
         ),
-        **{name: tuple(found) for name, found in vars(results).items()},
+        **{
+            name: tuple(found)
+            for name, found in vars(results).items()
+            if name in Evaluation.model_fields
+        },
     )
-    return evaluation, tuple(note for one in tables.values() for note in one.notes)
+    notes = tuple(note for one in tables.values() for note in one.notes)
+    return Measurement(evaluation, notes, rows, tuple(results.predictions))
 
 
 def _fused(text: str, sets: dict[str, VectorSet]) -> VectorSet:

@@ -5,29 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import combinations, product
-from typing import Any, Literal
+from itertools import product
+from typing import Any
 
 import numpy as np
 
 from hfaef.core.progress import Advance
 from hfaef.evaluation.fit import Data, Fitted, Method, doubts, fit, fit_folds, standing
 from hfaef.evaluation.probe.curves import few_labels, shrunk
-from hfaef.evaluation.probe.linear import predict
 from hfaef.evaluation.probe.metrics import (
     Truth,
     confusion,
     measure,
-    measure_primary,
     primary,
     rounded,
     target_of,
-    tells,
 )
 from hfaef.evaluation.probe.paired import Candidate, compare
-from hfaef.evaluation.rows import Int64, Rows, Vectors
-from hfaef.evaluation.stability import stability
-from hfaef.evaluation.vectors import Fused
+from hfaef.evaluation.rows import Fused, Int64, ProbePredictions, Rows, VectorSet
+from hfaef.evaluation.stability import between_years
 from hfaef.recipe.columns import UNASSIGNED
 from hfaef.release.format.manifest import Manifest
 from hfaef.release.format.scores import (
@@ -44,22 +40,6 @@ from hfaef.release.format.scores import (
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 
 
-@dataclass(frozen=True)
-class VectorSet:
-    """One vector a patch, under a name."""
-
-    vectors: Vectors | Fused
-    kind: Literal["pooling", "table", "fused"]
-    lacking: frozenset[int] = frozenset()
-    """Numbers of the rows that have none."""
-
-    def of(self, rows: Int64) -> Int64:
-        """Those of some rows that have a vector."""
-        if not self.lacking:
-            return rows
-        return rows[[number not in self.lacking for number in rows.tolist()]]
-
-
 @dataclass
 class Results:
     """What is measured, as it comes."""
@@ -71,6 +51,8 @@ class Results:
     shrunk: list[Shrunk] = field(default_factory=list)
     transfers: list[Transfer] = field(default_factory=list)
     stability: list[Stability] = field(default_factory=list)
+    predictions: list[ProbePredictions] = field(default_factory=list)
+    """Of pooled vectors; no part of ``evaluation.json``."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +108,9 @@ def measure_all(
         else:
             _cross_validate(work, where)
     if not method.quick and len(manifest.config_years) > 1:
-        _between_years(work, manifest)
+        name, one = next(iter(sets.items()))
+        found = between_years((name, one), rows, manifest, results.scores, method.max_iterations)
+        results.stability, results.transfers = found
     rank = {name: number for number, name in enumerate(sets)}
     results.scores.sort(key=lambda one: rank[one.features])
     results.skipped.sort(key=lambda one: rank[one.features])
@@ -154,6 +138,7 @@ def _measure_scheme(work: _Work, where: dict[str, Any], *, curves: bool) -> None
                 without = partial(_fit_without, work, name, probe, of_splits)
                 found = (stands.prediction, parts[TEST], one.lacking & there, without)
                 fitted[probe].append(Candidate(name, *found))
+                _remember(work, about, fitted[probe][-1])
                 if probe == "linear" and name in curved:
                     _curves(work, {"features": name, **where}, data, stands)
             work.advance(f"{name}, {where['scheme']}, {probe}")
@@ -250,6 +235,15 @@ def _score(
     )
 
 
+def _remember(work: _Work, about: dict[str, Any], candidate: Candidate) -> None:
+    """Keep what stands for the probe of a pooling."""
+    if work.sets[candidate.name].kind == "pooling":
+        values = candidate.prediction.values
+        work.results.predictions.append(
+            ProbePredictions(**about, rows=candidate.rows, values=values)
+        )
+
+
 def _compare(work: _Work, candidates: Sequence[Candidate], **about: Any) -> list[Difference]:
     others = frozenset(name for name, one in work.sets.items() if one.kind != "pooling")
     fused = {
@@ -307,6 +301,7 @@ def _cross_validate(work: _Work, where: dict[str, Any]) -> None:
             else:
                 results.scores.append(score)
                 candidates.append(candidate)
+                _remember(work, about, candidate)
             work.advance(f"{name}, {where['scheme']}, {probe}")
         results.differences += _compare(work, candidates, **where, probe=probe)
 
@@ -351,50 +346,3 @@ def _fold_data(
         return _data(one, rows, {TRAIN: ordered, VALIDATION: empty, TEST: folds[number]})
 
     return read
-
-
-def _between_years(work: _Work, manifest: Manifest) -> None:
-    """How alike the first set's vectors of a patch are in two years, and probes across them."""
-    rows, results = work.rows, work.results
-    name, one = next(iter(work.sets.items()))
-    if isinstance(one.vectors, Fused):
-        return
-    of_year = {year: one.of(np.flatnonzero(rows.years == year)) for year in manifest.years}
-    for first, second in combinations(sorted(of_year), 2):
-        both = of_year[first], of_year[second]
-        results.stability += stability(name, one.vectors, rows, both)
-    for scheme, (train_year, test_year) in product(
-        manifest.schemes, product(manifest.years, repeat=2)
-    ):
-        train = one.of(rows.of_split(scheme, train_year, TRAIN))
-        test = one.of(rows.of_split(scheme, test_year, TEST))
-        penalty = next(
-            (
-                score.penalty
-                for score in results.scores
-                if (score.features, score.scheme, score.year) == (name, scheme, train_year)
-                and score.probe == "linear"
-                and score.shown
-            ),
-            None,
-        )
-        if not tells(rows.labels[test]) or penalty is None:
-            continue
-        (prediction,) = predict(
-            one.vectors.take(train),
-            rows.labels[train],
-            [one.vectors.take(test)],
-            penalty,
-            work.classes,
-            work.method.max_iterations,
-        )
-        results.transfers.append(
-            Transfer(
-                features=name,
-                scheme=scheme,
-                train_year=train_year,
-                test_year=test_year,
-                score=measure_primary(rows.labels[test], prediction, work.classes),
-                warnings=prediction.warnings,
-            )
-        )

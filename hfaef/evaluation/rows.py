@@ -1,12 +1,15 @@
-"""What an evaluation knows of a release's rows, and vectors of them in memory."""
+"""What an evaluation knows of a release's rows and predicts of them, and their vectors in memory."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from hfaef.release.format.scores import Probe
 
 Float32 = npt.NDArray[np.float32]
 Int64 = npt.NDArray[np.int64]
@@ -60,3 +63,59 @@ class ArrayVectors:
     def take(self, rows: Int64) -> Float32:
         """The vectors of some rows."""
         return self.array[rows]
+
+
+@dataclass(frozen=True)
+class Fused:
+    """Several sets side by side, each standardized: by the rows that a probe is fit to."""
+
+    parts: Mapping[str, Vectors]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the sets."""
+        return tuple(self.parts)
+
+    @property
+    def dimensions(self) -> int:
+        """Length of a vector."""
+        return sum(part.dimensions for part in self.parts.values())
+
+    def take(self, rows: Int64, fit: int) -> Float32:
+        """The vectors of some rows, of which the first `fit` give means and deviations."""
+        scaled = []
+        for part in self.parts.values():
+            array = part.take(rows).astype(np.float64)
+            mean, std = array[:fit].mean(axis=0), array[:fit].std(axis=0)
+            scaled.append((array - mean) / np.where(std > 0, std, 1))
+        return np.concatenate(scaled, axis=1).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class VectorSet:
+    """One vector a patch, under a name."""
+
+    vectors: Vectors | Fused
+    kind: Literal["pooling", "table", "fused"]
+    lacking: frozenset[int] = frozenset()
+    """Numbers of the rows that have none."""
+
+    def of(self, rows: Int64) -> Int64:
+        """Those of some rows that have a vector."""
+        if not self.lacking:
+            return rows
+        return rows[[number not in self.lacking for number in rows.tolist()]]
+
+
+@dataclass(frozen=True)
+class ProbePredictions:
+    """What the probe that a score stands for predicts of the patches that it is tested on."""
+
+    features: str
+    scheme: str
+    year: int | None
+    probe: Probe
+    rows: Int64
+    """Numbers of the patches among the release's rows."""
+    values: npt.NDArray[Any]
+    """In the form of `Rows.labels`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -23,7 +23,7 @@ from hfaef.evaluation.pooling import (
     patch_stats,
     pool_stats,
 )
-from hfaef.evaluation.rows import Float32, Int64, Rows, Vectors
+from hfaef.evaluation.rows import Float32, Int64, Rows
 from hfaef.release.format import rows
 from hfaef.release.format.manifest import Manifest
 
@@ -62,32 +62,6 @@ class FileVectors:
                 vectors = block.reshape(-1, self.dimensions)
                 taken[order[part]] = vectors[placed[part] - first * _BLOCK]
         return taken
-
-
-@dataclass(frozen=True)
-class Fused:
-    """Several sets side by side, each standardized: by the rows that a probe is fit to."""
-
-    parts: Mapping[str, Vectors]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Of the sets."""
-        return tuple(self.parts)
-
-    @property
-    def dimensions(self) -> int:
-        """Length of a vector."""
-        return sum(part.dimensions for part in self.parts.values())
-
-    def take(self, rows: Int64, fit: int) -> Float32:
-        """The vectors of some rows, of which the first `fit` give means and deviations."""
-        scaled = []
-        for part in self.parts.values():
-            array = part.take(rows).astype(np.float64)
-            mean, std = array[:fit].mean(axis=0), array[:fit].std(axis=0)
-            scaled.append((array - mean) / np.where(std > 0, std, 1))
-        return np.concatenate(scaled, axis=1).astype(np.float32)
 
 
 def read_rows(folder: Path, manifest: Manifest) -> Rows:

@@ -51,8 +51,8 @@ from hfaef.release.format.paths import (
     STAGING,
     matches,
 )
-from hfaef.release.format.rows import label_problem, wrong_cosines
-from hfaef.release.format.schema import file_schema, row_schema
+from hfaef.release.format.rows import wrong_cosines
+from hfaef.release.format.schema import file_schema, label_problem, row_schema
 from hfaef.release.format.scores import SCORES, read_evaluation
 from hfaef.release.handle import Release, open_folder
 from hfaef.release.stac.check import stac_problems

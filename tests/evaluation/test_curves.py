@@ -7,10 +7,9 @@ import pytest
 
 from hfaef.core.quantize import dequantize, quantize
 from hfaef.evaluation.fit import Method
-from hfaef.evaluation.measure import VectorSet, measure_all
+from hfaef.evaluation.measure import measure_all
 from hfaef.evaluation.probe import curves
-from hfaef.evaluation.rows import ArrayVectors, Rows
-from hfaef.evaluation.vectors import Fused
+from hfaef.evaluation.rows import ArrayVectors, Fused, Rows, VectorSet
 from hfaef.release.format.manifest import Manifest
 
 pytest.importorskip("sklearn", reason="the extra `eval` is not installed")

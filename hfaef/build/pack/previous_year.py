@@ -19,7 +19,8 @@ from hfaef.catalog.patch import Patch
 from hfaef.core.files import folder_errors
 from hfaef.release.format.manifest import File, file_entry
 from hfaef.release.format.paths import PREVIOUS_YEAR, ROW_GROUPS
-from hfaef.release.format.rows import previous_year_cosines, vectors_of
+from hfaef.release.format.rows import previous_year_cosines
+from hfaef.release.format.schema import vectors_of
 
 
 def in_several_years(patches: Collection[Patch]) -> bool:

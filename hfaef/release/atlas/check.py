@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hfaef.errors import ReleaseError, command_line
-from hfaef.release.atlas.metadata import KEY, About, AboutLayout, Scheme, about
-from hfaef.release.atlas.points import Points, make_points, read_points
+from hfaef.release.atlas.metadata import KEY, About, AboutLayout, Scheme
+from hfaef.release.atlas.points import Points, about, make_points, read_points
 from hfaef.release.atlas.predictions import fault, predictions_of
 from hfaef.release.format.manifest import Manifest, content_sha256
 from hfaef.release.format.paths import POINTS, TSNE

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
 
 from hfaef.recipe.columns import Target
-from hfaef.release.card.references import read_references
-from hfaef.release.format.manifest import Manifest, Part, content_sha256
-from hfaef.release.format.scores import Probe
+from hfaef.release.format.manifest import Part
 
 KEY = b"hfaef.atlas"
 
@@ -21,7 +18,7 @@ class Measured(Part):
 
     vectors: str
     """Name of the set."""
-    probe: Probe
+    probe: Literal["knn", "linear"]
     year: int | None
     """None for rows of all years, where each has its own."""
     metric: str
@@ -92,42 +89,6 @@ class AboutLayout(Part):
     layout: Literal["tsne"] = "tsne"
     rows: str = Field(pattern=r"^[0-9a-f]{64}$")
     """As in `About`."""
-
-
-def about(manifest: Manifest, measured: Mapping[str, tuple[Measured, ...]]) -> About:
-    """What the points of a release say of themselves.
-
-    Args:
-        manifest: the release's.
-        measured: scores of the predictions by scheme; those without any have no column of them.
-    """
-    pooled, data = (
-        [file for file in manifest.files if file.path.startswith(f"{kind}/")]
-        for kind in ("pooled", "data")
-    )
-    names = (*manifest.schemes, *manifest.folds)
-    return About(
-        target=manifest.labelling,
-        label_names=manifest.label_names,
-        years=manifest.years,
-        schemes=tuple(
-            Scheme(
-                name=name,
-                split=f"split_{number}",
-                predicted=f"predicted_{number}" if measured.get(name) else None,
-                folds=number >= len(manifest.schemes),
-                measured=measured.get(name, ()),
-            )
-            for number, name in enumerate(names)
-        ),
-        vectors=VectorColumn(
-            column="mean",
-            files=tuple(VectorFile(path=f.path, rows=f.rows, bytes=f.bytes) for f in pooled),
-        ),
-        shards=tuple(Shard(path=f.path, bytes=f.bytes) for f in data),
-        attribution=read_references().attribution.text,
-        rows=content_sha256(manifest),
-    )
 
 
 def metadata_of(one: About | AboutLayout) -> dict[bytes, bytes]:

@@ -7,7 +7,7 @@ and splits, what a probe predicts of it, and where the bytes of its preview and 
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,13 +27,16 @@ from hfaef.release.atlas.metadata import (
     About,
     AboutLayout,
     Measured,
-    about,
+    Scheme,
+    Shard,
+    VectorColumn,
+    VectorFile,
     metadata_of,
 )
 from hfaef.release.atlas.previews import UNKNOWN, read_shard
+from hfaef.release.card.references import read_references
 from hfaef.release.format.manifest import Manifest, content_sha256, first_fault
-from hfaef.release.format.rows import label_problem, vectors_of
-from hfaef.release.format.schema import BOX, leaf_names
+from hfaef.release.format.schema import BOX, label_problem, leaf_names, vectors_of
 
 Key = tuple[int, str]
 """Year and id of a patch."""
@@ -90,6 +93,42 @@ class Points:
                 place = table.column_names.index("preview_shard")
                 table = table.add_column(place, scheme.predicted, column)
         return _parquet(table, found)
+
+
+def about(manifest: Manifest, measured: Mapping[str, tuple[Measured, ...]]) -> About:
+    """What the points of a release say of themselves.
+
+    Args:
+        manifest: the release's.
+        measured: scores of the predictions by scheme; those without any have no column of them.
+    """
+    pooled, data = (
+        [file for file in manifest.files if file.path.startswith(f"{kind}/")]
+        for kind in ("pooled", "data")
+    )
+    names = (*manifest.schemes, *manifest.folds)
+    return About(
+        target=manifest.labelling,
+        label_names=manifest.label_names,
+        years=manifest.years,
+        schemes=tuple(
+            Scheme(
+                name=name,
+                split=f"split_{number}",
+                predicted=f"predicted_{number}" if measured.get(name) else None,
+                folds=number >= len(manifest.schemes),
+                measured=measured.get(name, ()),
+            )
+            for number, name in enumerate(names)
+        ),
+        vectors=VectorColumn(
+            column="mean",
+            files=tuple(VectorFile(path=f.path, rows=f.rows, bytes=f.bytes) for f in pooled),
+        ),
+        shards=tuple(Shard(path=f.path, bytes=f.bytes) for f in data),
+        attribution=read_references().attribution.text,
+        rows=content_sha256(manifest),
+    )
 
 
 def label_column(labelling: str) -> tuple[str, pa.DataType]:

@@ -21,6 +21,7 @@ from hfaef.errors import ReleaseError, command_line
 from hfaef.release.format import webdataset
 from hfaef.release.format.manifest import Manifest
 from hfaef.release.format.paths import PREVIOUS_YEAR
+from hfaef.release.format.schema import label_problem, vectors_of
 
 _BATCH = 16
 """Rows of a Parquet file that are in memory at a time."""
@@ -70,24 +71,6 @@ def _checked(row: dict[str, Any], manifest: Manifest) -> dict[str, Any]:
     if "label" in row and (problem := label_problem(row["label"], manifest)):
         raise ValueError(f"patch {identity} {problem}")
     return row
-
-
-def label_problem(value: object, manifest: Manifest) -> str:
-    """What is wrong with a row's label, in words; empty if nothing is."""
-    several = manifest.labelling == "classes"
-    if several != isinstance(value, list):
-        return f"has the label {value!r}, not {'a list' if several else 'one value'}"
-    numbers: list[Any] = value if isinstance(value, list) else [value]
-    for number in numbers:
-        if type(number) not in {int, float}:
-            return "has a label that is no number"
-        if not math.isfinite(number):
-            return f"has the label {number}, which is no finite number"
-        if manifest.label_names and not 0 <= number < len(manifest.label_names):
-            return f"has the label {number}, which has no name"
-    if len(set(numbers)) != len(numbers):
-        return "has a label twice"
-    return "has labels that are not in their order" if numbers != sorted(numbers) else ""
 
 
 def _with_shape(shard: pq.ParquetFile, columns: Sequence[str] | None) -> list[str] | None:
@@ -140,12 +123,6 @@ def wrong_cosines(folder: Path, manifest: Manifest) -> Iterator[tuple[str, str]]
     for row in np.flatnonzero(~same).tolist():
         year, identity = keys[row]
         yield paths[row], f"patch {identity} of {year} has another {PREVIOUS_YEAR} than its vectors"
-
-
-def vectors_of(column: pa.ChunkedArray) -> npt.NDArray[np.float32]:
-    """A column of vectors of one length as an array (rows, dimensions)."""
-    joined = column.combine_chunks()
-    return np.asarray(joined.flatten()).reshape(len(joined), -1)
 
 
 def stored_of(row: dict[str, Any]) -> Array:

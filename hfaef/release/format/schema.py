@@ -1,11 +1,14 @@
-"""The columns of a release's rows, as `datasets` types them."""
+"""The columns of a release's rows, as `datasets` types them, and what their values must be."""
 
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -224,3 +227,27 @@ def column_types(schema: RowSchema) -> dict[str, str]:
             kind = f"list of {kind}{length}"
         types[name] = kind
     return types
+
+
+def label_problem(value: object, manifest: Manifest) -> str:
+    """What is wrong with a row's label, in words; empty if nothing is."""
+    several = manifest.labelling == "classes"
+    if several != isinstance(value, list):
+        return f"has the label {value!r}, not {'a list' if several else 'one value'}"
+    numbers: list[Any] = value if isinstance(value, list) else [value]
+    for number in numbers:
+        if type(number) not in {int, float}:
+            return "has a label that is no number"
+        if not math.isfinite(number):
+            return f"has the label {number}, which is no finite number"
+        if manifest.label_names and not 0 <= number < len(manifest.label_names):
+            return f"has the label {number}, which has no name"
+    if len(set(numbers)) != len(numbers):
+        return "has a label twice"
+    return "has labels that are not in their order" if numbers != sorted(numbers) else ""
+
+
+def vectors_of(column: pa.ChunkedArray) -> npt.NDArray[np.float32]:
+    """A column of vectors of one length as an array (rows, dimensions)."""
+    joined = column.combine_chunks()
+    return np.asarray(joined.flatten()).reshape(len(joined), -1)
