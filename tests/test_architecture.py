@@ -24,7 +24,7 @@ ROWS = [
     {"catalog", "sources"},
     {"release"},
     {"hub"},
-    {"evaluation", "build", "encoders"},
+    {"evaluation", "build", "encoders", "atlas"},
     {"load"},
     {"torch", "torchgeo"},
     {"cli"},
@@ -50,7 +50,8 @@ HEAVY |= {"matplotlib", "sklearn", "datasets", "huggingface_hub", "pandas", "ope
 
 MOST_LINES = 400
 MOST_MODULES = 9
-MOST_ROOMS = 16
+MOST_ROOMS = 17
+"""Sixteen, and `atlas`, which shows a release as `evaluation` scores one: neither is part of it."""
 LONGEST_CHAIN = 13
 
 

@@ -172,7 +172,7 @@ class Server(ThreadingHTTPServer):
     def renewed(self) -> Shown:
         """What is shown from now on: read again if the release was built again since."""
         with self._lock:
-            if self._watched is not None and identity_of(self._watched) != self.shown.release:
+            if self._identity() != self.shown.release:
                 self.shown = self._look()
             return self.shown
 
@@ -184,8 +184,15 @@ class Server(ThreadingHTTPServer):
             say(f"the page got no answer: {type(error).__name__}: {error}")
 
     def _look(self) -> Shown:
-        release = identity_of(self._watched) if self._watched is not None else None
+        release = self._identity()  # before it is read: what changes meanwhile is read again
         return Shown.of(self._read(), release, self._page)
+
+    def _identity(self) -> Identity | None:
+        """Of the manifest that is watched; None if it is not there."""
+        try:
+            return identity_of(self._watched) if self._watched is not None else None
+        except OSError:
+            return None
 
 
 def _open_browser(url: str) -> None:

@@ -15,6 +15,7 @@ from typing import IO, Any
 from hfaef.atlas.content import Content
 from hfaef.atlas.policy import content_policy, data_origins, with_policy
 from hfaef.core.files import atomic_folder, folder_errors, require_room
+from hfaef.core.net.endpoints import same_origin
 from hfaef.core.progress import progress, say
 from hfaef.errors import FolderError, ReleaseError, command_line
 
@@ -101,7 +102,8 @@ def write_site(
         ReleaseError: if a file is not what the manifest lists.
     """
     require_new_folder(folder)
-    files = page_files(content, data or DATA, page=page)
+    on_hub = data and content.address and same_origin(data, content.address)
+    files = page_files(content, data or DATA, content.redirects if on_hub else (), page)
     copies = {} if data else {path: content.path_of(path) for path in content.files}
     size = sum(map(len, files.values())) + sum(content.files[path].bytes for path in copies)
     count = len(files) + len(copies)

@@ -22,7 +22,6 @@ from hfaef.core.net.text import clean_text
 from hfaef.core.progress import progress, say
 from hfaef.errors import HubError, InputError, command_line
 from hfaef.hub.open import PublishedRelease, open_published
-from hfaef.hub.push import addition, commit_once
 from hfaef.hub.repo import LocalFile, Repo, Snapshot
 from hfaef.hub.target import HubTarget
 from hfaef.release.card.references import read_references
@@ -52,11 +51,11 @@ class SpaceResult:
     repo_id: str
     url: str
     commit: str | None
-    adds: tuple[str, ...]
+    adds: tuple[str, ...] = ()
     """Paths of new and changed files."""
-    deletes: tuple[str, ...]
-    bytes_to_send: int
-    notes: tuple[str, ...]
+    deletes: tuple[str, ...] = ()
+    bytes_to_send: int = 0
+    notes: tuple[str, ...] = ()
 
     def summary(self) -> dict[str, Any]:
         """For ``--json``."""
@@ -94,58 +93,72 @@ def push_space(
     """
     _require_showable(found)
     repo = Repo(space_id, kind="space")
-    target = _space_files(found)
-    hint = f"look at {repo.url}, then run the same command again"
     public = repo.is_public()
     if public and private:
         raise InputError(
             f"the Space {space_id} is there already, and public",
             "make it private on its page first",
         )
-    head = None
     if public is not None:
         repo.require_write_access()
-        head = repo.snapshot()
+    head = repo.snapshot() if public is not None else None
+    target = _space_files(found)
     change = _plan(repo, head, target)
     notes = (*_review(repo, target), *change.notes)
-    paths = tuple(file.path for file in change.adds)
-    size = sum(file.size for file in change.adds)
-
-    def result(outcome: Outcome, commit: str | None) -> SpaceResult:
-        return SpaceResult(outcome, space_id, repo.url, commit, paths, change.deletes, size, notes)
-
     if head is not None and not change.adds and not change.deletes:
-        return result("already published", head.commit)
-    if dry_run:
-        return result("planned", None)
-    say(f"{space_id}: {len(change.adds):,} files, {size / 1e6:,.1f} MB")
-    if head is None:
-        repo.create(private=private)
-        head = repo.snapshot()
-        change = _plan(repo, head, target)
+        return SpaceResult("already published", space_id, repo.url, head.commit, notes=notes)
+    done: tuple[Outcome, str | None] = ("planned", None)
+    if not dry_run:
+        say(f"{space_id}: {len(change.adds):,} files, {change.bytes_to_send / 1e6:,.1f} MB")
+        if head is None:
+            repo.create(private=private)
+            head = repo.snapshot()
+            change = _plan(repo, head, target)
+        done = "published", _send(repo, head.commit, change, found)
+    return SpaceResult(
+        *(done[0], space_id, repo.url, done[1]),
+        adds=tuple(file.path for file in change.adds),
+        deletes=change.deletes,
+        bytes_to_send=change.bytes_to_send,
+        notes=notes,
+    )
+
+
+def _send(repo: Repo, parent: str, change: _Change, found: PublishedRelease) -> str:
+    """Put the change of a Space onto a commit, once; gives the new commit."""
+    hint = f"look at {repo.url}, then run the same command again"
     with progress("space", len(change.adds)) as advance:
         for file in change.adds:
-            repo.upload(addition(file))
+            repo.upload(file)
             advance("")
-    kept = [file for file in target if file.path not in change.kept]
 
-    def is_made(there: Snapshot) -> bool:
-        return not there.missing_or_changed(kept) and not {*change.deletes} & there.files.keys()
+    def holds(commit: str) -> bool:
+        there = repo.snapshot(commit)
+        left = there.files.keys() & {*change.deletes}
+        return not left and not there.missing_or_changed(change.adds)
 
-    commit = commit_once(
-        repo,
-        change.adds,
-        change.deletes,
-        parent=head.commit,
-        title=f"{found.repo.id} {found.version.tag}",
-        description=f"The atlas of {found.repo.url}/tree/{found.version.tag}",
-        is_made=is_made,
-        error="the Space is as they left it",
+    def find() -> str | None:
+        later = repo.commits_since(parent)
+        if made := next(filter(holds, later), None):
+            return made
+        if later:
+            raise HubError(f"somebody else changed the Space {repo.id} meanwhile", hint)
+        return None
+
+    commit = repo.retry.call_once(
+        lambda: repo.commit(
+            change.adds,
+            change.deletes,
+            parent=parent,
+            title=f"{found.repo.id} {found.version.tag}",
+            description=f"The atlas of {found.repo.url}/tree/{found.version.tag}",
+        ),
+        find,
         hint=hint,
     )
-    if not is_made(repo.snapshot(commit)):
-        raise HubError(f"commit {commit[:8]} of {space_id} is not what was sent", hint)
-    return result("published", commit)
+    if not holds(commit):
+        raise HubError(f"commit {commit[:8]} of the Space {repo.id} is not what was sent", hint)
+    return commit
 
 
 def published_version(opened: Path | PublishedRelease) -> PublishedRelease:
@@ -211,10 +224,13 @@ class _Change:
     """What a commit changes in a Space."""
 
     adds: tuple[LocalFile, ...]
-    deletes: tuple[str, ...]
-    kept: frozenset[str] = frozenset()
-    """Files of ours that others edited, and that stay as they are."""
+    deletes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def bytes_to_send(self) -> int:
+        """Of the files."""
+        return sum(file.size for file in self.adds)
 
 
 def _plan(repo: Repo, head: Snapshot | None, target: tuple[LocalFile, ...]) -> _Change:
@@ -224,14 +240,14 @@ def _plan(repo: Repo, head: Snapshot | None, target: tuple[LocalFile, ...]) -> _
         HubError: naming files of others that are in the way.
     """
     if head is None:
-        return _Change(target, ())
+        return _Change(target)
     paths = {file.path for file in target}
     changed = head.missing_or_changed(target)
     held = head.files.keys() - _FILES_OF_THE_HUB
     brought = _read_brought(repo, head)
     if brought is None:
         # As the Hub makes a Space it holds a template, which is nobody's work.
-        if held and len(repo.commits_since(None)) > 1:
+        if held and not repo.is_new():
             raise _in_the_way(repo, sorted(held))
         return _Change(tuple(changed), tuple(sorted(held - paths)))
     others = {path for path in held - {OURS} if not _is_brought(head, path, brought)}
@@ -244,7 +260,6 @@ def _plan(repo: Repo, head: Snapshot | None, target: tuple[LocalFile, ...]) -> _
     return _Change(
         tuple(file for file in changed if file.path not in edited),
         tuple(sorted((brought.keys() & held) - paths)),
-        frozenset(edited),
         (
             *(f"left alone: {path}, which was edited in the Space" for path in edited),
             *(

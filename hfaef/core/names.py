@@ -22,6 +22,9 @@ from itertools import count
 LONGEST = 200
 """Characters of an id or a label."""
 
+REPO_ID = re.compile(r"(?!.*(?:--|\.\.))(?:[A-Za-z0-9][\w.-]{0,95})/(?:[A-Za-z0-9][\w.-]{0,95})")
+"""``owner/name``; the Hub has the last word."""
+
 _ID = re.compile(rf"[A-Za-z0-9_-]{{1,{LONGEST}}}")
 _PATH = re.compile(r"[A-Za-z0-9_=-]+(/[A-Za-z0-9_=-]+)*\.[a-z0-9]+")
 _PATTERN = re.compile(r"[A-Za-z0-9_=*-]+(/[A-Za-z0-9_=*-]+)*\.[a-z0-9]+")
@@ -113,6 +116,17 @@ def require_id(value: object, what: str = "patch id") -> str:
             f"the {what} {_shown(value)} is not of 1 to {LONGEST} letters, digits, _ and -"
         )
     return value
+
+
+def require_repo_id(text: str) -> str:
+    """A name of a repository on the Hub, as it is.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    if not REPO_ID.fullmatch(text):
+        raise ValueError("no OWNER/NAME of a repository on the Hub")
+    return text
 
 
 def require_path(value: str, *, pattern: bool = False) -> str:

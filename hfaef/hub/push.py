@@ -8,10 +8,9 @@ Whatever breaks in between, the next push reads what is there and goes on from i
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from hfaef.core.files import atomic_write, folder_errors
 from hfaef.core.net.text import clean_text
@@ -20,8 +19,7 @@ from hfaef.errors import HubError, InputError, ReleaseError, command_line
 from hfaef.hub.edits import read_edits
 from hfaef.hub.open import RemoteState, read_remote_state
 from hfaef.hub.plan import PushPlan, find_published, plan_push
-from hfaef.hub.repo import LocalFile, Repo, Snapshot
-from hfaef.hub.retry import TransientHubError
+from hfaef.hub.repo import Repo
 from hfaef.hub.tree import TargetTree, is_empty, mismatches
 from hfaef.release.benchmark.eval_yaml import EVAL_YAML, registering_note
 from hfaef.release.card.additions import ADDITIONS, again, stale_additions
@@ -31,9 +29,6 @@ from hfaef.release.check import check_folder
 from hfaef.release.format.manifest import Manifest, read_manifest
 from hfaef.release.format.paths import STAGING, locked_release, put_into_release
 from hfaef.release.version import parse_version
-
-if TYPE_CHECKING:
-    from huggingface_hub import CommitOperationAdd
 
 JOURNAL = "push.json"
 """File of the staging folder that lists the contents that were uploaded."""
@@ -235,7 +230,7 @@ def _upload(folder: Path, repo: Repo, plan: PushPlan) -> int:
     done = [file.sha256 for file in large if file.sha256 in before]
     with progress("push", len(large)) as advance:
         for file in large:
-            repo.upload(addition(file))
+            repo.upload(file)
             if file.sha256 not in done:
                 done.append(file.sha256)
             content = {"repo_id": repo.id, "version": str(plan.version), "sent": sorted(done)}
@@ -253,82 +248,38 @@ def _read_journal(path: Path, plan: PushPlan) -> set[str]:
         return set()
 
 
-def addition(file: LocalFile) -> CommitOperationAdd:
-    """A file as huggingface_hub takes it, without hashing it again."""
-    from huggingface_hub import CommitOperationAdd
-
-    content = file.content if isinstance(file.content, bytes) else str(file.content)
-    added = CommitOperationAdd(file.path, content)
-    added.upload_info.sha256 = bytes.fromhex(file.sha256)
-    return added
-
-
 def _commit(repo: Repo, plan: PushPlan, parent: str, hint: str) -> str:
     """Make the commit that holds the target tree, once; gives its hash."""
-    return commit_once(
-        repo,
-        plan.diff.adds,
-        plan.diff.deletes,
-        parent=parent,
-        title=plan.title,
-        description="\n".join(f"- {reason}" for reason in plan.reasons),
-        is_made=lambda found: not mismatches(plan.target, found, plan.diff.deletes),
-        error=f"nothing of {plan.version} is published",
+    return repo.retry.call_once(
+        lambda: repo.commit(
+            plan.diff.adds,
+            plan.diff.deletes,
+            parent=parent,
+            title=plan.title,
+            description="\n".join(f"- {reason}" for reason in plan.reasons),
+        ),
+        lambda: _find_commit(repo, plan, parent, hint),
         hint=hint,
     )
 
 
-def commit_once(
-    repo: Repo,
-    adds: Sequence[LocalFile],
-    deletes: Sequence[str],
-    *,
-    parent: str,
-    title: str,
-    description: str,
-    is_made: Callable[[Snapshot], bool],
-    error: str,
-    hint: str,
-) -> str:
-    """Make a commit, tried again only where the repository shows that it was not made; gives it.
-
-    Args:
-        repo: the repository.
-        adds: files with new content.
-        deletes: paths.
-        parent: the commit that it is put on.
-        title: of the commit.
-        description: of the commit.
-        is_made: whether a commit after `parent` is this one, made though its answer was lost.
-        error: what has not happened, if somebody else changed the repository.
-        hint: what to do then.
+def _find_commit(repo: Repo, plan: PushPlan, parent: str, hint: str) -> str | None:
+    """The commit after `parent` that holds the target tree; None if nothing came after it.
 
     Raises:
-        HubError: if the Hub refuses, or only others' commits came after `parent`.
+        HubError: if only others' commits came after it.
     """
-    from huggingface_hub import CommitOperationDelete
-
-    def attempt() -> str:
-        # Anew each time, as an attempt leaves its marks on them.
-        added = [addition(file) for file in adds]
-        deleted = [CommitOperationDelete(path, is_folder=False) for path in deletes]
-        try:
-            return repo.commit(
-                [*added, *deleted], parent=parent, title=title, description=description
-            )
-        except TransientHubError:
-            later = repo.commits_since(parent)
-            for commit in later:
-                if is_made(repo.snapshot(commit)):
-                    return commit
-            if later:
-                raise HubError(
-                    f"somebody else changed {repo.id} meanwhile (commit {later[-1][:8]}); {error}",
-                    hint,
-                ) from None
-            raise
-
-    return repo.retry.call(attempt, hint=hint)
+    later = repo.commits_since(parent)
+    for commit in later:
+        if not mismatches(plan.target, repo.snapshot(commit), plan.diff.deletes):
+            return commit
+    if later:
+        raise HubError(
+            f"somebody else changed {repo.id} meanwhile (commit {later[-1][:8]}); nothing of "
+            f"{plan.version} is published",
+            hint,
+        )
+    return None
 
 
 def _verify(repo: Repo, plan: PushPlan, commit: str) -> None:
@@ -353,21 +304,21 @@ def _tag(repo: Repo, plan: PushPlan, commit: str, hint: str) -> None:
         HubError: if the tag is on another commit.
     """
 
-    def attempt() -> None:
-        try:
-            repo.tag(plan.version, commit, "\n".join(plan.reasons))
-        except TransientHubError as error:
-            found = repo.commit_of(plan.version)
-            if found is None:
-                raise
-            if found != commit:
-                raise HubError(
-                    f"{plan.version} of {repo.id} was published by somebody else meanwhile, with "
-                    "other content",
-                    hint,
-                ) from error
+    def find() -> str | None:
+        found = repo.commit_of(plan.version)
+        if found not in (None, commit):
+            raise HubError(
+                f"{plan.version} of {repo.id} was published by somebody else meanwhile, with "
+                "other content",
+                hint,
+            )
+        return found
 
-    repo.retry.call(attempt, hint=hint)
+    def attempt() -> str:
+        repo.tag(plan.version, commit, "\n".join(plan.reasons))
+        return commit
+
+    repo.retry.call_once(attempt, find, hint=hint)
 
 
 def _write_back(folder: Path, tree: TargetTree) -> None:

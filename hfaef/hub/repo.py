@@ -18,22 +18,21 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, cast
 from urllib.parse import quote
 
+from hfaef.core.names import REPO_ID
+from hfaef.core.net.card_review import CardReview
 from hfaef.core.net.endpoints import HUB, require_trusted
 from hfaef.core.net.proxies import require_usable_proxies
-from hfaef.core.net.repository import REPO_ID
 from hfaef.core.net.text import clean_text
 from hfaef.errors import HubError, InputError, command_line
 from hfaef.hub.retry import Result, RetryPolicy, translate_hub_errors
 from hfaef.release.version import Version, version_of_tag
 
 if TYPE_CHECKING:
-    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+    from huggingface_hub import CommitOperationAdd, GitCommitInfo
 
 _LOG = logging.getLogger(__name__)
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_MESSAGES = 5
-"""Of one kind on a card, that are shown."""
 _NO_ROUTE = frozenset({404, 405, 501})
 """Statuses of a Hub that does not know a route."""
 _PERHAPS_THERE = frozenset({401, 402, 403, 409})
@@ -58,6 +57,15 @@ class LocalFile:
         return hashlib.sha1(
             b"blob %d\0%b" % (self.size, content), usedforsecurity=False
         ).hexdigest()
+
+    def addition(self) -> CommitOperationAdd:
+        """As huggingface_hub takes it, which need not hash it again."""
+        from huggingface_hub import CommitOperationAdd
+
+        content = self.content if isinstance(self.content, bytes) else str(self.content)
+        added = CommitOperationAdd(self.path, content)
+        added.upload_info.sha256 = bytes.fromhex(self.sha256)
+        return added
 
 
 @dataclass(frozen=True)
@@ -93,27 +101,6 @@ class Snapshot:
             for file in files
             if file.path not in self.files or not self.files[file.path].holds(file)
         ]
-
-
-@dataclass(frozen=True)
-class CardReview:
-    """What the Hub says of a card's YAML."""
-
-    errors: tuple[str, ...] = ()
-    """For which it does not take the card."""
-    warnings: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, answer: object) -> CardReview:
-        """What an answer of ``validate-yaml`` says, fit to be printed."""
-
-        def messages(kind: str) -> tuple[str, ...]:
-            found = answer.get(kind) if isinstance(answer, dict) else None
-            listed = found[:_MESSAGES] if isinstance(found, list) else []
-            each = (one.get("message") if isinstance(one, dict) else one for one in listed)
-            return tuple(clean_text(message, 300) for message in each)
-
-        return cls(messages("errors"), messages("warnings"))
 
 
 class Repo:
@@ -260,15 +247,14 @@ class Repo:
 
         return Snapshot(commit, self._read(read, paged=True))
 
-    def commits_since(self, commit: str | None) -> list[str]:
-        """The commits of ``main`` after one, the oldest first; all of them for None."""
-        log = self._read(
-            lambda: self._api.list_repo_commits(self.id, repo_type=self.kind), paged=True
-        )
-        newest_first = takewhile(
-            lambda found: found != commit, (self._commit(one.commit_id) for one in log)
-        )
-        return list(newest_first)[::-1]
+    def commits_since(self, commit: str) -> list[str]:
+        """The commits of ``main`` after one, the oldest first."""
+        found = (self._commit(one.commit_id) for one in self._log())
+        return list(takewhile(lambda one: one != commit, found))[::-1]
+
+    def is_new(self) -> bool:
+        """Whether it is as the Hub made it: nobody has put a commit on its first one."""
+        return [one.title for one in self._log()] == ["initial commit"]
 
     def versions(self) -> list[Version]:
         """Versions that have a tag, the newest first."""
@@ -323,17 +309,18 @@ class Repo:
         url = f"{self.kind}s/{self.id}@{revision}/{path}"
         return cast("IO[bytes]", self._read(lambda: HfFileSystem().open(url, "rb")))
 
-    def upload(self, addition: CommitOperationAdd) -> None:
+    def upload(self, file: LocalFile) -> None:
         """Send a file's content to the Hub's storage, unless it is there; no commit shows it."""
-        _LOG.debug("%s: upload %s", self.id, addition.path_in_repo)
+        _LOG.debug("%s: upload %s", self.id, file.path)
         with translate_hub_errors(self.id):
             self._api.preupload_lfs_files(
-                self.id, [addition], repo_type=self.kind, free_memory=False
+                self.id, [file.addition()], repo_type=self.kind, free_memory=False
             )
 
     def commit(
         self,
-        operations: Sequence[CommitOperationAdd | CommitOperationDelete],
+        adds: Sequence[LocalFile],
+        deletes: Sequence[str],
         *,
         parent: str,
         title: str,
@@ -344,13 +331,18 @@ class Repo:
         Raises:
             TransientHubError: if it is not known whether the commit was made.
         """
-        _LOG.debug("%s: commit %d changes on %s", self.id, len(operations), parent)
+        from huggingface_hub import CommitOperationDelete
+
+        _LOG.debug("%s: commit %d changes on %s", self.id, len(adds) + len(deletes), parent)
+        # Anew each time, as an attempt leaves its marks on them.
+        added = [file.addition() for file in adds]
+        deleted = [CommitOperationDelete(path, is_folder=False) for path in deletes]
         with translate_hub_errors(self.id), warnings.catch_warnings():
             # `review_card` has them, before anything is sent.
             warnings.filterwarnings("ignore", "Warnings while validating metadata")
             made = self._api.create_commit(
                 self.id,
-                operations,
+                [*added, *deleted],
                 commit_message=title,
                 commit_description=description,
                 repo_type=self.kind,
@@ -374,6 +366,11 @@ class Repo:
                 revision=commit,
                 repo_type=self.kind,
             )
+
+    def _log(self) -> list[GitCommitInfo]:
+        return self._read(
+            lambda: self._api.list_repo_commits(self.id, repo_type=self.kind), paged=True
+        )
 
     def _info(self, revision: str | None = None) -> Any:
         return self._api.repo_info(self.id, revision=revision, repo_type=self.kind)

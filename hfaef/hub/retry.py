@@ -85,6 +85,30 @@ class RetryPolicy:
                 self.sleep(wait)
         raise AssertionError("unreachable")
 
+    def call_once(
+        self, request: Callable[[], Result], find: Callable[[], Result | None], *, hint: str
+    ) -> Result:
+        """What a request that writes gives, repeated only where it is seen that it wrote nothing.
+
+        Args:
+            request: that may have written though it raised a TransientHubError.
+            find: looks for what it wrote; None if it is not there.
+            hint: for the error after the last attempt.
+
+        Raises:
+            HubError: of the last attempt, or of `find`.
+        """
+
+        def attempt() -> Result:
+            try:
+                return request()
+            except TransientHubError:
+                if (found := find()) is not None:
+                    return found
+                raise
+
+        return self.call(attempt, hint=hint)
+
 
 @contextmanager
 def translate_hub_errors(repo_id: str) -> Iterator[None]:

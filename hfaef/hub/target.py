@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from hfaef.core.net.repository import REPO_ID
+from hfaef.core.names import REPO_ID
 from hfaef.errors import InputError
 from hfaef.release.version import Version, parse_version
 

@@ -33,7 +33,7 @@ def find_folder(path_or_repo: str | Path, *, pinned: bool) -> Path | None:
 
     there, written = Path(path_or_repo), isinstance(path_or_repo, str)
     if written and (pinned or not there.exists()):
-        from hfaef.core.net.repository import REPO_ID
+        from hfaef.core.names import REPO_ID
 
         if REPO_ID.fullmatch(str(path_or_repo)):
             return None

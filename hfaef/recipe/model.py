@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from hfaef.core.net.repository import require_repo_id
+from hfaef.core.names import require_repo_id
 from hfaef.recipe.licenses import require_license
 from hfaef.recipe.patches import Described, Geotiffs, Section, Table, TorchGeo
 

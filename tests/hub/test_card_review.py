@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hfaef.hub.repo import CardReview
+from hfaef.core.net.card_review import CardReview
 from hfaef.recipe.licenses import LICENSES
 from servers.hub import Fault, Hub
 from servers.hub.fixtures import Client

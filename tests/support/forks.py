@@ -139,6 +139,10 @@ class Fork:
             file.close()
         return texts[0], texts[1]
 
+    def said(self) -> str:
+        """What it has written to standard output until now."""
+        return os.pread(self._files[0].fileno(), _LONGEST, 0).decode()
+
     def send_signal(self, number: int) -> None:
         """Send a signal, unless it has ended; from any thread."""
         if self.returncode is None:

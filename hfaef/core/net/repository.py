@@ -19,21 +19,6 @@ from hfaef.errors import HubError
 if TYPE_CHECKING:
     import datasets
 
-REPO_ID = re.compile(r"(?!.*(?:--|\.\.))(?:[A-Za-z0-9][\w.-]{0,95})/(?:[A-Za-z0-9][\w.-]{0,95})")
-"""``owner/name``; the Hub has the last word."""
-
-
-def require_repo_id(text: str) -> str:
-    """``owner/name``, as the Hub names repositories.
-
-    Raises:
-        ValueError: if it is none.
-    """
-    if not REPO_ID.fullmatch(text):
-        raise ValueError("no OWNER/NAME of a repository on the Hub")
-    return text
-
-
 _CARD = "README.md"
 _SECONDS = 10.0
 """For the one answer that is waited for before the cache is looked at."""

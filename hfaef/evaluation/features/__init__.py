@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from hfaef.core.net.repository import REPO_ID
+from hfaef.core.names import REPO_ID
 from hfaef.errors import InputError
 from hfaef.evaluation.features.argument import Argument, parse_argument
 from hfaef.evaluation.features.joined import Features, Found, join

@@ -164,7 +164,6 @@ def render_card(
         pretty_name=settings.get("pretty_name") or manifest.name,
         description=settings.get("description") or DESCRIPTION,
         citation=settings.get("citation"),
-        atlas=settings.get("atlas"),
         location=repo or manifest.name,
         tag=tag,
         files=f"hf://datasets/{repo}{f'@{tag}' if tag else ''}" if repo else manifest.name,

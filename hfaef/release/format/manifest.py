@@ -23,8 +23,7 @@ from pydantic import (
 
 from hfaef.core import codec
 from hfaef.core.files import sha256_of
-from hfaef.core.names import fault_of, printable, require_id, require_path
-from hfaef.core.net.repository import require_repo_id
+from hfaef.core.names import fault_of, printable, require_id, require_path, require_repo_id
 from hfaef.errors import FolderError, ReleaseError, command_line, upgrade_command
 from hfaef.recipe.columns import COLUMNS, HELD_SPLITS, KeptColumn, Target
 from hfaef.release.format.paths import (
