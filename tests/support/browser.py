@@ -76,7 +76,7 @@ class Visit:
 
     def ready(self) -> Visit:
         """Wait until the points are drawn."""
-        self.page.wait_for_function("window.atlas?.ready.then(() => true)")
+        self.page.wait_for_function("() => window.atlas?.ready.then(() => true)")
         return self
 
     def call(self, name: str, *arguments: object) -> Any:

@@ -48,7 +48,7 @@ def test_a_click_on_a_point_shows_its_patch_and_its_neighbours(
         assert f"Year\n{points.table['year'][row]}" in words
         assert f"Split\n{points.table['split_0'][row]} (random)" in words
         link = patch.get_by_role("link", name="Satellite imagery").get_attribute("href")
-        assert f"{points.table['lat'][row].as_py():.3f}" in str(link)
+        assert f"{points.table['lat'][row].as_py():.5f}" in str(link)
         near = page.page.get_by_role("region", name="Nearest neighbours")
         for name, _, cosine in points.near(row):
             assert near.get_by_text(name).count()
@@ -80,7 +80,7 @@ def test_the_legend_counts_what_is_shown(visit: Visits, served: FileServer, poin
     page.page.get_by_label("Search").fill(points.ids()[8])
     page.wait_for_shown(1)
     page.page.get_by_label("Search").press("Enter")
-    page.page.wait_for_function("window.atlas.selected() === 8")
+    page.page.wait_for_function("() => window.atlas.selected() === 8")
     page.is_clean(served.url)
 
 
@@ -121,7 +121,7 @@ def test_a_link_brings_a_colleague_to_the_same_view(
     assert box is not None
     page.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.page.mouse.wheel(0, -300)
-    page.page.wait_for_function("location.hash.includes('map=')")
+    page.page.wait_for_function("() => location.hash.includes('map=')")
     page.page.wait_for_timeout(600)  # the address is written when the wheel has come to rest
     other = visit().open(page.page.url)
     for name in ("selected", "shown", "counts", "near"):
@@ -192,7 +192,7 @@ def test_the_keyboard_reaches_everything(visit: Visits, served: FileServer, poin
     second = points.ids().index(near[1]["id"])
     page.page.wait_for_function("(row) => window.atlas.selected() === row", arg=second)
     page.page.keyboard.press("Escape")
-    page.page.wait_for_function("window.atlas.selected() === null")
+    page.page.wait_for_function("() => window.atlas.selected() === null")
     page.is_clean(served.url)
 
 

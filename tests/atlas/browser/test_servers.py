@@ -91,7 +91,7 @@ def test_a_server_without_ranges_is_named_and_no_shard_is_read_whole(
     with FileServer(demo_site, fail=lambda _: whole) as server:
         page = visit().open(server.url + "/")
         page.click(4)
-        page.page.wait_for_function("/range/i.test(document.body.innerText)")
+        page.page.wait_for_function("() => /range/i.test(document.body.innerText)")
         assert "hfaef atlas" in page.text()
         assert page.said == []
         shards = {request.path for request in server.requests if "/data/data/" in request.path}
