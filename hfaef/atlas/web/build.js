@@ -14,26 +14,12 @@ const page = process.argv[2] ?? here("../page");
 await rm(page, { recursive: true, force: true });
 await mkdir(page, { recursive: true });
 
-const worker = await build({
-  entryPoints: [here("node_modules/maplibre-gl/dist/maplibre-gl-worker.mjs")],
-  bundle: true,
-  write: false,
-  minify: true,
-  format: "iife",
-  target: "es2022",
-  legalComments: "none",
-});
-
-/** Modules that the build makes: the worker's text and the coarse land. */
+/** The coarse land, a module that the build makes. */
 const made = {
   name: "made",
   setup(context) {
-    const modules = {
-      "maplibre-gl-worker": { contents: worker.outputFiles[0].text, loader: "text" },
-      "coarse-land": { contents: JSON.stringify(coarseLand()), loader: "json" },
-    };
-    context.onResolve({ filter: /^(maplibre-gl-worker|coarse-land)$/ }, ({ path }) => ({ path, namespace: "made" }));
-    context.onLoad({ filter: /.*/, namespace: "made" }, ({ path }) => modules[path]);
+    context.onResolve({ filter: /^coarse-land$/ }, ({ path }) => ({ path, namespace: "made" }));
+    context.onLoad({ filter: /.*/, namespace: "made" }, () => ({ contents: JSON.stringify(coarseLand()), loader: "json" }));
   },
 };
 

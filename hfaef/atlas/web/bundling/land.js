@@ -7,7 +7,7 @@ import { geoEquirectangular } from "d3-geo";
 import { geoProject } from "d3-geo-projection";
 import { feature, mesh } from "topojson-client";
 
-const BEND = 0.025; // degrees
+const BEND = 0.012; // degrees
 
 const require = createRequire(import.meta.url);
 
@@ -17,7 +17,7 @@ export function coarseLand() {
   return { land, digits };
 }
 
-/** Outlines and borders, to 0.01 degrees, without bends of less than 0.025 degrees. */
+/** Outlines and borders, to 0.01 degrees, without bends of less than 0.012 degrees. */
 export function fineLand() {
   const { land, digits } = encoded(require("world-atlas/land-50m.json"), 2, BEND);
   const countries = require("world-atlas/countries-50m.json");

@@ -6,7 +6,6 @@ import { AtlasError } from "./data/errors.js";
 import { readPoints } from "./data/points.js";
 import { FolderSource, HttpSource } from "./data/source.js";
 import { watchKeys } from "./keys.js";
-import { refineLand } from "./panes/land.js";
 import { askForFolder, say, showFailure, showProgress } from "./ui/notice.js";
 import { Theme } from "./ui/theme.js";
 
@@ -49,7 +48,7 @@ async function open(source, site) {
   document.body.classList.add("started");
   await atlas.start();
   places.cover.hidden = true;
-  refineLand(atlas.panes.map.map).catch(() => {}); // the coarse land stays
+  atlas.panes.land.refine().catch(() => {}); // the coarse land stays
   return atlas;
 }
 

@@ -4,6 +4,7 @@ import { decompress } from "fzstd";
 import { parquetMetadataAsync, parquetRead } from "hyparquet";
 
 import { AtlasError } from "./errors.js";
+import { readEqualLists } from "./lists.js";
 
 const LARGEST_PAGE = 1 << 30;
 
@@ -61,6 +62,26 @@ export async function readColumns({ file, path, metadata, rows }, columns) {
     }),
   );
   return out;
+}
+
+/**
+ * A column of vectors: `values` float32, row after row, and their `dimensions`.
+ * Throws where the vectors are not all of one length.
+ */
+export async function readVectorColumn(parquet, column) {
+  const fast = await damaged(parquet.path, () => readEqualLists(parquet, column, compressors));
+  if (fast) return fast;
+  const lists = (await readColumns(parquet, [column]))[column];
+  const dimensions = lists[0]?.length;
+  if (!dimensions) throw new AtlasError(`${parquet.path} has no vectors in the column ${column}.`);
+  const values = new Float32Array(lists.length * dimensions);
+  lists.forEach((list, row) => {
+    if (list?.length !== dimensions) {
+      throw new AtlasError(`${parquet.path} has a vector that is not ${dimensions} long (row ${row}).`);
+    }
+    values.set(list, row * dimensions);
+  });
+  return { values, dimensions };
 }
 
 async function damaged(path, action) {

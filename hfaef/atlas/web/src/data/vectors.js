@@ -1,7 +1,7 @@
 // The pooled vectors: read when the first patch is chosen, compared by cosine.
 
 import { AtlasError } from "./errors.js";
-import { openParquet, readColumns } from "./parquet.js";
+import { openParquet, readVectorColumn } from "./parquet.js";
 
 const AT_ONCE = 6;
 
@@ -12,6 +12,17 @@ export class Vectors {
     this.dimensions = dimensions;
     this.values = new Float32Array(n * dimensions);
     this.norms = new Float64Array(n);
+  }
+
+  /** Vectors of the rows from `start` on. */
+  put(start, values) {
+    const { dimensions, norms } = this;
+    this.values.set(values, start * dimensions);
+    for (let at = 0, row = start; at < values.length; row++) {
+      let squares = 0;
+      for (const end = at + dimensions; at < end; at++) squares += values[at] * values[at];
+      norms[row] = Math.sqrt(squares);
+    }
   }
 
   /** Cosines of one row with all rows, float64; NaN with a vector of zeros. */
@@ -68,9 +79,12 @@ export async function readVectors(source, { meta, n }, progress) {
   let done = 0;
   await inParallel(files, AT_ONCE, async (file, number) => {
     if (!file.rows) return;
-    const lists = await readFile(source, file, column);
-    vectors ??= new Vectors(n, lists[0].length);
-    fill(vectors, starts[number], lists, file.path);
+    const read = await readFile(source, file, column);
+    vectors ??= new Vectors(n, read.dimensions);
+    if (read.dimensions !== vectors.dimensions) {
+      throw new AtlasError(`${file.path} has vectors of another length than the files before it.`);
+    }
+    vectors.put(starts[number], read.values);
     done += file.rows;
     progress?.(done, n);
   });
@@ -83,22 +97,7 @@ async function readFile(source, { path, rows, bytes }, column) {
   if (parquet.rows !== rows) {
     throw new AtlasError(`${path} has ${parquet.rows} rows, the points say ${rows}.`);
   }
-  const lists = (await readColumns(parquet, [column]))[column];
-  if (!lists[0]?.length) throw new AtlasError(`${path} has no vectors in the column ${column}.`);
-  return lists;
-}
-
-function fill({ values, norms, dimensions }, start, lists, path) {
-  for (let i = 0, at = start * dimensions; i < lists.length; i++, at += dimensions) {
-    const list = lists[i];
-    if (list?.length !== dimensions) {
-      throw new AtlasError(`${path} has a vector that is not ${dimensions} long (row ${i}).`);
-    }
-    values.set(list, at);
-    let squares = 0;
-    for (let k = 0; k < dimensions; k++) squares += values[at + k] * values[at + k];
-    norms[start + i] = Math.sqrt(squares);
-  }
+  return readVectorColumn(parquet, column);
 }
 
 async function inParallel(items, width, action) {

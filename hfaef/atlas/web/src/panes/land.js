@@ -1,79 +1,84 @@
-// The land below the map's points: a coarse outline that comes with the script, and a finer one
-// with borders, `land.json`, loaded when the points are there. Both are written by the build.
+// The land below the map's points, on a canvas of its own below MapLibre's: a coarse outline that
+// comes with the script and so is there at the first frame, and a finer one with borders,
+// `land.json`, loaded when the points are drawn. Both are written by the build. MapLibre draws no
+// source of its own, so its worker has nothing to do and is left out of the page.
 
 import coarse from "coarse-land";
 
-const COLOURS = {
-  light: { sea: "#eaeff3", land: "#fbfbf9", line: "#c3ccd4" },
-  dark: { sea: "#10161c", land: "#1c252d", line: "#3a4854" },
-};
+import { mercator } from "./plane.js";
 
-/** MapLibre's style of the map. */
-export function earthStyle(theme) {
-  const { sea, land, line } = COLOURS[theme];
-  return {
-    version: 8,
-    sources: {
-      land: { type: "geojson", data: polygons(coarse) },
-      borders: { type: "geojson", data: lines({ borders: [], digits: 0 }) },
-    },
-    layers: [
-      { id: "sea", type: "background", paint: { "background-color": sea } },
-      { id: "land", type: "fill", source: "land", paint: { "fill-color": land, "fill-antialias": true } },
-      { id: "coast", type: "line", source: "land", paint: { "line-color": line, "line-width": 0.7 } },
-      {
-        id: "borders",
-        type: "line",
-        source: "borders",
-        paint: { "line-color": line, "line-width": 0.8, "line-dasharray": [3, 2] },
-      },
-    ],
-  };
-}
+const MARGIN = 2; // pixels around the canvas in which shapes still count as in sight
 
-/** MapLibre's style of the layout's pane. */
-export function emptyStyle(theme) {
-  const background = { "background-color": COLOURS[theme].land };
-  return { version: 8, sources: {}, layers: [{ id: "sea", type: "background", paint: background }] };
-}
-
-export function paintLand(map, theme) {
-  const { sea, land, line } = COLOURS[theme];
-  const earth = Boolean(map.getLayer("land"));
-  map.setPaintProperty("sea", "background-color", earth ? sea : land);
-  if (!earth) return;
-  map.setPaintProperty("land", "fill-color", land);
-  map.setPaintProperty("coast", "line-color", line);
-  map.setPaintProperty("borders", "line-color", line);
-}
-
-/** Replaces the coarse land. The page does without it where it cannot be loaded. */
-export async function refineLand(map) {
-  const response = await fetch("land.json");
-  if (!response.ok) return;
-  const fine = await response.json();
-  map.getSource("land").setData(polygons(fine));
-  map.getSource("borders").setData(lines(fine));
-}
-
-/** Rings are whole numbers, each the difference to the one before, in units of 10^-digits degrees. */
-function decode(ring, digits) {
-  const unit = 10 ** -digits;
-  const out = [];
-  for (let i = 0, x = 0, y = 0; i < ring.length; i += 2) {
-    x += ring[i];
-    y += ring[i + 1];
-    out.push([x * unit, y * unit]);
+export class Land {
+  /** @param {import("./pane.js").Pane} pane whose container's style gives the colours */
+  constructor(pane) {
+    this.pane = pane;
+    this.canvas = document.createElement("canvas");
+    this.canvas.className = "land";
+    pane.container.prepend(this.canvas);
+    this.context = this.canvas.getContext("2d");
+    this.#hold(coarse);
+    pane.map.on("render", () => this.draw());
   }
-  return out;
+
+  /** Replaces the coarse land. The page does without it where it cannot be loaded. */
+  async refine() {
+    const response = await fetch("land.json");
+    if (!response.ok) return;
+    this.#hold(await response.json());
+    this.pane.map.triggerRepaint();
+  }
+
+  draw() {
+    const { canvas, context, pane } = this;
+    const style = getComputedStyle(canvas);
+    const { centre, pixels, width, height } = pane.frame;
+    const dots = window.devicePixelRatio;
+    const key = [centre, pixels, width, height, dots, style.color, this.shapes.length].join();
+    if (key === this.drawn) return;
+    this.drawn = key;
+    canvas.width = Math.round(width * dots);
+    canvas.height = Math.round(height * dots);
+    const scale = pixels * dots;
+    context.setTransform(scale, 0, 0, scale, canvas.width / 2 - centre[0] * scale, canvas.height / 2 - centre[1] * scale);
+    const reach = [(width / 2 + MARGIN) / pixels, (height / 2 + MARGIN) / pixels];
+    const seen = ({ box }) =>
+      box[0] < centre[0] + reach[0] && box[2] > centre[0] - reach[0] && box[1] < centre[1] + reach[1] && box[3] > centre[1] - reach[1];
+    context.fillStyle = style.color;
+    context.strokeStyle = style.outlineColor;
+    context.lineJoin = "round";
+    context.lineWidth = 0.8 / pixels;
+    for (const shape of this.shapes) {
+      if (!seen(shape)) continue;
+      context.setLineDash(shape.closed ? [] : [3 / pixels, 2 / pixels]);
+      if (shape.closed) context.fill(shape.path, "evenodd");
+      context.stroke(shape.path);
+    }
+  }
+
+  #hold({ land, borders = [], digits }) {
+    const shape = (lines, closed) => {
+      const path = new Path2D();
+      const box = [Infinity, Infinity, -Infinity, -Infinity];
+      for (const line of lines) trace(path, box, line, 10 ** -digits, closed);
+      return { path, box, closed };
+    };
+    this.shapes = [...land.map((rings) => shape(rings, true)), ...borders.map((line) => shape([line], false))];
+  }
 }
 
-function polygons({ land, digits }) {
-  const coordinates = land.map((polygon) => polygon.map((ring) => decode(ring, digits)));
-  return { type: "Feature", properties: {}, geometry: { type: "MultiPolygon", coordinates } };
-}
-
-function lines({ borders, digits }) {
-  const coordinates = borders.map((line) => decode(line, digits));
-  return { type: "Feature", properties: {}, geometry: { type: "MultiLineString", coordinates } };
+/** Lines are whole numbers, each the difference to the one before, in units of degrees. */
+function trace(path, box, line, unit, closed) {
+  for (let i = 0, lon = 0, lat = 0; i < line.length; i += 2) {
+    lon += line[i];
+    lat += line[i + 1];
+    const [x, y] = mercator(lon * unit, lat * unit);
+    if (i) path.lineTo(x, y);
+    else path.moveTo(x, y);
+    box[0] = Math.min(box[0], x);
+    box[1] = Math.min(box[1], y);
+    box[2] = Math.max(box[2], x);
+    box[3] = Math.max(box[3], y);
+  }
+  if (closed) path.closePath();
 }

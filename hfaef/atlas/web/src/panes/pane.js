@@ -2,7 +2,6 @@
 // which row is at a place. Knows nothing of filters and colours but what it is handed.
 
 import { Map as MapLibre, setWorkerUrl } from "maplibre-gl";
-import workerText from "maplibre-gl-worker";
 
 import { AtlasError } from "../data/errors.js";
 import { PointLayer } from "./layer.js";
@@ -13,14 +12,15 @@ const REACH = 10; // a click this far from a point still means it, in CSS pixels
 const MARGIN = 0.06; // of the pane's side, left free around what is fitted
 const CLOSEST_FIT = 11;
 
-setWorkerUrl(URL.createObjectURL(new Blob([workerText], { type: "text/javascript" })));
+// No source of MapLibre's is drawn, so there is nothing to do for its worker.
+setWorkerUrl(URL.createObjectURL(new Blob([""], { type: "text/javascript" })));
 
 export class Pane {
   /**
    * @param {HTMLElement} container
-   * @param {object} options n: rows; style: of MapLibre; maxZoom; still: no animation
+   * @param {object} options n: rows; maxZoom; still(): whether nothing may be animated
    */
-  constructor(container, { n, style, maxZoom, still }) {
+  constructor(container, { n, maxZoom, still }) {
     this.container = container;
     this.still = still;
     this.layer = new PointLayer(n);
@@ -30,7 +30,7 @@ export class Pane {
     try {
       this.map = new MapLibre({
         container,
-        style,
+        style: { version: 8, sources: {}, layers: [] },
         maxZoom,
         minZoom: 0,
         maxPitch: 0,
@@ -73,12 +73,12 @@ export class Pane {
   }
 
   fromWorld(x, y) {
-    const { centre, pixels, width, height } = this.#frame();
+    const { centre, pixels, width, height } = this.frame;
     return { x: (x - centre[0]) * pixels + width / 2, y: (y - centre[1]) * pixels + height / 2 };
   }
 
   toWorld(x, y) {
-    const { centre, pixels, width, height } = this.#frame();
+    const { centre, pixels, width, height } = this.frame;
     return [(x - width / 2) / pixels + centre[0], (y - height / 2) / pixels + centre[1]];
   }
 
@@ -87,7 +87,7 @@ export class Pane {
    * spot the one after `current` in their order, so that clicking again shows each in turn.
    */
   pick(x, y, fails, current = -1) {
-    const { pixels } = this.#frame();
+    const { pixels } = this.frame;
     const [wx, wy] = this.toWorld(x, y);
     const reach = Math.max(REACH, this.layer.radius + 2) / pixels;
     let [best, found] = [reach * reach, []];
@@ -123,7 +123,7 @@ export class Pane {
 
   /** Brings a row into sight, without moving where it is in sight already. */
   reveal(row) {
-    const { width, height } = this.#frame();
+    const { width, height } = this.frame;
     const { x, y } = this.project(row);
     if (!(x > 20 && y > 20 && x < width - 20 && y < height - 20)) this.flyTo(row);
   }
@@ -155,14 +155,14 @@ export class Pane {
 
   /** The data coordinates in sight: [x0, y0, x1, y1]. */
   get sight() {
-    const { width, height } = this.#frame();
+    const { width, height } = this.frame;
     const [x0, y1] = this.plane.toData(...this.toWorld(0, 0));
     const [x1, y0] = this.plane.toData(...this.toWorld(width, height));
     return [x0, y0, x1, y1];
   }
 
   #fitTo([west, north, east, south], animate) {
-    const { width, height } = this.#frame();
+    const { width, height } = this.frame;
     const room = 1 - 2 * MARGIN;
     const byWidth = Math.log2((width * room) / (WORLD * Math.max(east - west, 1e-9)));
     const byHeight = Math.log2((height * room) / (WORLD * Math.max(south - north, 1e-9)));
@@ -179,13 +179,14 @@ export class Pane {
 
   /** Points grow slowly as one zooms in; fewer points are larger. */
   #resize() {
-    const { width, height } = this.#frame();
+    const { width, height } = this.frame;
     const base = Math.sqrt((width * height) / this.layer.n) * 0.32;
     const grown = Math.max(1.7, Math.min(5.5, base)) * 2 ** ((this.map.getZoom() - this.fitZoom) * 0.28);
     this.layer.radius = Math.max(1.7, Math.min(8, grown));
   }
 
-  #frame() {
+  /** The centre in worlds, the world's side and the pane's sides in CSS pixels. */
+  get frame() {
     const { lng, lat } = this.map.getCenter();
     const canvas = this.map.getCanvas();
     return {
@@ -197,7 +198,7 @@ export class Pane {
   }
 
   #view() {
-    const { centre, pixels, width, height } = this.#frame();
+    const { centre, pixels, width, height } = this.frame;
     return { centre, scale: [(2 * pixels) / width, (-2 * pixels) / height] };
   }
 }

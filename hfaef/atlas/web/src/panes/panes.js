@@ -2,7 +2,7 @@
 
 import { framePane } from "../ui/pane_frame.js";
 import { watchBox } from "./box.js";
-import { earthStyle, emptyStyle, paintLand } from "./land.js";
+import { Land } from "./land.js";
 import { Overlay } from "./overlay.js";
 import { Pane } from "./pane.js";
 import { earthPlane, layoutPlane, positionsOn } from "./plane.js";
@@ -17,11 +17,12 @@ export class Panes {
    * @param {import("../atlas.js").Atlas} atlas is told of clicks, moves and boxes
    */
   constructor(places, atlas) {
-    const { points, theme } = atlas;
+    const { points } = atlas;
     this.atlas = atlas;
     const options = { n: points.n, still: () => still.matches };
-    this.map = new Pane(places.map, { ...options, style: earthStyle(theme.name), maxZoom: 18 });
-    this.space = new Pane(places.space, { ...options, style: emptyStyle(theme.name), maxZoom: 20 });
+    this.map = new Pane(places.map, { ...options, maxZoom: 18 });
+    this.space = new Pane(places.space, { ...options, maxZoom: 20 });
+    this.land = new Land(this.map);
     this.map.setPlane(earthPlane, positionsOn(earthPlane, points.lon, points.lat));
     const plane = layoutPlane(points.x, points.y);
     this.space.setPlane(plane, positionsOn(plane, points.x, points.y));
@@ -65,8 +66,6 @@ export class Panes {
       pane.layer.rim = RIMS[theme];
       pane.layer.setStyles(swatchOf);
       pane.layer.setOrder(fails, (row) => swatchOf(row).grey);
-      if (pane.theme !== theme) paintLand(pane.map, theme);
-      pane.theme = theme;
     }
   }
 

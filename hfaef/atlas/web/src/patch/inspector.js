@@ -41,15 +41,19 @@ export class Inspector {
         el("h2", { text: points.id[row], title: points.id[row] }),
         iconButton("close", "Close (Escape)", () => atlas.select(-1), { "data-focus": "close" }),
       ),
-      picture(atlas.previews, row, `Preview of ${points.id[row]}`, true),
-      el("dl", { class: "facts" }, ...facts(atlas, row).flatMap(([name, value, kind]) => [el("dt", { text: name }), el("dd", { class: kind ?? null }, value)])),
       el(
         "div",
-        { class: "actions" },
-        button("target", "Zoom here", () => atlas.flyTo(row), "fly"),
-        button("pin", isPinned ? "Unpin" : "Pin to compare", () => atlas.set({ pinned: isPinned ? -1 : row }), "pin"),
-        satelliteLink(points.lat[row], points.lon[row]),
+        { class: "look" },
+        picture(atlas.previews, row, `Preview of ${points.id[row]}`, true),
+        el(
+          "div",
+          { class: "actions" },
+          button("target", "Zoom here", () => atlas.flyTo(row), "fly"),
+          button("pin", isPinned ? "Unpin" : "Compare", () => atlas.set({ pinned: isPinned ? -1 : row }), "pin", "Keep this patch beside the next ones"),
+          satelliteLink(points.lat[row], points.lon[row]),
+        ),
       ),
+      el("dl", { class: "facts" }, ...facts(atlas, row).flatMap(([name, value, kind]) => [el("dt", { text: name }), el("dd", { class: kind ?? null }, value)])),
     );
   }
 
@@ -121,7 +125,7 @@ function satelliteLink(lat, lon) {
   if (!Number.isFinite(lat) || !Number.isFinite(lon)) return null;
   const centre = `${lat.toFixed(5)}%2C${lon.toFixed(5)}`;
   const href = `https://www.google.com/maps/@?api=1&map_action=map&center=${centre}&zoom=16&basemap=satellite`;
-  return el("a", { class: "button", href, target: "_blank", rel: "noopener noreferrer", "data-focus": "satellite" }, icon(ICONS.out), el("span", { text: "Satellite imagery" }));
+  return el("a", { class: "button", href, target: "_blank", rel: "noopener noreferrer", "data-focus": "satellite", title: "Satellite imagery of this place, in a new tab" }, icon(ICONS.out), el("span", { text: "Satellite" }));
 }
 
 function placeText(lat, lon) {
@@ -130,8 +134,8 @@ function placeText(lat, lon) {
   return `${side(lat, "N", "S")}, ${side(lon, "E", "W")}`;
 }
 
-function button(name, label, onclick, focus) {
-  return el("button", { type: "button", class: "button", onclick, "data-focus": focus }, icon(ICONS[name]), el("span", { text: label }));
+function button(name, label, onclick, focus, title = null) {
+  return el("button", { type: "button", class: "button", onclick, title, "data-focus": focus }, icon(ICONS[name]), el("span", { text: label }));
 }
 
 export function decimals(cosine) {

@@ -12,7 +12,10 @@ const SHORT = 14; // more categories than this get a scrolling list
  */
 export function facetList({ facet, counts, swatches, picks, page, toggle, only, turn, clear }) {
   const most = Math.max(1, ...counts);
+  const paged = swatches && pagesOf(facet) > 1;
+  const onPage = (index) => !paged || index === facet.rest || Math.floor(index / AT_ONCE) === page;
   const rows = facet.names.map((name, index) => {
+    if (!onPage(index)) return null;
     const pressed = picks.includes(name);
     const bar = el("span", { class: "bar" });
     bar.style.width = `${(100 * counts[index]) / most}%`;
@@ -37,13 +40,14 @@ export function facetList({ facet, counts, swatches, picks, page, toggle, only, 
       ),
     );
   });
-  const list = el("ul", { class: `categories${picks.length ? " filtered" : ""}${rows.length > SHORT ? " long" : ""}`, role: "list" }, ...rows);
+  const list = el("ul", { class: `categories${picks.length ? " filtered" : ""}${!paged && rows.length > SHORT ? " long" : ""}`, role: "list" }, ...rows.filter(Boolean));
   return el(
     "div",
     { class: "facet" },
-    swatches && pagesOf(facet) > 1 ? pager(facet, page, turn) : null,
+    paged ? pager(facet, page, turn) : null,
     list,
-    picks.length ? el("button", { type: "button", class: "link", onclick: clear, text: "Show all" }) : null,
+    picks.length ? el("button", { type: "button", class: "link", onclick: clear, text: `Show all (${picks.length} picked)` }) : null,
+    paged ? el("p", { class: "hint", text: "The labels of the other pages are grey." }) : null,
   );
 }
 
@@ -55,7 +59,7 @@ function pager(facet, page, turn) {
     "div",
     { class: "pager" },
     iconButton("left", "Colour the twelve before", () => turn((page + pages - 1) % pages)),
-    el("span", { text: `Coloured: ${from}–${to} of ${many}` }),
+    el("span", { text: `${from}–${to} of ${many}` }),
     iconButton("right", "Colour the next twelve", () => turn((page + 1) % pages)),
   );
 }
