@@ -94,7 +94,7 @@ class Watched:
 
     def frames(self, pane: str) -> float:
         """Frames a second while the mouse drags a pane about."""
-        box = self.page.locator(f"[data-pane={pane}] canvas").first.bounding_box()
+        box = self.page.locator(f"#{pane} .maplibregl-canvas").first.bounding_box()
         x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
         mouse = self.page.mouse
         mouse.move(x, y)
