@@ -11,7 +11,7 @@ const WORLD = 512; // side of the world at zoom 0, in CSS pixels
 const REACH = 10; // a click this far from a point still means it, in CSS pixels
 const TOOLS = 56; // CSS pixels at the right edge that the buttons cover
 const MARGIN = 0.06; // of the pane's side, left free around what is fitted
-const CLOSEST_FIT = 11;
+const CLOSEST_FIT = 8;
 
 // No source of MapLibre's is drawn, so there is nothing to do for its worker.
 setWorkerUrl(URL.createObjectURL(new Blob([""], { type: "text/javascript" })));
