@@ -14,6 +14,7 @@ import typer
 from hfaef.cli.terminal.options import TargetArgument
 from hfaef.cli.terminal.output import Report
 from hfaef.cli.terminal.process import set_up_hub
+from hfaef.core.net.text import clean_text
 from hfaef.errors import InputError, command_line
 
 if TYPE_CHECKING:
@@ -145,6 +146,7 @@ def _serve(target: str, layout: Literal["pca", "tsne"], port: int, *, open_brows
         kept = stack.pop_all()
     content = server.shown.content
     publish = command_line("hfaef", "atlas", target, "--site", "FOLDER")
+    name = clean_text(content.manifest.name)
     summary = {
         "url": server.url,
         "name": content.manifest.name,
@@ -157,7 +159,7 @@ def _serve(target: str, layout: Literal["pca", "tsne"], port: int, *, open_brows
     return Report(
         summary,
         lines=[
-            f"{content.manifest.name}: {content.manifest.rows:,} rows, at {server.url} until Ctrl-C",
+            f"{name}: {content.manifest.rows:,} rows, at {server.url} until Ctrl-C",
             f"publish it: {publish}, or --space OWNER/NAME",
         ],
         values=[server.url],
