@@ -106,13 +106,14 @@ class Visit:
         """All words of the page."""
         return self.page.inner_text("body")
 
-    def pictures(self) -> list[int]:
-        """Natural widths of the previews that are shown, once all are loaded."""
-        script = """() => {
-          const all = [...document.querySelectorAll("img")].filter((one) => one.checkVisibility());
-          return all.length && all.every((one) => one.complete) ? all.map((one) => one.naturalWidth) : null;
+    def pictures(self, count: int) -> list[int]:
+        """Natural widths of the previews that are shown, once so many are loaded or broken."""
+        script = """(count) => {
+          const all = [...document.querySelectorAll("img[src^='blob:']")];
+          const done = all.length >= count && all.every((one) => one.complete);
+          return done ? all.map((one) => one.naturalWidth) : null;
         }"""
-        return list(self.page.wait_for_function(script).json_value())
+        return list(self.page.wait_for_function(script, arg=count).json_value())
 
     @property
     def violations(self) -> list[str]:

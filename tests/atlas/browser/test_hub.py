@@ -59,7 +59,7 @@ def served(client: Client, *words: object) -> Iterator[str]:
 def assert_works(page: Visit, points: Points) -> None:
     page.click(7)
     assert [one["id"] for one in page.near(SHOWN)] == [one[0] for one in points.near(7)]
-    assert 0 not in page.pictures()
+    assert 0 not in page.pictures(1 + SHOWN)
 
 
 def test_a_published_version_is_read_from_the_hub_itself(

@@ -54,7 +54,7 @@ def test_a_click_on_a_point_shows_its_patch_and_its_neighbours(
         told = [str(card.get_attribute("aria-label")) for card in cards]
         for card, (name, year, cosine) in zip(told, points.near(row), strict=True):
             assert re.search(rf": {name}, .*, {year}, cosine {cosine:.4f}$", card)
-        widths = page.pictures()
+        widths = page.pictures(1 + SHOWN)
         assert len(widths) == 1 + SHOWN
         assert 0 not in widths
     page.is_clean(served.url)
@@ -166,9 +166,9 @@ def test_the_keyboard_reaches_everything(visit: Visits, served: FileServer, poin
     page = visit().open(served.url + "/")
     page.click(5)
     near = page.near(SHOWN)
-    page.pictures()
+    page.pictures(1 + SHOWN)
     wanted = page.page.evaluate(
-        """() => [...document.querySelectorAll("a[href], button, input, select, summary, canvas")]
+        """() => [...document.querySelectorAll("a[href], button, input, select, summary, canvas[tabindex]")]
           .filter((one) => one.checkVisibility() && !one.disabled)
           .map((one, number) => { one.dataset.wanted = number; return number; })"""
     )
@@ -227,7 +227,7 @@ def test_the_page_is_light_or_dark_as_the_system_and_fits_a_narrow_screen(
     assert width[0] <= width[1]
     dark.click(6, "map")
     dark.near(SHOWN)
-    assert 0 not in dark.pictures()
+    assert 0 not in dark.pictures(1 + SHOWN)
     patch = dark.page.get_by_role("region", name="Selected patch").get_by_role("img").bounding_box()
     assert patch is not None
     assert 0 < patch["y"] < patch["y"] + patch["height"] < 740  # it has come into sight

@@ -59,7 +59,11 @@ export class HttpSource {
       if (response.status !== 200 && response.status !== 206) {
         throw new AtlasError(`The server answers ${response.status} for ${path}.`, AGAIN);
       }
-      if (!known) this.resolved.set(path, Promise.resolve(response.redirected ? response.url : address));
+      if (!known) {
+        const final = response.redirected ? response.url : address;
+        this.resolved.set(path, Promise.resolve(final));
+        settle?.(final); // those that wait need not be led there again
+      }
       return response;
     } catch (error) {
       this.resolved.delete(path);

@@ -9,7 +9,6 @@ import { boundsOf, lonLat, mercator } from "./plane.js";
 
 const WORLD = 512; // side of the world at zoom 0, in CSS pixels
 const REACH = 10; // a click this far from a point still means it, in CSS pixels
-const TOOLS = 56; // CSS pixels at the right edge that the buttons cover
 const MARGIN = 0.06; // of the pane's side, left free around what is fitted
 const CLOSEST_FIT = 8;
 
@@ -164,14 +163,12 @@ export class Pane {
 
   #fitTo([west, north, east, south], animate) {
     const { width, height } = this.frame;
-    const left = MARGIN * width;
-    const right = Math.max(left, TOOLS);
-    const byWidth = Math.log2((width - left - right) / (WORLD * Math.max(east - west, 1e-9)));
-    const byHeight = Math.log2((height * (1 - 2 * MARGIN)) / (WORLD * Math.max(south - north, 1e-9)));
+    const room = 1 - 2 * MARGIN;
+    const byWidth = Math.log2((width * room) / (WORLD * Math.max(east - west, 1e-9)));
+    const byHeight = Math.log2((height * room) / (WORLD * Math.max(south - north, 1e-9)));
     const zoom = Math.min(byWidth, byHeight, CLOSEST_FIT);
     this.fitZoom = zoom;
-    const aside = (right - left) / 2 / (WORLD * 2 ** zoom);
-    this.#move({ center: lonLat((west + east) / 2 + aside, (north + south) / 2), zoom }, animate);
+    this.#move({ center: lonLat((west + east) / 2, (north + south) / 2), zoom }, animate);
     this.#resize();
   }
 
