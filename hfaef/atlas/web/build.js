@@ -32,6 +32,7 @@ await build({
   target: "es2022",
   legalComments: "none",
   define: { "import.meta.url": '""' },
+  inject: [here("src/panes/no_worker.js")],
   plugins: [made],
 });
 await build({ entryPoints: [here("atlas.css")], outdir: page, bundle: true, minify: true, loader: { ".svg": "dataurl" } });

@@ -48,7 +48,7 @@ async function open(source, site) {
   document.body.classList.add("started");
   await atlas.start();
   places.cover.hidden = true;
-  atlas.panes.land.refine().catch(() => {}); // the coarse land stays
+  if (location.protocol !== "file:") atlas.panes.land.refine().catch(() => {}); // else the coarse land stays
   return atlas;
 }
 

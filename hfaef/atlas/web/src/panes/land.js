@@ -1,7 +1,7 @@
 // The land below the map's points, on a canvas of its own below MapLibre's: a coarse outline that
 // comes with the script and so is there at the first frame, and a finer one with borders,
 // `land.json`, loaded when the points are drawn. Both are written by the build. MapLibre draws no
-// source of its own, so its worker has nothing to do and is left out of the page.
+// source of its own: see no_worker.js.
 
 import coarse from "coarse-land";
 

@@ -5,6 +5,7 @@ import { Map as MapLibre, setWorkerUrl } from "maplibre-gl";
 
 import { AtlasError } from "../data/errors.js";
 import { PointLayer } from "./layer.js";
+import { NO_ADDRESS } from "./no_worker.js";
 import { boundsOf, lonLat, mercator } from "./plane.js";
 
 const WORLD = 512; // side of the world at zoom 0, in CSS pixels
@@ -12,8 +13,7 @@ const REACH = 10; // a click this far from a point still means it, in CSS pixels
 const MARGIN = 0.06; // of the pane's side, left free around what is fitted
 const CLOSEST_FIT = 8;
 
-// No source of MapLibre's is drawn, so there is nothing to do for its worker.
-setWorkerUrl(URL.createObjectURL(new Blob([""], { type: "text/javascript" })));
+setWorkerUrl(NO_ADDRESS);
 
 export class Pane {
   /**
@@ -44,9 +44,10 @@ export class Pane {
         canvasContextAttributes: { antialias: false },
       });
     } catch (error) {
+      const words = error.name === "GPUInitializationError" ? "WebGL 2 does not start" : error.message;
       throw new AtlasError(
-        `This browser cannot draw the map: WebGL 2 does not start (${error.message}).`,
-        "Turn on hardware acceleration, or use another browser.",
+        `This browser cannot draw the map: ${words}.`,
+        "Turn on hardware acceleration in its settings, or use another browser.",
       );
     }
     this.map.touchZoomRotate.disableRotation();

@@ -9,7 +9,7 @@ export function neighbourList(atlas) {
     const samePatch = points.id[row] === points.id[state.selected];
     const label = atlas.labelText(row);
     const year = points.year[row];
-    const note = samePatch ? `same patch, ${year}` : atlas.severalYears ? String(year) : "";
+    const note = samePatch ? `same · ${year}` : atlas.severalYears ? String(year) : "";
     return el(
       "li",
       {},
@@ -20,7 +20,7 @@ export function neighbourList(atlas) {
           class: `card${samePatch ? " same" : ""}`,
           "data-focus": `near ${index}`,
           "aria-label": `Neighbour ${index + 1}: ${points.id[row]}, ${label}, ${year}, cosine ${cosine.toFixed(4)}`,
-          title: `${points.id[row]}\n${label} · ${year}`,
+          title: `${points.id[row]}${samePatch ? " (the same patch)" : ""}\n${label} · ${year}`,
           onclick: () => atlas.select(row),
           onpointerenter: () => atlas.hover(row),
           onpointerleave: () => atlas.hover(-1),
