@@ -124,7 +124,7 @@ def test_a_link_brings_a_colleague_to_the_same_view(
     page.page.mouse.wheel(0, -300)
     page.page.wait_for_function("() => location.hash.includes('map=')")
     page.page.wait_for_timeout(600)  # the address is written when the wheel has come to rest
-    other = visit().open(page.page.url)
+    other = visit().open(page.page.evaluate("() => location.href"))
     for name in ("selected", "shown", "counts", "near"):
         other.page.wait_for_function(
             "([name, value]) => JSON.stringify(window.atlas[name]()) === JSON.stringify(value)",

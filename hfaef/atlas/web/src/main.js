@@ -56,8 +56,9 @@ async function start() {
   if (location.protocol === "file:") {
     const files = await new Promise((resolve) => askForFolder(places.cover, resolve));
     const source = new FolderSource(files);
+    const site = JSON.parse((await source.site?.text().catch(() => null)) ?? "{}");
     const layouts = source.files.has("atlas/tsne.parquet") ? ["tsne"] : [];
-    return open(source, named({ layouts }, source.name));
+    return open(source, named({ ...site, layouts }, source.name));
   }
   const site = await readSite();
   return open(new HttpSource(new URL(site.data.replace(/\/*$/, "/"), document.baseURI).href), named(site));

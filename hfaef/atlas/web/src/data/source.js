@@ -90,6 +90,7 @@ export class FolderSource {
     }
     const root = marks[0].webkitRelativePath.slice(0, -"atlas/points.parquet".length);
     this.name = root.replace(/\/$/, "").split("/").pop();
+    this.site = all.find((file) => /^[^/]+\/atlas\.json$/.test(file.webkitRelativePath)); // of a site's folder
     this.files = new Map();
     for (const file of all) {
       const path = file.webkitRelativePath;

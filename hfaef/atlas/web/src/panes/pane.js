@@ -10,7 +10,9 @@ import { boundsOf, lonLat, mercator } from "./plane.js";
 
 const WORLD = 512; // side of the world at zoom 0, in CSS pixels
 const REACH = 10; // a click this far from a point still means it, in CSS pixels
-const MARGIN = 0.06; // of the pane's side, left free around what is fitted
+const NARROW = 480; // CSS pixels; narrower panes have their buttons below
+const FREE = { top: 42, right: 58, bottom: 26, left: 20 }; // around what is fitted: title and buttons
+const FREE_NARROW = { top: 42, right: 16, bottom: 60, left: 16 };
 const CLOSEST_FIT = 8;
 
 setWorkerUrl(NO_ADDRESS);
@@ -164,12 +166,15 @@ export class Pane {
 
   #fitTo([west, north, east, south], animate) {
     const { width, height } = this.frame;
-    const room = 1 - 2 * MARGIN;
-    const byWidth = Math.log2((width * room) / (WORLD * Math.max(east - west, 1e-9)));
-    const byHeight = Math.log2((height * room) / (WORLD * Math.max(south - north, 1e-9)));
-    const zoom = Math.min(byWidth, byHeight, CLOSEST_FIT);
+    const free = width < NARROW ? FREE_NARROW : FREE;
+    const byWidth = Math.log2((width - free.left - free.right) / (WORLD * Math.max(east - west, 1e-9)));
+    const byHeight = Math.log2((height - free.top - free.bottom) / (WORLD * Math.max(south - north, 1e-9)));
+    const zoom = Math.max(0, Math.min(byWidth, byHeight, CLOSEST_FIT));
+    const pixels = WORLD * 2 ** zoom;
+    const x = (west + east + (free.right - free.left) / pixels) / 2;
+    const y = (north + south + (free.bottom - free.top) / pixels) / 2;
     this.fitZoom = zoom;
-    this.#move({ center: lonLat((west + east) / 2, (north + south) / 2), zoom }, animate);
+    this.#move({ center: lonLat(x, y), zoom }, animate);
     this.#resize();
   }
 

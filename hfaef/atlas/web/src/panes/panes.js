@@ -6,6 +6,7 @@ import { Land } from "./land.js";
 import { Overlay } from "./overlay.js";
 import { Pane } from "./pane.js";
 import { earthPlane, layoutPlane, positionsOn } from "./plane.js";
+import { addScaleBar } from "./scale_bar.js";
 
 const TITLES = { pca: "Embedding space · PCA", tsne: "Embedding space · t-SNE" };
 const RIMS = { light: [1, 1, 1], dark: [0.06, 0.08, 0.1] };
@@ -43,6 +44,7 @@ export class Panes {
       });
       this.#watch(name);
     }
+    addScaleBar(this.map);
     this.ready = Promise.all([this.map.ready, this.space.ready]);
   }
 
