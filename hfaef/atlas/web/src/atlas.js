@@ -44,12 +44,12 @@ export class Atlas {
   /** Resolves when the points are drawn. */
   async start() {
     await this.panes.ready;
+    await this.#useLayout();
     this.#derive();
     this.#show();
     this.panes.restore(this.state.views);
     await this.panes.drawn();
     this.started = true;
-    if (this.state.layout !== this.points.meta.layout) await this.setLayout(this.state.layout);
     if (this.state.selected >= 0) this.#meet(true);
   }
 
@@ -85,16 +85,12 @@ export class Atlas {
 
   clearFilters = () => this.set({ picks: {}, valid: 0, q: "", boxes: { map: null, space: null } });
 
+  /** Another layout; what was boxed and looked at in the one before is let go. */
   async setLayout(layout) {
-    try {
-      this.coordinates[layout] ??= await readLayout(this.source, layout, this.points.n);
-    } catch (error) {
-      say(`${error.message} ${error.hint ?? ""}`);
-      layout = this.points.meta.layout;
-    }
-    const boxes = { ...this.state.boxes, space: null };
-    this.panes.setLayout(this.coordinates[layout], layout);
-    this.set({ layout, boxes, views: { ...this.state.views, space: null } });
+    const { boxes, views } = this.state;
+    this.state = { ...this.state, layout, boxes: { ...boxes, space: null }, views: { ...views, space: null } };
+    await this.#useLayout();
+    this.set({});
   }
 
   /** Remembers where a pane looks; null: at all rows. */
@@ -141,13 +137,29 @@ export class Atlas {
   }
 
   /** The state as the address has it now: after a step back, or a link typed in. */
-  #restore() {
-    const { selected, layout } = this.state;
+  async #restore() {
+    clearTimeout(this.writing);
+    const { selected } = this.state;
     this.state = readFragment(location.hash, this.points, this.initial, this.layouts);
     if (this.state.selected !== selected) this.#clearNear();
+    await this.#useLayout();
     this.panes.restore(this.state.views);
-    if (this.state.layout !== layout) this.setLayout(this.state.layout);
     this.#meet(false);
+  }
+
+  /** Puts the points where the state's layout has them; the release's own where it cannot be read. */
+  async #useLayout() {
+    const { meta } = this.points;
+    try {
+      this.coordinates[this.state.layout] ??= await readLayout(this.source, this.state.layout, this.points);
+    } catch (error) {
+      say(`${error.message} ${error.hint ?? ""}`);
+      this.state = { ...this.state, layout: meta.layout };
+    }
+    const { layout } = this.state;
+    if (this.placed === layout) return;
+    this.placed = layout;
+    this.panes.setLayout(this.coordinates[layout], layout);
   }
 
   #clearNear() {

@@ -7,6 +7,7 @@ const OWN_ARROWS = "input, select, textarea, summary, .maplibregl-canvas";
 export function watchKeys(atlas) {
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "Escape" && event.target.value) return; // a search is emptied by it
     if (event.key === "Escape") escape(atlas);
     else if (ARROWS.includes(event.key) && !event.target.closest(OWN_ARROWS)) {
       const first = atlas.places.inspector.querySelector(".card");

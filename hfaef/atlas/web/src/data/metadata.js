@@ -11,15 +11,7 @@ const RENEW = "Write it again with `hfaef atlas`, of the version of hfaef that m
  * @param {Set<string>} columns names of the file's columns
  */
 export function checkMetadata(text, columns) {
-  if (text === undefined) throw wrong("has no `hfaef.atlas` metadata");
-  let meta;
-  try {
-    meta = JSON.parse(text);
-  } catch {
-    throw wrong("has `hfaef.atlas` metadata that is no JSON");
-  }
-  if (meta === null || typeof meta !== "object") throw wrong("has `hfaef.atlas` metadata that is no object");
-  if (meta.format !== 1) throw wrong(`has format ${JSON.stringify(meta.format)}; this page reads format 1`);
+  const meta = parse(text, PATH);
   if (!TARGETS.includes(meta.target)) throw wrong(`has the target ${JSON.stringify(meta.target)}`);
   const names = list(meta, "label_names", meta.target === "number");
   names.forEach((name) => need(typeof name === "string", "label_names holds what is no string"));
@@ -34,11 +26,33 @@ export function checkMetadata(text, columns) {
     labelColumn: label,
     labelNames: names,
     schemes,
+    rows: meta.rows, // a hash that layouts made later name
     layout: typeof meta.layout === "string" ? meta.layout : "pca",
     vectors: checkVectors(meta.vectors),
     shards: list(meta, "shards", true).map((shard) => checkFile(shard, "shards")),
     attribution: typeof meta.attribution === "string" ? meta.attribution : "",
   };
+}
+
+/** Checks the metadata of a layout's own file: it must be of these points' rows. */
+export function checkLayout(text, name, meta, path) {
+  const { layout, rows } = parse(text, path);
+  if (layout !== name) throw wrong(`holds the layout ${JSON.stringify(layout)}`, path);
+  if (rows === meta.rows) return;
+  throw new AtlasError(`${path} was made of other rows.`, `Make it again with \`hfaef atlas --layout ${name}\`.`);
+}
+
+function parse(text, path) {
+  if (text === undefined) throw wrong("has no `hfaef.atlas` metadata", path);
+  let meta;
+  try {
+    meta = JSON.parse(text);
+  } catch {
+    throw wrong("has `hfaef.atlas` metadata that is no JSON", path);
+  }
+  if (meta === null || typeof meta !== "object") throw wrong("has `hfaef.atlas` metadata that is no object", path);
+  if (meta.format !== 1) throw wrong(`has format ${JSON.stringify(meta.format)}; this page reads format 1`, path);
+  return meta;
 }
 
 function checkScheme(scheme, columns) {
@@ -87,6 +101,6 @@ function need(holds, words) {
   if (!holds) throw wrong(`has metadata that do not fit: ${words}`);
 }
 
-function wrong(words) {
-  return new AtlasError(`${PATH} ${words}.`, RENEW);
+function wrong(words, path = PATH) {
+  return new AtlasError(`${path} ${words}.`, RENEW);
 }

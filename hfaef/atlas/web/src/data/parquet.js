@@ -47,9 +47,10 @@ export function columnNames({ metadata }) {
  * @param {string[]} columns
  */
 export async function readColumns({ file, path, metadata, rows }, columns) {
-  const out = Object.fromEntries(columns.map((name) => [name, new Array(rows)]));
-  await damaged(path, () =>
-    parquetRead({
+  const out = {};
+  await damaged(path, () => {
+    for (const name of columns) out[name] = new Array(rows);
+    return parquetRead({
       file,
       metadata,
       columns,
@@ -59,8 +60,8 @@ export async function readColumns({ file, path, metadata, rows }, columns) {
         const column = out[columnName];
         for (let i = 0; i < columnData.length; i++) column[rowStart + i] = columnData[i];
       },
-    }),
-  );
+    });
+  });
   return out;
 }
 
@@ -88,7 +89,7 @@ async function damaged(path, action) {
   try {
     return await action();
   } catch (error) {
-    if (error instanceof AtlasError || error.name === "AbortError") throw error;
+    if (error instanceof AtlasError) throw error;
     throw new AtlasError(
       `${path} cannot be read as Parquet (${error.message}).`,
       "The file is damaged: `hfaef check` says which files are whole.",

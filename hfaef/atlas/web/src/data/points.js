@@ -1,7 +1,7 @@
 // The table of points: one row a patch and year, as typed arrays where they can be.
 
 import { AtlasError } from "./errors.js";
-import { checkMetadata } from "./metadata.js";
+import { checkLayout, checkMetadata } from "./metadata.js";
 import { columnNames, keyValue, openParquet, readColumns } from "./parquet.js";
 
 export const PATH = "atlas/points.parquet";
@@ -63,15 +63,16 @@ export async function readPoints(source, progress) {
 }
 
 /** The layout of `atlas/NAME.parquet`: x and y in the order of the points. */
-export async function readLayout(source, name, n) {
+export async function readLayout(source, name, { meta, n }) {
   const path = `atlas/${name}.parquet`;
   const parquet = await openParquet(await source.whole(path), path);
   if (parquet.rows !== n) {
     throw new AtlasError(
       `${path} has ${parquet.rows} rows, the points have ${n}.`,
-      "The layout belongs to other rows: make it again with `hfaef atlas --layout tsne`.",
+      `The layout belongs to other rows: make it again with \`hfaef atlas --layout ${name}\`.`,
     );
   }
+  checkLayout(keyValue(parquet, "hfaef.atlas"), name, meta, path);
   const { x, y } = await readColumns(parquet, ["x", "y"]);
   return { x: floats(x), y: floats(y) };
 }

@@ -27,9 +27,9 @@ export class HttpSource {
   }
 
   /** The bytes from start to end (exclusive) of a file. */
-  async part(path, start, end, signal) {
+  async part(path, start, end) {
     if (!this.ranges) throw new RangesError(path);
-    const response = await this.#get(path, `bytes=${start}-${end - 1}`, signal);
+    const response = await this.#get(path, `bytes=${start}-${end - 1}`);
     if (response.status === 200) {
       this.ranges = false;
       response.body?.cancel().catch(() => {});
@@ -40,36 +40,26 @@ export class HttpSource {
     return bytes;
   }
 
-  async #get(path, range, signal) {
-    const first = !this.resolved.has(path);
-    let settle;
-    if (first) this.resolved.set(path, new Promise((resolve) => (settle = resolve)));
-    const address = new URL(path.split("/").map(encodeURIComponent).join("/"), this.base).href;
-    let known = first ? null : await this.resolved.get(path);
-    try {
-      let response = await request(known ?? address, path, range, signal);
-      if (known && known !== address && GONE.has(response.status)) {
-        known = null;
-        response = await request(address, path, range, signal);
-      }
-      if (response.status === 404) throw new MissingError(path);
-      if (response.status === 416) {
-        throw new AtlasError(`The file ${path} is shorter than the release says.`, RENEW);
-      }
-      if (response.status !== 200 && response.status !== 206) {
-        throw new AtlasError(`The server answers ${response.status} for ${path}.`, AGAIN);
-      }
-      if (!known) {
-        const final = response.redirected ? response.url : address;
-        this.resolved.set(path, Promise.resolve(final));
-        settle?.(final); // those that wait need not be led there again
-      }
-      return response;
-    } catch (error) {
+  /** Answers from the final address where it is known and still good, else from the file's own. */
+  async #get(path, range) {
+    const known = await this.resolved.get(path);
+    if (known) {
+      const response = await request(known, path, range).catch(() => null); // gone, or no longer allowed
+      if (response && !GONE.has(response.status)) return checked(response, path);
       this.resolved.delete(path);
-      throw error;
+    }
+    // Others that ask for the file meanwhile wait for this answer's address.
+    let settle;
+    this.resolved.set(path, new Promise((resolve) => (settle = resolve)));
+    let final = null;
+    try {
+      const address = new URL(path.split("/").map(encodeURIComponent).join("/"), this.base).href;
+      const response = checked(await request(address, path, range), path);
+      final = response.redirected ? response.url : address;
+      return response;
     } finally {
-      settle?.(null);
+      if (!final) this.resolved.delete(path);
+      settle(final);
     }
   }
 }
@@ -125,17 +115,25 @@ function shorter(path, have, want) {
   return new AtlasError(`${path} gave ${have} bytes where ${want} were asked for.`, RENEW);
 }
 
-async function request(address, path, range, signal) {
+async function request(address, path, range) {
   try {
-    return await fetch(address, { headers: { Range: range }, credentials: "same-origin", signal });
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
+    return await fetch(address, { headers: { Range: range }, credentials: "same-origin" });
+  } catch {
     const offline = navigator.onLine === false;
     throw new AtlasError(
       offline ? `${path} cannot be read: this browser is offline.` : `${path} cannot be reached.`,
       offline ? "Connect and try again." : "The server is down, or does not allow this page to read from it.",
     );
   }
+}
+
+/** The answer, if it holds (a part of) the file. */
+function checked(response, path) {
+  const { status } = response;
+  if (status === 200 || status === 206) return response;
+  if (status === 404) throw new MissingError(path);
+  if (status === 416) throw new AtlasError(`The file ${path} is shorter than the release says.`, RENEW);
+  throw new AtlasError(`The server answers ${status} for ${path}.`, AGAIN);
 }
 
 async function read(response, path, total, progress) {
@@ -157,8 +155,7 @@ async function read(response, path, total, progress) {
       at += part.length;
     }
     return bytes.buffer;
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
+  } catch {
     throw new AtlasError(`The connection broke while ${path} was read.`, AGAIN);
   }
 }

@@ -1,7 +1,7 @@
 // Colours and marks of categories: at most twelve at a time, six as discs and six as diamonds.
 // Categories beyond the twelve are grey, and the legend turns to the next twelve. The twelve were
 // searched for so that any two of one mark differ by 0.09 or more in OKLab for eyes with and
-// without red, green or blue cones (Machado et al. 2009).
+// without red or green cones, by 0.07 without blue ones (Machado et al. 2009).
 
 export const AT_ONCE = 12;
 const ROUND = 0;

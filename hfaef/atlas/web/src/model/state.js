@@ -2,7 +2,7 @@
 // as the address's fragment.
 
 const PICKS = ["label", "number", "count", "split", "wrong", "error", "years", "similarity"];
-const VERDICTS = { 1: "misclassified", 0: "correct", none: "not predicted" };
+const VERDICTS = new Map([["1", "misclassified"], ["0", "correct"], ["none", "not predicted"]]);
 const PANES = ["map", "space"];
 
 /** The state of a page just opened. */
@@ -60,7 +60,7 @@ export function readFragment(fragment, points, initial, layouts) {
   if (scheme >= 0) state.scheme = scheme;
   if (layouts.includes(given.get("layout"))) state.layout = given.get("layout");
   for (const key of PICKS) {
-    const names = given.getAll(key).map((name) => (key === "wrong" ? VERDICTS[name] : name));
+    const names = given.getAll(key).map((name) => (key === "wrong" ? VERDICTS.get(name) : name));
     const known = names.filter((name) => name !== undefined);
     if (known.length) state.picks[key === "years" ? "year" : key] = known;
   }
@@ -83,7 +83,7 @@ export function findRow({ id, year }, wanted, wantedYear) {
 }
 
 function verdictKey(name) {
-  return Object.keys(VERDICTS).find((key) => VERDICTS[key] === name);
+  return [...VERDICTS.keys()].find((key) => VERDICTS.get(key) === name);
 }
 
 function numbers(text, separator, many) {

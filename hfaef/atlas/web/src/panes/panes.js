@@ -48,7 +48,7 @@ export class Panes {
     this.ready = Promise.all([this.map.ready, this.space.ready]);
   }
 
-  setLayout({ x, y }, name = "pca") {
+  setLayout({ x, y }, name) {
     const plane = layoutPlane(x, y);
     this.space.setPlane(plane, positionsOn(plane, x, y));
     this.frames.space.setTitle(TITLES[name] ?? `Embedding space · ${name}`);

@@ -36,8 +36,8 @@ export function about({ points, site, severalYears }) {
 function measuredTable(schemes) {
   const rows = schemes.flatMap(({ name, measured }) => measured.map((one) => ({ scheme: name, ...one })));
   if (!rows.length) return null;
-  const cells = ({ scheme, probe, year, metric, value, misclassified, test }) => [
-    [scheme, probe, year].filter((part) => part !== undefined && part !== null).join(" · "),
+  const cells = ({ scheme, vectors, probe, year, metric, value, misclassified, test }) => [
+    [scheme, vectors === "mean" ? null : vectors, probe, year].filter((part) => part !== undefined && part !== null).join(" · "),
     metric,
     typeof value === "number" ? value.toFixed(3) : "–",
     Number.isInteger(misclassified) ? `${whole(misclassified)} of ${whole(test ?? 0)} wrong` : "",

@@ -107,7 +107,6 @@ export class Controls {
       counts: atlas.countsOf(index),
       page: atlas.state.page,
       toggle: (name) => pick(picks.includes(name) ? picks.filter((one) => one !== name) : [...picks, name]),
-      only: (name) => pick([name]),
       clear: () => pick([]),
       turn: (page) => atlas.set({ page }),
     });

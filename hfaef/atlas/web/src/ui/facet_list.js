@@ -8,9 +8,9 @@ const SHORT = 14; // more categories than this get a scrolling list
 
 /**
  * @param {object} given facet; counts: of each category; swatches: of each, null where the facet
- *   does not colour; picks: names kept; page; toggle(name); only(name); turn(page); clear()
+ *   does not colour; picks: names kept; page; toggle(name); turn(page); clear()
  */
-export function facetList({ facet, counts, swatches, picks, page, toggle, only, turn, clear }) {
+export function facetList({ facet, counts, swatches, picks, page, toggle, turn, clear }) {
   const most = Math.max(1, ...counts);
   const paged = swatches && pagesOf(facet) > 1;
   const onPage = (index) => !paged || index === facet.rest || Math.floor(index / AT_ONCE) === page;
@@ -31,7 +31,7 @@ export function facetList({ facet, counts, swatches, picks, page, toggle, only, 
           "aria-pressed": pressed,
           "data-focus": `${facet.key} ${name}`,
           title: `${name}: ${whole(counts[index])}`,
-          onclick: (event) => (event.altKey ? only(name) : toggle(name)),
+          onclick: () => toggle(name),
         },
         bar,
         swatch ? markOf(swatch) : null,
