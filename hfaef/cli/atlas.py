@@ -8,6 +8,7 @@ import threading
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
+from urllib.parse import urljoin
 
 import typer
 
@@ -132,7 +133,7 @@ def _read(
 
 
 def _serve(target: str, layout: Literal["pca", "tsne"], port: int, *, open_browser: bool) -> Report:
-    from hfaef.atlas.server import Server, data_of
+    from hfaef.atlas.server import Server
     from hfaef.release.format.paths import MANIFEST
 
     opened = _open(target)
@@ -153,7 +154,7 @@ def _serve(target: str, layout: Literal["pca", "tsne"], port: int, *, open_brows
         "version": content.version,
         "rows": content.manifest.rows,
         "layouts": list(content.layouts),
-        "data": data_of(content),
+        "data": urljoin(server.url, server.shown.data),
         "notes": list(content.notes),
     }
     return Report(
@@ -217,8 +218,8 @@ def _push_space(
             "--layout tsne is made here, and a Space reads the data set on the Hub",
             "leave one of --layout and --space out",
         )
-    found = published_version(_open(target))
     set_up_hub(bars=False)  # ours shows files; two would write over each other
+    found = published_version(_open(target))
     pushed = push_space(space, found, private=private, dry_run=dry_run)
     counts = f"{len(pushed.adds):,} new or changed, {len(pushed.deletes):,} deleted"
     lines = [
