@@ -60,6 +60,7 @@ export class Pane {
     });
     this.map.on("zoom", () => this.#resize());
     this.map.on("movestart", (event) => event.originalEvent && (this.fitted = false));
+    this.map.on("wheel", () => (this.fitted = false)); // whose moves tell of no event
     this.map.on("resize", () => (this.fitted ? this.fit(false) : this.#resize()));
   }
 
