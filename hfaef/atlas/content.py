@@ -13,7 +13,7 @@ from typing import Literal
 
 from hfaef.core.files import atomic_write, folder_errors, sha256_of
 from hfaef.core.progress import progress, say
-from hfaef.errors import command_line
+from hfaef.errors import ReleaseError, command_line
 from hfaef.hub.open import PublishedRelease
 from hfaef.release.atlas.points import points_bytes, tsne_bytes
 from hfaef.release.format.manifest import File, Manifest, content_sha256
@@ -144,6 +144,13 @@ def read_published(found: PublishedRelease, scratch: Path, layout: Layout = "pca
     target = f"{repo.id}@{found.version}"
     listed = {file.path: file for file in manifest.files}
     paths = _needed(manifest)
+    for path in paths:
+        stored = found.snapshot.files.get(path)
+        if stored is None or stored.sha256 not in (None, listed[path].sha256):
+            raise ReleaseError(
+                f"{target}: {path} is not what the manifest lists, so nothing of it is shown",
+                command_line("hfaef", "check", target),
+            )
     folder = release.fetch(MANIFEST).parent
     local, notes = dict[str, Path](), list[str]()
     if why := _why_downloaded(found):

@@ -1,8 +1,9 @@
 """The page and a release on 127.0.0.1, for the browser of this machine alone.
 
 It serves the page's files and those of a release that `Content` lists, each by its whole path, in
-ranges; nothing else can be asked for. What changes on the disk meanwhile is refused until the page
-is loaded again, so that bytes of two releases are never mixed.
+ranges; nothing else can be asked for. The address of the files is another one each time that the
+release is read, and a file that changes on the disk meanwhile is refused: so a page never mixes the
+bytes of two releases, and says that it is to be loaded again.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import errno
 import hashlib
 import os
 import re
+import secrets
 import socketserver
 import stat
 import sys
@@ -68,35 +70,44 @@ class Shown:
     """What is served until the page is loaded again."""
 
     content: Content
+    data: str
+    """Where the page finds the release's files: on the Hub if all of them are there, else here."""
     page: Mapping[str, bytes]
     policy: str
     release: Identity | None
     """Of the manifest, for a folder."""
-    files: Mapping[str, Identity] = field(default_factory=dict)
+    files: Mapping[str, Identity | None] = field(default_factory=dict)
     """Of the release's files that lie here, by path."""
 
     @classmethod
     def of(cls, content: Content, release: Identity | None, page: Path) -> Shown:
         """What is served of a content, as its files lie there now."""
-        data = data_of(content)
+        here = f"{DATA}{secrets.token_hex(6)}/"
+        data = content.address if content.address and not content.local else here
         origins = data_origins(content.address, content.redirects) if content.address else ()
         return cls(
             content,
-            page_files(content, data, content.redirects, page),
+            data,
+            page_files(content, data, origins, page),
             f"{content_policy(origins)}; frame-ancestors 'none'",
             release,
             {path: identity_of(place) for path, place in content.local.items()},
         )
 
+    def is_current(self, release: Identity | None) -> bool:
+        """Whether the manifest is this one, and no file that lies here was changed or removed."""
+        local = self.content.local
+        return release == self.release and all(
+            found == identity_of(local[path]) for path, found in self.files.items()
+        )
 
-def data_of(content: Content) -> str:
-    """Where the page finds the release's files: on the Hub if all of them are there, else here."""
-    return content.address if content.address and not content.local else DATA
 
-
-def identity_of(path: Path) -> Identity:
-    """What tells a file from one that replaced it; a link is not followed."""
-    found = path.lstat()
+def identity_of(path: Path) -> Identity | None:
+    """What tells a file from one that replaced it; None if it is not there. No link is followed."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return None
     return found.st_ino, found.st_mtime_ns, found.st_size
 
 
@@ -170,9 +181,9 @@ class Server(ThreadingHTTPServer):
             self.server_close()
 
     def renewed(self) -> Shown:
-        """What is shown from now on: read again if the release was built again since."""
+        """What is shown from now on: read again if the release, or a file of it, changed since."""
         with self._lock:
-            if self._identity() != self.shown.release:
+            if not self.shown.is_current(self._release()):
                 self.shown = self._look()
             return self.shown
 
@@ -184,15 +195,12 @@ class Server(ThreadingHTTPServer):
             say(f"the page got no answer: {type(error).__name__}: {error}")
 
     def _look(self) -> Shown:
-        release = self._identity()  # before it is read: what changes meanwhile is read again
+        release = self._release()  # before it is read: what changes meanwhile is read again
         return Shown.of(self._read(), release, self._page)
 
-    def _identity(self) -> Identity | None:
-        """Of the manifest that is watched; None if it is not there."""
-        try:
-            return identity_of(self._watched) if self._watched is not None else None
-        except OSError:
-            return None
+    def _release(self) -> Identity | None:
+        """Of the manifest that is watched."""
+        return identity_of(self._watched) if self._watched is not None else None
 
 
 def _open_browser(url: str) -> None:
@@ -231,7 +239,9 @@ class _Handler(BaseHTTPRequestHandler):
         name = path.removeprefix("/") or INDEX
         if name in shown.page:
             self._send_page(shown, name)
-        elif name.startswith(DATA) and (wanted := name.removeprefix(DATA)) in shown.content.files:
+        elif name.startswith(DATA) and not name.startswith(shown.data):
+            self._refuse(HTTPStatus.CONFLICT, _CHANGED)
+        elif (wanted := name.removeprefix(shown.data)) != name and wanted in shown.content.files:
             self._send_data(shown, wanted)
         else:
             self._refuse(HTTPStatus.NOT_FOUND, "there is no such file here")

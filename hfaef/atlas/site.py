@@ -47,14 +47,14 @@ class Written:
 
 
 def page_files(
-    content: Content, data: str, redirects: Iterable[str] = (), page: Path = PAGE
+    content: Content, data: str, origins: Iterable[str] = (), page: Path = PAGE
 ) -> dict[str, bytes]:
     """The page's files by name, with what one release has of its own.
 
     Args:
         content: what the page shows.
-        data: address of the folder that holds the release's files, or `DATA`.
-        redirects: addresses that answers of `data` may lead to.
+        data: address of the folder that holds the release's files, from the page's own on.
+        origins: others than the page's own that are asked for them.
         page: folder of the page.
     """
     files = {
@@ -62,7 +62,6 @@ def page_files(
         for path in sorted(page.rglob("*"))
         if path.is_file() and not path.name.startswith(".")
     }
-    origins = () if data == DATA else data_origins(data, redirects)
     files[INDEX] = with_policy(files[INDEX].decode(), content_policy(origins)).encode()
     particulars = {
         "data": data,
@@ -103,7 +102,8 @@ def write_site(
     """
     require_new_folder(folder)
     on_hub = data and content.address and same_origin(data, content.address)
-    files = page_files(content, data or DATA, content.redirects if on_hub else (), page)
+    origins = data_origins(data, content.redirects if on_hub else ()) if data else ()
+    files = page_files(content, data or DATA, origins, page)
     copies = {} if data else {path: content.path_of(path) for path in content.files}
     size = sum(map(len, files.values())) + sum(content.files[path].bytes for path in copies)
     count = len(files) + len(copies)

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import yaml
 
 from hfaef.atlas.content import read_published
+from hfaef.atlas.policy import data_origins
 from hfaef.atlas.site import page_files
 from hfaef.core.net.text import clean_text
 from hfaef.core.progress import progress, say
@@ -300,7 +301,7 @@ def _space_files(found: PublishedRelease) -> tuple[LocalFile, ...]:
     """All files of a Space that shows a version."""
     content = read_published(found, Path())  # there is nothing to make
     address = found.repo.address(found.snapshot.commit)
-    files = page_files(content, address, content.redirects)
+    files = page_files(content, address, data_origins(address, content.redirects))
     files[README] = _readme(found, content.manifest).encode()
     made = [_local(path, text) for path, text in sorted(files.items())]
     ours = {

@@ -322,8 +322,8 @@ def _write_release(
     manifest = make_manifest(recipe, catalog, replace(packed, files=files), missing)
     # A second build of the same rows keeps the scores; other rows have other ones.
     carried = carry(store.folder, manifest, before)
-    earlier = [store.folder, *([before.folder] if before else [])]
-    atlas, lost = atlas_files(packing, manifest, carried.contents.get(SCORES), earlier)
+    places = store.folder, before.folder if before else None
+    atlas, lost = atlas_files(packing, manifest, carried.contents.get(SCORES), *places)
     additions = {
         **carried.contents,
         LABELS: draw_labels(packing, manifest),

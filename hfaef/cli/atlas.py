@@ -8,12 +8,14 @@ import threading
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
+from urllib.parse import urljoin
 
 import typer
 
 from hfaef.cli.terminal.options import TargetArgument
 from hfaef.cli.terminal.output import Report
 from hfaef.cli.terminal.process import set_up_hub
+from hfaef.core.net.text import clean_text
 from hfaef.errors import InputError, command_line
 
 if TYPE_CHECKING:
@@ -131,7 +133,7 @@ def _read(
 
 
 def _serve(target: str, layout: Literal["pca", "tsne"], port: int, *, open_browser: bool) -> Report:
-    from hfaef.atlas.server import Server, data_of
+    from hfaef.atlas.server import Server
     from hfaef.release.format.paths import MANIFEST
 
     opened = _open(target)
@@ -145,19 +147,20 @@ def _serve(target: str, layout: Literal["pca", "tsne"], port: int, *, open_brows
         kept = stack.pop_all()
     content = server.shown.content
     publish = command_line("hfaef", "atlas", target, "--site", "FOLDER")
+    name = clean_text(content.manifest.name)
     summary = {
         "url": server.url,
         "name": content.manifest.name,
         "version": content.version,
         "rows": content.manifest.rows,
         "layouts": list(content.layouts),
-        "data": data_of(content),
+        "data": urljoin(server.url, server.shown.data),
         "notes": list(content.notes),
     }
     return Report(
         summary,
         lines=[
-            f"{content.manifest.name}: {content.manifest.rows:,} rows, at {server.url} until Ctrl-C",
+            f"{name}: {content.manifest.rows:,} rows, at {server.url} until Ctrl-C",
             f"publish it: {publish}, or --space OWNER/NAME",
         ],
         values=[server.url],
@@ -215,8 +218,8 @@ def _push_space(
             "--layout tsne is made here, and a Space reads the data set on the Hub",
             "leave one of --layout and --space out",
         )
-    found = published_version(_open(target))
     set_up_hub(bars=False)  # ours shows files; two would write over each other
+    found = published_version(_open(target))
     pushed = push_space(space, found, private=private, dry_run=dry_run)
     counts = f"{len(pushed.adds):,} new or changed, {len(pushed.deletes):,} deleted"
     lines = [

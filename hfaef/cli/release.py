@@ -288,7 +288,8 @@ def evaluate(
     ]
     if inside:
         lines += [
-            f"look at it: {command_line('hfaef', 'show', target)}",
+            f"look at it: {command_line('hfaef', 'atlas', target, '--open')}",
+            f"draw it:    {command_line('hfaef', 'show', target)}",
             f"publish it: {command_line('hfaef', 'push', target, 'OWNER/NAME', '--dry-run')}",
         ]
     notes = (

@@ -80,9 +80,11 @@ def test_a_folder_is_served_until_it_is_interrupted(
         url = found.pop("url")
         assert urlsplit(url).hostname == "127.0.0.1"
         assert found["rows"] == 40
-        assert (found["data"], found["layouts"], found["notes"]) == ("data/", ["pca"], [])
+        assert (found["layouts"], found["notes"]) == (["pca"], [])
+        assert found["data"].startswith(f"{url}data/")
         assert b"atlas.js" in get(url)[1]
-        status, part = get(f"{url}data/{POINTS}", Range="bytes=0-3")
+        assert found["data"] == url + json.loads(get(f"{url}atlas.json")[1])["data"]
+        status, part = get(found["data"] + POINTS, Range="bytes=0-3")
         assert (status, part) == (206, b"PAR1")
     assert contents(demo_release) == before
     assert not list(tmp_path.glob("hfaef-atlas-*"))
@@ -217,7 +219,7 @@ def test_a_version_is_read_from_the_hub_by_the_browser(
     commit = hub.repo(NAME).resolve("v1.0.0").oid
     with served(client.hfaef("atlas", NAME, "--json")) as found:
         page = json.loads(get(f"{found['url']}atlas.json")[1])
-        assert page["data"] == f"{hub.url}/datasets/{NAME}/resolve/{commit}/"
+        assert page["data"] == f"{hub.url}/datasets/{NAME}/resolve/{commit}/" == found["data"]
         assert (page["version"], page["home"]) == (
             "1.0.0",
             f"{hub.url}/datasets/{NAME}/tree/v1.0.0",
@@ -237,14 +239,14 @@ def test_what_needs_a_token_is_downloaded_and_the_browser_gets_none(
 ) -> None:
     setattr(hub.repo(NAME), closed, True)
     with served(client.hfaef("atlas", f"{NAME}@1.0.0", "--json")) as found:
-        assert found["data"] == "data/"
+        assert found["data"].startswith(f"{found['url']}data/")
         (note,) = found["notes"]
         assert f"{NAME} is private or gated, and the browser gets no token" in note
         assert "MB are served from here" in note
         hub.forget()
         for path, text in contents(published).items():
             if path.startswith(("data/", "pooled/", "atlas/")):
-                assert get(f"{found['url']}data/{path}") == (200, text)
+                assert get(found["data"] + path) == (200, text)
         page = get(found["url"])[1] + get(f"{found['url']}atlas.json")[1]
     assert not hub.seen
     assert b"token" not in page.lower()
@@ -261,9 +263,25 @@ def test_a_version_without_points_is_downloaded_and_they_are_made(
     publish(hub, folder)
     with served(client.hfaef("atlas", NAME, "--json")) as found:
         text = (patches_release / POINTS).read_bytes()
-        assert get(f"{found['url']}data/{POINTS}") == (200, text)
+        assert get(found["data"] + POINTS) == (200, text)
     assert f"{NAME}@1.0.0 has no {POINTS}" in found["notes"][0]
     assert "MB to download" in found["errors"]
+
+
+def test_another_layout_of_a_version_is_made_here_and_all_else_comes_from_the_hub(
+    hub: Hub, client: Client, published: Path
+) -> None:
+    pytest.importorskip("openTSNE", reason="the extra `atlas` is not installed")
+    with served(client.hfaef("atlas", NAME, "--layout", "tsne", "--json")) as found:
+        assert found["layouts"] == ["pca", "tsne"]
+        assert get(f"{found['data']}atlas/tsne.parquet")[1][:4] == b"PAR1"
+        hub.forget()
+        path = next(path for path in contents(published) if path.startswith("data/"))
+        status, part = get(found["data"] + path, Range="bytes=4-99")
+        assert (status, part) == (206, (published / path).read_bytes()[4:100])
+        assert [seen.route for seen in hub.seen] == ["resolve", "object"]
+        index = get(found["url"])[1].decode()
+        assert f"connect-src 'self' {hub.url} {hub.state.storage};" in index
 
 
 def test_a_site_of_a_version_has_its_data_or_leaves_them_on_the_hub(
@@ -286,9 +304,10 @@ def test_a_changed_version_is_not_shown(hub: Hub, client: Client, published: Pat
     hub.put(NAME, {POINTS: b"other"})
     del hub.repo(NAME).tags["v1.0.0"]
     hub.repo(NAME).tag("v1.0.0", "main", "moved", "ada")
-    done = finish(client.hfaef("atlas", NAME, "--site", "site", "--json"))
-    assert done["exit"] == 1
-    assert f"{POINTS} is not what the manifest lists" in done["error"]
+    for words in ([], ["--space", "ada/atlas"]):
+        done = finish(client.hfaef("atlas", NAME, "--json", *words))
+        assert (done["exit"], done["hint"]) == (1, f"hfaef check {NAME}@1.0.0")
+        assert f"{POINTS} is not what the manifest lists" in done["error"]
 
 
 def test_help_teaches_it() -> None:

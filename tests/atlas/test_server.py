@@ -8,6 +8,7 @@ import os
 import shutil
 import socket
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,8 +45,9 @@ def test_the_page_knows_what_it_shows(server: Server, demo_release: Path) -> Non
         assert (found.status, found.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
         assert content_policy() in found.body.decode()
     assert ask(server, "/atlas.js").headers["Content-Type"].startswith("text/javascript")
-    assert json.loads(ask(server, "/atlas.json").body) == {
-        "data": "data/",
+    found = json.loads(ask(server, "/atlas.json").body)
+    assert found.pop("data") == server.shown.data
+    assert found == {
         "name": read_manifest(demo_release).name,
         "version": None,
         "home": None,
@@ -53,7 +55,7 @@ def test_the_page_knows_what_it_shows(server: Server, demo_release: Path) -> Non
     }
 
 
-@pytest.mark.parametrize("path", ["/", "/atlas.json", f"/data/{POINTS}", "/nothing"])
+@pytest.mark.parametrize("path", ["/", "/atlas.json", f"/DATA/{POINTS}", "/nothing"])
 def test_every_answer_keeps_other_pages_out(server: Server, path: str) -> None:
     headers = ask(server, path).headers
     assert headers["Content-Security-Policy"] == f"{content_policy()}; frame-ancestors 'none'"
@@ -70,7 +72,7 @@ def test_every_file_that_the_page_needs_is_served_as_it_is(
     paths = [f.path for f in read_manifest(demo_release).files if f.path.startswith(kinds)]
     assert len(paths) > 3
     for path in paths:
-        found = ask(server, f"/data/{path}")
+        found = ask(server, f"/DATA/{path}")
         assert (found.status, found.body) == (200, (demo_release / path).read_bytes())
         assert found.headers["Accept-Ranges"] == "bytes"
 
@@ -90,10 +92,10 @@ def test_a_range_is_answered_with_its_bytes(
     server: Server, whole: bytes, asked: str, first: int, last: int
 ) -> None:
     first, last = first % len(whole), last % len(whole)
-    found = ask(server, f"/data/{POINTS}", Range=asked)
+    found = ask(server, f"/DATA/{POINTS}", Range=asked)
     assert (found.status, found.body) == (206, whole[first : last + 1])
     assert found.headers["Content-Range"] == f"bytes {first}-{last}/{len(whole)}"
-    head = ask(server, f"/data/{POINTS}", "HEAD", Range=asked)
+    head = ask(server, f"/DATA/{POINTS}", "HEAD", Range=asked)
     assert (head.status, head.body) == (206, b"")
     assert head.headers["Content-Length"] == found.headers["Content-Length"]
 
@@ -112,7 +114,7 @@ def test_a_range_is_answered_with_its_bytes(
     ],
 )
 def test_a_range_that_cannot_be_had_is_refused(server: Server, whole: bytes, asked: str) -> None:
-    found = ask(server, f"/data/{POINTS}", Range=asked)
+    found = ask(server, f"/DATA/{POINTS}", Range=asked)
     assert found.status == 416
     assert found.headers["Content-Range"] == f"bytes */{len(whole)}"
 
@@ -138,11 +140,11 @@ def test_a_range_is_that_of_slices(first: int, last: int, size: int) -> None:
 def test_a_range_of_an_earlier_file_is_answered_with_the_whole_new_one(
     server: Server, whole: bytes
 ) -> None:
-    now = ask(server, f"/data/{POINTS}").headers["ETag"]
-    found = ask(server, f"/data/{POINTS}", Range="bytes=0-9", If_Range=now)
+    now = ask(server, f"/DATA/{POINTS}").headers["ETag"]
+    found = ask(server, f"/DATA/{POINTS}", Range="bytes=0-9", If_Range=now)
     assert (found.status, len(found.body)) == (206, 10)
     for earlier in ('"before"', "Wed, 21 Oct 2015 07:28:00 GMT"):
-        found = ask(server, f"/data/{POINTS}", Range="bytes=0-9", If_Range=earlier)
+        found = ask(server, f"/DATA/{POINTS}", Range="bytes=0-9", If_Range=earlier)
         assert (found.status, found.body) == (200, whole)
 
 
@@ -155,26 +157,26 @@ def test_a_page_that_the_browser_has_is_not_sent_again(server: Server) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "/data/",
+        "/DATA/",
         "/data",
-        "/data/release.json",
-        "/data/README.md",
-        "/data/.staging/lock",
-        "/data/notes.txt",
-        "/data/../release.json",
-        "/data/atlas/../release.json",
-        "/data/atlas/../atlas/points.parquet",
+        "/DATA/release.json",
+        "/DATA/README.md",
+        "/DATA/.staging/lock",
+        "/DATA/notes.txt",
+        "/DATA/../release.json",
+        "/DATA/atlas/../release.json",
+        "/DATA/atlas/../atlas/points.parquet",
         "/../../../../etc/passwd",
-        "/data/%2e%2e/%2e%2e/etc/passwd",
-        "/data/..%2f..%2fetc%2fpasswd",
+        "/DATA/%2e%2e/%2e%2e/etc/passwd",
+        "/DATA/..%2f..%2fetc%2fpasswd",
         "//etc/passwd",
-        "/data//etc/passwd",
+        "/DATA//etc/passwd",
         "/.hidden",
         "/page/.hidden",
         "/atlas/points.parquet",
-        "/data/atlas/points.parquet/",
-        "/data/atlas/points.parquet%00",
-        "/data/atlas/POINTS.parquet",
+        "/DATA/atlas/points.parquet/",
+        "/DATA/atlas/points.parquet%00",
+        "/DATA/atlas/POINTS.parquet",
         "/%ff",
     ],
 )
@@ -189,7 +191,7 @@ def test_a_compressed_file_beside_one_is_not_served_in_its_place(
     serve: Serve, own_release: Path
 ) -> None:
     (own_release / f"{POINTS}.gz").write_bytes(b"private")
-    found = ask(serve(own_release), f"/data/{POINTS}", Accept_Encoding="gzip, br")
+    found = ask(serve(own_release), f"/DATA/{POINTS}", Accept_Encoding="gzip, br")
     assert found.body == (own_release / POINTS).read_bytes()
     assert "Content-Encoding" not in found.headers
 
@@ -203,7 +205,7 @@ def test_this_machine_may_ask(server: Server, name: str) -> None:
     "host", ["evil.example", "evil.example:{}", "127.0.0.1", "127.0.0.1:1", ""]
 )
 def test_a_name_that_was_made_to_lead_here_is_refused(server: Server, host: str) -> None:
-    for path in ("/", "/atlas.json", f"/data/{POINTS}"):
+    for path in ("/", "/atlas.json", f"/DATA/{POINTS}"):
         assert ask(server, path, Host=host.format(server.server_port)).status == 421
 
 
@@ -224,7 +226,7 @@ def test_one_host_and_one_path_of_this_server_are_asked_for(server: Server) -> N
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
 def test_the_server_is_read_alone(server: Server, method: str) -> None:
-    found = ask(server, f"/data/{POINTS}", method)
+    found = ask(server, f"/DATA/{POINTS}", method)
     assert (found.status, found.headers["Allow"]) == (405, "GET, HEAD")
     assert not [name for name in found.headers if name.startswith("Access-Control")]
 
@@ -237,7 +239,7 @@ def test_a_file_that_changed_is_refused_until_the_page_is_loaded_again(
     before = path.read_bytes()
 
     def refused() -> str:
-        found = ask(server, f"/data/{POINTS}", Range="bytes=0-9")
+        found = ask(server, f"/DATA/{POINTS}", Range="bytes=0-9")
         assert found.status == 409
         return found.body.decode()
 
@@ -251,6 +253,12 @@ def test_a_file_that_changed_is_refused_until_the_page_is_loaded_again(
     path.unlink()
     os.mkfifo(path)
     refused()
+    path.unlink()
+    path.write_bytes(before)
+    refused()
+    ask(server, "/atlas.json")
+    found = ask(server, f"/DATA/{POINTS}", Range="bytes=0-9")
+    assert (found.status, found.body) == (206, before[:10])
 
 
 def test_a_release_that_is_built_again_is_shown_when_the_page_is_loaded_again(
@@ -260,12 +268,15 @@ def test_a_release_that_is_built_again_is_shown_when_the_page_is_loaded_again(
     before = json.loads(ask(server, "/atlas.json").body)["name"]
     shutil.rmtree(own_release)
     shutil.copytree(fewer_patches_release, own_release)
-    assert ask(server, f"/data/{POINTS}").status == 409
+    assert ask(server, f"/DATA/{POINTS}").status == 409
+    page = server.shown.data
     assert json.loads(ask(server, "/atlas.json").body)["name"] == "Patches" != before
-    found = ask(server, f"/data/{POINTS}")
+    earlier = ask(server, f"/{page}{POINTS}", Range="bytes=0-9")
+    assert (earlier.status, b"load the page again" in earlier.body) == (409, True)
+    found = ask(server, f"/DATA/{POINTS}")
     assert (found.status, found.body) == (200, (fewer_patches_release / POINTS).read_bytes())
     write_card(own_release)  # which is no part of what is shown
-    assert ask(server, f"/data/{POINTS}").status == 200
+    assert ask(server, f"/DATA/{POINTS}").status == 200
 
 
 def test_what_is_wrong_with_a_release_that_is_built_again_is_said(
@@ -300,12 +311,11 @@ def test_a_port_is_free_again_if_there_is_nothing_to_show(small_page: Path, tmp_
 
 def test_several_requests_go_over_one_connection(server: Server, whole: bytes) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=30)
-    for first in range(0, 50, 10):
-        connection.request(
-            "GET", f"/data/{POINTS}", headers={"Range": f"bytes={first}-{first + 9}"}
-        )
-        assert connection.getresponse().read() == whole[first : first + 10]
-    connection.close()
+    address = f"/{server.shown.data}{POINTS}"
+    with closing(connection):
+        for first in range(0, 50, 10):
+            connection.request("GET", address, headers={"Range": f"bytes={first}-{first + 9}"})
+            assert connection.getresponse().read() == whole[first : first + 10]
 
 
 def test_files_that_lie_on_the_hub_are_asked_of_it(small_page: Path, demo_release: Path) -> None:
@@ -318,11 +328,13 @@ def test_files_that_lie_on_the_hub_are_asked_of_it(small_page: Path, demo_releas
     )
     with running(Server(lambda: away, page=small_page)) as server:
         path = next(path for path in content.files if path.startswith("data/"))
-        found = ask(server, f"/data/{path}", Range="bytes=0-9")
+        found = ask(server, f"/DATA/{path}", Range="bytes=0-9")
         assert found.status == 307
         place = found.headers["Location"]
         assert place == f"https://hub.example/datasets/a/b/resolve/c/{path.replace('=', '%3D')}"
         policy = found.headers["Content-Security-Policy"]
-        assert "connect-src 'self' https://hub.example https://storage.example:8443;" in policy
-        assert ask(server, f"/data/{POINTS}", Range="bytes=0-9").status == 206
-        assert ask(server, "/data/data/other.parquet").status == 404
+        origins = "connect-src 'self' https://hub.example https://storage.example:8443;"
+        assert origins in policy
+        assert origins in ask(server, "/").body.decode()
+        assert ask(server, f"/DATA/{POINTS}", Range="bytes=0-9").status == 206
+        assert ask(server, "/DATA/data/other.parquet").status == 404

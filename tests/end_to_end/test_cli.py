@@ -62,6 +62,7 @@ COMMANDS: dict[str, tuple[list[str], list[str] | None]] = {
         ["embed", "stats", "demo", "--set", "demo.patches=40"],
         ["AlphaEarth-Demo-stats.parquet"],
     ),
+    "atlas": (["atlas", RELEASE, "--site", "site-MODE"], ["site-quiet"]),
     "export": (["export", RELEASE, "--to", "gis-MODE"], ["gis-quiet"]),
     "init": (["init", "new-MODE"], ["new-quiet.toml"]),
     "doctor": (["doctor", "demo"], None),

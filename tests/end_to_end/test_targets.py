@@ -12,6 +12,8 @@ COMMANDS = {
     "eval": ["eval", "TARGET"],
     "card": ["card", "TARGET"],
     "diff": ["diff", "TARGET", "TARGET"],
+    "atlas": ["atlas", "TARGET"],
+    "atlas --site": ["atlas", "TARGET", "--site", "site"],
     "export": ["export", "TARGET", "--to", "gis"],
     "push": ["push", "TARGET", "ada/patches", "--dry-run"],
 }

@@ -42,6 +42,43 @@ def test_waits_double_and_attempts_are_bounded() -> None:
     assert waits_of(failing(*[TransientHubError("down")] * 5)) == (waits, "answer")
 
 
+@pytest.mark.parametrize(
+    ("found", "given", "looks"),
+    [(["made"], "made", 1), ([None, "made"], "made", 2), ([None, None], "answer", 2)],
+)
+def test_what_writes_is_repeated_only_where_it_is_seen_that_it_wrote_nothing(
+    found: list[str | None], given: str, looks: int
+) -> None:
+    left = list(found)
+    request = failing(*[TransientHubError("down")] * 2)
+    policy = RetryPolicy(sleep=lambda _: None)
+    assert policy.call_once(request, lambda: left.pop(0), hint="look") == given
+    assert len(found) - len(left) == looks
+
+
+def test_what_is_refused_is_not_looked_for() -> None:
+    def find() -> str:
+        raise AssertionError
+
+    with pytest.raises(HubError, match="refused"):
+        RetryPolicy().call_once(failing(HubError("refused")), find, hint="look")
+
+
+def test_what_cannot_be_looked_for_is_not_repeated() -> None:
+    asked = []
+
+    def request() -> str:
+        asked.append(1)
+        raise TransientHubError("down")
+
+    def find() -> str:
+        raise HubError("gone")
+
+    with pytest.raises(HubError, match="gone"):
+        RetryPolicy(sleep=lambda _: None).call_once(request, find, hint="look")
+    assert asked == [1]
+
+
 def test_a_servers_delay_is_waited_before_the_backoff() -> None:
     errors = [TransientHubError("busy", delay=7), TransientHubError("busy", delay=300)]
     assert waits_of(failing(*errors)) == ([7.5, 301.0], "answer")

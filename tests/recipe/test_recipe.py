@@ -146,6 +146,8 @@ def test_a_file_that_is_no_recipe_is_named(tmp_path: Path, text: bytes, word: st
             "card.license=",
             "card.license: '' is no licence that the Hub knows (https://huggingface.co/",
         ),
+        ("card.atlas=name", "card.atlas: no OWNER/NAME of a repository on the Hub"),
+        ("card.atlas=https://a.b/c", "card.atlas: no OWNER/NAME of a repository on the Hub"),
         ("card.tags=['']", "card.tags.0: String should have at least 1 character"),
         ("card.licence=mit", "card.licence: unknown key, did you mean `license`? (known here: "),
         ("demo.sed=1", "demo.sed: unknown key, did you mean `seed`? (known here: patches, "),
@@ -239,3 +241,11 @@ def test_init_writes_a_recipe_that_is_read(tmp_path: Path, monkeypatch: pytest.M
 def test_init_refuses_a_name_that_cannot_be_one(name: str) -> None:
     with pytest.raises(RecipeError, match="name"):
         write_commented(name)
+
+
+def test_an_atlas_that_is_not_named_is_no_part_of_a_recipe(recipe_file: Path) -> None:
+    plain = read_recipe(str(recipe_file))
+    assert "atlas" not in plain.portable()["card"]
+    named = read_recipe(str(recipe_file), ["card.atlas=ada/atlas"])
+    assert named.portable()["card"]["atlas"] == "ada/atlas"
+    assert named.digest() != plain.digest()

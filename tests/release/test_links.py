@@ -29,6 +29,7 @@ COMMANDS: dict[str, Callable[[Path], list[str]]] = {
     "show": lambda folder: ["show", str(folder)],
     "show --out": lambda folder: ["show", str(folder), "--out", f"{folder}.png"],
     "eval": lambda folder: ["eval", str(folder), "--pooling", "mean", "--probe", "knn"],
+    "atlas": lambda folder: ["atlas", str(folder)],
     "export": lambda folder: ["export", str(folder), "--to", f"{folder}-gis"],
 }
 

@@ -33,7 +33,8 @@ class Answer:
 
 
 def ask(server: Server, path: str, method: str = "GET", **headers: str) -> Answer:
-    """Ask for a path as it is written; headers with ``_`` for ``-``."""
+    """Ask for a path as it is written, with DATA for the folder of the data; headers with ``_`` for ``-``."""
+    path = path.replace("DATA/", server.shown.data)
     connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=30)
     with closing(connection):
         named = {name.replace("_", "-"): value for name, value in headers.items()}

@@ -16,9 +16,7 @@ from hfaef.release.format.manifest import content_sha256
 from hfaef.release.format.scores import Evaluation
 
 
-def kept_predictions(
-    path: Path, points: Points, evaluation: Evaluation | None
-) -> tuple[Predicted, ...]:
+def kept_predictions(path: Path, points: Points, evaluation: Evaluation) -> tuple[Predicted, ...]:
     """What an earlier table predicts of the same rows, as far as its scores are still the release's.
 
     Args:
@@ -26,7 +24,7 @@ def kept_predictions(
         points: of the release.
         evaluation: the scores that the release will have.
     """
-    if evaluation is None or not evaluation.of(points.manifest):
+    if not evaluation.of(points.manifest):
         return ()
     try:
         table, about = read_points(path)

@@ -85,12 +85,13 @@ def _in_group(file: BinaryIO, shard: pq.ParquetFile, group: int) -> Iterator[tup
     behind = 0
     for picture in pictures.field("bytes").to_pylist():
         place = held.find(picture, behind) if picture and behind >= 0 else UNKNOWN
-        if place < 0:  # another layout of the column: do not look through it for each of them
-            behind = UNKNOWN
-            yield UNKNOWN, 0
-        else:
+        if place >= 0:
             behind = place + len(picture)
             yield first + place, len(picture)
+            continue
+        if picture:  # another layout of the column: do not look through it for each of them
+            behind = UNKNOWN
+        yield UNKNOWN, 0
 
 
 def _of_tar(path: Path, bounds: bool) -> ShardRows:

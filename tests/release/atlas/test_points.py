@@ -37,6 +37,7 @@ RELEASES = {
     "class": ("class", ()),
     "classes": ("classes", ()),
     "number with folds": ("number", ()),
+    "no schemes": ("number", ("patches.folds=[]",)),
     "own years": ("years", ()),
     "nearest years": ("nearest", ()),
     "two years": ("class", ("years=[2018, 2024]",)),

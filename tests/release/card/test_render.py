@@ -64,6 +64,16 @@ def test_code_for_the_hub_names_repo_and_version(demo_release):
         compile(block, "block", "exec")
 
 
+def test_the_atlas_that_the_recipe_names_is_linked(demo_release):
+    manifest = read_manifest(demo_release)
+    plain = render_card(manifest, notes=None)
+    recipe = {**manifest.recipe, "card": {**manifest.recipe["card"], "atlas": "ada/atlas"}}
+    linked = render_card(manifest.model_copy(update={"recipe": recipe}), notes=None)
+    link = "- **Look at it** on a map and in embedding space: [ada/atlas](https://huggingface.co/spaces/ada/atlas)."
+    assert set(linked.splitlines()) - set(plain.splitlines()) == {link, '  "atlas": "ada/atlas",'}
+    assert "huggingface.co/spaces" not in plain
+
+
 def test_links_to_files_resolve(demo_release):
     text = body((demo_release / "README.md").read_text())
     links = re.findall(r"\]\(([^)\s]+)\)", text)
