@@ -26,7 +26,9 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 
 from playwright.sync_api import Page, sync_playwright
 
+from hfaef.atlas.content import read_folder
 from hfaef.atlas.picture import find_browser
+from hfaef.atlas.site import write_site
 from servers.files import FileServer
 from support.browser import FLAGS
 
@@ -183,6 +185,8 @@ def make_site(folder: Path, rows: int) -> Path:
         if not (release / "release.json").exists():
             release.mkdir(parents=True)
             write_world(release, rows)
+        (folder / f"scratch-{rows}").mkdir(exist_ok=True)
+        write_site(site, read_folder(release, folder / f"scratch-{rows}"))
         print(f"{rows:,} rows made in {time.perf_counter() - started:.1f} s", flush=True)
     return site
 
