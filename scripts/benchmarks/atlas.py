@@ -5,7 +5,8 @@
 Releases are made up (kept in DIR if that is given); their points are hfaef's own. The page comes
 from a server on this machine that answers at once, to Chromium without a window that draws on the
 CPU, with nothing in its cache. Seconds count from the moment the address is entered, or the mouse
-button goes down, to the frame after the one in which all is there.
+button goes down, to the frame after the one in which all is there. Megabytes are of the release's
+files; those of the page stand apart.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 
 from playwright.sync_api import Page, sync_playwright
 
+from hfaef.atlas.content import read_folder
 from hfaef.atlas.picture import find_browser
+from hfaef.atlas.site import write_site
 from servers.files import FileServer
 from support.browser import FLAGS
 
@@ -64,11 +67,20 @@ window.after_frame = () => new Promise((done) =>
 
 _DRAWN = "async () => { await window.atlas.ready; return window.after_frame(); }"
 
-_ALL_THERE = """(row) => {
-  if (window.atlas.selected() !== row || !window.atlas.near().length) return false;
-  const shown = [...document.querySelectorAll("img")].filter((one) => one.checkVisibility());
+_PLACE = """(wanted) => {
+  for (let row = wanted; ; row++) {
+    const { x, y } = window.atlas.where(row, "space");
+    if (document.elementFromPoint(x, y)?.closest("#space canvas")) return { x, y };
+  }
+}"""
+"""Of the first point from a row on that lies under no button."""
+
+_ALL_THERE = """(before) => {
+  if (window.atlas.selected() === before || !window.atlas.near().length) return false;
+  const shown = [...document.querySelectorAll("img[src^='blob:']")];
   return shown.length > window.atlas.near().length && shown.every((one) => one.naturalWidth);
 }"""
+"""Of many points on a spot another one may be nearer to the click."""
 
 
 @dataclass
@@ -79,16 +91,23 @@ class Watched:
     server: FileServer
 
     def spent(self, work: Callable[[], float]) -> tuple[float, float, int]:
-        """Seconds, megabytes and requests of something that gives milliseconds."""
+        """Seconds, megabytes and requests of data of something that gives milliseconds."""
         self.server.forget()
         milliseconds = work()
-        return milliseconds / 1000, self.server.sent / 1e6, len(self.server.requests)
+        asked = [request for request in self.server.requests if request.path.startswith("/data/")]
+        sent = 0
+        for request in asked:
+            size = (self.server.folder / request.path[1:]).stat().st_size
+            first, last = request.range or (0, size)
+            sent += min(last + 1, size) - first
+        return milliseconds / 1000, sent / 1e6, len(asked)
 
     def click(self, row: int) -> float:
         """Click on a point; milliseconds until its patch, neighbours and previews are there."""
-        place = self.page.evaluate("(row) => window.atlas.where(row, 'space')", row)
+        before = self.page.evaluate("window.atlas.selected()")
+        place = self.page.evaluate(_PLACE, row)
         self.page.mouse.click(place["x"], place["y"])
-        self.page.wait_for_function(_ALL_THERE, arg=row, timeout=120_000)
+        self.page.wait_for_function(_ALL_THERE, arg=before, timeout=60_000)
         done = self.page.evaluate("() => window.after_frame()")
         return float(done - self.page.evaluate("window.pressed"))
 
@@ -183,6 +202,8 @@ def make_site(folder: Path, rows: int) -> Path:
         if not (release / "release.json").exists():
             release.mkdir(parents=True)
             write_world(release, rows)
+        (folder / f"scratch-{rows}").mkdir(exist_ok=True)
+        write_site(site, read_folder(release, folder / f"scratch-{rows}"))
         print(f"{rows:,} rows made in {time.perf_counter() - started:.1f} s", flush=True)
     return site
 

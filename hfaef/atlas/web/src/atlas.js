@@ -197,8 +197,10 @@ export class Atlas {
   }
 
   #compare() {
+    const start = performance.now();
     this.cosines = this.vectors.cosines(this.state.selected);
     this.near = nearest(this.cosines, this.state.selected, NEIGHBOURS);
+    performance.measure("neighbours", { start }); // the benchmark reads it
     this.#derive();
     this.#show();
   }
