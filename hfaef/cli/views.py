@@ -100,13 +100,17 @@ def show(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="One PNG of all; the release stays as it is.",
+            help="One PNG of all but the atlas; the release stays as it is.",
             show_default="figures.png, for a release on the Hub, if there is none",
         ),
     ] = None,
     replace_card: ReplaceCardOption = False,
 ) -> Report:
-    """Draw a release: previews by label, map, balance. Adds them to it and its card."""
+    """Draw a release: previews by label, map, balance. Adds them to it and its card.
+
+    The atlas, too, where there is a browser.
+    """
+    from hfaef.atlas.picture import draw_atlas
     from hfaef.release.card.additions import write_figures
     from hfaef.release.card.figures import not_drawn
 
@@ -114,8 +118,16 @@ def show(
     if not isinstance(opened, Path):
         out = _own_file(out, "figures.png")
     folder = _downloaded(opened, "data")
-    paths = [str(path) for path in write_figures(folder, out, replace_card=replace_card)]
-    return Report({"paths": paths}, lines=paths, values=paths, notes=not_drawn())
+    notes = [*not_drawn()]
+
+    def atlas() -> dict[str, bytes]:
+        figures, said = draw_atlas(folder)
+        notes.extend(said)
+        return figures
+
+    made = write_figures(folder, out, replace_card=replace_card, more=atlas)
+    paths = [str(path) for path in made]
+    return Report({"paths": paths}, lines=paths, values=paths, notes=notes)
 
 
 def _given(*given: bool) -> str:

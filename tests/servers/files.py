@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import hashlib
 import json
+import mimetypes
 import re
 import ssl
 import sys
@@ -44,9 +45,9 @@ class Request:
 
     @property
     def range(self) -> tuple[int, int] | None:
-        """First and last byte, if the client asked for some."""
-        found = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("range", ""))
-        return (int(found[1]), int(found[2])) if found else None
+        """First and last byte, if the client asked for some; the last may lie behind the file's."""
+        found = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("range", ""))
+        return (int(found[1]), int(found[2] or sys.maxsize)) if found else None
 
 
 @dataclass(frozen=True)
@@ -220,6 +221,8 @@ class FileServer:
         self, request: Request, fault: Fault, writer: asyncio.StreamWriter
     ) -> bool:
         path = (self.folder / request.path.lstrip("/")).resolve()
+        if request.path.endswith("/"):
+            path /= "index.html"
         if not path.is_relative_to(self.folder.resolve()) or not path.is_file():
             return await self._send(writer, 404, {}, b"not found")
         size, etag = path.stat().st_size, self.etag(path)
@@ -229,6 +232,8 @@ class FileServer:
             return await self._send(writer, 412, {}, b"")
         first, last = 0, size - 1
         status, fields = 200, {"ETag": etag, "Accept-Ranges": "bytes"}
+        if kind := mimetypes.guess_type(path.name)[0]:
+            fields["Content-Type"] = kind
         if request.range and not fault.whole:
             first, last = request.range[0], min(request.range[1], size - 1)
             if first >= size:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,7 +73,11 @@ def add_files(
 
 
 def write_figures(
-    folder: Path, out: Path | None = None, *, replace_card: bool = False
+    folder: Path,
+    out: Path | None = None,
+    *,
+    replace_card: bool = False,
+    more: Callable[[], Mapping[str, bytes]] = dict,
 ) -> list[Path]:
     """Draw a release; gives the paths of the pictures.
 
@@ -81,6 +85,7 @@ def write_figures(
         folder: of the release, which they are added to.
         out: a PNG of all of them, written instead.
         replace_card: whether edits of the card outside its notes may go.
+        more: draws others by path, which are added, too, but are not in `out`.
 
     Raises:
         ReleaseError: if the folder holds no finished release, or a link, its shards have other
@@ -92,7 +97,7 @@ def write_figures(
     if out is None:
         kept_notes(folder, replace=replace_card)  # said before anything is done, not after it
         with locked_release(folder):
-            figures = draw(folder, manifest, read_evaluation(folder))
+            figures = {**draw(folder, manifest, read_evaluation(folder)), **more()}
             add_files(folder, figures, replace_card=replace_card)
         return [folder / path for path in figures]
     require_outside(out, folder, "--out")

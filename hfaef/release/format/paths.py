@@ -43,7 +43,10 @@ LABELS, MAP, BALANCE, FEW_LABELS, SHRUNK, BETWEEN_YEARS = (
     for name in ("labels", "map", "balance", "few_labels", "smaller", "years")
 )
 
-FIGURE_FILES = (LABELS, MAP, BALANCE, FEW_LABELS, SHRUNK, BETWEEN_YEARS)
+ATLAS_PICTURE = f"{FIGURES}/atlas.png"
+"""The atlas as a browser draws it, where there is one; not the same bytes on every machine."""
+
+FIGURE_FILES = (LABELS, MAP, BALANCE, FEW_LABELS, SHRUNK, BETWEEN_YEARS, ATLAS_PICTURE)
 
 STAC = "stac"
 """Folder of a release that says in the words of catalogues what lies where."""

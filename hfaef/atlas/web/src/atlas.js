@@ -50,7 +50,7 @@ export class Atlas {
     this.panes.restore(this.state.views);
     await this.panes.drawn();
     this.started = true;
-    if (this.state.selected >= 0) this.#meet(true);
+    if (this.state.selected >= 0) this.#meet(false); // a link says itself where to look
   }
 
   /** Changes the state and all that follows from it. */
@@ -197,8 +197,10 @@ export class Atlas {
   }
 
   #compare() {
+    const start = performance.now();
     this.cosines = this.vectors.cosines(this.state.selected);
     this.near = nearest(this.cosines, this.state.selected, NEIGHBOURS);
+    performance.measure("neighbours", { start }); // the benchmark reads it
     this.#derive();
     this.#show();
   }

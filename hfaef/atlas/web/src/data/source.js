@@ -42,11 +42,13 @@ export class HttpSource {
 
   /** Answers from the final address where it is known and still good, else from the file's own. */
   async #get(path, range) {
-    const known = await this.resolved.get(path);
-    if (known) {
-      const response = await request(known, path, range).catch(() => null); // gone, or no longer allowed
+    const held = this.resolved.get(path);
+    if (held) {
+      const known = await held;
+      const response = known && (await request(known, path, range).catch(() => null)); // null: gone
       if (response && !GONE.has(response.status)) return checked(response, path);
-      this.resolved.delete(path);
+      const other = this.resolved.get(path);
+      if (other && other !== held) return this.#get(path, range); // another has asked anew
     }
     // Others that ask for the file meanwhile wait for this answer's address.
     let settle;
@@ -59,7 +61,7 @@ export class HttpSource {
       return response;
     } finally {
       if (!final) this.resolved.delete(path);
-      settle(final);
+      settle(final); // null: who waits asks for itself
     }
   }
 }

@@ -7,7 +7,8 @@ import coarse from "coarse-land";
 
 import { mercator } from "./plane.js";
 
-const MARGIN = 2; // pixels around the canvas in which shapes still count as in sight
+const APRON = 0.25; // of the pane's sides, drawn beyond each edge for what comes into sight
+const SHARP = [0.75, 1.4]; // how far a drawing is scaled while the map moves
 
 export class Land {
   /** @param {import("./pane.js").Pane} pane whose container's style gives the colours */
@@ -19,6 +20,7 @@ export class Land {
     this.context = this.canvas.getContext("2d");
     this.#hold(coarse);
     pane.map.on("render", () => this.draw());
+    pane.map.on("moveend", () => this.draw());
   }
 
   /** Replaces the coarse land. The page does without it where it cannot be loaded. */
@@ -29,23 +31,51 @@ export class Land {
     this.pane.map.triggerRepaint();
   }
 
+  /** While the map moves the drawing is moved with it, as long as it fills the pane. */
   draw() {
-    const { canvas, context, pane } = this;
-    const style = getComputedStyle(canvas);
-    const { centre, pixels, width, height } = pane.frame;
+    const { frame, map } = this.pane;
+    const { color, outlineColor } = getComputedStyle(this.canvas);
+    const look = [color, outlineColor, window.devicePixelRatio, this.shapes.length].join();
+    const { drawn } = this;
+    const same = drawn && drawn.look === look && drawn.width === frame.width && drawn.height === frame.height;
+    if (!(same && (map.isMoving() ? this.#fills(frame) : drawn.pixels === frame.pixels && String(drawn.centre) === String(frame.centre)))) {
+      this.drawn = { ...frame, look };
+      this.#redraw(color, outlineColor);
+    }
+    const { scale, x, y } = this.#shift(frame);
+    this.canvas.style.transform = `translate(${x}px, ${y}px) scale(${scale})`;
+  }
+
+  /** Where the drawing lies in the pane, as the map is now. */
+  #shift({ centre, pixels, width, height }) {
+    const { drawn } = this;
+    const scale = pixels / drawn.pixels;
+    const place = (axis, side) => (drawn.centre[axis] - centre[axis]) * pixels + side / 2 - scale * side * (0.5 + APRON);
+    return { scale, x: place(0, width), y: place(1, height) };
+  }
+
+  #fills(frame) {
+    const { scale, x, y } = this.#shift(frame);
+    const [width, height] = [frame.width, frame.height].map((side) => side * (1 + 2 * APRON) * scale);
+    return scale > SHARP[0] && scale < SHARP[1] && x <= 0 && y <= 0 && x + width >= frame.width && y + height >= frame.height;
+  }
+
+  #redraw(fill, line) {
+    const { canvas, context, drawn } = this;
+    const { centre, pixels } = drawn;
+    const [width, height] = [drawn.width, drawn.height].map((side) => side * (1 + 2 * APRON));
     const dots = window.devicePixelRatio;
-    const key = [centre, pixels, width, height, dots, style.color, this.shapes.length].join();
-    if (key === this.drawn) return;
-    this.drawn = key;
     canvas.width = Math.round(width * dots);
     canvas.height = Math.round(height * dots);
+    canvas.style.width = `${width}px`;
+    canvas.style.height = `${height}px`;
     const scale = pixels * dots;
     context.setTransform(scale, 0, 0, scale, canvas.width / 2 - centre[0] * scale, canvas.height / 2 - centre[1] * scale);
-    const reach = [(width / 2 + MARGIN) / pixels, (height / 2 + MARGIN) / pixels];
+    const reach = [width / 2 / pixels, height / 2 / pixels];
     const seen = ({ box }) =>
       box[0] < centre[0] + reach[0] && box[2] > centre[0] - reach[0] && box[1] < centre[1] + reach[1] && box[3] > centre[1] - reach[1];
-    context.fillStyle = style.color;
-    context.strokeStyle = style.outlineColor;
+    context.fillStyle = fill;
+    context.strokeStyle = line;
     context.lineJoin = "round";
     context.lineWidth = 0.8 / pixels;
     for (const shape of this.shapes) {

@@ -10,7 +10,7 @@ import { boundsOf, lonLat, mercator } from "./plane.js";
 
 const WORLD = 512; // side of the world at zoom 0, in CSS pixels
 const REACH = 10; // a click this far from a point still means it, in CSS pixels
-const NARROW = 480; // CSS pixels; narrower panes have their buttons below
+const NARROW = window.matchMedia("(max-width: 760px)"); // the page then has its buttons below
 const FREE = { top: 42, right: 58, bottom: 26, left: 20 }; // around what is fitted: title and buttons
 const FREE_NARROW = { top: 42, right: 16, bottom: 60, left: 16 };
 const CLOSEST_FIT = 8;
@@ -60,6 +60,7 @@ export class Pane {
     });
     this.map.on("zoom", () => this.#resize());
     this.map.on("movestart", (event) => event.originalEvent && (this.fitted = false));
+    this.map.on("wheel", () => (this.fitted = false)); // whose moves tell of no event
     this.map.on("resize", () => (this.fitted ? this.fit(false) : this.#resize()));
   }
 
@@ -166,7 +167,7 @@ export class Pane {
 
   #fitTo([west, north, east, south], animate) {
     const { width, height } = this.frame;
-    const free = width < NARROW ? FREE_NARROW : FREE;
+    const free = NARROW.matches ? FREE_NARROW : FREE;
     const byWidth = Math.log2((width - free.left - free.right) / (WORLD * Math.max(east - west, 1e-9)));
     const byHeight = Math.log2((height - free.top - free.bottom) / (WORLD * Math.max(south - north, 1e-9)));
     const zoom = Math.max(0, Math.min(byWidth, byHeight, CLOSEST_FIT));

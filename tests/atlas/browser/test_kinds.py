@@ -1,0 +1,114 @@
+"""Releases of every kind: years, numbers, several labels, folds, WebDataset, one patch, markup."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hfaef.evaluation.evaluate import Settings, evaluate
+from servers.files import FileServer
+from support.atlas import POLICY, SHOWN, MakeSite, Points, change_points, read_points
+from support.browser import Visits
+from support.kinds import build_kind
+from support.releases import make_release
+
+QUICK = Settings(poolings=("mean",), quick=True)
+
+KINDS = {
+    "several years": ("class", ("years=[2018, 2024]",)),
+    "own years": ("years", ()),
+    "numbers in folds": ("number", ()),
+    "several labels": ("classes", ()),
+    "WebDataset": ("class", ("pack.format=webdataset",)),
+}
+"""Kind and changes of the recipe."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", KINDS)
+def test_a_release_of_every_kind_is_shown_and_clicked(
+    visit: Visits, kinds_world: Path, tmp_path: Path, make_site: MakeSite, name: str
+) -> None:
+    kind, changes = KINDS[name]
+    release = build_kind(kind, kinds_world, tmp_path / "built", *changes).folder
+    evaluate(str(release), QUICK)
+    points = read_points(release)
+    rows = len(points.table)
+    with FileServer(make_site(release), fail=lambda _: POLICY) as server:
+        page = visit().open(server.url + "/")
+        assert page.call("shown") == rows
+        assert sum(page.call("counts").values()) >= rows - 1
+        page.click(2)
+        expected = points.near(2)
+        found = page.near(min(SHOWN, rows - 1))
+        assert [(one["id"], one["year"]) for one in found] == [one[:2] for one in expected]
+        assert 0 not in page.pictures(1 + len(found))
+        page.is_clean(server.url)
+
+
+def test_a_release_of_one_patch_is_shown_without_neighbours(
+    visit: Visits, demo_root: Path, tmp_path: Path, make_site: MakeSite
+) -> None:
+    release = make_release(demo_root, tmp_path / "one", patches=1)
+    with FileServer(make_site(release), fail=lambda _: POLICY) as server:
+        page = visit().open(server.url + "/")
+        assert page.call("shown") == 1
+        page.click(0, "map")
+        assert 0 not in page.pictures(1)
+        assert page.near(0) == []
+        page.is_clean(server.url)
+
+
+MARKUP = """<img src=x onerror="alert(1)"><b class=bad>&amp;</b><script>alert(2)</script>"""
+
+
+def test_markup_in_names_is_shown_as_it_is_and_never_becomes_an_element(
+    visit: Visits, demo_site: Path, tmp_path: Path
+) -> None:
+    site = Path(shutil.copytree(demo_site, tmp_path / "site"))
+    points = read_points(site / "data")
+    rows = len(points.table)
+
+    def about(told: dict[str, Any]) -> None:
+        told["label_names"] = [f"{MARKUP}{number}" for number in range(len(told["label_names"]))]
+        told["target_name"] = told["attribution"] = told["vectors"]["column"] = MARKUP
+        told["vectors"]["column"] = points.about["vectors"]["column"]
+        for scheme in told["schemes"]:
+            scheme["name"] = MARKUP + scheme["name"]
+
+    split = told_split(points)
+    change_points(
+        site / "data",
+        about,
+        id=[f"{MARKUP}{row}" for row in range(rows)],
+        **{split: [MARKUP] * rows},
+    )
+    particulars = json.loads((site / "atlas.json").read_text())
+    particulars |= {"name": MARKUP, "version": MARKUP, "home": "javascript:alert(3)"}
+    (site / "atlas.json").write_text(json.dumps(particulars))
+    with FileServer(site, fail=lambda _: POLICY) as server:
+        page = visit().open(server.url + "/")
+        page.click(6)
+        page.near(SHOWN)
+        assert 0 not in page.pictures(1 + SHOWN)
+        text = page.page.text_content("body") or ""
+        assert text.count(MARKUP) > 3
+        made = "[src=x], .bad, [href^='javascript'], script:not([src])"
+        assert page.page.locator(made).count() == 0
+        page.is_clean(server.url)
+
+
+def told_split(points: Points) -> str:
+    """The column of the first scheme."""
+    return str(points.about["schemes"][0]["split"])
+
+
+def test_a_filter_that_nothing_passes_says_so(visit: Visits, served: FileServer) -> None:
+    page = visit().open(served.url + "/#q=no-such-patch")
+    assert page.call("shown") == 0
+    assert set(page.call("counts").values()) <= {0}
+    page.is_clean(served.url)

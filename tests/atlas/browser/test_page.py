@@ -1,0 +1,234 @@
+"""The page on the demo release: what is clicked, shown, counted, compared and remembered."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hfaef.release.format.scores import read_evaluation
+from servers.files import FileServer
+from support.atlas import SHOWN, Points, read_points
+from support.browser import Visit, Visits
+
+STEPS = 80
+"""Presses of Tab within which everything is reached."""
+
+
+@pytest.fixture(scope="module")
+def points(evaluated_release: Path) -> Points:
+    return read_points(evaluated_release)
+
+
+def assert_neighbours(page: Visit, points: Points, row: int) -> None:
+    """Asserts that the page names those of the evaluation, in its order, with its cosines."""
+    found = page.near(SHOWN)
+    expected = points.near(row)
+    assert [(one["id"], one["year"]) for one in found] == [one[:2] for one in expected]
+    assert [one["cosine"] for one in found] == pytest.approx([one[2] for one in expected], abs=1e-9)
+    assert [one["id"] for one in found] == points.near_by_numpy(row)
+
+
+def test_a_click_on_a_point_shows_its_patch_and_its_neighbours(
+    visit: Visits, served: FileServer, points: Points
+) -> None:
+    page = visit().open(served.url + "/")
+    for row, pane in ((3, "map"), (17, "space"), (30, "map")):
+        page.click(row, pane)
+        assert_neighbours(page, points, row)
+        patch = page.page.get_by_role("region", name="Selected patch")
+        words = patch.inner_text()
+        names = points.about["label_names"]
+        label = points.table["label"][row].as_py()
+        assert points.ids()[row] in words
+        assert f"Label\n{names[label]}" in words
+        assert f"Year\n{points.table['year'][row]}" in words
+        assert f"Split\n{points.table['split_0'][row]} (random)" in words
+        link = patch.get_by_role("link", name=re.compile("Satellite")).get_attribute("href")
+        assert f"{points.table['lat'][row].as_py():.5f}" in str(link)
+        near = page.page.get_by_role("region", name="Nearest neighbours")
+        cards = near.get_by_role("button", name=re.compile("^Neighbour")).all()
+        told = [str(card.get_attribute("aria-label")) for card in cards]
+        for card, (name, year, cosine) in zip(told, points.near(row), strict=True):
+            assert re.search(rf": {name}, .*, {year}, cosine {cosine:.4f}$", card)
+        widths = page.pictures(1 + SHOWN)
+        assert len(widths) == 1 + SHOWN
+        assert 0 not in widths
+    page.is_clean(served.url)
+    assert page.data()
+
+
+def test_the_legend_counts_what_is_shown(visit: Visits, served: FileServer, points: Points) -> None:
+    page = visit().open(served.url + "/")
+    names = points.about["label_names"]
+    counts = Counter(names[label] for label in points.table["label"].to_pylist())
+    assert page.call("counts") == {name: counts[name] for name in names}
+    assert page.call("shown") == len(points.table)
+    legend = page.page.get_by_role("region", name="Legend")
+    for name, count in counts.items():
+        assert legend.get_by_title(f"{name}: {count}", exact=True).count() == 1
+    first, second = (name for name, _ in counts.most_common(2))
+    legend.get_by_title(re.compile(f"^{first}: ")).click()
+    page.wait_for_shown(counts[first])
+    legend.get_by_title(re.compile(f"^{second}: ")).click()
+    page.wait_for_shown(counts[first] + counts[second])
+    assert f"{counts[first] + counts[second]} of {len(points.table)} patches" in page.text()
+    page.page.get_by_role("button", name="Clear filters").click()
+    page.wait_for_shown(len(points.table))
+    page.page.get_by_label("Search").fill(points.ids()[8])
+    page.wait_for_shown(1)
+    page.page.get_by_label("Search").press("Enter")
+    page.page.wait_for_function("() => window.atlas.selected() === 8")
+    page.is_clean(served.url)
+
+
+def test_the_misclassified_are_as_many_as_the_accuracy_says(
+    visit: Visits, served: FileServer, points: Points, evaluated_release: Path
+) -> None:
+    evaluation = read_evaluation(evaluated_release)
+    assert evaluation is not None
+    page = visit()
+    schemes = points.about["schemes"]
+    assert [scheme["name"] for scheme in schemes] == ["random", "spatial"]
+    for scheme in schemes:
+        (measured,) = scheme["measured"]
+        score = evaluation.score("mean", scheme["name"], measured["year"], measured["probe"])
+        assert score is not None
+        assert measured["value"] == score.metrics["accuracy"].value
+        wrong = round((1 - score.metrics["accuracy"].value) * score.test)
+        assert measured["misclassified"] == wrong
+        page.open(f"{served.url}/?{scheme['name']}#scheme={scheme['name']}&wrong=1&color=wrong")
+        assert page.call("shown") == wrong
+        page.page.goto(f"{served.url}/?all#scheme={scheme['name']}&color=wrong")
+        counts = page.ready().call("counts")
+        assert (counts["misclassified"], counts["correct"]) == (wrong, score.test - wrong)
+    page.is_clean(served.url)
+
+
+def test_a_link_brings_a_colleague_to_the_same_view(
+    visit: Visits, served: FileServer, points: Points
+) -> None:
+    page = visit().open(served.url + "/")
+    page.click(12)
+    page.page.get_by_label("Colour by").select_option("split")
+    page.page.get_by_label("Split scheme").select_option("spatial")
+    page.page.get_by_role("region", name="Legend").get_by_title(re.compile("^test: ")).click()
+    tests = points.table["split_1"].to_pylist().count("test")
+    page.wait_for_shown(tests)
+    page.page.mouse.move(*page.where(12, "map"))  # it stays in sight
+    page.page.mouse.wheel(0, -300)
+    page.page.wait_for_function("() => location.hash.includes('map=')")
+    page.page.wait_for_timeout(600)  # the address is written when the wheel has come to rest
+    other = visit().open(page.page.evaluate("() => location.href"))
+    for name in ("selected", "shown", "counts", "near"):
+        other.page.wait_for_function(
+            "([name, value]) => JSON.stringify(window.atlas[name]()) === JSON.stringify(value)",
+            arg=[name, page.call(name)],
+        )
+    assert other.where(12, "map") == pytest.approx(page.where(12, "map"), abs=0.5)
+    assert other.call("selected") == 12
+    other.is_clean(served.url)
+
+
+@pytest.mark.parametrize("pane", ["map", "space"])
+def test_a_box_in_one_pane_filters_both(
+    visit: Visits, served: FileServer, points: Points, pane: str
+) -> None:
+    page = visit().open(served.url + "/")
+    places = np.array([page.where(row, pane) for row in range(len(points.table))])
+    middle, edge = np.median(places, axis=0), places.max(axis=0) + 8
+    inside = int(((places > middle) & (places < edge)).all(axis=1).sum())
+    assert 0 < inside < len(places)
+    before = page.page.locator("#map, #space").all()
+    shots = [one.screenshot() for one in before]
+    page.page.keyboard.down("Shift")
+    page.page.mouse.move(*middle)
+    page.page.mouse.down()
+    page.page.mouse.move(*(middle + edge) / 2)
+    page.page.mouse.move(*edge)
+    page.page.mouse.up()
+    page.page.keyboard.up("Shift")
+    page.wait_for_shown(inside)
+    assert sum(page.call("counts").values()) == inside
+    page.page.wait_for_timeout(100)
+    assert all(one.screenshot() != shot for one, shot in zip(before, shots, strict=True))
+    page.page.keyboard.press("Escape")
+    page.wait_for_shown(len(points.table))
+    page.is_clean(served.url)
+
+
+def test_the_keyboard_reaches_everything(visit: Visits, served: FileServer, points: Points) -> None:
+    page = visit().open(served.url + "/")
+    page.click(5)
+    near = page.near(SHOWN)
+    page.pictures(1 + SHOWN)
+    wanted = page.page.evaluate(
+        """() => [...document.querySelectorAll("a[href], button, input, select, summary, canvas[tabindex]")]
+          .filter((one) => one.checkVisibility() && !one.disabled)
+          .map((one, number) => { one.dataset.wanted = number; return number; })"""
+    )
+    reached = set()
+    page.page.evaluate("document.activeElement.blur()")
+    for _ in range(STEPS):
+        page.page.keyboard.press("Tab")
+        reached.add(page.page.evaluate("Number(document.activeElement.dataset.wanted ?? -1)"))
+    listed = page.page.locator("[data-focus^='near'], .card").all()
+    cards = {int(one.get_attribute("data-wanted") or -1) for one in listed}
+    missed = set(wanted) - reached - cards
+    told = page.page.evaluate(
+        """(missed) => missed.map((one) => document.querySelector(`[data-wanted="${one}"]`)?.outerHTML)""",
+        sorted(missed),
+    )
+    assert told == []
+    assert reached & cards  # of the list one, the arrows lead to the others
+    page.page.evaluate("document.activeElement.blur()")
+    page.page.keyboard.press("ArrowRight")
+    page.page.keyboard.press("ArrowRight")
+    page.page.keyboard.press("Enter")
+    second = points.ids().index(near[1]["id"])
+    page.page.wait_for_function("(row) => window.atlas.selected() === row", arg=second)
+    page.page.keyboard.press("Escape")
+    page.page.wait_for_function("() => window.atlas.selected() === null")
+    page.is_clean(served.url)
+
+
+def test_two_patches_are_compared(visit: Visits, served: FileServer, points: Points) -> None:
+    page = visit().open(served.url + "/")
+    page.click(2)
+    page.page.get_by_role("button", name=re.compile("ompare")).click()
+    page.click(9)
+    scaled = points.vectors / np.linalg.norm(points.vectors, axis=1, keepdims=True)
+    compared = page.page.get_by_role("region", name="Comparison")
+    compared.get_by_text(f"{float(scaled[2] @ scaled[9]):.4f}").wait_for()
+    assert points.ids()[2] in compared.inner_text()
+    page.is_clean(served.url)
+
+
+def luminance(page: Visit) -> float:
+    """Of the page's ground, from 0 to 255."""
+    colour = page.page.evaluate("getComputedStyle(document.body).backgroundColor")
+    return float(np.mean([int(part) for part in re.findall(r"\d+", colour)[:3]]))
+
+
+def test_the_page_is_light_or_dark_as_the_system_and_fits_a_narrow_screen(
+    visit: Visits, served: FileServer
+) -> None:
+    light = visit(color_scheme="light").open(served.url + "/")
+    assert luminance(light) > 200
+    dark = visit(color_scheme="dark", viewport={"width": 380, "height": 740})
+    dark.open(served.url + "/")
+    assert luminance(dark) < 60
+    width = dark.page.evaluate("[document.scrollingElement.scrollWidth, innerWidth]")
+    assert width[0] <= width[1]
+    dark.click(6, "map")
+    dark.near(SHOWN)
+    assert 0 not in dark.pictures(1 + SHOWN)
+    patch = dark.page.get_by_role("region", name="Selected patch").get_by_role("img").bounding_box()
+    assert patch is not None
+    assert 0 < patch["y"] < patch["y"] + patch["height"] < 740  # it has come into sight
+    width = dark.page.evaluate("[document.scrollingElement.scrollWidth, innerWidth]")
+    assert width[0] <= width[1]
+    dark.is_clean(served.url)

@@ -1,0 +1,186 @@
+"""Where the data come from: other origins, redirects, servers without ranges, folders; and damage."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hfaef.atlas.content import read_folder
+from hfaef.atlas.site import page_files
+from servers.files import Fault, FileServer, Request
+from support.atlas import POINTS, POLICY, SHOWN, Points, change_points, read_points
+from support.browser import Visit, Visits
+
+OPEN = {"Access-Control-Allow-Origin": "*"}
+
+
+@pytest.fixture(scope="module")
+def points(evaluated_release: Path) -> Points:
+    return read_points(evaluated_release)
+
+
+@pytest.fixture
+def page_of(evaluated_release: Path, tmp_path: Path) -> Callable[..., Path]:
+    """Writes the page of the demo's release alone, for data at an address."""
+
+    def make(data: str, *redirects: str) -> Path:
+        folder = tmp_path / "page"
+        for name, content in page_files(
+            read_folder(evaluated_release, tmp_path), data, redirects
+        ).items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(content)
+        return folder
+
+    return make
+
+
+def assert_works(page: Visit, points: Points, row: int = 5) -> None:
+    """Asserts that a click shows previews and the right neighbours."""
+    page.click(row)
+    assert [one["id"] for one in page.near(SHOWN)] == [one[0] for one in points.near(row)]
+    assert 0 not in page.pictures(1 + SHOWN)
+
+
+def cross_origin(request: Request) -> Fault:
+    return Fault(405) if request.method == "OPTIONS" else Fault(headers=OPEN)
+
+
+def test_data_of_another_origin_need_no_preflight(
+    visit: Visits, evaluated_release: Path, points: Points, page_of: Callable[..., Path]
+) -> None:
+    with FileServer(evaluated_release, fail=cross_origin) as data:
+        with FileServer(page_of(data.url + "/")) as server:
+            page = visit().open(server.url + "/")
+            assert_works(page, points)
+            page.is_clean(server.url, data.url)
+        assert {request.method for request in data.requests} == {"GET"}
+
+
+def test_a_redirect_is_followed_once_a_file(
+    visit: Visits, evaluated_release: Path, points: Points, page_of: Callable[..., Path]
+) -> None:
+    with FileServer(evaluated_release, fail=cross_origin) as storage:
+
+        def lead(request: Request) -> Fault:
+            place = f"{storage.url}{request.path}"
+            return Fault(302, {**OPEN, "Location": place})
+
+        with (
+            FileServer(evaluated_release, fail=lead) as data,
+            FileServer(page_of(data.url + "/", storage.url)) as server,
+        ):
+            page = visit().open(server.url + "/")
+            assert_works(page, points)
+            assert_works(page, points, 11)
+            page.is_clean(server.url, data.url, storage.url)
+            asked = Counter(request.path for request in data.requests)
+            assert set(asked.values()) == {1}
+            assert len(storage.requests) > len(data.requests)
+
+
+def test_a_server_without_ranges_is_named_and_no_shard_is_read_whole(
+    visit: Visits, demo_site: Path
+) -> None:
+    whole = Fault(headers=POLICY.headers, whole=True)
+    with FileServer(demo_site, fail=lambda _: whole) as server:
+        page = visit().open(server.url + "/")
+        page.click(4)
+        page.page.wait_for_function("() => /range/i.test(document.body.innerText)")
+        assert "hfaef atlas" in page.text()
+        assert page.said == []
+        shards = {request.path for request in server.requests if "/data/data/" in request.path}
+        assert len(shards) <= 1
+
+
+def test_a_page_from_a_file_reads_the_folder_that_is_picked(
+    visit: Visits, demo_site: Path, evaluated_release: Path, points: Points
+) -> None:
+    page = visit()
+    page.page.goto((demo_site / "index.html").as_uri())
+    picker = page.page.locator("input[webkitdirectory]")
+    picker.wait_for(state="attached")
+    picker.set_input_files(evaluated_release)
+    page.ready()
+    assert page.call("shown") == len(points.table)
+    assert_works(page, points)
+    assert page.said == []
+    assert {url.partition(":")[0] for url in page.asked} <= {"file", "blob", "data"}
+
+
+def damage(path: str, change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
+    """Changes the bytes of a file of a site's data."""
+
+    def work(data: Path) -> None:
+        (data / path).write_bytes(change((data / path).read_bytes()))
+
+    return work
+
+
+def told(**words: Any) -> Callable[[Path], None]:
+    """Other words about the points."""
+    return lambda data: change_points(data, lambda about: about.update(words))
+
+
+def columns(**values: Any) -> Callable[[Path], None]:
+    """Other columns of all points."""
+
+    def work(data: Path) -> None:
+        rows = len(read_points(data).table)
+        change_points(data, **{name: [value] * rows for name, value in values.items()})
+
+    return work
+
+
+HOSTILE = {
+    "gone": lambda data: (data / POINTS).unlink(),
+    "empty": damage(POINTS, lambda _: b""),
+    "cut": damage(POINTS, lambda content: content[: len(content) // 2]),
+    "no Parquet": damage(POINTS, lambda _: b"<html>not here</html>" * 50),
+    "a footer of 4 GB": damage(POINTS, lambda one: one[:-8] + b"\xff\xff\xff\x7fPAR1"),
+    "noise": damage(POINTS, lambda one: one[:200] + bytes(2000) + one[2200:]),
+    "another format": told(format=99),
+    "no JSON": lambda data: change_points(data, lambda about: about.clear()),
+    "names that are none": told(label_names={"length": 1e9}),
+    "schemes that are none": told(schemes=[{"name": None, "split": "__proto__", "predicted": 7}]),
+    "labels without a name": columns(label=2**31 - 1),
+    "previews elsewhere": columns(preview_length=2**31 - 1),
+    "previews before the file": columns(preview_offset=-5),
+}
+"""What may be wrong with points, by what a person would call it."""
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_damaged_points_are_words_and_no_blank_page(
+    visit: Visits, demo_site: Path, tmp_path: Path, name: str
+) -> None:
+    site = Path(shutil.copytree(demo_site, tmp_path / "site"))
+    HOSTILE[name](site / "data")
+    with FileServer(site, fail=lambda _: POLICY) as server:
+        page = visit()
+        page.page.goto(server.url + "/")
+        alert = page.page.locator("[role=alert]:visible").first
+        alert.wait_for()
+        assert len(alert.inner_text()) > 20
+        assert [one for one in page.said if "Failed to load resource" not in one] == []
+        assert page.violations == []
+
+
+def test_without_vectors_a_patch_is_shown_and_it_is_said_what_is_missing(
+    visit: Visits, demo_site: Path, tmp_path: Path, points: Points
+) -> None:
+    site = Path(shutil.copytree(demo_site, tmp_path / "site"))
+    path = points.about["vectors"]["files"][0]["path"]
+    (site / "data" / path).unlink()
+    with FileServer(site, fail=lambda _: POLICY) as server:
+        page = visit().open(server.url + "/")
+        page.click(4)
+        assert 0 not in page.pictures(1)
+        page.page.wait_for_function("(path) => document.body.innerText.includes(path)", arg=path)
+        assert page.call("near") == []
+        assert [one for one in page.said if "Failed to load resource" not in one] == []
