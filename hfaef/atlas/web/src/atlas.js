@@ -50,7 +50,7 @@ export class Atlas {
     this.panes.restore(this.state.views);
     await this.panes.drawn();
     this.started = true;
-    if (this.state.selected >= 0) this.#meet(true);
+    if (this.state.selected >= 0) this.#meet(false); // a link says itself where to look
   }
 
   /** Changes the state and all that follows from it. */
