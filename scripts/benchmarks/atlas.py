@@ -145,7 +145,7 @@ def measure(site: Path, rows: int) -> dict[str, float]:
 
         def first() -> float:
             page.goto(server.url + "/")
-            page.wait_for_function("window.atlas !== undefined")
+            page.wait_for_function("() => window.atlas !== undefined")
             return float(page.evaluate(_DRAWN))
 
         seconds, megabytes, requests = watched.spent(first)
