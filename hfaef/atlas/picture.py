@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from importlib import import_module
 from itertools import count
 from pathlib import Path
 from threading import Thread
@@ -26,7 +27,7 @@ from PIL import Image
 
 from hfaef.atlas.content import read_folder
 from hfaef.atlas.server import Server
-from hfaef.errors import HfaefError
+from hfaef.errors import HfaefError, missing_package
 from hfaef.release.format.paths import ATLAS_PICTURE
 from hfaef.release.plots.style import png
 
@@ -86,6 +87,10 @@ def draw_atlas(folder: Path) -> tuple[dict[str, bytes], tuple[str, ...]]:
     browser = find_browser()
     if browser is None:
         return {}, (f"{_LEFT_OUT}, which a browser draws; install Chromium or Chrome",)
+    try:
+        import_module("aiohttp")
+    except ImportError as error:
+        return {}, (f"{_LEFT_OUT}: {missing_package('asking the browser', error, 'atlas')}",)
     with (
         tempfile.TemporaryDirectory(prefix="hfaef-") as scratch,
         Server(partial(read_folder, folder, Path(scratch))) as server,

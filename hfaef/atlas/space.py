@@ -16,8 +16,8 @@ from typing import Any, Literal
 
 import yaml
 
-from hfaef.atlas.content import read_published
 from hfaef.atlas.policy import data_origins
+from hfaef.atlas.published import read_published
 from hfaef.atlas.site import page_files
 from hfaef.core.net.text import clean_text
 from hfaef.core.progress import progress, say

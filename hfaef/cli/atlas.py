@@ -125,7 +125,8 @@ def _open(target: str) -> Path | PublishedRelease:
 def _read(
     opened: Path | PublishedRelease, scratch: Path, layout: Literal["pca", "tsne"]
 ) -> Content:
-    from hfaef.atlas.content import read_folder, read_published
+    from hfaef.atlas.content import read_folder
+    from hfaef.atlas.published import read_published
 
     if isinstance(opened, Path):
         return read_folder(opened, scratch, layout)

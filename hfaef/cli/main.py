@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from hfaef.cli import atlas, build, release, views
+from hfaef.cli import atlas, build, embed, release, views
 from hfaef.cli.terminal.options import Command, Group, with_output
 from hfaef.cli.terminal.output import Mode, Output, Report
 from hfaef.cli.terminal.process import exit_at_once, set_environment
@@ -36,7 +36,7 @@ COMMANDS: dict[str, Callable[..., Report]] = {
     "push": release.push,
     "card": views.card,
     "eval": release.evaluate,
-    "embed": views.embed,
+    "embed": embed.embed,
     "atlas": atlas.atlas,
     "show": views.show,
     "export": views.export,

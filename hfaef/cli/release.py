@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
+from hfaef.cli.embed import embed_release, embedded_lines, short_name
 from hfaef.cli.terminal.options import (
     EvalResultsOption,
     FolderArgument,
@@ -20,7 +21,6 @@ from hfaef.cli.terminal.options import (
 )
 from hfaef.cli.terminal.output import Report, Table
 from hfaef.cli.terminal.process import set_up_hub
-from hfaef.cli.views import embed_release, embedded_lines, short_name
 from hfaef.errors import command_line, count_of
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from hfaef.cli.views import short_name, table_of
+from hfaef.cli.embed import short_name, table_of
 from hfaef.evaluation.features.argument import parse_argument
 from support.images import write_images
 
