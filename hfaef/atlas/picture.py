@@ -17,18 +17,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from importlib import import_module
 from itertools import count
 from pathlib import Path
-from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from hfaef.atlas.content import read_folder
-from hfaef.atlas.server import Server
-from hfaef.errors import HfaefError, missing_package
-from hfaef.release.format.paths import ATLAS_PICTURE
+from hfaef.errors import HfaefError
 from hfaef.release.plots.style import png
 
 if TYPE_CHECKING:
@@ -61,8 +56,6 @@ _FLAGS = (
 
 _DRAWN = "window.atlas ? window.atlas.ready.then(() => true) : false"
 
-_LEFT_OUT = "left out: the picture of the atlas"
-
 _STILL = 1.5
 """Seconds in which what comes after the points, the land, is loaded and drawn."""
 
@@ -73,36 +66,6 @@ def find_browser() -> Path | None:
         if found := shutil.which(name):
             return Path(found)
     return next((Path(path) for path in _ELSEWHERE if Path(path).is_file()), None)
-
-
-def draw_atlas(folder: Path) -> tuple[dict[str, bytes], tuple[str, ...]]:
-    """The picture of a release's atlas by its path; or none, and a note that says why.
-
-    Args:
-        folder: of the release.
-
-    Raises:
-        ReleaseError: if it holds none, or lacks what points are made of.
-    """
-    browser = find_browser()
-    if browser is None:
-        return {}, (f"{_LEFT_OUT}, which a browser draws; install Chromium or Chrome",)
-    try:
-        import_module("aiohttp")
-    except ImportError as error:
-        return {}, (f"{_LEFT_OUT}: {missing_package('asking the browser', error, 'atlas')}",)
-    with (
-        tempfile.TemporaryDirectory(prefix="hfaef-") as scratch,
-        Server(partial(read_folder, folder, Path(scratch))) as server,
-    ):
-        serving = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        serving.start()
-        try:
-            return {ATLAS_PICTURE: take_picture(browser, server.url)}, ()
-        except HfaefError as error:
-            return {}, (f"{_LEFT_OUT}: {error}",)
-        finally:
-            server.shutdown()
 
 
 def take_picture(browser: Path, url: str) -> bytes:

@@ -6,17 +6,18 @@ import signal
 import tempfile
 import threading
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import urljoin
 
 import typer
 
-from hfaef.cli.terminal.options import TargetArgument
+from hfaef.cli.terminal.options import ReplaceCardOption, TargetArgument
 from hfaef.cli.terminal.output import Report
 from hfaef.cli.terminal.process import set_up_hub
 from hfaef.core.net.text import clean_text
-from hfaef.errors import InputError, command_line
+from hfaef.errors import HfaefError, InputError, command_line
 
 if TYPE_CHECKING:
     from hfaef.atlas.content import Content
@@ -234,3 +235,75 @@ def _push_space(
             f'link to it: atlas = "{space}" under [card] in the recipe, then build and push'
         )
     return Report(pushed.summary(), lines, values=[pushed.url], notes=pushed.notes)
+
+
+def show(
+    target: TargetArgument,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="One PNG of all but the atlas; the release stays as it is.",
+            show_default="figures.png, for a release on the Hub, if there is none",
+        ),
+    ] = None,
+    replace_card: ReplaceCardOption = False,
+) -> Report:
+    """Draw a release: previews by label, map, balance. Adds them to it and its card.
+
+    The atlas, too, where there is a browser.
+    """
+    from hfaef.cli.views import downloaded, open_target, own_file
+    from hfaef.release.card.additions import write_figures
+    from hfaef.release.card.figures import not_drawn
+
+    opened = open_target(target)
+    if not isinstance(opened, Path):
+        out = own_file(out, "figures.png")
+    folder = downloaded(opened, "data")
+    notes = [*not_drawn()]
+
+    def atlas() -> dict[str, bytes]:
+        figures, said = draw_atlas(folder)
+        notes.extend(said)
+        return figures
+
+    made = write_figures(folder, out, replace_card=replace_card, more=atlas)
+    paths = [str(path) for path in made]
+    return Report({"paths": paths}, lines=paths, values=paths, notes=notes)
+
+
+_LEFT_OUT = "left out: the picture of the atlas"
+
+
+def draw_atlas(folder: Path) -> tuple[dict[str, bytes], tuple[str, ...]]:
+    """The picture of a release's atlas by its path; or none, and a note that says why.
+
+    Args:
+        folder: of the release.
+
+    Raises:
+        ReleaseError: if it holds none, or lacks what points are made of.
+    """
+    from hfaef.atlas.content import read_folder
+    from hfaef.atlas.picture import find_browser, take_picture
+    from hfaef.atlas.server import Server
+    from hfaef.release.format.paths import ATLAS_PICTURE
+
+    browser = find_browser()
+    if browser is None:
+        return {}, (f"{_LEFT_OUT}, which a browser draws; install Chromium or Chrome",)
+    with (
+        tempfile.TemporaryDirectory(prefix="hfaef-") as scratch,
+        Server(partial(read_folder, folder, Path(scratch))) as server,
+    ):
+        serving = threading.Thread(
+            target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+        )
+        serving.start()
+        try:
+            return {ATLAS_PICTURE: take_picture(browser, server.url)}, ()
+        except HfaefError as error:
+            return {}, (f"{_LEFT_OUT}: {error}",)
+        finally:
+            server.shutdown()

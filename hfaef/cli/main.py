@@ -38,7 +38,7 @@ COMMANDS: dict[str, Callable[..., Report]] = {
     "eval": release.evaluate,
     "embed": embed.embed,
     "atlas": atlas.atlas,
-    "show": views.show,
+    "show": atlas.show,
     "export": views.export,
     "init": build.init,
     "doctor": build.doctor,

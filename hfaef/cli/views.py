@@ -34,12 +34,12 @@ def open_target(target: str) -> Path | PublishedRelease:
     return open_published(parsed)
 
 
-def _downloaded(opened: Path | PublishedRelease, *kinds: str) -> Path:
+def downloaded(opened: Path | PublishedRelease, *kinds: str) -> Path:
     """A folder with the rows of these kinds."""
     return opened if isinstance(opened, Path) else [opened.download(kind) for kind in kinds][-1]
 
 
-def _own_file(out: Path | None, name: str) -> Path:
+def own_file(out: Path | None, name: str) -> Path:
     """The file for what nobody can add to a published version; only `out` replaces a file.
 
     Raises:
@@ -80,44 +80,8 @@ def card(
         if isinstance(opened, Path) and out is not None:
             require_outside(out, opened, "--out")
         release = open_folder(opened) if isinstance(opened, Path) else opened.release
-        path = str(copy_card(release, _own_file(out, CARD)))
+        path = str(copy_card(release, own_file(out, CARD)))
     return Report({"path": path}, lines=[path], values=[path])
-
-
-def show(
-    target: TargetArgument,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="One PNG of all but the atlas; the release stays as it is.",
-            show_default="figures.png, for a release on the Hub, if there is none",
-        ),
-    ] = None,
-    replace_card: ReplaceCardOption = False,
-) -> Report:
-    """Draw a release: previews by label, map, balance. Adds them to it and its card.
-
-    The atlas, too, where there is a browser.
-    """
-    from hfaef.atlas.picture import draw_atlas
-    from hfaef.release.card.additions import write_figures
-    from hfaef.release.card.figures import not_drawn
-
-    opened = open_target(target)
-    if not isinstance(opened, Path):
-        out = _own_file(out, "figures.png")
-    folder = _downloaded(opened, "data")
-    notes = [*not_drawn()]
-
-    def atlas() -> dict[str, bytes]:
-        figures, said = draw_atlas(folder)
-        notes.extend(said)
-        return figures
-
-    made = write_figures(folder, out, replace_card=replace_card, more=atlas)
-    paths = [str(path) for path in made]
-    return Report({"paths": paths}, lines=paths, values=paths, notes=notes)
 
 
 def _given(*given: bool) -> str:
@@ -136,7 +100,7 @@ def _export_stac(opened: Path | PublishedRelease, to: Path) -> Report:
         require_outside(to, opened, "--to")
     else:
         release, up = opened.release, f"{opened.repo.url}/resolve/v{opened.version}/"
-    made = export_stac(release, to, up=up, rows=lambda: _downloaded(opened, "data"))
+    made = export_stac(release, to, up=up, rows=lambda: downloaded(opened, "data"))
     return Report(
         made.summary(),
         lines=[
@@ -192,7 +156,7 @@ def export(
     if stac:
         return _export_stac(opened, to)
     exported = run(
-        _downloaded(opened, "data", "pooled"),
+        downloaded(opened, "data", "pooled"),
         to,
         compression=compression,
         values=values,

@@ -107,7 +107,7 @@ class Watched:
         before = self.page.evaluate("window.atlas.selected()")
         place = self.page.evaluate(_PLACE, row)
         self.page.mouse.click(place["x"], place["y"])
-        self.page.wait_for_function(_ALL_THERE, arg=before, timeout=60_000)
+        self.page.wait_for_function(_ALL_THERE, arg=before)
         done = self.page.evaluate("() => window.after_frame()")
         return float(done - self.page.evaluate("window.pressed"))
 
@@ -140,6 +140,7 @@ def measure(site: Path, rows: int) -> dict[str, float]:
         playwright.chromium.launch(executable_path=browser_path, args=[*FLAGS]) as browser,
     ):
         page = browser.new_page(viewport=VIEW)
+        page.set_default_timeout(120_000)
         page.add_init_script(_WATCH)
         watched = Watched(page, server)
 

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from hfaef.atlas import picture
-from hfaef.atlas.picture import SIZE, draw_atlas, find_browser
+from hfaef.atlas.picture import SIZE, find_browser
+from hfaef.cli.atlas import draw_atlas
 from hfaef.release.card.additions import write_figures
 from hfaef.release.check import check_folder
 from hfaef.release.format.paths import ATLAS_PICTURE

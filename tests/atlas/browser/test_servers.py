@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from hfaef.atlas.content import read_folder
+from hfaef.atlas.policy import data_origins
 from hfaef.atlas.site import page_files
 from servers.files import Fault, FileServer, Request
 from support.atlas import POINTS, POLICY, SHOWN, Points, change_points, read_points
@@ -30,9 +31,8 @@ def page_of(evaluated_release: Path, tmp_path: Path) -> Callable[..., Path]:
 
     def make(data: str, *redirects: str) -> Path:
         folder = tmp_path / "page"
-        for name, content in page_files(
-            read_folder(evaluated_release, tmp_path), data, redirects
-        ).items():
+        shown = read_folder(evaluated_release, tmp_path)
+        for name, content in page_files(shown, data, data_origins(data, redirects)).items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(content)
         return folder
