@@ -17,6 +17,7 @@ from hfaef.errors import command_line
 from hfaef.release.atlas.points import points_bytes, tsne_bytes
 from hfaef.release.format.manifest import File, Manifest, content_sha256
 from hfaef.release.format.paths import KINDS, POINTS, TSNE
+from hfaef.release.format.scores import SCORES
 from hfaef.release.handle import open_folder
 from hfaef.sources.cog.cache import cache_folder
 
@@ -94,8 +95,9 @@ def read_folder(folder: Path, scratch: Path, layout: Layout = "pca") -> Content:
     local = {path: folder / path for path in needed_paths(manifest)}
     points = listed.get(POINTS)
     if points is None or not _is_whole(folder / POINTS, points):
-        fault = f"has no {POINTS}" if points is None else f"has a damaged {POINTS}"
-        notes.append(f"{folder} {fault}: it is made for this page, and goes with it")
+        there = "a damaged" if (folder / POINTS).exists() else "no"
+        scored = "; what probes predict is not in it" if (folder / SCORES).exists() else ""
+        notes.append(f"{folder} has {there} {POINTS}: it is made for this page{scored}")
         local[POINTS] = make_points(folder, manifest, scratch)
     if layout == "tsne" and not (TSNE in listed and _is_whole(folder / TSNE, listed[TSNE])):
         local[TSNE] = make_tsne(folder, manifest)

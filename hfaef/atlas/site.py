@@ -127,7 +127,7 @@ def write_site(
                         f"{path} of {content.source} is not what its manifest lists; no site is made",
                         command_line("hfaef", "check", content.source),
                     )
-                advance(f"{content.files[path].bytes / 1e6:,.1f} MB")
+                advance("")
     return Written(folder, count, size)
 
 

@@ -341,6 +341,6 @@ def _readme(found: PublishedRelease, manifest: Manifest) -> str:
         f"Version {found.version} of [{found.repo.id}]({there}), on a map and in embedding space. "
         "The page is made of static files and reads the data set where it lies; "
         "it is made by `hfaef atlas --space`.\n\n"
-        f"{read_references().attribution.text} Licences of what the page is built from are in "
+        f"{read_references().of(manifest).attribution.text} Licences of what the page is built from are in "
         "`LICENSES.txt`.\n"
     )

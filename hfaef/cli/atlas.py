@@ -205,7 +205,7 @@ def _write_site(
     lines = [f"{written.folder}: {size}", *([f"data:       {address}"] if address else [])]
     if content.address and address is None:
         lines.append(f"without a copy of the data: --data {content.address}")
-    lines.append("serve it with a web server that answers ranges, or push it: --space OWNER/NAME")
+    lines.append("serve it with a web server that answers ranges, such as nginx or Caddy")
     summary = {**written.summary(), "data": address or "data/", "notes": list(content.notes)}
     return Report(summary, lines, values=[str(written.folder)], notes=content.notes)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
@@ -305,11 +306,21 @@ def evaluate(
         *dict.fromkeys(note for _, done in embedded for note in done.notes),
         *written.notes,
         *score_notes(found, max_iterations),
+        *(_stale_picture(target) if inside else ()),
     )
     content = {**json.loads(evaluation_bytes(found)), "path": str(written.path), "notes": notes}
     said = {note for _, done in embedded for note in done.said}
     shown = [note for note in notes if note not in said]
     return Report(content, lines, values=list(summary(found)), notes=shown)
+
+
+def _stale_picture(target: str) -> Iterator[str]:
+    """A note on the picture of the atlas, which a browser drew of what was there before."""
+    from hfaef.release.format.paths import ATLAS_PICTURE
+
+    if Path(target, ATLAS_PICTURE).is_file():
+        again = command_line("hfaef", "show", target)
+        yield f"{ATLAS_PICTURE} shows the page before this evaluation; {again} draws it again"
 
 
 def score_table(evaluation: Evaluation) -> Table:

@@ -23,7 +23,7 @@ def parse_target(text: str) -> Path | HubTarget:
     """The folder or the version on the Hub that a text names; a folder that is there goes first.
 
     Raises:
-        InputError: if it names neither.
+        InputError: if it names neither, or a folder that is not there in one that is.
     """
     if Path(text).is_dir():
         return Path(text)
@@ -31,5 +31,10 @@ def parse_target(text: str) -> Path | HubTarget:
     if Path(text).exists() or not REPO_ID.fullmatch(repo_id):
         raise InputError(
             f"{text!r} is neither a folder nor OWNER/NAME[@VERSION]", "name one of these"
+        )
+    if not version and Path(text).parent.is_dir():  # asking the Hub takes half a minute
+        raise InputError(
+            f"there is no folder {text} in {Path(text).parent}",
+            f"name the folder of a release; a version on the Hub is {text}@VERSION",
         )
     return HubTarget(repo_id, parse_version(version) if version else None)

@@ -12,6 +12,7 @@ import pytest
 from hfaef.atlas.content import read_folder
 from hfaef.errors import ReleaseError
 from hfaef.release.format.manifest import content_sha256, manifest_bytes, read_manifest
+from hfaef.release.format.scores import SCORES
 from support.releases import contents
 
 POINTS = "atlas/points.parquet"
@@ -45,7 +46,7 @@ def test_points_that_a_release_lacks_are_made_beside_it(own_release: Path, tmp_p
     found = read_folder(own_release, tmp_path / "scratch")
     assert found.made == (POINTS,)
     (note,) = found.notes
-    assert note == f"{own_release} has no {POINTS}: it is made for this page, and goes with it"
+    assert note == f"{own_release} has no {POINTS}: it is made for this page"
     assert found.local[POINTS] == tmp_path / "scratch" / POINTS
     assert found.local[POINTS].read_bytes() == expected
     assert found.files[POINTS].bytes == len(expected)
@@ -62,7 +63,16 @@ def test_damaged_points_are_made_anew(own_release: Path, tmp_path: Path, damage:
         path.write_bytes(expected[:-1] + b"?" * (damage == "other"))
     found = read_folder(own_release, tmp_path / "scratch")
     assert found.local[POINTS].read_bytes() == expected
-    assert f"has a damaged {POINTS}" in found.notes[0]
+    assert f"has {'no' if damage == 'gone' else 'a damaged'} {POINTS}" in found.notes[0]
+
+
+def test_points_made_for_the_page_are_said_to_lack_predictions_of_a_release_with_scores(
+    own_release: Path, tmp_path: Path
+) -> None:
+    (own_release / POINTS).unlink()
+    (own_release / SCORES).write_text("{}")
+    (note,) = read_folder(own_release, tmp_path).notes
+    assert note.endswith("it is made for this page; what probes predict is not in it")
 
 
 def test_a_shard_that_is_gone_is_named_and_the_page_goes_without(

@@ -13,6 +13,8 @@ from PIL import Image
 from hfaef.atlas import picture
 from hfaef.atlas.picture import SIZE, find_browser
 from hfaef.cli.atlas import draw_atlas
+from hfaef.cli.main import run
+from hfaef.cli.terminal.output import Output
 from hfaef.release.card.additions import write_figures
 from hfaef.release.check import check_folder
 from hfaef.release.format.paths import ATLAS_PICTURE
@@ -70,3 +72,15 @@ def test_a_browser_that_ends_at_once_is_named_and_the_picture_left_out(
     assert figures == {}
     assert f"{program} draws no picture" in note
     assert "with 3" in note
+
+
+def test_an_evaluation_says_that_the_picture_is_of_before_it(
+    own_release: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (own_release / ATLAS_PICTURE).write_bytes(b"a picture")
+    words = ("eval", str(own_release), "--quick", "--probe", "knn")
+    monkeypatch.setattr("sys.argv", ["hfaef", *words])
+    assert run(Output()) == 0
+    said = capsys.readouterr().err
+    assert f"{ATLAS_PICTURE} shows the page before this evaluation" in said
+    assert f"hfaef show {own_release} draws it again" in said

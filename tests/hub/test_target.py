@@ -37,6 +37,16 @@ def test_a_folder_goes_before_a_repository_of_that_name(
     assert parse_target(str(tmp_path)) == tmp_path
 
 
+def test_a_folder_that_is_not_there_in_one_that_is_is_no_name_on_the_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "build").mkdir()
+    with pytest.raises(InputError, match="there is no folder build/nothere in build"):
+        parse_target("build/nothere")
+    assert parse_target("build/nothere@1.0.0") == HubTarget("build/nothere", Version(1, 0, 0))
+
+
 @pytest.mark.parametrize(
     "text", ["nowhere", "a/b/c", "/nowhere/x", "../x/y", "./a/b", "a/..", "a--b/c", "a/b c"]
 )

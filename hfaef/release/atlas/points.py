@@ -126,7 +126,7 @@ def about(manifest: Manifest, measured: Mapping[str, tuple[Measured, ...]]) -> A
             files=tuple(VectorFile(path=f.path, rows=f.rows, bytes=f.bytes) for f in pooled),
         ),
         shards=tuple(Shard(path=f.path, bytes=f.bytes) for f in data),
-        attribution=read_references().attribution.text,
+        attribution=read_references().of(manifest).attribution.text,
         rows=content_sha256(manifest),
     )
 
