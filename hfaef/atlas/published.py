@@ -14,7 +14,7 @@ from hfaef.atlas.content import (
     needed_paths,
 )
 from hfaef.core.progress import progress, say
-from hfaef.errors import ReleaseError, command_line
+from hfaef.errors import ReleaseError, command_line, count_of
 from hfaef.hub.open import PublishedRelease
 from hfaef.release.format.paths import MANIFEST, POINTS, TSNE
 from hfaef.release.handle import Release
@@ -51,7 +51,7 @@ def read_published(found: PublishedRelease, scratch: Path, layout: Layout = "pca
     local, notes = dict[str, Path](), list[str]()
     if why := _why_downloaded(found):
         size = sum(listed[path].bytes for path in paths)
-        what = f"{len(paths):,} files, {size / 1e6:,.1f} MB"
+        what = f"{count_of(len(paths), 'file')}, {size / 1e6:,.1f} MB"
         say(f"{target}: {what} to download, unless they are in the cache")
         local = _download(release, paths)
         notes.append(f"{what} are served from here and not from the Hub: {why}")

@@ -17,7 +17,7 @@ from hfaef.atlas.policy import content_policy, data_origins, with_policy
 from hfaef.core.files import atomic_folder, folder_errors, require_room
 from hfaef.core.net.endpoints import same_origin
 from hfaef.core.progress import progress, say
-from hfaef.errors import FolderError, ReleaseError, command_line
+from hfaef.errors import FolderError, ReleaseError, command_line, count_of
 
 PAGE = Path(__file__).with_name("page")
 """The page as browsers get it."""
@@ -107,7 +107,7 @@ def write_site(
     copies = {} if data else {path: content.path_of(path) for path in content.files}
     size = sum(map(len, files.values())) + sum(content.files[path].bytes for path in copies)
     count = len(files) + len(copies)
-    say(f"{folder}: {count:,} files, {size / 1e6:,.1f} MB")
+    say(f"{folder}: {count_of(count, 'file')}, {size / 1e6:,.1f} MB")
     with folder_errors(folder, "make room or mend the rights, then run the same command again"):
         folder.parent.mkdir(parents=True, exist_ok=True)
         require_room(folder.parent, size, "the site", "make room, or name another --site")

@@ -21,7 +21,7 @@ from hfaef.atlas.published import read_published
 from hfaef.atlas.site import page_files
 from hfaef.core.net.text import clean_text
 from hfaef.core.progress import progress, say
-from hfaef.errors import HubError, InputError, command_line
+from hfaef.errors import HubError, InputError, command_line, count_of
 from hfaef.hub.open import PublishedRelease, open_published
 from hfaef.hub.repo import LocalFile, Repo, Snapshot
 from hfaef.hub.target import HubTarget
@@ -110,7 +110,8 @@ def push_space(
         return SpaceResult("already published", space_id, repo.url, head.commit, notes=notes)
     done: tuple[Outcome, str | None] = ("planned", None)
     if not dry_run:
-        say(f"{space_id}: {len(change.adds):,} files, {change.bytes_to_send / 1e6:,.1f} MB")
+        size = change.bytes_to_send / 1e6
+        say(f"{space_id}: {count_of(len(change.adds), 'file')}, {size:,.1f} MB")
         if head is None:
             repo.create(private=private)
             head = repo.snapshot()

@@ -17,7 +17,7 @@ from hfaef.cli.terminal.options import ReplaceCardOption, TargetArgument
 from hfaef.cli.terminal.output import Report
 from hfaef.cli.terminal.process import set_up_hub
 from hfaef.core.net.text import clean_text
-from hfaef.errors import HfaefError, InputError, command_line
+from hfaef.errors import HfaefError, InputError, command_line, count_of
 
 if TYPE_CHECKING:
     from hfaef.atlas.content import Content
@@ -162,7 +162,7 @@ def _serve(target: str, layout: Literal["pca", "tsne"], port: int, *, open_brows
     return Report(
         summary,
         lines=[
-            f"{name}: {content.manifest.rows:,} rows, at {server.url} until Ctrl-C",
+            f"{name}: {count_of(content.manifest.rows, 'row')}, at {server.url} until Ctrl-C",
             f"publish it: {publish}, or --space OWNER/NAME",
         ],
         values=[server.url],
@@ -201,7 +201,7 @@ def _write_site(
                 "leave --data out, or build the release again with this hfaef",
             )
         written = write_site(site, content, data=address)
-    size = f"{written.files:,} files, {written.bytes / 1e6:,.1f} MB"
+    size = f"{count_of(written.files, 'file')}, {written.bytes / 1e6:,.1f} MB"
     lines = [f"{written.folder}: {size}", *([f"data:       {address}"] if address else [])]
     if content.address and address is None:
         lines.append(f"without a copy of the data: --data {content.address}")

@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from typer.testing import CliRunner
 
 from hfaef.cli.main import app, run
-from hfaef.cli.output import Output
+from hfaef.cli.terminal.output import Output
 from hfaef.recipe.builtin import built_in, commented
 from hfaef.recipe.write import SCHEMA_FILE, schema_text
 
