@@ -43,6 +43,7 @@ function named(site, name) {
 
 async function open(source, site) {
   const points = await readPoints(source, showProgress(places.cover, "Reading the points…"));
+  element("attribution").textContent = points.meta.attribution;
   const atlas = new Atlas({ points, source, site, theme, places });
   watchKeys(atlas);
   document.body.classList.add("started");
