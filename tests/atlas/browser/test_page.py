@@ -6,7 +6,7 @@ import re
 import shutil
 from collections import Counter
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def assert_neighbours(page: Visit, points: Points, row: int) -> None:
 def test_a_click_on_a_point_shows_its_patch_and_its_neighbours(
     visit: Visits, served: FileServer, points: Points
 ) -> None:
-    page = visit().open(served.url + "/")
+    page = visit().open(served.url + "/#scheme=random")
     for row, pane in ((3, "map"), (17, "space"), (30, "map")):
         page.click(row, pane)
         assert_neighbours(page, points, row)
@@ -180,6 +180,43 @@ def test_the_misclassified_are_as_many_as_the_accuracy_says(
         page.page.goto(f"{served.url}/?all#scheme={scheme['name']}&color=wrong")
         counts = page.ready().call("counts")
         assert (counts["misclassified"], counts["correct"]) == (wrong, score.test - wrong)
+    page.is_clean(served.url)
+
+
+def test_it_opens_on_the_first_scheme_with_what_is_wrong_and_says_why_nothing_is_predicted(
+    visit: Visits, demo_site: Path, tmp_path: Path
+) -> None:
+    site = Path(shutil.copytree(demo_site, tmp_path / "site"))
+
+    def about(told: dict[str, Any]) -> None:
+        for scheme, wrong in zip(told["schemes"], (0, 3), strict=True):
+            scheme["measured"][0] |= {"misclassified": wrong, "value": 0.895833, "test": 48}
+
+    change_points(site / "data", about)
+    points = read_points(site / "data")
+    with FileServer(site, fail=lambda _: POLICY) as server:
+        page = visit().open(server.url + "/")
+        assert page.page.get_by_label("Split scheme").locator("option:checked").inner_text() == (
+            "spatial"
+        )
+        words = page.text()
+        assert "89.6 % accuracy" in words
+        assert "3 of 48 wrong" in words
+        assert "Linear probe on mean vectors" in words
+        train = points.table["split_1"].to_pylist().index("train")
+        page.click(train)
+        assert "Predicted\nnot asked, it is in train" in page.text()
+        page.is_clean(server.url)
+
+
+def test_what_a_link_names_in_vain_is_said_and_left_out_of_the_address(
+    visit: Visits, served: FileServer
+) -> None:
+    page = visit().open(served.url + "/#id=nobody&year=2018&scheme=none&color=odd&layout=far&q=a")
+    words = page.page.locator("#toasts").inner_text()
+    for one in ("the patch nobody of 2018", "the split scheme none", "the colour odd", "far"):
+        assert one in words
+    page.page.wait_for_function("() => location.hash === '#q=a'")
     page.is_clean(served.url)
 
 
