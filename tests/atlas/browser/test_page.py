@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections import Counter
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 
 from hfaef.release.format.scores import read_evaluation
 from servers.files import FileServer
-from support.atlas import SHOWN, Points, read_points
+from support.atlas import POLICY, SHOWN, Points, change_points, read_points
 from support.browser import Visit, Visits
 
 STEPS = 80
@@ -35,7 +37,7 @@ def assert_neighbours(page: Visit, points: Points, row: int) -> None:
 def test_a_click_on_a_point_shows_its_patch_and_its_neighbours(
     visit: Visits, served: FileServer, points: Points
 ) -> None:
-    page = visit().open(served.url + "/")
+    page = visit().open(served.url + "/#scheme=random")
     for row, pane in ((3, "map"), (17, "space"), (30, "map")):
         page.click(row, pane)
         assert_neighbours(page, points, row)
@@ -85,6 +87,79 @@ def test_the_legend_counts_what_is_shown(visit: Visits, served: FileServer, poin
     page.is_clean(served.url)
 
 
+def pressed(page: Visit, region: str) -> dict[str, str | None]:
+    """What each category of a list says of itself to a screen reader, by its name."""
+    rows = page.page.get_by_role("region", name=region).locator("button.category").all()
+    return {row.locator(".name").inner_text(): row.get_attribute("aria-pressed") for row in rows}
+
+
+def test_the_legend_and_the_filters_show_what_is_picked(
+    visit: Visits, served: FileServer, points: Points
+) -> None:
+    page = visit().open(served.url + "/")
+    names = points.about["label_names"]
+    assert pressed(page, "Legend") == dict.fromkeys(names, "false")
+    legend = page.page.get_by_role("region", name="Legend")
+    for name in names[:2]:
+        legend.get_by_title(re.compile(f"^{name}: ")).click()
+    told = pressed(page, "Legend")
+    assert told == dict.fromkeys(names, "false") | dict.fromkeys(names[:2], "true")
+    weights = [
+        legend.get_by_text(name, exact=True).evaluate(
+            "(one) => [getComputedStyle(one).fontWeight, getComputedStyle(one).opacity]"
+        )
+        for name in (names[0], names[2])
+    ]
+    assert weights == [["600", "1"], ["400", "0.45"]]
+    filters = page.page.get_by_role("region", name="Filters")
+    filters.get_by_text("Year", exact=True).click()
+    year = str(points.about["years"][0])
+    filters.get_by_title(re.compile(f"^{year}: ")).click()
+    page.page.wait_for_function("() => location.hash.includes('years=')")
+    assert filters.get_by_title(re.compile(f"^{year}: ")).get_attribute("aria-pressed") == "true"
+    page.is_clean(served.url)
+
+
+def test_enter_selects_the_patch_of_that_very_id_else_the_first(
+    visit: Visits, demo_site: Path, tmp_path: Path
+) -> None:
+    site = Path(shutil.copytree(demo_site, tmp_path / "site"))
+    rows = len(read_points(site / "data").table)
+    change_points(site / "data", id=[f"Rock_{rows - row}" for row in range(rows)])
+    with FileServer(site, fail=lambda _: POLICY) as server:
+        page = visit().open(server.url + "/")
+        search = page.page.get_by_label("Search")
+        for words, wanted in (("Rock_3", 3), ("rock_12", 12), ("ck_", 1), ("Rock_1", 1)):
+            search.fill(words)
+            search.press("Enter")
+            page.page.wait_for_function(
+                "(row) => window.atlas.selected() === row", arg=rows - wanted
+            )
+        assert "Enter selects" in page.text()
+        search.fill("Rock_none")
+        page.wait_for_shown(0)
+        page.page.get_by_text("Nothing found.").wait_for()
+        page.is_clean(server.url)
+
+
+@pytest.mark.parametrize("pane", ["map", "space"])
+def test_arrows_walk_through_the_neighbours_after_a_click_on_a_pane(
+    visit: Visits, served: FileServer, points: Points, pane: Literal["map", "space"]
+) -> None:
+    page = visit().open(served.url + "/")
+    page.click(5, pane)
+    near = page.near(SHOWN)
+    before = page.where(5, pane)
+    page.page.keyboard.press("ArrowRight")
+    page.page.keyboard.press("ArrowRight")
+    page.page.wait_for_timeout(400)  # in which a pane would have moved
+    assert page.where(5, pane) == before
+    page.page.keyboard.press("Enter")
+    second = points.ids().index(near[1]["id"])
+    page.page.wait_for_function("(row) => window.atlas.selected() === row", arg=second)
+    page.is_clean(served.url)
+
+
 def test_the_misclassified_are_as_many_as_the_accuracy_says(
     visit: Visits, served: FileServer, points: Points, evaluated_release: Path
 ) -> None:
@@ -105,6 +180,43 @@ def test_the_misclassified_are_as_many_as_the_accuracy_says(
         page.page.goto(f"{served.url}/?all#scheme={scheme['name']}&color=wrong")
         counts = page.ready().call("counts")
         assert (counts["misclassified"], counts["correct"]) == (wrong, score.test - wrong)
+    page.is_clean(served.url)
+
+
+def test_it_opens_on_the_first_scheme_with_what_is_wrong_and_says_why_nothing_is_predicted(
+    visit: Visits, demo_site: Path, tmp_path: Path
+) -> None:
+    site = Path(shutil.copytree(demo_site, tmp_path / "site"))
+
+    def about(told: dict[str, Any]) -> None:
+        for scheme, wrong in zip(told["schemes"], (0, 3), strict=True):
+            scheme["measured"][0] |= {"misclassified": wrong, "value": 0.895833, "test": 48}
+
+    change_points(site / "data", about)
+    points = read_points(site / "data")
+    with FileServer(site, fail=lambda _: POLICY) as server:
+        page = visit().open(server.url + "/")
+        assert page.page.get_by_label("Split scheme").locator("option:checked").inner_text() == (
+            "spatial"
+        )
+        words = page.text()
+        assert "89.6 % accuracy" in words
+        assert "3 of 48 wrong" in words
+        assert "Linear probe on mean vectors" in words
+        train = points.table["split_1"].to_pylist().index("train")
+        page.click(train)
+        assert "Predicted\nnot asked, it is in train" in page.text()
+        page.is_clean(server.url)
+
+
+def test_what_a_link_names_in_vain_is_said_and_left_out_of_the_address(
+    visit: Visits, served: FileServer
+) -> None:
+    page = visit().open(served.url + "/#id=nobody&year=2018&scheme=none&color=odd&layout=far&q=a")
+    words = page.page.locator("#toasts").inner_text()
+    for one in ("the patch nobody of 2018", "the split scheme none", "the colour odd", "far"):
+        assert one in words
+    page.page.wait_for_function("() => location.hash === '#q=a'")
     page.is_clean(served.url)
 
 

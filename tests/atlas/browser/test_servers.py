@@ -93,6 +93,9 @@ def test_a_server_without_ranges_is_named_and_no_shard_is_read_whole(
         page.click(4)
         page.page.wait_for_function("() => /range/i.test(document.body.innerText)")
         assert "hfaef atlas" in page.text()
+        bar = page.page.locator("#bar").inner_text()
+        assert "serve it with a server that answers ranges, such as nginx or Caddy" in bar
+        assert page.text().count("such as nginx") == 1
         assert page.said == []
         shards = {request.path for request in server.requests if "/data/data/" in request.path}
         assert len(shards) <= 1
@@ -111,6 +114,41 @@ def test_a_page_from_a_file_reads_the_folder_that_is_picked(
     assert_works(page, points)
     assert page.said == []
     assert {url.partition(":")[0] for url in page.asked} <= {"file", "blob", "data"}
+
+
+def test_a_folder_that_is_no_release_is_named_and_another_can_be_picked(
+    visit: Visits, demo_site: Path, evaluated_release: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "holiday").mkdir()
+    (tmp_path / "holiday/one.txt").write_text("1")
+    page = visit()
+    page.page.goto((demo_site / "index.html").as_uri())
+    picker = page.page.locator("input[webkitdirectory]")
+    picker.wait_for(state="attached")
+    picker.set_input_files(tmp_path / "holiday")
+    alert = page.page.get_by_role("alert")
+    alert.wait_for()
+    assert "holiday is no release with points (atlas/points.parquet)" in alert.inner_text()
+    assert "`hfaef build` or `hfaef eval` makes them" in alert.inner_text()
+    picker.set_input_files(evaluated_release)
+    page.ready()
+    assert page.said == []
+
+
+def test_what_the_server_says_is_wrong_is_shown(visit: Visits, demo_site: Path) -> None:
+    words = b"a.parquet: the file is cut off\nTry: hfaef check"
+    text = {"Content-Type": "text/plain; charset=utf-8"}
+
+    def fail(request: Request) -> Fault:
+        return Fault(503, text, words) if request.path == "/atlas.json" else POLICY
+
+    with FileServer(demo_site, fail=fail) as server:
+        page = visit()
+        page.page.goto(server.url + "/")
+        alert = page.page.get_by_role("alert")
+        alert.wait_for()
+        assert "a.parquet: the file is cut off" in alert.inner_text()
+        assert "beside this page" not in alert.inner_text()
 
 
 def damage(path: str, change: Callable[[bytes], bytes]) -> Callable[[Path], None]:

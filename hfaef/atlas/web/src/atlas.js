@@ -8,6 +8,7 @@ import { pagesOf, swatches } from "./model/colours.js";
 import { facetsOf, similarityFacet } from "./model/facets.js";
 import { applyFilters, countFacet } from "./model/filter.js";
 import { initialState, readFragment, writeFragment } from "./model/state.js";
+import { roundedText } from "./model/words.js";
 import { Panes } from "./panes/panes.js";
 import { Inspector } from "./patch/inspector.js";
 import { Controls, renderCount } from "./ui/controls.js";
@@ -25,8 +26,8 @@ export class Atlas {
   constructor({ points, source, site, theme, places }) {
     Object.assign(this, { points, source, site, theme, places });
     this.layouts = [...new Set([points.meta.layout, ...site.layouts])];
-    this.initial = initialState(points, points.meta.layout);
-    this.state = readFragment(location.hash, points, this.initial, this.layouts);
+    this.initial = initialState(points, site.layouts.includes("tsne") ? "tsne" : points.meta.layout);
+    this.#readAddress();
     this.severalYears = points.year.some((year) => year !== points.year[0]);
     this.previews = new Previews(source, points);
     this.near = null; // [{row, cosine}], null until it is known
@@ -50,6 +51,7 @@ export class Atlas {
     this.panes.restore(this.state.views);
     await this.panes.drawn();
     this.started = true;
+    this.#sayMissing();
     if (this.state.selected >= 0) this.#meet(false); // a link says itself where to look
   }
 
@@ -119,11 +121,16 @@ export class Atlas {
     return targetText(points.label ? points.label[row] : points.labels[row], points.meta);
   }
 
-  /** What is predicted of a row, and whether it is wrong; null where nothing is. */
+  /** What is predicted of a row, and whether it is wrong; null where the scheme has no predictions. */
   predictedText(row, scheme) {
     const { points } = this;
-    const predicted = points.predicted[scheme]?.[row];
-    if (predicted === undefined || predicted === null || predicted === -1 || Number.isNaN(predicted)) return null;
+    if (!points.predicted[scheme]) return null;
+    const predicted = points.predicted[scheme][row];
+    if (predicted === undefined || predicted === null || predicted === -1 || Number.isNaN(predicted)) {
+      const split = points.splits[scheme][row];
+      const where = split ? `it is in ${split}` : "it is in no split";
+      return { text: split === "test" ? "not asked" : `not asked, ${where}`, wrong: false };
+    }
     const text = targetText(predicted, points.meta);
     if (!points.number) return { text, wrong: text !== this.labelText(row) };
     const error = predicted - points.number[row];
@@ -136,11 +143,24 @@ export class Atlas {
     return Object.values(picks).some((names) => names.length) || valid > 0 || q.trim() !== "" || Object.values(boxes).some(Boolean);
   }
 
+  #readAddress() {
+    const colours = (scheme) => [...facetsOf(this.points, scheme).map(({ key }) => key), "similarity"];
+    Object.assign(this, readFragment(location.hash, this.points, this.initial, this.layouts, colours));
+  }
+
+  /** Names what the address asked for in vain, and takes it out of the address. */
+  #sayMissing() {
+    if (!this.missing.length) return;
+    say(`The release does not have what the link names: ${this.missing.join(", ")}.`);
+    this.#write(false);
+  }
+
   /** The state as the address has it now: after a step back, or a link typed in. */
   async #restore() {
     clearTimeout(this.writing);
     const { selected } = this.state;
-    this.state = readFragment(location.hash, this.points, this.initial, this.layouts);
+    this.#readAddress();
+    this.#sayMissing();
     if (this.state.selected !== selected) this.#clearNear();
     await this.#useLayout();
     this.panes.restore(this.state.views);
@@ -265,5 +285,5 @@ export class Atlas {
 function targetText(value, { target, labelNames }) {
   if (target === "class") return value < 0 ? "no label" : labelNames[value];
   if (target === "classes") return value?.length ? Array.from(value, (one) => labelNames[one]).join(", ") : "no label";
-  return Number.isNaN(value) ? "no number" : Number(value.toPrecision(6)).toLocaleString("en", { maximumFractionDigits: 6 });
+  return Number.isNaN(value) ? "no number" : roundedText(value);
 }

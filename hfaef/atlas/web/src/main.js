@@ -2,11 +2,11 @@
 // reads its points and hands them to the atlas. What fails is said in words in place of the panes.
 
 import { Atlas } from "./atlas.js";
-import { AtlasError } from "./data/errors.js";
-import { readPoints } from "./data/points.js";
+import { AtlasError, RangesError } from "./data/errors.js";
+import { PATH, readPoints } from "./data/points.js";
 import { FolderSource, HttpSource } from "./data/source.js";
 import { watchKeys } from "./keys.js";
-import { askForFolder, say, showFailure, showProgress } from "./ui/notice.js";
+import { askForFolder, say, showBar, showFailure, showProgress } from "./ui/notice.js";
 import { Theme } from "./ui/theme.js";
 
 const element = (id) => document.getElementById(id);
@@ -20,10 +20,19 @@ const places = {
   count: element("count"),
 };
 const theme = new Theme();
+const MOST_WORDS = 1000; // characters of what a server says
 const narrow = window.matchMedia("(max-width: 760px)");
+
+/** What a server says in plain text of why it cannot answer; "" where it says nothing. */
+async function wordsOf(response) {
+  if (!response.headers.get("Content-Type")?.startsWith("text/plain")) return "";
+  return (await response.text().catch(() => "")).trim().slice(0, MOST_WORDS);
+}
 
 async function readSite() {
   const response = await fetch("atlas.json").catch(() => null);
+  const words = response && !response.ok && response.status !== 404 ? await wordsOf(response) : "";
+  if (words) throw new AtlasError(words, "Mend it, then load the page again.");
   if (!response?.ok) {
     throw new AtlasError("The file atlas.json is not beside this page.", "Make the site again with `hfaef atlas --site FOLDER`.");
   }
@@ -43,6 +52,7 @@ function named(site, name) {
 
 async function open(source, site) {
   const points = await readPoints(source, showProgress(places.cover, "Reading the points…"));
+  element("attribution").textContent = points.meta.attribution;
   const atlas = new Atlas({ points, source, site, theme, places });
   watchKeys(atlas);
   document.body.classList.add("started");
@@ -52,16 +62,27 @@ async function open(source, site) {
   return atlas;
 }
 
+/** The folder that the person picks; asks again until it is one of a release. */
+async function pickedFolder(wrong = null) {
+  const files = await new Promise((resolve) => askForFolder(places.cover, resolve, wrong));
+  try {
+    return new FolderSource(files);
+  } catch (error) {
+    return pickedFolder(error);
+  }
+}
+
 async function start() {
   if (location.protocol === "file:") {
-    const files = await new Promise((resolve) => askForFolder(places.cover, resolve));
-    const source = new FolderSource(files);
+    const source = await pickedFolder();
     const site = JSON.parse((await source.site?.text().catch(() => null)) ?? "{}");
     const layouts = source.files.has("atlas/tsne.parquet") ? ["tsne"] : [];
     return open(source, named({ ...site, layouts }, source.name));
   }
   const site = await readSite();
-  return open(new HttpSource(new URL(site.data.replace(/\/*$/, "/"), document.baseURI).href), named(site));
+  const base = new URL(site.data.replace(/\/*$/, "/"), document.baseURI).href;
+  const source = new HttpSource(base, () => showBar(element("bar"), new RangesError(PATH)));
+  return open(source, named(site));
 }
 
 function fail(error) {

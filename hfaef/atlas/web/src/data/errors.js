@@ -17,9 +17,10 @@ export class RangesError extends AtlasError {
   constructor(path) {
     super(
       `The server answers a request for a part of ${path} with the whole file.`,
-      "Serve the folder with `hfaef atlas`, or from any server that supports HTTP range requests.",
+      "Open it with `hfaef atlas`, or serve it with a server that answers ranges, such as nginx or Caddy.",
     );
     this.name = "RangesError";
+    this.brief = "Not read: the server answers no ranges."; // beside the bar that says it at length
   }
 }
 

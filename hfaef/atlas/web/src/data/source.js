@@ -7,9 +7,13 @@ const GONE = new Set([401, 403, 404, 410]); // what a signed address answers onc
 
 /** Files below a base address. Redirects are followed once a file, then the final address is used. */
 export class HttpSource {
-  /** @param {string} base absolute address of the release's folder, with a slash at its end */
-  constructor(base) {
+  /**
+   * @param {string} base absolute address of the release's folder, with a slash at its end
+   * @param {() => void} noRanges is called when the server shows that it answers no ranges
+   */
+  constructor(base, noRanges) {
     this.base = base;
+    this.noRanges = noRanges;
     this.ranges = true; // until a server shows otherwise
     this.resolved = new Map(); // path -> promise of the final address
   }
@@ -21,7 +25,7 @@ export class HttpSource {
    */
   async whole(path, progress) {
     const response = await this.#get(path, "bytes=0-");
-    if (response.status === 200) this.ranges = false;
+    if (response.status === 200) this.#withoutRanges();
     const total = Number(response.headers.get("Content-Length")) || 0;
     return read(response, path, total, progress);
   }
@@ -31,13 +35,18 @@ export class HttpSource {
     if (!this.ranges) throw new RangesError(path);
     const response = await this.#get(path, `bytes=${start}-${end - 1}`);
     if (response.status === 200) {
-      this.ranges = false;
+      this.#withoutRanges();
       response.body?.cancel().catch(() => {});
       throw new RangesError(path);
     }
     const bytes = await read(response, path, end - start);
     if (bytes.byteLength !== end - start) throw shorter(path, bytes.byteLength, end - start);
     return bytes;
+  }
+
+  #withoutRanges() {
+    this.ranges = false;
+    this.noRanges();
   }
 
   /** Answers from the final address where it is known and still good, else from the file's own. */
@@ -76,8 +85,8 @@ export class FolderSource {
     marks.sort((a, b) => a.webkitRelativePath.length - b.webkitRelativePath.length);
     if (!marks.length) {
       throw new AtlasError(
-        "The folder has no atlas/points.parquet.",
-        "Pick the folder of a release; if it was built by an older version, run `hfaef atlas` on it first.",
+        `The folder ${all[0]?.webkitRelativePath.split("/")[0] ?? "picked"} is no release with points (atlas/points.parquet).`,
+        "Pick another folder: `hfaef build` or `hfaef eval` makes them.",
       );
     }
     const root = marks[0].webkitRelativePath.slice(0, -"atlas/points.parquet".length);

@@ -2,6 +2,7 @@
 // ranges of a number). One facet gives the colours at a time, each can filter.
 
 import { rangesOf } from "./ranges.js";
+import { targetTitle } from "./words.js";
 
 const SPLITS = ["train", "validation", "val", "test"];
 
@@ -21,10 +22,10 @@ export function facetsOf(points, scheme) {
   const { meta } = points;
   const facets = [];
   if (meta.target === "number") {
-    facets.push(ranges("number", capital(meta.targetName), points.number, "no number"));
+    facets.push(ranges("number", targetTitle(meta), points.number, "no number"));
   } else if (meta.target === "class") {
     const names = [...meta.labelNames];
-    facets.push(withRest({ key: "label", title: capital(meta.targetName), kind: "names", names }, points.label, "no label"));
+    facets.push(withRest({ key: "label", title: targetTitle(meta), kind: "names", names }, points.label, "no label"));
   } else {
     facets.push(labelSets(points), labelCounts(points));
   }
@@ -60,7 +61,7 @@ function labelSets({ labels, meta }) {
   for (const set of labels) set?.forEach((label) => counts[label]++);
   const rarest = (set) => set.reduce((a, b) => (counts[b] < counts[a] ? b : a));
   const of = Int32Array.from(labels, (set) => (set?.length ? rarest(set) : -1));
-  const facet = { key: "label", title: capital(meta.targetName), kind: "names", names: [...meta.labelNames] };
+  const facet = { key: "label", title: targetTitle(meta), kind: "names", names: [...meta.labelNames] };
   return { ...withRest(facet, of, "no label"), sets: labels };
 }
 
@@ -113,8 +114,4 @@ function verdict({ label, labels }, predicted, row) {
   const [have, want] = [predicted[row], labels[row]];
   if (!have || !want) return -1;
   return Number(have.length !== want.length || !want.every((one) => have.includes(one)));
-}
-
-function capital(text) {
-  return text.charAt(0).toUpperCase() + text.slice(1).replaceAll("_", " ");
 }

@@ -29,6 +29,22 @@ export function applyFilters(points, facets, state, boxes) {
   return { fails, shown };
 }
 
+/**
+ * The row that a search means, or -1: the shown one of that very id, else the shown one whose id
+ * comes first, numbers in ids by their value; of several years the earliest.
+ */
+export function firstFound({ id, year }, fails, query) {
+  const wanted = query.trim().toLowerCase();
+  const { compare } = new Intl.Collator("en", { numeric: true });
+  const rank = (row) => (id[row].toLowerCase() === wanted ? 0 : 1);
+  let best = -1;
+  for (let row = 0; row < fails.length; row++) {
+    if (fails[row]) continue;
+    if (best < 0 || (rank(row) - rank(best) || compare(id[row], id[best]) || year[row] - year[best]) < 0) best = row;
+  }
+  return best;
+}
+
 /** Rows of each category of a facet that pass all filters but the facet's own. */
 export function countFacet(facets, index, fails) {
   const { names, of, sets, rest } = facets[index];

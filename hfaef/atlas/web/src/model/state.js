@@ -9,7 +9,7 @@ const PANES = ["map", "space"];
 export function initialState({ meta }, layout) {
   return {
     color: meta.target === "number" ? "number" : "label",
-    scheme: 0, // index into meta.schemes
+    scheme: meta.schemes.length ? telling(meta.schemes) : 0, // index into meta.schemes
     layout,
     selected: -1, // row, or -1
     pinned: -1,
@@ -20,6 +20,11 @@ export function initialState({ meta }, layout) {
     page: 0, // of the legend
     views: { map: null, space: null }, // [zoom, lat, lon] | [zoom, x, y]; null: all rows in sight
   };
+}
+
+/** The first scheme in which a prediction is wrong, else the first. */
+function telling(schemes) {
+  return Math.max(0, schemes.findIndex(({ measured }) => measured.some(({ misclassified }) => misclassified > 0)));
 }
 
 /** The fragment, without `#`, that `readFragment` turns into the same state. */
@@ -48,17 +53,32 @@ export function writeFragment(state, points, initial) {
   return out.toString().replaceAll("%2F", "/").replaceAll("%2C", ",").replaceAll("%40", "@");
 }
 
-/** The state that a fragment tells of; what it names and the release does not have is left out. */
-export function readFragment(fragment, points, initial, layouts) {
+/**
+ * The state that a fragment tells of, and in words what it names that the release does not have,
+ * which is left out.
+ * @param {(scheme: number) => string[]} colours keys that points can be coloured by
+ * @returns {{state: object, missing: string[]}}
+ */
+export function readFragment(fragment, points, initial, layouts, colours) {
   const given = new URLSearchParams(fragment.replace(/^#/, ""));
   const state = { ...initial, picks: {}, boxes: { map: null, space: null }, views: { map: null, space: null } };
-  if (given.has("id")) state.selected = findRow(points, given.get("id"), given.get("year"));
+  const missing = [];
+  if (given.has("id")) {
+    const [id, year] = [given.get("id"), given.get("year")];
+    state.selected = findRow(points, id, year);
+    if (state.selected < 0) missing.push(`the patch ${id}${year ? ` of ${year}` : ""}`);
+  }
   const pin = /^(.*)@(-?\d+)$/.exec(given.get("pin") ?? "");
   if (pin) state.pinned = findRow(points, pin[1], pin[2]);
-  if (given.get("color")) state.color = given.get("color");
+  if (given.has("pin") && state.pinned < 0) missing.push(`the pinned patch ${given.get("pin")}`);
   const scheme = points.meta.schemes.findIndex(({ name }) => name === given.get("scheme"));
   if (scheme >= 0) state.scheme = scheme;
+  else if (given.has("scheme")) missing.push(`the split scheme ${given.get("scheme")}`);
+  const color = given.get("color");
+  if (color && colours(state.scheme).includes(color)) state.color = color;
+  else if (color) missing.push(`the colour ${color}`);
   if (layouts.includes(given.get("layout"))) state.layout = given.get("layout");
+  else if (given.has("layout")) missing.push(`the layout ${given.get("layout")}`);
   for (const key of PICKS) {
     const names = given.getAll(key).map((name) => (key === "wrong" ? VERDICTS.get(name) : name));
     const known = names.filter((name) => name !== undefined);
@@ -73,7 +93,7 @@ export function readFragment(fragment, points, initial, layouts) {
     state.views[pane] = numbers(given.get(pane), "/", 3);
     state.boxes[pane] = numbers(given.get(`${pane}box`), ",", 4);
   }
-  return state;
+  return { state, missing };
 }
 
 /** The row of a patch in a year (in any year where none is given), or -1. */

@@ -138,6 +138,10 @@ export class Panes {
       const row = pane.pick(at.x, at.y, atlas.fails, atlas.state.selected);
       if (row >= 0) atlas.select(row);
     });
+    // Else the pane keeps the keyboard, and arrows would move it instead of walking the neighbours.
+    pane.container.addEventListener("click", () => {
+      if (atlas.state.selected >= 0) map.getCanvas().blur();
+    });
     map.on("moveend", () => atlas.moved(name, pane.fitted ? null : pane.view));
   }
 }

@@ -1,6 +1,7 @@
 // The panel of one patch: its preview, its facts, how it compares with a pinned one, and its
 // neighbours. With none selected it tells of the release.
 
+import { targetTitle } from "../model/words.js";
 import { el, icon, iconButton, ICONS, renderInto } from "../ui/dom.js";
 import { about } from "./about.js";
 import { neighbourList } from "./neighbours.js";
@@ -87,7 +88,7 @@ export class Inspector {
     const head = el("h3", { text: "Nearest neighbours" });
     const section = (...inside) => el("section", { class: "neighbours", "aria-label": "Nearest neighbours" }, head, ...inside);
     const failure = atlas.vectorsFailure;
-    if (failure) return section(el("p", { class: "hint", text: `${failure.message} ${failure.hint ?? ""}` }));
+    if (failure) return section(el("p", { class: "hint", text: failure.brief ?? `${failure.message} ${failure.hint ?? ""}` }));
     if (!atlas.near) {
       const { done, total } = atlas.vectorsProgress;
       const bar = el("progress", { "aria-label": "Reading vectors", max: total || 1 });
@@ -105,7 +106,7 @@ export class Inspector {
 function facts(atlas, row) {
   const { points, state } = atlas;
   const { meta } = points;
-  const out = [[titled(meta.targetName), text(atlas.labelText(row))]];
+  const out = [[targetTitle(meta), text(atlas.labelText(row))]];
   const scheme = meta.schemes[state.scheme];
   const predicted = scheme && atlas.predictedText(row, state.scheme);
   if (predicted) out.push(["Predicted", text(predicted.text), predicted.wrong ? "wrong" : null]);
@@ -140,10 +141,6 @@ function button(name, label, onclick, focus, title = null) {
 
 export function decimals(cosine) {
   return cosine.toFixed(4);
-}
-
-function titled(name) {
-  return name.charAt(0).toUpperCase() + name.slice(1).replaceAll("_", " ");
 }
 
 function text(words) {

@@ -9,7 +9,7 @@ export function neighbourList(atlas) {
     const samePatch = points.id[row] === points.id[state.selected];
     const label = atlas.labelText(row);
     const year = points.year[row];
-    const note = samePatch ? `same · ${year}` : atlas.severalYears ? String(year) : "";
+    const notes = [atlas.severalYears ? String(year) : null, samePatch ? "same" : null].filter(Boolean);
     return el(
       "li",
       {},
@@ -30,7 +30,7 @@ export function neighbourList(atlas) {
         picture(atlas.previews, row, ""),
         el("span", { class: "cosine", text: cosine.toFixed(4) }),
         el("span", { class: "label" }, markOf(atlas.swatchOf(row)), el("span", { text: label })),
-        note ? el("span", { class: "note", text: note }) : null,
+        notes.length ? el("span", { class: "note" }, ...notes.map((words) => el("span", { text: words }))) : null,
       ),
     );
   });

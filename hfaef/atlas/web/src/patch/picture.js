@@ -12,7 +12,7 @@ export function picture(previews, row, alt, words = false) {
   const place = el("div", { class: "picture" });
   const failed = (error) => {
     place.classList.add("none");
-    if (words) place.replaceChildren(el("p", { class: "hint", text: `${error.message} ${error.hint ?? ""}` }));
+    if (words) place.replaceChildren(el("p", { class: "hint", text: error.brief ?? `${error.message} ${error.hint ?? ""}` }));
     else place.title = error.message;
   };
   if (!previews.has(row)) {

@@ -1,6 +1,7 @@
 // The panel of colours and filters: what the points are coloured by, the legend, and a filter for
 // each facet, the valid fraction, the id and the boxes.
 
+import { firstFound } from "../model/filter.js";
 import { el, iconButton, renderInto, whole } from "./dom.js";
 import { facetList } from "./facet_list.js";
 
@@ -20,12 +21,14 @@ export class Controls {
     this.search = el("input", {
       type: "search",
       id: "search",
-      placeholder: "Part of an id",
+      placeholder: "Part of an id, then Enter",
+      "aria-describedby": "found",
       autocomplete: "off",
       spellcheck: "false",
       oninput: () => this.#type(),
       onkeydown: (event) => event.key === "Enter" && this.#find(),
     });
+    this.found = el("p", { class: "hint", id: "found", role: "status" });
     this.colour = el("select", { id: "colour", onchange: () => atlas.set({ color: this.colour.value, page: 0 }) });
     const chooser = (id, names, value) => {
       const select = el("select", { id, onchange: () => value(select.value) });
@@ -40,7 +43,7 @@ export class Controls {
     this.legend = el("section", { class: "legend", "aria-label": "Legend" });
     this.filters = el("section", { class: "filters", "aria-label": "Filters" });
     place.replaceChildren(
-      field("Search", this.search),
+      field("Search", this.search, this.found),
       field("Colour by", this.colour),
       schemes.length > 1 ? field("Split scheme", this.scheme) : "",
       layouts.length > 1 ? field("Layout", this.layout) : "",
@@ -54,6 +57,7 @@ export class Controls {
     const { atlas } = this;
     const { state, facets, swatches } = atlas;
     if (document.activeElement !== this.search) this.search.value = state.q;
+    this.found.textContent = state.q.trim() ? foundText(atlas.shown) : "Enter selects: the patch of that id, else the first found.";
     const modes = facets.map(({ key, title }) => [key, title]);
     if (!modes.some(([key]) => key === "similarity")) modes.push(["similarity", "Similarity to the selected patch"]);
     this.colour.replaceChildren(...modes.map(([value, text]) => el("option", { value, text })));
@@ -117,12 +121,14 @@ export class Controls {
     this.timer = setTimeout(() => this.atlas.set({ q: this.search.value }), TYPING);
   }
 
-  /** Enter in the search selects the first patch found. */
+  /** Enter in the search selects the patch of that very id, else the first of those found. */
   #find() {
     clearTimeout(this.timer);
-    this.atlas.set({ q: this.search.value });
-    const row = this.atlas.fails.indexOf(0);
-    if (row >= 0 && this.search.value.trim()) this.atlas.select(row);
+    const { atlas } = this;
+    atlas.set({ q: this.search.value });
+    if (!this.search.value.trim()) return;
+    const row = firstFound(atlas.points, atlas.fails, this.search.value);
+    if (row >= 0) atlas.select(row);
   }
 }
 
@@ -136,6 +142,11 @@ export function renderCount(place, { shown, points, filtered, clearFilters }) {
   );
 }
 
-function field(label, input) {
-  return el("div", { class: "field" }, el("label", { for: input.id, text: label }), input);
+function foundText(shown) {
+  if (!shown) return "Nothing found.";
+  return shown === 1 ? "Enter selects it." : "Enter selects the patch of that id, else the first found.";
+}
+
+function field(label, input, hint = null) {
+  return el("div", { class: "field" }, el("label", { for: input.id, text: label }), input, hint);
 }

@@ -1,8 +1,9 @@
 // Elements: made here and nowhere else, so that whatever a release says is text and never markup.
 
 /**
- * An element. `text` is its text; `on...` are listeners; `aria...`, `data...` and other keys are
- * attributes (true: present, false, null and undefined: absent).
+ * An element. `text` is its text; `on...` are listeners; `aria-...` are attributes that may be true
+ * or false; `data...` and other keys are attributes (true: present, false: absent). What is null or
+ * undefined is left out.
  * @param {...(Node | null)} children
  */
 export function el(tag, properties = {}, ...children) {
@@ -10,6 +11,7 @@ export function el(tag, properties = {}, ...children) {
   for (const [key, value] of Object.entries(properties)) {
     if (key === "text") element.textContent = value;
     else if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+    else if (key.startsWith("aria-") && typeof value === "boolean") element.setAttribute(key, String(value));
     else if (value === true) element.setAttribute(key, "");
     else if (value !== false && value !== null && value !== undefined) element.setAttribute(key, String(value));
   }

@@ -32,8 +32,12 @@ export function showFailure(place, error) {
   );
 }
 
-/** Asks for a folder, which must be picked by hand where the page was opened from a file. */
-export function askForFolder(place, picked) {
+/**
+ * Asks for a folder, which must be picked by hand where the page was opened from a file.
+ * @param {(files: FileList) => void} picked
+ * @param {Error | null} [wrong] with the folder picked before
+ */
+export function askForFolder(place, picked, wrong = null) {
   const input = el("input", { type: "file", webkitdirectory: true, multiple: true, id: "folder", onchange: () => picked(input.files) });
   place.replaceChildren(
     el(
@@ -41,11 +45,18 @@ export function askForFolder(place, picked) {
       { class: "notice" },
       el("h2", { text: "Open a release" }),
       el("p", { text: "This page was opened from a file, so the browser must be told which folder to read. Pick the folder of a release. Nothing is uploaded." }),
+      wrong ? el("p", { class: "wrong", role: "alert", text: `${wrong.message} ${wrong.hint}` }) : null,
       el("label", { class: "button primary", for: "folder", text: "Pick a folder" }),
       input,
     ),
   );
   input.focus();
+}
+
+/** A bar above the panes that stays: what is wrong as long as the page is open. */
+export function showBar(place, error) {
+  place.hidden = false;
+  place.textContent = `${error.message} ${error.hint}`;
 }
 
 /** A line at the foot of the page. */

@@ -27,7 +27,7 @@ export function framePane(place, { title, pane, sight }) {
   const tip = el("div", { class: "tip", hidden: true, "aria-hidden": "true" });
   place.append(heading, tools, tip);
   const canvas = pane.map.getCanvas();
-  canvas.setAttribute("aria-label", `${title}. Arrow keys move it, plus and minus zoom.`);
+  canvas.setAttribute("aria-label", `${title}. Arrow keys move it while it has the focus, plus and minus zoom.`);
   return {
     armed,
     disarm: () => press(false),

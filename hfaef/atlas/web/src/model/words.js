@@ -1,0 +1,53 @@
+// Words for what a release holds: numbers rounded as one reads them, years, and scores.
+
+const DIGITS = 3; // that a number is shown with, where its whole part has no more
+
+const PERCENT = new Map([
+  ["accuracy", "accuracy"],
+  ["balanced_accuracy", "balanced accuracy"],
+  ["top2_accuracy", "top-2 accuracy"],
+]);
+const METRICS = new Map([
+  ["macro_f1", "macro F1"],
+  ["micro_f1", "micro F1"],
+  ["micro_ap", "micro average precision"],
+  ["macro_ap", "macro average precision"],
+  ["calibration_error", "calibration error"],
+  ["r2", "R²"],
+  ["rmse", "RMSE"],
+  ["mae", "MAE"],
+]);
+const PROBES = new Map([["linear", "Linear probe"], ["knn", "kNN probe"]]);
+
+/** 0.786, 12.3, 1,235: three digits, but never less than the whole part. */
+export function roundedText(value) {
+  const size = value === 0 ? 0 : Math.floor(Math.log10(Math.abs(value)));
+  const maximumFractionDigits = Math.max(0, Math.min(12, DIGITS - 1 - Math.min(size, DIGITS - 1)));
+  return value.toLocaleString("en", { maximumFractionDigits }).replace(/^-/, "−");
+}
+
+/** "2018", "2018 and 2024", "2018–2024" where no year between is left out. */
+export function yearsText(years) {
+  const list = [...new Set(years)].sort((a, b) => a - b);
+  const [first, last] = [list[0], list[list.length - 1]];
+  if (list.length > 2 && last - first === list.length - 1) return `${first}–${last}`;
+  return list.length < 2 ? String(first) : `${list.slice(0, -1).join(", ")} and ${last}`;
+}
+
+/** "89.6 % accuracy", "micro average precision 0.978". */
+export function scoreText(metric, value) {
+  const known = typeof value === "number" && Number.isFinite(value);
+  if (PERCENT.has(metric)) return `${known ? (100 * value).toFixed(1) : "–"} % ${PERCENT.get(metric)}`;
+  return `${METRICS.get(metric) ?? metric} ${known ? value.toFixed(3).replace(/^-/, "−") : "–"}`;
+}
+
+/** "Linear probe on mean vectors". */
+export function probeText(probe, vectors) {
+  return `${PROBES.get(probe) ?? `Probe ${probe}`} on ${vectors} vectors`;
+}
+
+/** What the release calls that which is to be predicted, as a title. */
+export function targetTitle({ target, targetName }) {
+  const name = target === "number" && targetName === "label" ? "number" : targetName;
+  return name.charAt(0).toUpperCase() + name.slice(1).replaceAll("_", " ");
+}
