@@ -158,7 +158,7 @@ def test_the_command_line_waits_for_no_dead_connection_and_shows_no_warning_of_t
     client: Client,
 ) -> None:
     found = client.run(
-        "from hfaef.cli import process\n"
+        "from hfaef.cli.terminal import process\n"
         "from huggingface_hub import get_session\n"
         "before = get_session().timeout.read\n"
         "process.set_up_hub()\n"

@@ -102,13 +102,15 @@ def require_same_but_for_the_root(
     one, two = digests(here), digests(there)
     assert list(one) == list(two)
     differs = [path for path in one if one[path] != two[path]]
-    # The collection lists files with their hashes; the items are the same.
-    told = {"README.md", "release.json", "stac/collection.json"}
+    # Collection and points list shards with hashes and sizes; their items and rows are the same.
+    told = {"README.md", "release.json", "stac/collection.json", "atlas/points.parquet"}
     assert {path for path in differs if not path.startswith("data/")} == told
     cards = [set((release / "README.md").read_text().splitlines()) for release in (here, there)]
     for line in cards[0] ^ cards[1]:
         words = r"(num_bytes|_size): \d+$|^  description: content |^<!-- hfaef:sha256 |^- Recipe `|\"(kind|root)\": "
         assert re.search(words, line)
+    points = [pq.read_table(each / "atlas/points.parquet") for each in (here, there)]
+    assert points[0].drop(["preview_offset"]).equals(points[1].drop(["preview_offset"]))
     shards = [path for path in one if path.startswith("data/")]
     for path in shards:
         mine, theirs = pq.read_table(here / path), pq.read_table(there / path)
