@@ -139,6 +139,7 @@ def _serve(target: str, layout: Literal["pca", "tsne"], port: int, *, open_brows
     from hfaef.release.format.paths import MANIFEST
 
     opened = _open(target)
+    is_folder = isinstance(opened, Path)
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hfaef-atlas-")))
         server = Server(
@@ -163,7 +164,7 @@ def _serve(target: str, layout: Literal["pca", "tsne"], port: int, *, open_brows
         summary,
         lines=[
             f"{name}: {count_of(content.manifest.rows, 'row')}, at {server.url} until Ctrl-C",
-            f"publish it: {publish}, or --space OWNER/NAME",
+            f"publish it: {publish}" + ("" if is_folder else ", or --space OWNER/NAME"),
         ],
         values=[server.url],
         notes=content.notes,

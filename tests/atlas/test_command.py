@@ -94,14 +94,14 @@ def test_a_folder_is_served_until_it_is_interrupted(
 
 def test_people_are_told_the_address_and_how_it_ends(atlas: Any, demo_release: Path) -> None:
     process = atlas(demo_release)
-    said = until(process, "--space OWNER/NAME\n")
+    said = until(process, "--site FOLDER\n")
     process.send_signal(signal.SIGTERM)
     assert process.communicate(timeout=60)[0] == said
     assert process.returncode == 0
     first, second = said.splitlines()
     assert first.startswith("AlphaEarth-Demo: 40 rows, at http://127.0.0.1:")
     assert first.endswith("/ until Ctrl-C")
-    assert second == f"publish it: hfaef atlas {demo_release} --site FOLDER, or --space OWNER/NAME"
+    assert second == f"publish it: hfaef atlas {demo_release} --site FOLDER"
 
 
 def test_the_users_browser_is_opened_once(atlas: Any, demo_release: Path, tmp_path: Path) -> None:
