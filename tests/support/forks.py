@@ -97,6 +97,7 @@ class ForkServer:
         assert content, "the fork server has ended"
         word, pid, *code = map(int, content.split())
         if word:
+            self._ended.pop(pid, None)  # of one before it: numbers come again
             return pid
         self._ended[pid] = code[0]
         return None
