@@ -162,7 +162,7 @@ def build(
         whole = open_catalog(recipe, source.years if recipe.year_column else None)
         catalog = require_promised(recipe, whole.first(limit))
         store = stack.enter_context(Store(folder, staging))
-        reads = min(threads or source.max_requests, source.max_requests)
+        reads = _at_once(source, threads, cluster=scheduler is not None)
         cluster = None
         if scheduler is not None:
             cluster = stack.enter_context(Cluster(scheduler, reads))
@@ -241,6 +241,12 @@ def _finish(store: Store) -> None:
     swap_in(store.folder, parts)
     store.drop_gone()
     forget_command(store.staging)
+
+
+def _at_once(source: Source, threads: int | None, *, cluster: bool) -> int:
+    """Reads under way at once, no more than `threads` if that is given."""
+    most = source.max_requests if cluster else source.max_reads
+    return min(threads or most, most)
 
 
 def _claim(

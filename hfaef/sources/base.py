@@ -78,7 +78,10 @@ class Source(Protocol):
     """Gives the embedding of a grid and a year; `read` is called from many threads at once."""
 
     max_requests: int
-    """Reads that may be under way at once."""
+    """Reads that may be under way at once, in all processes together."""
+    max_reads: int
+    """Reads that may be under way at once in one process: more, if the source itself holds back the
+    requests of some while it unpacks what others got."""
 
     @property
     def years(self) -> tuple[int, ...]:

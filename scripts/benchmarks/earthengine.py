@@ -204,7 +204,7 @@ def stage_all(url: str, patches: Sequence[Patch], store: Store, batch: int | str
     )
     with closing(earthengine.open(section, [YEAR])) as source:
         read = partial(read_asked, source, store.pixels, Policy())
-        executor = ThreadExecutor(read, QUOTA)
+        executor = ThreadExecutor(read, source.max_reads)
         wanted = sort_by_block(patches)
         for note in stage(wanted, executor, store, kind_of=kinds_of(source)):
             print(note)

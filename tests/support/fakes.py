@@ -71,6 +71,7 @@ class FieldSource:
     """Gives the closed-form field; called from many threads."""
 
     max_requests: int = 40
+    max_reads: int = 40
     latency: float = 0.0
     """Seconds a read takes."""
     share: float = 0.0

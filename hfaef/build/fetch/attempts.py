@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from hfaef.build.fetch.read import Asked, Batch, Check, Read
 from hfaef.build.staging.ledger import Outcome
@@ -73,7 +74,7 @@ class ReadState:
         others = len(self.patches) - 1
         return self.patches[0].id + (f" and {count_of(others, 'other')}" if others else "")
 
-    @property
+    @cached_property
     def pixels(self) -> int:
         """Pixels of a band, of all patches."""
         return sum(patch.grid.height * patch.grid.width for patch in self.patches)

@@ -31,7 +31,7 @@ class CogSource:
     """Tiles of a store, found by its index."""
 
     def __init__(self, tiles: TileStore, index: TileIndex) -> None:
-        self.max_requests = tiles.max_requests
+        self.max_requests = self.max_reads = tiles.max_requests
         self._tiles = tiles
         self._index = index
         self._wrong = WrongAnswers()

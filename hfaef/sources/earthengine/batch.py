@@ -13,9 +13,8 @@ import numpy.typing as npt
 from hfaef.core.grid import Grid
 from hfaef.core.quantize import BAND_NAMES, BANDS
 from hfaef.errors import BatchRefused, PermanentError, SourceError, TooBig
-from hfaef.sources.earthengine.expression import NUMBER, batch_image, batch_names, point_codes
+from hfaef.sources.earthengine.expression import NUMBER, batch_image, point_codes
 from hfaef.sources.earthengine.limits import MAX_PAGE, pixel_grid
-from hfaef.sources.earthengine.npy import codes_of
 
 Codes = npt.NDArray[np.int8]
 
@@ -30,18 +29,18 @@ _IN_HALVES = re.compile(r"computation timed out|too many bands|payload size exce
 """https://developers.google.com/earth-engine/guides/debugging"""
 
 
-def read_images(collection: str, grids: Sequence[Grid], year: int) -> tuple[list[Codes], int]:
-    """Codes of patches of one shape, int8 (64, H, W) each, and the requests that took: one."""
+def ask_images(collection: str, grids: Sequence[Grid], year: int) -> bytes:
+    """NPY file of patches of one shape, a field a band of `batch_names`: for `codes_of`."""
     import ee
 
-    body = ee.data.computePixels(
+    body: bytes = ee.data.computePixels(
         {
             "expression": batch_image(collection, grids, year),
             "fileFormat": "NPY",
             "grid": pixel_grid(grids[0]),
         }
     )
-    return codes_of(body, grids[0], batch_names(len(grids))), 1
+    return body
 
 
 def read_points(collection: str, grids: Sequence[Grid], year: int) -> tuple[list[Codes], int]:

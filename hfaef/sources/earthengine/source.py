@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,9 +16,15 @@ from hfaef.errors import BatchRefused, PermanentError, RecipeError, SourceError,
 from hfaef.recipe.model import EarthEngine as Section
 from hfaef.sources.answers import WrongAnswers
 from hfaef.sources.base import BatchKind, Pixels
-from hfaef.sources.earthengine.batch import classify_refusal, read_images, read_points
+from hfaef.sources.earthengine.batch import ask_images, classify_refusal, read_points
 from hfaef.sources.earthengine.errors import classify_error
-from hfaef.sources.earthengine.expression import DIMENSION, VARIABLE, band_images, codes_image
+from hfaef.sources.earthengine.expression import (
+    DIMENSION,
+    VARIABLE,
+    band_images,
+    batch_names,
+    codes_image,
+)
 from hfaef.sources.earthengine.limits import (
     BYTES_A_CODE,
     MAX_SIDE,
@@ -40,7 +47,8 @@ class EarthEngine:
     Pixels that cannot be AEF's are a fault that may pass, the first times that a patch has them.
 
     No more requests than the recipe's `max_requests` are under way at once, and no more than its
-    `requests_per_minute` start in a minute, however many threads read.
+    `requests_per_minute` start in a minute, however many threads read. Half as many reads more may
+    be under way: they unpack and stage what has come while others are asked for.
 
     Args:
         section: the recipe's.
@@ -49,6 +57,10 @@ class EarthEngine:
 
     def __init__(self, section: Section, session: Session) -> None:
         self.max_requests = section.max_requests
+        self.max_reads = section.max_requests + section.max_requests // 2
+        self._unpacking = threading.Lock()
+        """NumPy lets go of the interpreter with each step: threads that all unpack at once wait for
+        each other so often that it takes them twice as long."""
         self._section = section
         self._session = session
         self._wrong = WrongAnswers()
@@ -89,15 +101,20 @@ class EarthEngine:
                 f"holds {max_pixels(reader):,}, and {MAX_SIDE:,} a side"
             )
         _LOG.debug("%s %s: %s", self._section.collection, year, grid)
-        read = _read_with_xee if reader == "xee" else _read_pixels
         try:
-            codes = read(self._section.collection, grid, year)
+            if reader == "xee":
+                codes = _read_with_xee(self._section.collection, grid, year)
+            else:
+                body = _ask_pixels(self._section.collection, grid, year)
+                with self._unpacking:
+                    (codes,) = codes_of(body, grid)
         except Exception as error:
             classified = classify_error(error)
             if classified is error:
                 raise
             raise classified from error
-        return self._pixels(codes, grid, year, REQUESTS_A_READ[reader])
+        with self._unpacking:
+            return self._pixels(codes, grid, year, REQUESTS_A_READ[reader])
 
     def batch_kind(self, grid: Grid, year: int) -> BatchKind | None:
         """What a patch has in common with those that can be asked for in the same request."""
@@ -113,17 +130,23 @@ class EarthEngine:
         if kind is None:
             raise BatchRefused("these patches are read one by one")
         _LOG.debug("%s %s: %s patches", self._section.collection, year, len(grids))
-        read = read_points if kind.way == POINTS else read_images
+        requests = 1
         try:
-            found, requests = read(self._section.collection, grids, year)
+            if kind.way == POINTS:
+                found, requests = read_points(self._section.collection, grids, year)
+            else:
+                body = ask_images(self._section.collection, grids, year)
+                with self._unpacking:
+                    found = codes_of(body, grids[0], batch_names(len(grids)))
         except Exception as error:
             raise classify_refusal(classify_error(error)) from error
         results: list[Pixels | SourceError] = []
-        for number, (grid, codes) in enumerate(zip(grids, found, strict=True)):
-            try:
-                results.append(self._pixels(codes, grid, year, 0 if number else requests))
-            except SourceError as error:
-                results.append(error)
+        with self._unpacking:
+            for number, (grid, codes) in enumerate(zip(grids, found, strict=True)):
+                try:
+                    results.append(self._pixels(codes, grid, year, 0 if number else requests))
+                except SourceError as error:
+                    results.append(error)
         return results
 
     def _pixels(self, codes: npt.NDArray[np.int8], grid: Grid, year: int, requests: int) -> Pixels:
@@ -179,18 +202,18 @@ def open(  # noqa: A001 - called as `earthengine.open`
     return source
 
 
-def _read_pixels(collection: str, grid: Grid, year: int) -> npt.NDArray[np.int8]:
+def _ask_pixels(collection: str, grid: Grid, year: int) -> bytes:
     """One request; the response has one field a band."""
     import ee
 
-    body = ee.data.computePixels(
+    body: bytes = ee.data.computePixels(
         {
             "expression": codes_image(collection, [grid], year),
             "fileFormat": "NPY",
             "grid": pixel_grid(grid),
         }
     )
-    return codes_of(body, grid)[0]
+    return body
 
 
 def _read_with_xee(collection: str, grid: Grid, year: int) -> npt.NDArray[np.int8]:
