@@ -1,19 +1,11 @@
-// Parquet in the browser: columns of a file as arrays, by hyparquet; zstd by fzstd.
+// Parquet in the browser: columns of a file as arrays, by hyparquet.
 
-import { decompress } from "fzstd";
 import { parquetMetadataAsync, parquetRead } from "hyparquet";
 
+import { normsOf } from "./chunk.js";
 import { AtlasError } from "./errors.js";
 import { readEqualLists } from "./lists.js";
-
-const LARGEST_PAGE = 1 << 30;
-
-const compressors = {
-  ZSTD: (input, outputLength) => {
-    if (outputLength > LARGEST_PAGE) throw new Error("a page of over 1 GiB");
-    return decompress(input, new Uint8Array(outputLength));
-  },
-};
+import { compressors } from "./zstd.js";
 
 /**
  * A file in memory or read piecemeal, with its metadata.
@@ -66,11 +58,13 @@ export async function readColumns({ file, path, metadata, rows }, columns) {
 }
 
 /**
- * A column of vectors: `values` float32, row after row, and their `dimensions`.
- * Throws where the vectors are not all of one length.
+ * A column of vectors in parts, one after the other: `values` float32, row after row, and `norms`
+ * float64, a row each; and their `dimensions`. Throws where the vectors are not all of one length.
+ *
+ * @param {(bytes: ArrayBuffer, form: object) => Promise<object | null>} decode as `decodeChunk` does
  */
-export async function readVectorColumn(parquet, column) {
-  const fast = await damaged(parquet.path, () => readEqualLists(parquet, column, compressors));
+export async function readVectorColumn(parquet, column, decode) {
+  const fast = await damaged(parquet.path, () => readEqualLists(parquet, column, decode));
   if (fast) return fast;
   const lists = (await readColumns(parquet, [column]))[column];
   const dimensions = lists[0]?.length;
@@ -82,7 +76,7 @@ export async function readVectorColumn(parquet, column) {
     }
     values.set(list, row * dimensions);
   });
-  return { values, dimensions };
+  return { parts: [{ values, norms: normsOf(values, dimensions) }], dimensions };
 }
 
 async function damaged(path, action) {

@@ -1,41 +1,38 @@
 // The pooled vectors: read when the first patch is chosen, compared by cosine.
 
+import { Decoders } from "./decoders.js";
 import { AtlasError } from "./errors.js";
 import { openParquet, readVectorColumn } from "./parquet.js";
 
 const AT_ONCE = 6;
 
-/** Vectors of all rows: `values` float32 (n x dimensions, row by row), `norms` float64. */
+/** Vectors of `n` rows, in parts as they were read: `values` float32, row by row, and `norms`. */
 export class Vectors {
-  constructor(n, dimensions) {
-    this.n = n;
+  constructor(parts, dimensions) {
+    this.parts = parts;
     this.dimensions = dimensions;
-    this.values = new Float32Array(n * dimensions);
-    this.norms = new Float64Array(n);
-  }
-
-  /** Vectors of the rows from `start` on. */
-  put(start, values) {
-    const { dimensions, norms } = this;
-    this.values.set(values, start * dimensions);
-    for (let at = 0, row = start; at < values.length; row++) {
-      let squares = 0;
-      for (const end = at + dimensions; at < end; at++) squares += values[at] * values[at];
-      norms[row] = Math.sqrt(squares);
-    }
+    this.n = parts.reduce((sum, { norms }) => sum + norms.length, 0);
   }
 
   /** Cosines of one row with all rows, float64; NaN with a vector of zeros. */
   cosines(row) {
-    const { values, norms, dimensions, n } = this;
-    const query = values.slice(row * dimensions, (row + 1) * dimensions);
+    const { dimensions, n } = this;
+    const { query, norm } = this.#row(row);
     const out = new Float64Array(n);
-    for (let i = 0, at = 0; i < n; i++) {
-      let sum = 0;
-      for (let k = 0; k < dimensions; k++) sum += values[at++] * query[k];
-      out[i] = sum / (norms[i] * norms[row]);
+    let i = 0;
+    for (const { values, norms } of this.parts) {
+      for (let own = 0, at = 0; own < norms.length; own++) {
+        let sum = 0;
+        for (let k = 0; k < dimensions; k++) sum += values[at++] * query[k];
+        out[i++] = sum / (norms[own] * norm);
+      }
     }
     return out;
+  }
+
+  #row(row) {
+    const part = this.parts.find(({ norms }) => row < norms.length || ((row -= norms.length), false));
+    return { query: part.values.slice(row * this.dimensions, (row + 1) * this.dimensions), norm: part.norms[row] };
   }
 }
 
@@ -73,31 +70,34 @@ export async function readVectors(source, { meta, n }, progress) {
       "Write the points again with `hfaef atlas`.",
     );
   }
-  const starts = [];
-  files.reduce((start, file) => (starts.push(start), start + file.rows), 0);
-  let vectors = null;
-  let done = 0;
-  await inParallel(files, AT_ONCE, async (file, number) => {
-    if (!file.rows) return;
-    const read = await readFile(source, file, column);
-    vectors ??= new Vectors(n, read.dimensions);
-    if (read.dimensions !== vectors.dimensions) {
-      throw new AtlasError(`${file.path} has vectors of another length than the files before it.`);
-    }
-    vectors.put(starts[number], read.values);
-    done += file.rows;
-    progress?.(done, n);
-  });
-  return vectors;
+  const decoders = new Decoders();
+  try {
+    const parts = new Array(files.length);
+    let [dimensions, done] = [null, 0];
+    await inParallel(files, AT_ONCE, async (file, number) => {
+      if (!file.rows) return;
+      const read = await readFile(source, file, column, decoders);
+      dimensions ??= read.dimensions;
+      if (read.dimensions !== dimensions) {
+        throw new AtlasError(`${file.path} has vectors of another length than the files before it.`);
+      }
+      parts[number] = read.parts;
+      done += file.rows;
+      progress?.(done, n);
+    });
+    return new Vectors(parts.flat(), dimensions);
+  } finally {
+    decoders.end();
+  }
 }
 
-async function readFile(source, { path, rows, bytes }, column) {
+async function readFile(source, { path, rows, bytes }, column, decoders) {
   const file = { byteLength: bytes, slice: (a, b = bytes) => source.part(path, a, b) };
   const parquet = await openParquet(file, path);
   if (parquet.rows !== rows) {
     throw new AtlasError(`${path} has ${parquet.rows} rows, the points say ${rows}.`);
   }
-  return readVectorColumn(parquet, column);
+  return readVectorColumn(parquet, column, (chunk, form) => decoders.decode(chunk, form));
 }
 
 async function inParallel(items, width, action) {
