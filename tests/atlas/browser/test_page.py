@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections import Counter
+from colorsys import rgb_to_hls
 from pathlib import Path
 from typing import Any, Literal
 
@@ -140,6 +141,114 @@ def test_enter_selects_the_patch_of_that_very_id_else_the_first(
         page.wait_for_shown(0)
         page.page.get_by_text("Nothing found.").wait_for()
         page.is_clean(server.url)
+
+
+def test_a_search_finds_labels_as_well_and_ids_first(
+    visit: Visits, demo_site: Path, tmp_path: Path
+) -> None:
+    site = Path(shutil.copytree(demo_site, tmp_path / "site"))
+    before = read_points(site / "data")
+    labels = before.table["label"].to_pylist()
+    wanted = str(before.about["label_names"][labels[0]])
+    others = [row for row, label in enumerate(labels) if label != labels[0]]
+    ids = [f"p{row:03}" for row in range(len(labels))]
+    ids[others[-1]] = f"z-{wanted.lower()}"
+    change_points(site / "data", id=ids)
+    with FileServer(site, fail=lambda _: POLICY) as server:
+        page = visit().open(server.url + "/")
+        search = page.page.get_by_label("Search")
+        assert search.get_attribute("placeholder") == "Id or label, then Enter"
+        search.fill(wanted.upper())
+        page.wait_for_shown(labels.count(labels[0]) + 1)
+        search.press("Enter")
+        page.page.wait_for_function("(row) => window.atlas.selected() === row", arg=others[-1])
+        assert f"q={wanted.upper()}" in page.page.evaluate("() => location.hash")
+        page.is_clean(server.url)
+
+
+def test_back_closes_the_patch_and_the_page_stays(visit: Visits, served: FileServer) -> None:
+    page = visit().open(served.url + "/")
+    page.click(5)
+    page.near(SHOWN)
+    page.click(9)
+    page.page.go_back()
+    page.page.wait_for_function("() => window.atlas.selected() === 5")
+    page.page.go_back()
+    page.page.wait_for_function("() => window.atlas.selected() === null")
+    assert page.page.url.startswith(served.url)
+    page.page.go_forward()
+    page.page.wait_for_function("() => window.atlas.selected() === 5")
+    page.is_clean(served.url)
+
+
+def test_a_theme_chosen_by_hand_goes_with_the_link_and_is_not_kept_by_who_opens_it(
+    visit: Visits, served: FileServer
+) -> None:
+    page = visit(color_scheme="light").open(served.url + "/")
+    page.page.get_by_role("button", name="Switch between light and dark").click()
+    page.page.wait_for_function("() => location.hash === '#theme=dark'")
+    other = visit(color_scheme="light").open(page.page.evaluate("() => location.href"))
+    assert luminance(other) < 80
+    other.page.goto(served.url + "/?again")
+    assert luminance(other.ready()) > 200
+    other.is_clean(served.url)
+
+
+def test_labels_have_the_same_hues_and_marks_in_light_and_dark(
+    visit: Visits, served: FileServer
+) -> None:
+    page = visit(color_scheme="light").open(served.url + "/")
+    script = """() => [...document.querySelectorAll(".legend .mark > *")].map((one) =>
+      [one.localName, one.getAttribute("fill")])"""
+    light = page.page.evaluate(script)
+    page.page.get_by_role("button", name="Switch between light and dark").click()
+    dark = page.page.evaluate(script)
+    assert light != dark
+    for (mark, one), (other_mark, other) in zip(light, dark, strict=True):
+        assert mark == other_mark
+        away = abs(hue(one) - hue(other))
+        assert min(away, 1 - away) < 0.06
+
+
+def hue(colour: str) -> float:
+    """Of ``#rrggbb``, from 0 to 1."""
+    red, green, blue = (int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5))
+    return rgb_to_hls(red, green, blue)[0]
+
+
+def test_neighbours_have_a_mark_of_their_label_or_none(
+    visit: Visits, served: FileServer, points: Points
+) -> None:
+    page = visit().open(served.url + "/#scheme=random")
+    page.click(5)
+    page.near(SHOWN)
+    fills = "(all) => all.map((one) => one.getAttribute('fill'))"
+    marks = page.page.locator(".card .mark > *")
+    legend = page.page.locator(".legend .mark > *").evaluate_all(fills)
+    ids, labels = points.ids(), points.table["label"].to_pylist()
+    expected = [legend[labels[ids.index(one["id"])]] for one in page.near(SHOWN)]
+    assert marks.evaluate_all(fills) == expected
+    page.page.get_by_label("Colour by").select_option("wrong")
+    page.page.wait_for_function("() => !document.querySelector('.card .mark')")
+    assert len(page.near(SHOWN)) == SHOWN
+
+
+@pytest.mark.parametrize("size", [(1400, 620), (390, 844)])
+def test_the_legend_comes_before_the_filters_and_stays_in_sight(
+    visit: Visits, served: FileServer, size: tuple[int, int]
+) -> None:
+    width, height = size
+    page = visit(viewport={"width": width, "height": height}).open(served.url + "/")
+    for summary in page.page.locator("#controls summary").all():
+        summary.click()
+    page.page.get_by_label("Colour by").scroll_into_view_if_needed()
+    place = page.page.locator(".legend .category").first.bounding_box()
+    assert place is not None
+    assert place["y"] + place["height"] < height
+    order = page.page.evaluate(
+        "() => [...document.querySelectorAll('.legend, .filters')].map((one) => one.className)"
+    )
+    assert order == ["legend", "filters"]
 
 
 @pytest.mark.parametrize("pane", ["map", "space"])

@@ -39,7 +39,11 @@ export class Atlas {
     this.panes = new Panes(places, this);
     this.controls = new Controls(places.controls, this);
     this.inspector = new Inspector(places.inspector, this);
-    theme.onChange(() => this.#show());
+    theme.onChange(() => {
+      if (!this.started) return;
+      this.#show();
+      this.#write(false);
+    });
     window.addEventListener("hashchange", () => this.#restore());
   }
 
@@ -52,6 +56,7 @@ export class Atlas {
     this.panes.restore(this.state.views);
     await this.panes.drawn();
     this.started = true;
+    this.#show(); // if the theme has changed meanwhile
     this.#sayMissing();
     if (this.state.selected >= 0) this.#meet(false); // a link says itself where to look
   }
@@ -280,7 +285,7 @@ export class Atlas {
   #write(push) {
     clearTimeout(this.writing);
     const write = (how) => {
-      const fragment = writeFragment(this.state, this.points, this.initial);
+      const fragment = writeFragment(this.state, this.points, this.initial, this.theme.chosen);
       history[how](null, "", `#${fragment}`);
     };
     if (push) write("pushState");
