@@ -354,6 +354,27 @@ def test_a_link_brings_a_colleague_to_the_same_view(
     other.is_clean(served.url)
 
 
+def test_countries_are_named_where_there_is_room(visit: Visits, served: FileServer) -> None:
+    page = visit()
+    page.page.add_init_script(
+        """window.written = [];
+        const write = CanvasRenderingContext2D.prototype.fillText;
+        CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
+          window.written.push(text);
+          return write.call(this, text, x, y);
+        };"""
+    )
+    page.open(served.url + "/#map=3.5/50/10")
+    page.page.wait_for_function("() => window.written.includes('Germany')")
+    written = page.page.evaluate("() => window.written")
+    assert "France" in written
+    assert "Luxembourg" not in written
+    page.page.evaluate("() => { window.written = []; location.hash = '#map=12/51.1/10.4'; }")
+    page.page.wait_for_timeout(400)
+    assert page.page.evaluate("() => window.written") == []
+    page.is_clean(served.url)
+
+
 @pytest.mark.parametrize("pane", ["map", "space"])
 def test_a_box_in_one_pane_filters_both(
     visit: Visits, served: FileServer, points: Points, pane: str
