@@ -18,7 +18,7 @@ const options = { bundle: true, minify: true, format: "iife", target: "es2022", 
 
 /** The script of a worker, as text. */
 async function workerScript() {
-  const { outputFiles } = await build({ ...options, entryPoints: [here("src/data/worker.js")], write: false });
+  const { outputFiles } = await build({ ...options, entryPoints: [here("src/vectors/worker.js")], write: false });
   return outputFiles[0].text;
 }
 

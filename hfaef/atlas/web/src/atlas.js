@@ -3,7 +3,6 @@
 
 import { Previews } from "./data/previews.js";
 import { readLayout } from "./data/points.js";
-import { nearest, readVectors } from "./data/vectors.js";
 import { pagesOf, swatches } from "./model/colours.js";
 import { facetsOf, similarityFacet } from "./model/facets.js";
 import { applyFilters, countFacet } from "./model/filter.js";
@@ -13,6 +12,7 @@ import { Panes } from "./panes/panes.js";
 import { Inspector } from "./patch/inspector.js";
 import { Controls, renderCount } from "./ui/controls.js";
 import { say } from "./ui/notice.js";
+import { nearest, readVectors } from "./vectors/vectors.js";
 
 const NEIGHBOURS = 12;
 const QUIET = 250; // ms after the last change before the address is written

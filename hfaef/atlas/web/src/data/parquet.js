@@ -2,9 +2,7 @@
 
 import { parquetMetadataAsync, parquetRead } from "hyparquet";
 
-import { normsOf } from "./chunk.js";
 import { AtlasError } from "./errors.js";
-import { readEqualLists } from "./lists.js";
 import { compressors } from "./zstd.js";
 
 /**
@@ -57,29 +55,8 @@ export async function readColumns({ file, path, metadata, rows }, columns) {
   return out;
 }
 
-/**
- * A column of vectors in parts, one after the other: `values` float32, row after row, and `norms`
- * float64, a row each; and their `dimensions`. Throws where the vectors are not all of one length.
- *
- * @param {(bytes: ArrayBuffer, form: object) => Promise<object | null>} decode as `decodeChunk` does
- */
-export async function readVectorColumn(parquet, column, decode) {
-  const fast = await damaged(parquet.path, () => readEqualLists(parquet, column, decode));
-  if (fast) return fast;
-  const lists = (await readColumns(parquet, [column]))[column];
-  const dimensions = lists[0]?.length;
-  if (!dimensions) throw new AtlasError(`${parquet.path} has no vectors in the column ${column}.`);
-  const values = new Float32Array(lists.length * dimensions);
-  lists.forEach((list, row) => {
-    if (list?.length !== dimensions) {
-      throw new AtlasError(`${parquet.path} has a vector that is not ${dimensions} long (row ${row}).`);
-    }
-    values.set(list, row * dimensions);
-  });
-  return { parts: [{ values, norms: normsOf(values, dimensions) }], dimensions };
-}
-
-async function damaged(path, action) {
+/** Does something with a file; what fails is told as damage of it. */
+export async function damaged(path, action) {
   try {
     return await action();
   } catch (error) {

@@ -3,7 +3,7 @@
 
 import script from "worker-script";
 
-import { AtlasError } from "./errors.js";
+import { AtlasError } from "../data/errors.js";
 
 const MOST = 4;
 

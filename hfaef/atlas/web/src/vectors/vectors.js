@@ -1,8 +1,10 @@
 // The pooled vectors: read when the first patch is chosen, compared by cosine.
 
+import { AtlasError } from "../data/errors.js";
+import { damaged, openParquet, readColumns } from "../data/parquet.js";
+import { normsOf } from "./chunk.js";
 import { Decoders } from "./decoders.js";
-import { AtlasError } from "./errors.js";
-import { openParquet, readVectorColumn } from "./parquet.js";
+import { readEqualLists } from "./lists.js";
 
 const AT_ONCE = 6;
 
@@ -98,6 +100,28 @@ async function readFile(source, { path, rows, bytes }, column, decoders) {
     throw new AtlasError(`${path} has ${parquet.rows} rows, the points say ${rows}.`);
   }
   return readVectorColumn(parquet, column, (chunk, form) => decoders.decode(chunk, form));
+}
+
+/**
+ * A column of vectors in parts, one after the other: `values` float32, row after row, and `norms`
+ * float64, a row each; and their `dimensions`. Throws where the vectors are not all of one length.
+ *
+ * @param {(bytes: ArrayBuffer, form: object) => Promise<object | null>} decode as `decodeChunk` does
+ */
+async function readVectorColumn(parquet, column, decode) {
+  const fast = await damaged(parquet.path, () => readEqualLists(parquet, column, decode));
+  if (fast) return fast;
+  const lists = (await readColumns(parquet, [column]))[column];
+  const dimensions = lists[0]?.length;
+  if (!dimensions) throw new AtlasError(`${parquet.path} has no vectors in the column ${column}.`);
+  const values = new Float32Array(lists.length * dimensions);
+  lists.forEach((list, row) => {
+    if (list?.length !== dimensions) {
+      throw new AtlasError(`${parquet.path} has a vector that is not ${dimensions} long (row ${row}).`);
+    }
+    values.set(list, row * dimensions);
+  });
+  return { parts: [{ values, norms: normsOf(values, dimensions) }], dimensions };
 }
 
 async function inParallel(items, width, action) {

@@ -4,7 +4,7 @@
 
 import { parquetHeader } from "../../node_modules/hyparquet/src/column.js";
 import { decompressPage } from "../../node_modules/hyparquet/src/datapage.js";
-import { compressors } from "./zstd.js";
+import { compressors } from "../data/zstd.js";
 
 const SIZE = 4; // bytes of a float32
 
