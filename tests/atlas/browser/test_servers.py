@@ -65,6 +65,20 @@ def test_data_of_another_origin_need_no_preflight(
         assert {request.method for request in data.requests} == {"GET"}
 
 
+def test_no_part_of_a_file_is_asked_for_twice_or_kept_by_the_browsers_cache(
+    visit: Visits, demo_site: Path, points: Points
+) -> None:
+    with FileServer(demo_site, fail=lambda _: POLICY) as server:
+        page = visit().open(server.url + "/")
+        server.forget()
+        assert_works(page, points)
+        assert_works(page, points, 11)
+        parts = [request for request in server.requests if request.range]
+        asked = Counter((request.path, request.range) for request in parts)
+        assert set(asked.values()) == {1}
+        assert {request.headers["cache-control"] for request in parts} == {"no-cache"}
+
+
 def test_a_redirect_is_followed_once_a_file(
     visit: Visits, evaluated_release: Path, points: Points, page_of: Callable[..., Path]
 ) -> None:
