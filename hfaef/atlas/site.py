@@ -18,6 +18,7 @@ from hfaef.core.files import atomic_folder, folder_errors, require_room
 from hfaef.core.net.endpoints import same_origin
 from hfaef.core.progress import progress, say
 from hfaef.errors import FolderError, ReleaseError, command_line, count_of
+from hfaef.release.format.paths import MANIFEST
 
 PAGE = Path(__file__).with_name("page")
 """The page as browsers get it."""
@@ -71,6 +72,16 @@ def page_files(
         "layouts": list(content.layouts),
     }
     return files | {PARTICULARS: f"{json.dumps(particulars, indent=1)}\n".encode()}
+
+
+def require_no_site(folder: Path) -> None:
+    """Raise FolderError if a folder holds a site that `write_site` wrote, and no release."""
+    if (folder / PARTICULARS).is_file() and not (folder / MANIFEST).exists():
+        raise FolderError(
+            f"{folder} is a site that --site wrote, which is no release",
+            "serve it with a web server that answers ranges, such as nginx or Caddy, or name the "
+            "release that it was written from",
+        )
 
 
 def require_new_folder(folder: Path) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 import tempfile
 import threading
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -116,11 +117,31 @@ def _require_together(given: dict[str, bool]) -> None:
                 )
 
 
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """A folder for what is made for the page; it goes at the end, also if the system ends us."""
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        # As shells start what runs behind them, it would not hear Ctrl-C.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, signal.default_int_handler)
+    try:
+        with tempfile.TemporaryDirectory(prefix="hfaef-atlas-") as folder:
+            yield Path(folder)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def _open(target: str) -> Path | PublishedRelease:
     """The folder, without links, or the published version that a text names."""
+    from hfaef.atlas.site import require_no_site
     from hfaef.cli.views import open_target
 
-    return open_target(target)
+    opened = open_target(target)
+    if isinstance(opened, Path):
+        require_no_site(opened)
+    return opened
 
 
 def _read(
@@ -141,7 +162,7 @@ def _serve(target: str, layout: Literal["pca", "tsne"], port: int, *, open_brows
     opened = _open(target)
     is_folder = isinstance(opened, Path)
     with ExitStack() as stack:
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hfaef-atlas-")))
+        scratch = stack.enter_context(_scratch())
         server = Server(
             lambda: _read(opened, scratch, layout),
             watched=opened / MANIFEST if isinstance(opened, Path) else None,
@@ -174,10 +195,6 @@ def _serve(target: str, layout: Literal["pca", "tsne"], port: int, *, open_brows
 
 def _run(server: Server, kept: ExitStack, *, open_browser: bool) -> None:
     """Serve until the user or the system ends it, and remove what was made for it."""
-    if threading.current_thread() is threading.main_thread():
-        # As shells start what runs behind them, it would not hear Ctrl-C.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
     with kept:
         server.run(open_browser=open_browser)
 
@@ -194,8 +211,8 @@ def _write_site(
     opened = _open(target)
     if isinstance(opened, Path):
         require_outside(site, opened, "--site")
-    with tempfile.TemporaryDirectory(prefix="hfaef-atlas-") as scratch:
-        content = _read(opened, Path(scratch), layout)
+    with _scratch() as scratch:
+        content = _read(opened, scratch, layout)
         if address is not None and content.made:
             raise InputError(
                 f"{content.made[0]} is made for this page, and would not be at {address}",

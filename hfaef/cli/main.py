@@ -101,7 +101,8 @@ def run(output: Output) -> int:
             return 2
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "hfaef"
-        return output.error(error.format_message().rstrip("."), f"see `{command} --help`", 2)
+        words = error.format_message().rstrip(".").replace(": Value error, ", ": ")  # pydantic's
+        return output.error(words, f"see `{command} --help`", 2)
     except Exception as error:
         if os.environ.get("HFAEF_DEBUG") == "1":
             raise

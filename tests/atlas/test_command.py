@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -137,7 +137,11 @@ def test_a_port_can_be_chosen_and_one_that_is_taken_is_named(
         (["--site", "s", "--space", "a/b"], "two ways to publish", "give one at a time"),
         (["--space", "a/b", "--layout", "tsne"], "--layout tsne is made here", "leave one of"),
         (["--site", "s", "--data", "data"], "--data 'data' is no address", "give http(s)://"),
-        (["--layout", "umap"], "--layout", "see `hfaef atlas --help`"),
+        (
+            ["--layout", "umap"],
+            "'--layout': 'umap' is not one of 'pca', 'tsne'",
+            "see `hfaef atlas --help`",
+        ),
         (["--site", "."], ". is not empty, and what is in it stays", "name a new or empty folder"),
     ],
 )
@@ -160,6 +164,45 @@ def test_a_folder_without_a_release_says_how_one_is_built(atlas: Any, tmp_path: 
     assert (done["exit"], done["hint"]) == (1, "hfaef build RECIPE --out empty")
     done = finish(atlas("nothing", "--json"))
     assert "is neither a folder nor OWNER/NAME[@VERSION]" in done["error"]
+
+
+def test_a_site_is_no_release_and_says_how_it_is_served(
+    atlas: Any, demo_release: Path, tmp_path: Path
+) -> None:
+    assert finish(atlas(demo_release, "--site", "site", "--json"))["exit"] == 0
+    before = contents(tmp_path)
+    for words in ([], ["--site", "other"]):
+        done = finish(atlas("site", *words, "--json"))
+        assert (done["exit"], done["error"]) == (
+            2,
+            "site is a site that --site wrote, which is no release",
+        )
+        assert "web server that answers ranges" in done["hint"]
+    assert contents(tmp_path) == before
+
+
+def test_nothing_is_left_behind_by_what_is_ended_while_points_are_made(
+    atlas: Any, own_release: Path, tmp_path: Path
+) -> None:
+    (own_release / POINTS).unlink()
+    first = next((own_release / "pooled").rglob("*.parquet"))
+    first.unlink()
+    os.mkfifo(first)  # whoever opens it waits for somebody to write
+    process = atlas(own_release)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("hfaef-atlas-*")):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    while process.poll() is None:
+        with suppress(OSError):  # nobody reads it yet, or any more
+            os.close(os.open(first, os.O_WRONLY | os.O_NONBLOCK))
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.communicate()
+    assert process.returncode != 0
+    assert not list(tmp_path.glob("hfaef-atlas-*"))
 
 
 def test_a_site_is_written_and_says_what_is_in_it(

@@ -9,6 +9,7 @@ import runpy
 import signal
 import socket
 import sys
+import tempfile
 import types
 from contextlib import suppress
 from importlib import import_module
@@ -67,6 +68,7 @@ def run(request: dict[str, Any]) -> None:
         os.setsid()
     os.environ.clear()
     os.environ.update(request["environment"])
+    tempfile.tempdir = None  # what was imported before may have asked for it
     os.chdir(request["folder"])
     option, what, *arguments = request["command"]
     sys.path[0] = ""

@@ -14,23 +14,28 @@ const page = process.argv[2] ?? here("../page");
 await rm(page, { recursive: true, force: true });
 await mkdir(page, { recursive: true });
 
-/** The coarse land, a module that the build makes. */
+const options = { bundle: true, minify: true, format: "iife", target: "es2022", legalComments: "none" };
+
+/** The script of a worker, as text. */
+async function workerScript() {
+  const { outputFiles } = await build({ ...options, entryPoints: [here("src/vectors/worker.js")], write: false });
+  return outputFiles[0].text;
+}
+
+/** Modules that the build makes. */
 const made = {
   name: "made",
   setup(context) {
-    context.onResolve({ filter: /^coarse-land$/ }, ({ path }) => ({ path, namespace: "made" }));
-    context.onLoad({ filter: /.*/, namespace: "made" }, () => ({ contents: JSON.stringify(coarseLand()), loader: "json" }));
+    context.onResolve({ filter: /^(coarse-land|worker-script)$/ }, ({ path }) => ({ path, namespace: "made" }));
+    context.onLoad({ filter: /^coarse-land$/, namespace: "made" }, () => ({ contents: JSON.stringify(coarseLand()), loader: "json" }));
+    context.onLoad({ filter: /^worker-script$/, namespace: "made" }, async () => ({ contents: await workerScript(), loader: "text" }));
   },
 };
 
 await build({
+  ...options,
   entryPoints: { atlas: here("src/main.js") },
   outdir: page,
-  bundle: true,
-  minify: true,
-  format: "iife",
-  target: "es2022",
-  legalComments: "none",
   define: { "import.meta.url": '""' },
   inject: [here("src/panes/no_worker.js")],
   plugins: [made],

@@ -69,8 +69,6 @@ class About(Part):
 
     format: Literal[1] = 1
     target: Target
-    target_name: str = "label"
-    """Column of a release's rows that holds what is to be predicted."""
     label_names: tuple[str, ...]
     years: tuple[int, ...]
     schemes: tuple[Scheme, ...]

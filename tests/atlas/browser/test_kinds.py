@@ -75,8 +75,7 @@ def test_markup_in_names_is_shown_as_it_is_and_never_becomes_an_element(
 
     def about(told: dict[str, Any]) -> None:
         told["label_names"] = [f"{MARKUP}{number}" for number in range(len(told["label_names"]))]
-        told["target_name"] = told["attribution"] = told["vectors"]["column"] = MARKUP
-        told["vectors"]["column"] = points.about["vectors"]["column"]
+        told["attribution"] = MARKUP
         for scheme in told["schemes"]:
             scheme["name"] = MARKUP + scheme["name"]
 

@@ -142,6 +142,44 @@ def test_enter_selects_the_patch_of_that_very_id_else_the_first(
         page.is_clean(server.url)
 
 
+def test_a_search_finds_labels_as_well_and_ids_first(
+    visit: Visits, demo_site: Path, tmp_path: Path
+) -> None:
+    site = Path(shutil.copytree(demo_site, tmp_path / "site"))
+    before = read_points(site / "data")
+    labels = before.table["label"].to_pylist()
+    wanted = str(before.about["label_names"][labels[0]])
+    others = [row for row, label in enumerate(labels) if label != labels[0]]
+    ids = [f"p{row:03}" for row in range(len(labels))]
+    ids[others[-1]] = f"z-{wanted.lower()}"
+    change_points(site / "data", id=ids)
+    with FileServer(site, fail=lambda _: POLICY) as server:
+        page = visit().open(server.url + "/")
+        search = page.page.get_by_label("Search")
+        assert search.get_attribute("placeholder") == "Id or label, then Enter"
+        search.fill(wanted.upper())
+        page.wait_for_shown(labels.count(labels[0]) + 1)
+        search.press("Enter")
+        page.page.wait_for_function("(row) => window.atlas.selected() === row", arg=others[-1])
+        assert f"q={wanted.upper()}" in page.page.evaluate("() => location.hash")
+        page.is_clean(server.url)
+
+
+def test_back_closes_the_patch_and_the_page_stays(visit: Visits, served: FileServer) -> None:
+    page = visit().open(served.url + "/")
+    page.click(5)
+    page.near(SHOWN)
+    page.click(9)
+    page.page.go_back()
+    page.page.wait_for_function("() => window.atlas.selected() === 5")
+    page.page.go_back()
+    page.page.wait_for_function("() => window.atlas.selected() === null")
+    assert page.page.url.startswith(served.url)
+    page.page.go_forward()
+    page.page.wait_for_function("() => window.atlas.selected() === 5")
+    page.is_clean(served.url)
+
+
 @pytest.mark.parametrize("pane", ["map", "space"])
 def test_arrows_walk_through_the_neighbours_after_a_click_on_a_pane(
     visit: Visits, served: FileServer, points: Points, pane: Literal["map", "space"]
@@ -317,30 +355,3 @@ def test_two_patches_are_compared(visit: Visits, served: FileServer, points: Poi
     compared.get_by_text(f"{float(scaled[2] @ scaled[9]):.4f}").wait_for()
     assert points.ids()[2] in compared.inner_text()
     page.is_clean(served.url)
-
-
-def luminance(page: Visit) -> float:
-    """Of the page's ground, from 0 to 255."""
-    colour = page.page.evaluate("getComputedStyle(document.body).backgroundColor")
-    return float(np.mean([int(part) for part in re.findall(r"\d+", colour)[:3]]))
-
-
-def test_the_page_is_light_or_dark_as_the_system_and_fits_a_narrow_screen(
-    visit: Visits, served: FileServer
-) -> None:
-    light = visit(color_scheme="light").open(served.url + "/")
-    assert luminance(light) > 200
-    dark = visit(color_scheme="dark", viewport={"width": 380, "height": 740})
-    dark.open(served.url + "/")
-    assert luminance(dark) < 60
-    width = dark.page.evaluate("[document.scrollingElement.scrollWidth, innerWidth]")
-    assert width[0] <= width[1]
-    dark.click(6, "map")
-    dark.near(SHOWN)
-    assert 0 not in dark.pictures(1 + SHOWN)
-    patch = dark.page.get_by_role("region", name="Selected patch").get_by_role("img").bounding_box()
-    assert patch is not None
-    assert 0 < patch["y"] < patch["y"] + patch["height"] < 740  # it has come into sight
-    width = dark.page.evaluate("[document.scrollingElement.scrollWidth, innerWidth]")
-    assert width[0] <= width[1]
-    dark.is_clean(served.url)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from hfaef.atlas.content import read_folder
@@ -60,6 +63,20 @@ def test_data_of_another_origin_need_no_preflight(
             assert_works(page, points)
             page.is_clean(server.url, data.url)
         assert {request.method for request in data.requests} == {"GET"}
+
+
+def test_no_part_of_a_file_is_asked_for_twice_or_kept_by_the_browsers_cache(
+    visit: Visits, demo_site: Path, points: Points
+) -> None:
+    with FileServer(demo_site, fail=lambda _: POLICY) as server:
+        page = visit().open(server.url + "/")
+        server.forget()
+        assert_works(page, points)
+        assert_works(page, points, 11)
+        parts = [request for request in server.requests if request.range]
+        asked = Counter((request.path, request.range) for request in parts)
+        assert set(asked.values()) == {1}
+        assert {request.headers["cache-control"] for request in parts} == {"no-cache"}
 
 
 def test_a_redirect_is_followed_once_a_file(
@@ -222,3 +239,77 @@ def test_without_vectors_a_patch_is_shown_and_it_is_said_what_is_missing(
         page.page.wait_for_function("(path) => document.body.innerText.includes(path)", arg=path)
         assert page.call("near") == []
         assert [one for one in page.said if "Failed to load resource" not in one] == []
+
+
+def vector_chunks(data: Path, points: Points) -> Iterator[tuple[Path, int, int]]:
+    """File, start and length of each chunk of vectors."""
+    for file in points.about["vectors"]["files"]:
+        metadata = pq.read_metadata(data / file["path"])
+        for group in range(metadata.num_row_groups):
+            for number in range(metadata.num_columns):
+                chunk = metadata.row_group(group).column(number)
+                if chunk.path_in_schema.startswith(points.about["vectors"]["column"] + "."):
+                    yield data / file["path"], chunk.data_page_offset, chunk.total_compressed_size
+
+
+def test_damaged_vectors_are_named_and_the_patch_is_shown(
+    visit: Visits, demo_site: Path, tmp_path: Path, points: Points
+) -> None:
+    site = Path(shutil.copytree(demo_site, tmp_path / "site"))
+    for path, start, length in vector_chunks(site / "data", points):
+        content = bytearray(path.read_bytes())
+        content[start + length // 2 : start + length] = bytes(length - length // 2)
+        path.write_bytes(content)
+    with FileServer(site, fail=lambda _: POLICY) as server:
+        page = visit().open(server.url + "/")
+        page.click(4)
+        near = page.page.get_by_role("region", name="Nearest neighbours")
+        near.get_by_text(re.compile("cannot be read as Parquet .*hfaef check")).wait_for()
+        assert "pooled/" in near.inner_text()
+        assert 0 not in page.pictures(1)
+        page.is_clean(server.url)
+
+
+OTHERWISE: tuple[dict[str, Any], ...] = (
+    {"data_page_version": "2.0"},
+    {"use_dictionary": True},
+    {"compression": "none"},
+)
+"""How a file of vectors may be written."""
+
+
+def test_vectors_that_are_packed_otherwise_are_read_as_well(
+    visit: Visits, demo_site: Path, tmp_path: Path, points: Points
+) -> None:
+    site = Path(shutil.copytree(demo_site, tmp_path / "site"))
+    files = points.about["vectors"]["files"]
+    for file, other in zip(files, cycle(OTHERWISE), strict=False):
+        path = site / "data" / file["path"]
+        table = pq.ParquetFile(path).read()
+        pq.write_table(table, path, **{"use_dictionary": False, "compression": "zstd", **other})
+        file["bytes"] = path.stat().st_size
+    change_points(site / "data", lambda about: about["vectors"].update(files=files))
+    with FileServer(site, fail=lambda _: POLICY) as server:
+        page = visit().open(server.url + "/")
+        assert_works(page, points)
+        page.is_clean(server.url)
+
+
+NO_WORKERS = {
+    "none there": "delete window.Worker",
+    "refused at once": "window.Worker = class { constructor() { throw new Error('refused'); } }",
+    "ends with an error": "URL.createObjectURL = () => 'blob:nothing'",
+}
+"""Why a browser may run no worker."""
+
+
+@pytest.mark.parametrize("name", NO_WORKERS)
+def test_a_browser_that_runs_no_worker_is_told_of_and_the_page_does_not_hang(
+    visit: Visits, served: FileServer, name: str
+) -> None:
+    page = visit()
+    page.page.add_init_script(NO_WORKERS[name])
+    page.open(served.url + "/").click(4)
+    near = page.page.get_by_role("region", name="Nearest neighbours")
+    near.get_by_text(re.compile("does not run the worker .*use another browser")).wait_for()
+    assert page.call("near") == []

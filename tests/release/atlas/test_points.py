@@ -100,7 +100,7 @@ def test_places_labels_and_splits_are_those_of_the_rows(folder: Path) -> None:
     rows = {(row["year"], row["id"]): row for row in rows_of(folder, "data")}
     said = about(folder)
     name = {"class": "label", "classes": "labels", "number": "number"}[said["target"]]
-    assert (said["target"], said["target_name"]) == (manifest.labelling, "label")
+    assert said["target"] == manifest.labelling
     assert said["label_names"] == list(manifest.label_names)
     assert said["years"] == list(manifest.years)
     schemes = {one["name"]: one for one in said["schemes"]}

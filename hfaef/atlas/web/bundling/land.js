@@ -3,7 +3,7 @@
 
 import { createRequire } from "node:module";
 
-import { geoEquirectangular } from "d3-geo";
+import { geoArea, geoBounds, geoCentroid, geoEquirectangular } from "d3-geo";
 import { geoProject } from "d3-geo-projection";
 import { feature, mesh } from "topojson-client";
 
@@ -17,12 +17,26 @@ export function coarseLand() {
   return { land, digits };
 }
 
-/** Outlines and borders, to 0.01 degrees, without bends of less than 0.012 degrees. */
+/** Outlines and borders, to 0.01 degrees, without bends of less than 0.012 degrees; and names. */
 export function fineLand() {
   const { land, digits } = encoded(require("world-atlas/land-50m.json"), 2, BEND);
   const countries = require("world-atlas/countries-50m.json");
   const inner = mesh(countries, countries.objects.countries, (a, b) => a !== b);
-  return { land, borders: inner.coordinates.map((line) => deltas(simpler(line, BEND), digits)), digits };
+  const borders = inner.coordinates.map((line) => deltas(simpler(line, BEND), digits));
+  return { land, borders, names: namesOf(feature(countries, countries.objects.countries)), digits };
+}
+
+/** [name, lon, lat, width] of each country's largest part, in degrees; large countries first. */
+function namesOf({ features }) {
+  const found = features.map(({ geometry, properties: { name } }) => {
+    const polygons = geometry.type === "Polygon" ? [geometry.coordinates] : geometry.coordinates;
+    const parts = polygons.map((coordinates) => ({ type: "Polygon", coordinates }));
+    const [largest] = parts.sort((a, b) => geoArea(b) - geoArea(a));
+    const [[west], [east]] = geoBounds(largest);
+    const place = [...geoCentroid(largest), (east - west + 360) % 360].map((value) => Number(value.toFixed(1)));
+    return { area: geoArea(largest), named: [name, ...place] };
+  });
+  return found.sort((a, b) => b.area - a.area).map(({ named }) => named);
 }
 
 function encoded(topology, digits, bend = 0) {

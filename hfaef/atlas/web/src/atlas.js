@@ -3,7 +3,6 @@
 
 import { Previews } from "./data/previews.js";
 import { readLayout } from "./data/points.js";
-import { nearest, readVectors } from "./data/vectors.js";
 import { pagesOf, swatches } from "./model/colours.js";
 import { facetsOf, similarityFacet } from "./model/facets.js";
 import { applyFilters, countFacet } from "./model/filter.js";
@@ -13,10 +12,12 @@ import { Panes } from "./panes/panes.js";
 import { Inspector } from "./patch/inspector.js";
 import { Controls, renderCount } from "./ui/controls.js";
 import { say } from "./ui/notice.js";
+import { nearest, readVectors } from "./vectors/vectors.js";
 
 const NEIGHBOURS = 12;
 const QUIET = 250; // ms after the last change before the address is written
 const CLOSE_UP = 13; // zoom at which a patch is looked at
+const DERIVED_FROM = ["scheme", "color", "picks", "valid", "q", "boxes", "page", "layout"]; // keys of the state
 
 export class Atlas {
   /**
@@ -38,7 +39,11 @@ export class Atlas {
     this.panes = new Panes(places, this);
     this.controls = new Controls(places.controls, this);
     this.inspector = new Inspector(places.inspector, this);
-    theme.onChange(() => this.#show());
+    theme.onChange(() => {
+      if (!this.started) return;
+      this.#show();
+      this.#write(false);
+    });
     window.addEventListener("hashchange", () => this.#restore());
   }
 
@@ -51,6 +56,7 @@ export class Atlas {
     this.panes.restore(this.state.views);
     await this.panes.drawn();
     this.started = true;
+    this.#show(); // if the theme has changed meanwhile
     this.#sayMissing();
     if (this.state.selected >= 0) this.#meet(false); // a link says itself where to look
   }
@@ -225,15 +231,18 @@ export class Atlas {
     this.#show();
   }
 
-  /** What follows from the state. */
+  /** What follows from the state, unless it is known: selecting a patch changes none of it. */
   #derive() {
     const { points, state } = this;
+    const similar = state.color === "similarity" || state.picks.similarity?.length > 0;
+    const from = [...DERIVED_FROM.map((key) => state[key]), similar && this.cosines];
+    if (this.derivedFrom?.every((one, index) => Object.is(one, from[index]))) return;
+    this.derivedFrom = from;
     if (this.facetsScheme !== state.scheme) {
       this.schemeFacets = facetsOf(points, state.scheme);
       this.facetsScheme = state.scheme;
     }
     this.facets = [...this.schemeFacets];
-    const similar = state.color === "similarity" || state.picks.similarity?.length;
     if (similar && this.cosines) this.facets.push(similarityFacet(this.cosines));
     const known = state.color === "similarity" || this.coloured >= 0;
     if (!known) state.color = this.facets[0].key;
@@ -246,15 +255,18 @@ export class Atlas {
 
   #show() {
     const { state, theme } = this;
-    const facet = this.facets[this.coloured];
-    this.swatches = facet ? swatches(facet, state.page, theme.name) : null;
-    this.swatchOf = this.#swatcher(facet, this.swatches);
-    this.panes.paint(this, theme.name);
+    if (this.painted?.fails !== this.fails || this.painted.theme !== theme.name) {
+      const facet = this.facets[this.coloured];
+      this.swatches = facet ? swatches(facet, state.page, theme.name) : null;
+      this.swatchOf = this.#swatcher(facet, this.swatches);
+      this.panes.paint(this, theme.name);
+      this.controls.render();
+      renderCount(this.places.count, this);
+      this.painted = { fails: this.fails, theme: theme.name };
+    }
     this.panes.mark({ selected: state.selected, pinned: state.pinned, near: (this.near ?? []).map(({ row }) => row), hovered: -1 });
     this.panes.setBoxes(state.boxes);
-    this.controls.render();
     this.inspector.render();
-    renderCount(this.places.count, this);
   }
 
   /** The swatch of a row: of several labels that of one that is picked, or of its rarest. */
@@ -273,7 +285,7 @@ export class Atlas {
   #write(push) {
     clearTimeout(this.writing);
     const write = (how) => {
-      const fragment = writeFragment(this.state, this.points, this.initial);
+      const fragment = writeFragment(this.state, this.points, this.initial, this.theme.chosen);
       history[how](null, "", `#${fragment}`);
     };
     if (push) write("pushState");

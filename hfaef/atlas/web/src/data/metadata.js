@@ -22,7 +22,6 @@ export function checkMetadata(text, columns) {
   }
   return {
     target: meta.target,
-    targetName: typeof meta.target_name === "string" ? meta.target_name : "label",
     labelColumn: label,
     labelNames: names,
     schemes,

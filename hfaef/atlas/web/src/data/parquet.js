@@ -1,19 +1,9 @@
-// Parquet in the browser: columns of a file as arrays, by hyparquet; zstd by fzstd.
+// Parquet in the browser: columns of a file as arrays, by hyparquet.
 
-import { decompress } from "fzstd";
 import { parquetMetadataAsync, parquetRead } from "hyparquet";
 
 import { AtlasError } from "./errors.js";
-import { readEqualLists } from "./lists.js";
-
-const LARGEST_PAGE = 1 << 30;
-
-const compressors = {
-  ZSTD: (input, outputLength) => {
-    if (outputLength > LARGEST_PAGE) throw new Error("a page of over 1 GiB");
-    return decompress(input, new Uint8Array(outputLength));
-  },
-};
+import { compressors } from "./zstd.js";
 
 /**
  * A file in memory or read piecemeal, with its metadata.
@@ -65,27 +55,8 @@ export async function readColumns({ file, path, metadata, rows }, columns) {
   return out;
 }
 
-/**
- * A column of vectors: `values` float32, row after row, and their `dimensions`.
- * Throws where the vectors are not all of one length.
- */
-export async function readVectorColumn(parquet, column) {
-  const fast = await damaged(parquet.path, () => readEqualLists(parquet, column, compressors));
-  if (fast) return fast;
-  const lists = (await readColumns(parquet, [column]))[column];
-  const dimensions = lists[0]?.length;
-  if (!dimensions) throw new AtlasError(`${parquet.path} has no vectors in the column ${column}.`);
-  const values = new Float32Array(lists.length * dimensions);
-  lists.forEach((list, row) => {
-    if (list?.length !== dimensions) {
-      throw new AtlasError(`${parquet.path} has a vector that is not ${dimensions} long (row ${row}).`);
-    }
-    values.set(list, row * dimensions);
-  });
-  return { values, dimensions };
-}
-
-async function damaged(path, action) {
+/** Does something with a file; what fails is told as damage of it. */
+export async function damaged(path, action) {
   try {
     return await action();
   } catch (error) {

@@ -24,7 +24,7 @@ export class HttpSource {
    * @param {(loaded: number, total: number) => void} [progress] total is 0 where it is not known
    */
   async whole(path, progress) {
-    const response = await this.#get(path, "bytes=0-");
+    const response = await this.#get(path, "bytes=0-", "default");
     if (response.status === 200) this.#withoutRanges();
     const total = Number(response.headers.get("Content-Length")) || 0;
     return read(response, path, total, progress);
@@ -33,7 +33,8 @@ export class HttpSource {
   /** The bytes from start to end (exclusive) of a file. */
   async part(path, start, end) {
     if (!this.ranges) throw new RangesError(path);
-    const response = await this.#get(path, `bytes=${start}-${end - 1}`);
+    // The browser's cache would let ranges of one file wait for each other, and ask for some twice.
+    const response = await this.#get(path, `bytes=${start}-${end - 1}`, "no-store");
     if (response.status === 200) {
       this.#withoutRanges();
       response.body?.cancel().catch(() => {});
@@ -50,14 +51,14 @@ export class HttpSource {
   }
 
   /** Answers from the final address where it is known and still good, else from the file's own. */
-  async #get(path, range) {
+  async #get(path, range, cache) {
     const held = this.resolved.get(path);
     if (held) {
       const known = await held;
-      const response = known && (await request(known, path, range).catch(() => null)); // null: gone
+      const response = known && (await request(known, path, range, cache).catch(() => null)); // null: gone
       if (response && !GONE.has(response.status)) return checked(response, path);
       const other = this.resolved.get(path);
-      if (other && other !== held) return this.#get(path, range); // another has asked anew
+      if (other && other !== held) return this.#get(path, range, cache); // another has asked anew
     }
     // Others that ask for the file meanwhile wait for this answer's address.
     let settle;
@@ -65,7 +66,7 @@ export class HttpSource {
     let final = null;
     try {
       const address = new URL(path.split("/").map(encodeURIComponent).join("/"), this.base).href;
-      const response = checked(await request(address, path, range), path);
+      const response = checked(await request(address, path, range, cache), path);
       final = response.redirected ? response.url : address;
       return response;
     } finally {
@@ -126,9 +127,9 @@ function shorter(path, have, want) {
   return new AtlasError(`${path} gave ${have} bytes where ${want} were asked for.`, RENEW);
 }
 
-async function request(address, path, range) {
+async function request(address, path, range, cache) {
   try {
-    return await fetch(address, { headers: { Range: range }, credentials: "same-origin" });
+    return await fetch(address, { headers: { Range: range }, credentials: "same-origin", cache });
   } catch {
     const offline = navigator.onLine === false;
     throw new AtlasError(

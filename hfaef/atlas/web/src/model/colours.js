@@ -1,7 +1,8 @@
 // Colours and marks of categories: at most twelve at a time, six as discs and six as diamonds.
 // Categories beyond the twelve are grey, and the legend turns to the next twelve. The twelve were
 // searched for so that any two of one mark differ by 0.09 or more in OKLab for eyes with and
-// without red or green cones, by 0.07 without blue ones (Machado et al. 2009).
+// without red or green cones, by 0.07 without blue ones (Machado et al. 2009). A category has the same hue in
+// light and dark; only how light it is differs.
 
 export const AT_ONCE = 12;
 const ROUND = 0;
@@ -9,7 +10,7 @@ const DIAMOND = 1;
 
 const NAMES = {
   light: "#0072b2 #e08a00 #0a9a74 #48d8f8 #9e92fd #754e08 #5c3aa9 #9dd66e #d55421 #c79ab8 #912f5b #7e6aea",
-  dark: "#4aa8e8 #f2a93b #9267a8 #faea70 #cc520a #85f6fe #6b7deb #a89a0c #b06e71 #f581a7 #a3e5a8 #d2b9f7",
+  dark: "#248ddf #ff9818 #4ec094 #7beefe #bea3fe #8e6930 #815fd4 #bfec8a #f4714c #d6b0c3 #b8567e #7f89fe",
 };
 const RAMP = {
   light: "#f3d13b #9fcb3f #4fb96a #22a080 #25848e #31688e #3e4a89 #440154",

@@ -13,12 +13,12 @@ const COMMON = 1; // valid fraction, search and boxes; facets take the bits abov
 export function applyFilters(points, facets, state, boxes) {
   const fails = new Uint8Array(points.n);
   let shown = 0;
-  const query = state.q.trim().toLowerCase();
+  const found = search(points, state.q);
   const tests = facets.map((facet) => accepts(facet, state.picks[facet.key]));
   for (let row = 0; row < points.n; row++) {
     let bits = 0;
     if (state.valid > 0 && !(points.valid[row] >= state.valid)) bits = COMMON;
-    else if (query && !points.id[row].toLowerCase().includes(query)) bits = COMMON;
+    else if (found && !found(row)) bits = COMMON;
     else if (!boxes.every((inside) => inside(row))) bits = COMMON;
     for (let f = 0; f < tests.length; f++) {
       if (tests[f] && !tests[f](row)) bits |= 2 << f;
@@ -29,14 +29,28 @@ export function applyFilters(points, facets, state, boxes) {
   return { fails, shown };
 }
 
+/** A test whether a row has the words in its id or in the name of a label; null without words. */
+function search({ id, label, labels, meta }, words) {
+  const wanted = words.trim().toLowerCase();
+  if (!wanted) return null;
+  const named = meta.labelNames.map((name) => name.toLowerCase().includes(wanted));
+  const hasName = (row) => (label ? named[label[row]] : labels?.[row]?.some((one) => named[one]));
+  return (row) => id[row].toLowerCase().includes(wanted) || hasName(row);
+}
+
 /**
  * The row that a search means, or -1: the shown one of that very id, else the shown one whose id
- * comes first, numbers in ids by their value; of several years the earliest.
+ * has the words, else one whose label has them. Of several the one whose id comes first, numbers in
+ * ids by their value; of several years the earliest.
  */
-export function firstFound({ id, year }, fails, query) {
-  const wanted = query.trim().toLowerCase();
+export function firstFound({ id, year }, fails, words) {
+  const wanted = words.trim().toLowerCase();
   const { compare } = new Intl.Collator("en", { numeric: true });
-  const rank = (row) => (id[row].toLowerCase() === wanted ? 0 : 1);
+  const rank = (row) => {
+    const own = id[row].toLowerCase();
+    if (own === wanted) return 0;
+    return own.includes(wanted) ? 1 : 2;
+  };
   let best = -1;
   for (let row = 0; row < fails.length; row++) {
     if (fails[row]) continue;

@@ -15,7 +15,7 @@ export function initialState({ meta }, layout) {
     pinned: -1,
     picks: {}, // facet's key -> names of the categories kept; empty: all
     valid: 0, // least valid fraction
-    q: "", // part of an id
+    q: "", // part of an id or of a label's name
     boxes: { map: null, space: null }, // [west, south, east, north] | [x0, y0, x1, y1]
     page: 0, // of the legend
     views: { map: null, space: null }, // [zoom, lat, lon] | [zoom, x, y]; null: all rows in sight
@@ -27,8 +27,11 @@ function telling(schemes) {
   return Math.max(0, schemes.findIndex(({ measured }) => measured.some(({ misclassified }) => misclassified > 0)));
 }
 
-/** The fragment, without `#`, that `readFragment` turns into the same state. */
-export function writeFragment(state, points, initial) {
+/**
+ * The fragment, without `#`, that `readFragment` turns into the same state.
+ * @param {"light" | "dark" | null} theme if chosen by hand; `Theme` reads it
+ */
+export function writeFragment(state, points, initial, theme) {
   const out = new URLSearchParams();
   if (state.selected >= 0) {
     out.set("id", points.id[state.selected]);
@@ -46,6 +49,7 @@ export function writeFragment(state, points, initial) {
   if (state.valid > 0) out.set("valid", state.valid);
   if (state.q) out.set("q", state.q);
   if (state.page) out.set("page", state.page + 1);
+  if (theme) out.set("theme", theme);
   for (const pane of PANES) {
     if (state.views[pane]) out.set(pane, state.views[pane].map(short).join("/"));
     if (state.boxes[pane]) out.set(`${pane}box`, state.boxes[pane].map(short).join(","));

@@ -46,8 +46,7 @@ export function probeText(probe, vectors) {
   return `${PROBES.get(probe) ?? `Probe ${probe}`} on ${vectors} vectors`;
 }
 
-/** What the release calls that which is to be predicted, as a title. */
-export function targetTitle({ target, targetName }) {
-  const name = target === "number" && targetName === "label" ? "number" : targetName;
-  return name.charAt(0).toUpperCase() + name.slice(1).replaceAll("_", " ");
+/** What is to be predicted, as a title. */
+export function targetTitle({ target }) {
+  return { class: "Label", classes: "Labels", number: "Number" }[target];
 }

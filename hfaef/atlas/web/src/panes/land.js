@@ -1,6 +1,6 @@
 // The land below the map's points, on a canvas of its own below MapLibre's: a coarse outline that
-// comes with the script and so is there at the first frame, and a finer one with borders,
-// `land.json`, loaded when the points are drawn. Both are written by the build. MapLibre draws no
+// comes with the script and so is there at the first frame, and a finer one with borders and names
+// of countries, `land.json`, loaded when the points are drawn. Both are written by the build. MapLibre draws no
 // source of its own: see no_worker.js.
 
 import coarse from "coarse-land";
@@ -9,6 +9,9 @@ import { mercator } from "./plane.js";
 
 const APRON = 0.25; // of the pane's sides, drawn beyond each edge for what comes into sight
 const SHARP = [0.75, 1.4]; // how far a drawing is scaled while the map moves
+const FONT = "12px system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif";
+const LINE = 18; // pixels from name to name, at the least
+const VAST = 8; // a country of so many panes' widths has no name
 
 export class Land {
   /** @param {import("./pane.js").Pane} pane whose container's style gives the colours */
@@ -34,13 +37,15 @@ export class Land {
   /** While the map moves the drawing is moved with it, as long as it fills the pane. */
   draw() {
     const { frame, map } = this.pane;
-    const { color, outlineColor } = getComputedStyle(this.canvas);
-    const look = [color, outlineColor, window.devicePixelRatio, this.shapes.length].join();
+    const style = getComputedStyle(this.canvas);
+    const [fill, line, ink] = [style.color, style.outlineColor, style.getPropertyValue("--muted")];
+    const look = [fill, line, ink, window.devicePixelRatio, this.shapes.length].join();
     const { drawn } = this;
     const same = drawn && drawn.look === look && drawn.width === frame.width && drawn.height === frame.height;
     if (!(same && (map.isMoving() ? this.#fills(frame) : drawn.pixels === frame.pixels && String(drawn.centre) === String(frame.centre)))) {
       this.drawn = { ...frame, look };
-      this.#redraw(color, outlineColor);
+      this.#redraw(fill, line);
+      this.#name(ink);
     }
     const { scale, x, y } = this.#shift(frame);
     this.canvas.style.transform = `translate(${x}px, ${y}px) scale(${scale})`;
@@ -86,7 +91,26 @@ export class Land {
     }
   }
 
-  #hold({ land, borders = [], digits }) {
+  /** Names of countries that are wide enough for them, where no larger one's name is. */
+  #name(ink) {
+    const { canvas, context, drawn } = this;
+    const { centre, pixels } = drawn;
+    const dots = window.devicePixelRatio;
+    context.setTransform(dots, 0, 0, dots, canvas.width / 2, canvas.height / 2);
+    Object.assign(context, { font: FONT, fillStyle: ink, textAlign: "center", textBaseline: "middle" });
+    const written = [];
+    for (const { text, at, wide } of this.names) {
+      const [x, y] = [0, 1].map((axis) => (at[axis] - centre[axis]) * pixels);
+      if (Math.abs(x) > drawn.width || Math.abs(y) > drawn.height) continue;
+      const half = context.measureText(text).width / 2;
+      if (2 * half > wide * pixels || wide * pixels > VAST * drawn.width) continue;
+      if (written.some((one) => Math.abs(one.x - x) < one.half + half && Math.abs(one.y - y) < LINE)) continue;
+      written.push({ x, y, half });
+      context.fillText(text, x, y);
+    }
+  }
+
+  #hold({ land, borders = [], names = [], digits }) {
     const shape = (lines, closed) => {
       const path = new Path2D();
       const box = [Infinity, Infinity, -Infinity, -Infinity];
@@ -94,6 +118,7 @@ export class Land {
       return { path, box, closed };
     };
     this.shapes = [...land.map((rings) => shape(rings, true)), ...borders.map((line) => shape([line], false))];
+    this.names = names.map(([text, lon, lat, wide]) => ({ text, at: mercator(lon, lat), wide: wide / 360 }));
   }
 }
 

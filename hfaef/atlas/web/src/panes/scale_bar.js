@@ -3,7 +3,7 @@
 import { el } from "../ui/dom.js";
 import { lonLat } from "./plane.js";
 
-const LONGEST = 96; // CSS pixels
+const LONGEST = 150; // CSS pixels; the shortest, two fifths of it, has room for its words
 const EQUATOR = 40_075_017; // metres
 
 /** @param {import("./pane.js").Pane} pane of the map */

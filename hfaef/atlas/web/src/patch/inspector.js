@@ -91,8 +91,7 @@ export class Inspector {
     if (failure) return section(el("p", { class: "hint", text: failure.brief ?? `${failure.message} ${failure.hint ?? ""}` }));
     if (!atlas.near) {
       const { done, total } = atlas.vectorsProgress;
-      const bar = el("progress", { "aria-label": "Reading vectors", max: total || 1 });
-      if (total) bar.value = done;
+      const bar = el("progress", { "aria-label": "Reading vectors", max: total || 1, value: done }); // without a value it moves, and is drawn all the time
       return section(el("p", { class: "hint", role: "status", text: "Reading the vectors of all patches, once…" }), bar);
     }
     if (!atlas.near.length) return section(el("p", { class: "hint", text: "There is no other patch to compare with." }));

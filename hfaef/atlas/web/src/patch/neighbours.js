@@ -5,6 +5,7 @@ import { picture } from "./picture.js";
 
 export function neighbourList(atlas) {
   const { points, near, state } = atlas;
+  const ofLabel = ["label", "number"].includes(state.color); // else the colour says something else
   const cards = near.map(({ row, cosine }, index) => {
     const samePatch = points.id[row] === points.id[state.selected];
     const label = atlas.labelText(row);
@@ -29,7 +30,7 @@ export function neighbourList(atlas) {
         },
         picture(atlas.previews, row, ""),
         el("span", { class: "cosine", text: cosine.toFixed(4) }),
-        el("span", { class: "label" }, markOf(atlas.swatchOf(row)), el("span", { text: label })),
+        el("span", { class: "label" }, ofLabel ? markOf(atlas.swatchOf(row)) : null, el("span", { text: label })),
         notes.length ? el("span", { class: "note" }, ...notes.map((words) => el("span", { text: words }))) : null,
       ),
     );

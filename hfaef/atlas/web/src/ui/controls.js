@@ -21,7 +21,7 @@ export class Controls {
     this.search = el("input", {
       type: "search",
       id: "search",
-      placeholder: "Part of an id, then Enter",
+      placeholder: points.meta.labelNames.length ? "Id or label, then Enter" : "Id, then Enter",
       "aria-describedby": "found",
       autocomplete: "off",
       spellcheck: "false",
@@ -43,11 +43,15 @@ export class Controls {
     this.legend = el("section", { class: "legend", "aria-label": "Legend" });
     this.filters = el("section", { class: "filters", "aria-label": "Filters" });
     place.replaceChildren(
-      field("Search", this.search, this.found),
       field("Colour by", this.colour),
-      schemes.length > 1 ? field("Split scheme", this.scheme) : "",
-      layouts.length > 1 ? field("Layout", this.layout) : "",
       this.legend,
+      field("Search", this.search, this.found),
+      el(
+        "div",
+        { class: "fields" },
+        schemes.length > 1 ? field("Split scheme", this.scheme) : null,
+        layouts.length > 1 ? field("Layout", this.layout) : null,
+      ),
       this.filters,
       el("div", { class: "field" }, el("label", { for: "valid" }, el("span", { text: "Valid pixels, at least " }), this.validText), this.valid),
     );
@@ -57,7 +61,7 @@ export class Controls {
     const { atlas } = this;
     const { state, facets, swatches } = atlas;
     if (document.activeElement !== this.search) this.search.value = state.q;
-    this.found.textContent = state.q.trim() ? foundText(atlas.shown) : "Enter selects: the patch of that id, else the first found.";
+    this.found.textContent = state.q.trim() ? foundText(atlas.shown) : "Enter selects the patch of that id, else the first found.";
     const modes = facets.map(({ key, title }) => [key, title]);
     if (!modes.some(([key]) => key === "similarity")) modes.push(["similarity", "Similarity to the selected patch"]);
     this.colour.replaceChildren(...modes.map(([value, text]) => el("option", { value, text })));

@@ -1,4 +1,5 @@
-// Light or dark: as the system says until the person chooses, which is remembered in this browser.
+// Light or dark: as the link says, else as the person chose before in this browser, else as the
+// system says. What a link says is not remembered.
 
 const KEY = "hfaef-atlas-theme";
 const system = window.matchMedia("(prefers-color-scheme: dark)");
@@ -7,8 +8,12 @@ export class Theme {
   #listeners = [];
 
   constructor() {
-    this.chosen = stored();
+    this.chosen = linked() ?? stored();
     system.addEventListener("change", () => this.#apply());
+    window.addEventListener("hashchange", () => {
+      this.chosen = linked() ?? this.chosen;
+      this.#apply();
+    });
     this.#apply();
   }
 
@@ -31,16 +36,24 @@ export class Theme {
   }
 
   #apply() {
+    if (document.documentElement.dataset.theme === this.name) return;
     document.documentElement.dataset.theme = this.name;
     for (const listener of this.#listeners) listener(this.name);
   }
 }
 
+function linked() {
+  return known(new URLSearchParams(location.hash.replace(/^#/, "")).get("theme"));
+}
+
 function stored() {
   try {
-    const theme = localStorage.getItem(KEY);
-    return theme === "light" || theme === "dark" ? theme : null;
+    return known(localStorage.getItem(KEY));
   } catch {
     return null;
   }
+}
+
+function known(theme) {
+  return theme === "light" || theme === "dark" ? theme : null;
 }
