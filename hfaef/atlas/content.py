@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from hfaef.core.files import atomic_write, folder_errors, sha256_of
+from hfaef.core.files import atomic_write, cache_folder, folder_errors, sha256_of
 from hfaef.core.progress import say
 from hfaef.errors import command_line
 from hfaef.release.atlas.points import points_bytes, tsne_bytes
@@ -19,7 +19,6 @@ from hfaef.release.format.manifest import File, Manifest, content_sha256
 from hfaef.release.format.paths import KINDS, POINTS, TSNE
 from hfaef.release.format.scores import SCORES
 from hfaef.release.handle import open_folder
-from hfaef.sources.cog.cache import cache_folder
 
 Layout = Literal["pca", "tsne"]
 

@@ -1,4 +1,6 @@
-"""Files and folders that appear whole or not at all, and a lock that one process at a time holds."""
+"""Files and folders that appear whole or not at all, a lock that one process at a time holds, and
+where files are kept between builds.
+"""
 
 from __future__ import annotations
 
@@ -283,3 +285,13 @@ def folder_lock(folder: Path, name: str, hint: str) -> Iterator[None]:
 
 def _temporary(folder: Path, name: str) -> Path:
     return folder / f"{name}.{uuid.uuid4().hex}{TEMPORARY}"
+
+
+def cache_folder() -> Path:
+    """``HFAEF_CACHE``, else a folder in the user's own cache; it need not exist.
+
+    All that is in it can be fetched or made anew.
+    """
+    if named := os.environ.get("HFAEF_CACHE"):
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hfaef"

@@ -8,7 +8,7 @@ deflate COG, by 32 threads. Both meet the same service, in a process of its own:
     uv run --all-extras --group dev scripts/benchmarks/earthengine.py [--patches 2000] [--plain-patches 64]
 
 Ideal is the requests of one a patch, 40 at a time: patches x latency / 40. The wall time starts
-before the source is opened.
+before the source is opened, and ends when the last pixel is there, or staged.
 
 Then patches in batches beside one by one, through the build's fetching and staging, where the
 service takes 40 ms more for each patch in a request, and points in batches:
@@ -32,7 +32,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -53,6 +53,7 @@ from hfaef.build.fetch.read import read_asked  # noqa: E402
 from hfaef.build.fetch.retry import Policy  # noqa: E402
 from hfaef.build.fetch.threads import ThreadExecutor  # noqa: E402
 from hfaef.build.plan import earth_engine_cost, sort_by_block  # noqa: E402
+from hfaef.build.staging.pixels import StagedPixels  # noqa: E402
 from hfaef.build.staging.store import Store  # noqa: E402
 from hfaef.catalog.patch import Patch  # noqa: E402
 from hfaef.core.grid import WGS84, Grid, project, utm_crs  # noqa: E402
@@ -147,7 +148,8 @@ def stats(url: str) -> dict[str, Any]:
     return dict(requests.get(f"{url}/stats", timeout=10).json())
 
 
-Fetch = Callable[[Sequence[Grid]], list[tuple[Grid, npt.NDArray[np.int8]]]]
+Answers = Iterable[tuple[Grid, npt.NDArray[np.int8]]]
+Fetch = Callable[[Sequence[Grid]], Answers]
 
 
 def measure(
@@ -160,7 +162,8 @@ def measure(
 ) -> Run:
     """One undisturbed run after one that fills the service's memory."""
     conduct(url, latency=0.0, latency_a_patch=0.0, at_once=1000, per_minute=10**9)
-    fetch(grids)
+    for _ in fetch(grids):
+        continue
     conduct(url, latency=latency, latency_a_patch=latency_a_patch, at_once=QUOTA, per_minute=10**9)
     start, start_cpu = time.perf_counter(), time.process_time()
     answers = fetch(grids)
@@ -170,19 +173,19 @@ def measure(
         print(f"{name}: statuses {seen['statuses']}")
     computed = {key: seen["requests"].get(key, 0) for key in ("value", "pixels", "features")}
     world = World(tiles_around(grids, (YEAR,)))
-    wrong = sum(
-        int((codes != expected(world, grid, YEAR)).any(axis=0).sum()) for grid, codes in answers
-    )
     shape = grids[0].height, grids[0].width
-    odd = sum((grid.height, grid.width) != shape for grid, _ in answers)
-    pixels = sum(grid.height * grid.width for grid, _ in answers)
+    wrong = odd = pixels = 0
+    for grid, codes in answers:
+        wrong += int((codes != expected(world, grid, YEAR)).any(axis=0).sum())
+        odd += (grid.height, grid.width) != shape
+        pixels += grid.height * grid.width
     return Run(name, len(grids), seconds, client, computed, seen["peak"], wrong, pixels, odd)
 
 
 def ours(url: str, reader: str) -> Fetch:
     """This project's source, driven by as many threads as the quota lets in."""
 
-    def fetch(grids: Sequence[Grid]) -> list[tuple[Grid, npt.NDArray[np.int8]]]:
+    def fetch(grids: Sequence[Grid]) -> Answers:
         section = EarthEngine(
             kind="earthengine", project="bench", url=url, reader=reader, requests_per_minute=10**9
         )
@@ -219,14 +222,17 @@ def built(url: str, folder: Path, batch: int | str) -> Fetch:
     """What a build stages."""
     count = itertools.count()
 
-    def fetch(grids: Sequence[Grid]) -> list[tuple[Grid, npt.NDArray[np.int8]]]:
+    def fetch(grids: Sequence[Grid]) -> Answers:
         patches = patches_of(grids)
         place = folder / f"{batch}-{next(count)}"
         with Store(place) as store:
             stage_all(url, patches, store, batch)
-            found = [(patch.grid, store.pixels.read(patch)) for patch in patches]
+        return read(patches, store.pixels, place)
+
+    def read(patches: Sequence[Patch], staged: StagedPixels, place: Path) -> Answers:
+        for patch in patches:
+            yield patch.grid, staged.read(patch)
         shutil.rmtree(place)
-        return found
 
     return fetch
 
@@ -296,7 +302,7 @@ def plain(url: str, folder: Path) -> Fetch:
         # Its nodata and its lowest code are one value.
         return own, np.where(stored == 0, np.int8(NODATA), from_stored(stored))
 
-    def fetch(grids: Sequence[Grid]) -> list[tuple[Grid, npt.NDArray[np.int8]]]:
+    def fetch(grids: Sequence[Grid]) -> Answers:
         ee.Reset()
         ee.Initialize(credentials=Credentials("bench"), url=url, project="bench")
         with ThreadPoolExecutor(PLAIN_THREADS) as pool:

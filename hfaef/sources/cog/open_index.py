@@ -7,9 +7,8 @@ import json
 import re
 from pathlib import Path
 
-from hfaef.core.files import atomic_file, atomic_write
+from hfaef.core.files import atomic_file, atomic_write, cache_folder
 from hfaef.errors import FolderError, InputError, PermanentError, Throttled, Transient
-from hfaef.sources.cog.cache import cache_folder
 from hfaef.sources.cog.http import Body, ObjectMeta, Remote, address_of
 from hfaef.sources.cog.index import NAME, TILE_PATH, TileIndex, index_of_headers, read_index
 

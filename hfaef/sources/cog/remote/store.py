@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from hfaef.core.aef import LATTICE, overview_level
+from hfaef.core.files import cache_folder
 from hfaef.core.grid import Affine, Grid, project
 from hfaef.errors import PermanentError
 from hfaef.recipe.model import Cog
-from hfaef.sources.cog.cache import cache_folder
 from hfaef.sources.cog.http import CONNECTIONS, ObjectMeta, Remote, VersionChanged, address_of
 from hfaef.sources.cog.index import NAME, Entry, TileIndex, read_index
 from hfaef.sources.cog.open_index import download, find_index
