@@ -95,7 +95,9 @@ def read_folder(folder: Path, scratch: Path, layout: Layout = "pca") -> Content:
     points = listed.get(POINTS)
     if points is None or not _is_whole(folder / POINTS, points):
         there = "a damaged" if (folder / POINTS).exists() else "no"
-        scored = "; what probes predict is not in it" if (folder / SCORES).exists() else ""
+        again = command_line("hfaef", "eval", folder)
+        lacks = f"; what probes predict is not in it: `{again}` writes it with that"
+        scored = lacks if (folder / SCORES).exists() else ""
         notes.append(f"{folder} has {there} {POINTS}: it is made for this page{scored}")
         local[POINTS] = make_points(folder, manifest, scratch)
     if layout == "tsne" and not (TSNE in listed and _is_whole(folder / TSNE, listed[TSNE])):

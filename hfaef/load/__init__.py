@@ -66,7 +66,8 @@ def load(
             not NaN.
         columns: names of those to read; all by default.
         verify: compare the SHA-256 of every file of the config with the release's manifest, before
-            a row is read. It reads all of each file, so not with `streaming`.
+            a row is read. It reads all of each file, so not with `streaming`. Copies of rows that
+            the cache holds already, those of `decoded` too, are not compared.
         decoded: decode the sheets of all rows that are asked for once, on all cores, into a file
             beside the rows in the cache of `datasets`, from which every later reading of any
             process takes bytes: 64 H W of them a row. It pays from the second epoch on. Rows that

@@ -23,9 +23,13 @@ class Trust:
 
     def __init__(self) -> None:
         self.unchecked: dict[Key, Check] = {}
-        """What came together, in earlier builds too, after which no check was good yet."""
+        """What came together, in earlier builds too, after which no check was good yet; in the order
+        in which it came."""
         self._open = 0
         """Checks that are asked for and not done."""
+        self._covered = 0
+        """How many of `unchecked` came before the last check was asked for; what came while it was
+        under way is for the next one."""
         self._ways: set[str] = set()
         """Ways of asking whose first batch is checked or being checked."""
         self._since = 0
@@ -59,19 +63,24 @@ class Trust:
 
     def _asked(self, checks: Sequence[Check]) -> tuple[Check, ...]:
         self._open += len(checks)
+        if checks:
+            self._covered = len(self.unchecked)
         return tuple(checks)
 
     def passed(self) -> dict[Key, Check]:
-        """Count a good check; gives what is trusted now: all, unless another check is open."""
+        """Count a good check; gives what is trusted now: all that came before the last one was asked
+        for, unless another check is open.
+        """
         self._open -= 1
         if self._open:
             return {}
-        trusted, self.unchecked = self.unchecked, {}
-        return trusted
+        covered = list(self.unchecked)[: self._covered]
+        self._covered = 0
+        return {key: self.unchecked.pop(key) for key in covered}
 
     def lost(self) -> dict[Key, Check]:
         """Trust nothing that came together and was not checked; gives it."""
-        lost, self.unchecked, self._open = self.unchecked, {}, 0
+        lost, self.unchecked, self._open, self._covered = self.unchecked, {}, 0, 0
         return lost
 
 

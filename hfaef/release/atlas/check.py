@@ -20,7 +20,7 @@ from hfaef.release.format.scores import read_evaluation
 _LAYOUT = ("x", "y")
 """Columns that shards decide up to the machine that worked them out."""
 
-_CHECKED = ("target", "label_names", "years", "schemes", "vectors", "shards")
+_CHECKED = ("target", "label_names", "years", "schemes", "vectors", "shards", "missing")
 """What of the metadata manifest and shards decide; the rest are words."""
 
 

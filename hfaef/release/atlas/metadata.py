@@ -75,6 +75,8 @@ class About(Part):
     layout: Literal["pca"] = "pca"
     vectors: VectorColumn
     shards: tuple[Shard, ...]
+    missing: int = 0
+    """Patches and years that the release lacks, for reasons that its manifest lists."""
     attribution: str
     rows: str = Field(pattern=r"^[0-9a-f]{64}$")
     """`manifest.content_sha256` of the release: of which rows the points are."""

@@ -126,6 +126,7 @@ def about(manifest: Manifest, measured: Mapping[str, tuple[Measured, ...]]) -> A
             files=tuple(VectorFile(path=f.path, rows=f.rows, bytes=f.bytes) for f in pooled),
         ),
         shards=tuple(Shard(path=f.path, bytes=f.bytes) for f in data),
+        missing=len(manifest.missing),
         attribution=read_references().of(manifest).attribution.text,
         rows=content_sha256(manifest),
     )
@@ -231,7 +232,8 @@ def _read_pooled(
 ) -> tuple[pa.Table, npt.NDArray[np.float32], npt.NDArray[np.float64]]:
     """Columns of points that pooled vectors have, means (rows, 64), and bounds as of `_boxes`."""
     names = (*manifest.schemes, *manifest.folds)
-    columns = ["id", "year", "valid_fraction", "label", "mean", "bbox", *names]
+    years = ["year", "observed_year"] if manifest.nearest_years else ["year"]
+    columns = ["id", *years, "valid_fraction", "label", "mean", "bbox", *names]
     tables, means, boxes = [], [], []
     for file in manifest.files:
         if not file.path.startswith("pooled/"):
@@ -265,10 +267,11 @@ def _columns(table: pa.Table, manifest: Manifest) -> pa.Table:
         f"split_{number}": table[scheme].cast(pa.string())
         for number, scheme in enumerate((*manifest.schemes, *manifest.folds))
     }
+    observed = ["observed_year"] if manifest.nearest_years else []
     return pa.table(
         {
             "id": table["id"].cast(pa.string()),
-            "year": table["year"].cast(pa.int32()),
+            **{year: table[year].cast(pa.int32()) for year in ("year", *observed)},
             "valid_fraction": table["valid_fraction"].cast(pa.float32()),
             name: table["label"].cast(kind),
             **splits,

@@ -42,7 +42,10 @@ def test_a_release_of_every_kind_is_shown_and_clicked(
         page = visit().open(server.url + "/")
         assert page.call("shown") == rows
         assert sum(page.call("counts").values()) >= rows - 1
+        text = page.page.text_content("#inspector") or ""
+        assert ("Measured over folds" in text) == ("folds" in name)
         page.click(2)
+        assert ("Fold" in (page.page.text_content("#inspector .facts") or "")) == ("folds" in name)
         expected = points.near(2)
         found = page.near(min(SHOWN, rows - 1))
         assert [(one["id"], one["year"]) for one in found] == [one[:2] for one in expected]
@@ -60,6 +63,31 @@ def test_a_release_of_one_patch_is_shown_without_neighbours(
         page.click(0, "map")
         assert 0 not in page.pictures(1)
         assert page.near(0) == []
+        page.is_clean(server.url)
+
+
+@pytest.mark.slow
+def test_what_the_points_do_not_show_is_told_in_words(
+    visit: Visits, kinds_world: Path, tmp_path: Path, make_site: MakeSite
+) -> None:
+    """Embeddings of other years than the patches' own, patches that are missing, and folds."""
+    release = build_kind("nearest", kinds_world, tmp_path / "built").folder
+    site = make_site(release)
+    points = read_points(release)
+    years = points.table.select(["year", "observed_year"]).to_pylist()
+    others = [row for row, one in enumerate(years) if one["observed_year"] != one["year"]]
+    assert others
+    change_points(site / "data", lambda told: told.update(missing=1673))
+    with FileServer(site, fail=lambda _: POLICY) as server:
+        page = visit().open(server.url + "/")
+        text = page.page.text_content("#inspector") or ""
+        assert "1,673 more patches are missing from the release; its card says why." in text
+        assert f"{len(others)} patches have the embedding of another year than their own" in text
+        page.click(others[0])
+        year, observed = (years[others[0]][name] for name in ("year", "observed_year"))
+        page.near(SHOWN)
+        shown = page.page.text_content("#inspector .facts") or ""
+        assert f"Year{year} (embedding of {observed})" in shown
         page.is_clean(server.url)
 
 

@@ -33,6 +33,22 @@ def test_one_patch_of_every_500_is_checked_after_that(store: Store) -> None:
     assert max(source.reads.values()) == 1
 
 
+def test_a_check_says_nothing_of_what_came_while_it_was_under_way() -> None:
+    first, second = (
+        [Check(patch, fetched=True) for patch in some]
+        for some in (patches(36)[:18], patches(36)[18:])
+    )
+    trust = Trust()
+    asked = trust.came("images", first)
+    assert not trust.came("images", second)
+    assert not any(trust.passed() for _ in asked[1:])
+    assert {check.patch.id for check in trust.passed().values()} == {c.patch.id for c in first}
+    (last,) = trust.after()
+    assert last in second
+    assert {check.patch.id for check in trust.passed().values()} == {c.patch.id for c in second}
+    assert not trust.after()
+
+
 def test_a_lie_is_caught_in_the_first_batch_and_nothing_of_it_stays(
     store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -134,7 +134,8 @@ export class Atlas {
     const predicted = points.predicted[scheme][row];
     if (predicted === undefined || predicted === null || predicted === -1 || Number.isNaN(predicted)) {
       const split = points.splits[scheme][row];
-      const where = split ? `it is in ${split}` : "it is in no split";
+      const none = points.meta.schemes[scheme].folds ? "it is in no fold" : "it is in no split";
+      const where = split && split !== "unassigned" ? `it is in ${split}` : none;
       return { text: split === "test" ? "not asked" : `not asked, ${where}`, wrong: false };
     }
     const text = targetText(predicted, points.meta);

@@ -29,6 +29,8 @@ export function checkMetadata(text, columns) {
     layout: typeof meta.layout === "string" ? meta.layout : "pca",
     vectors: checkVectors(meta.vectors),
     shards: list(meta, "shards", true).map((shard) => checkFile(shard, "shards")),
+    observed: columns.has("observed_year"),
+    missing: Number.isSafeInteger(meta.missing) && meta.missing > 0 ? meta.missing : 0,
     attribution: typeof meta.attribution === "string" ? meta.attribution : "",
   };
 }
@@ -64,6 +66,7 @@ function checkScheme(scheme, columns) {
   return {
     name: scheme.name,
     split: scheme.split,
+    folds: scheme.folds === true,
     predicted,
     measured: measured.filter((one) => one !== null && typeof one === "object"),
   };

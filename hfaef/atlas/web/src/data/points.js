@@ -10,8 +10,9 @@ const OLDER = "Run `hfaef atlas` on the release: it writes the points where they
 /**
  * Reads and checks the points.
  *
- * @returns {Promise<{meta, n, id, year, valid, lon, lat, x, y, label, labels, number, splits,
- *   predicted, preview}>} meta as `checkMetadata` gives it; n rows; id strings; year int32; valid,
+ * @returns {Promise<{meta, n, id, year, observed, valid, lon, lat, x, y, label, labels, number, splits,
+ *   predicted, preview}>} meta as `checkMetadata` gives it; n rows; id strings; year int32, observed
+ *   the year of the embedding, where the release has none of the patch's own; valid,
  *   lon, lat, x, y float64, NaN where there is none; label int32 (-1: none) | labels, an array of
  *   int32 arrays or null | number float64 (NaN: none); splits and predicted: by scheme, predicted as
  *   the label's kind or null; preview: shard int32 (-1: none), offset and length float64
@@ -32,6 +33,7 @@ export async function readPoints(source, progress) {
   const wanted = ["id", "year", "valid_fraction", "lon", "lat", "x", "y", meta.labelColumn];
   const previews = ["preview_shard", "preview_offset", "preview_length"];
   if (previews.every((name) => names.has(name))) wanted.push(...previews);
+  if (meta.observed) wanted.push("observed_year");
   for (const scheme of meta.schemes) {
     wanted.push(scheme.split);
     if (scheme.predicted) wanted.push(scheme.predicted);
@@ -48,6 +50,7 @@ export async function readPoints(source, progress) {
     n,
     id: columns.id.map((id) => String(id ?? "")),
     year: Int32Array.from(columns.year, Number),
+    observed: Int32Array.from(columns.observed_year ?? columns.year, Number),
     valid: floats(columns.valid_fraction),
     lon: floats(columns.lon),
     lat: floats(columns.lat),

@@ -30,7 +30,7 @@ export function facetsOf(points, scheme) {
     facets.push(labelSets(points), labelCounts(points));
   }
   if (meta.schemes.length) {
-    facets.push(splitFacet(points.splits[scheme]));
+    facets.push(splitFacet(points.splits[scheme], meta.schemes[scheme].folds));
     const verdict = verdictFacet(points, scheme);
     if (verdict) facets.push(verdict);
   }
@@ -79,13 +79,13 @@ function labelCounts({ labels }) {
   };
 }
 
-function splitFacet(splits) {
+function splitFacet(splits, folds) {
   const rank = (name) => (SPLITS.indexOf(name) + 1 || SPLITS.length + 1);
   const names = [...new Set(splits)].filter(Boolean);
   names.sort((a, b) => rank(a) - rank(b) || a.localeCompare(b, "en", { numeric: true }));
   const at = new Map(names.map((name, index) => [name, index]));
   const of = Int32Array.from(splits, (name) => at.get(name) ?? -1);
-  return withRest({ key: "split", title: "Split", kind: "names", names }, of, "unassigned");
+  return withRest({ key: "split", title: folds ? "Fold" : "Split", kind: "names", names }, of, "unassigned");
 }
 
 function yearFacet(years) {

@@ -34,6 +34,11 @@ export function yearsText(years) {
   return list.length < 2 ? String(first) : `${list.slice(0, -1).join(", ")} and ${last}`;
 }
 
+/** "2018", "2017 (embedding of 2018)" where the release has none of that year. */
+export function yearText({ year, observed }, row) {
+  return observed[row] === year[row] ? String(year[row]) : `${year[row]} (embedding of ${observed[row]})`;
+}
+
 /** "89.6 % accuracy", "micro average precision 0.978". */
 export function scoreText(metric, value) {
   const known = typeof value === "number" && Number.isFinite(value);

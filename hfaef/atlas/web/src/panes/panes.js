@@ -1,5 +1,6 @@
 // The two panes side by side, linked: what is pointed at, selected or boxed in one shows in both.
 
+import { yearText } from "../model/words.js";
 import { framePane } from "../ui/pane_frame.js";
 import { watchBox } from "./box.js";
 import { Land } from "./land.js";
@@ -118,7 +119,7 @@ export class Panes {
       const row = at ? pane.pick(at.x, at.y, atlas.fails) : -1;
       map.getCanvas().classList.toggle("over", row >= 0);
       atlas.hover(row);
-      this.frames[name].tip(at, row < 0 ? null : [atlas.points.id[row], `${atlas.labelText(row)} · ${atlas.points.year[row]}`]);
+      this.frames[name].tip(at, row < 0 ? null : [atlas.points.id[row], `${atlas.labelText(row)} · ${yearText(atlas.points, row)}`]);
     };
     map.on("mousemove", ({ point: at }) => {
       if (map.isMoving()) return;

@@ -1,7 +1,7 @@
 // The panel of one patch: its preview, its facts, how it compares with a pinned one, and its
 // neighbours. With none selected it tells of the release.
 
-import { targetTitle } from "../model/words.js";
+import { targetTitle, yearText } from "../model/words.js";
 import { el, icon, iconButton, ICONS, renderInto } from "../ui/dom.js";
 import { about } from "./about.js";
 import { neighbourList } from "./neighbours.js";
@@ -76,7 +76,7 @@ export class Inspector {
           "div",
           {},
           el("button", { type: "button", class: "link", "data-focus": "topinned", onclick: () => atlas.select(pinned), text: points.id[pinned] }),
-          el("p", { text: `${atlas.labelText(pinned)} · ${points.year[pinned]}` }),
+          el("p", { text: `${atlas.labelText(pinned)} · ${yearText(points, pinned)}` }),
           el("p", { class: "cosine", id: "compared" }, ...(same ? [text("Select another patch to compare with this one.")] : [text("Cosine with the selected patch: "), el("strong", { text: cosine === null ? "…" : decimals(cosine) })])),
         ),
       ),
@@ -111,9 +111,9 @@ function facts(atlas, row) {
   if (predicted) out.push(["Predicted", text(predicted.text), predicted.wrong ? "wrong" : null]);
   if (scheme) {
     const split = points.splits[state.scheme][row] || "unassigned";
-    out.push(["Split", text(meta.schemes.length > 1 ? `${split} (${scheme.name})` : split)]);
+    out.push([scheme.folds ? "Fold" : "Split", text(meta.schemes.length > 1 ? `${split} (${scheme.name})` : split)]);
   }
-  out.push(["Year", text(String(points.year[row]))]);
+  out.push(["Year", text(yearText(points, row))]);
   out.push(["Place", text(placeText(points.lat[row], points.lon[row]))]);
   const valid = points.valid[row];
   out.push(["Valid pixels", text(Number.isFinite(valid) ? `${Number((valid * 100).toFixed(2))} %` : "unknown")]);

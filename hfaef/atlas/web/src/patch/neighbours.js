@@ -1,5 +1,6 @@
 // The twelve nearest neighbours of the selected patch, as cards that the arrow keys walk through.
 
+import { yearText } from "../model/words.js";
 import { el, markOf } from "../ui/dom.js";
 import { picture } from "./picture.js";
 
@@ -9,8 +10,8 @@ export function neighbourList(atlas) {
   const cards = near.map(({ row, cosine }, index) => {
     const samePatch = points.id[row] === points.id[state.selected];
     const label = atlas.labelText(row);
-    const year = points.year[row];
-    const notes = [atlas.severalYears ? String(year) : null, samePatch ? "same" : null].filter(Boolean);
+    const year = yearText(points, row);
+    const notes = [atlas.severalYears ? year : null, samePatch ? "same" : null].filter(Boolean);
     return el(
       "li",
       {},
