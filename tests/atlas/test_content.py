@@ -72,7 +72,8 @@ def test_points_made_for_the_page_are_said_to_lack_predictions_of_a_release_with
     (own_release / POINTS).unlink()
     (own_release / SCORES).write_text("{}")
     (note,) = read_folder(own_release, tmp_path).notes
-    assert note.endswith("it is made for this page; what probes predict is not in it")
+    assert "it is made for this page; what probes predict is not in it" in note
+    assert note.endswith(f"`hfaef eval {own_release}` writes it with that")
 
 
 def test_a_shard_that_is_gone_is_named_and_the_page_goes_without(

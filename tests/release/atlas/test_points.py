@@ -103,6 +103,7 @@ def test_places_labels_and_splits_are_those_of_the_rows(folder: Path) -> None:
     assert said["target"] == manifest.labelling
     assert said["label_names"] == list(manifest.label_names)
     assert said["years"] == list(manifest.years)
+    assert said["missing"] == len(manifest.missing)
     schemes = {one["name"]: one for one in said["schemes"]}
     assert [*schemes] == [*manifest.schemes, *manifest.folds]
     assert {name for name, one in schemes.items() if one["folds"]} == {*manifest.folds}
@@ -111,6 +112,7 @@ def test_places_labels_and_splits_are_those_of_the_rows(folder: Path) -> None:
         west, south, east, north = row["bounds"]
         assert point["lon"] == np.float32((west + east) / 2)
         assert point["lat"] == np.float32((south + north) / 2)
+        assert point.get("observed_year") == row.get("observed_year")
         assert point["valid_fraction"] == np.float32(row["valid_fraction"])
         # A tar file's JSON holds numbers as they were given, Parquet as float32.
         label = row["label"] if name != "number" else np.float32(row["label"])
@@ -169,7 +171,7 @@ def test_all_columns_are_of_the_types_that_a_page_expects(folder: Path) -> None:
     schema = pq.read_schema(folder / POINTS)
     types = {
         "id": pa.string(),
-        "year": pa.int32(),
+        **dict.fromkeys(("year", "observed_year"), pa.int32()),
         **dict.fromkeys(("valid_fraction", "lon", "lat", "x", "y"), pa.float32()),
         "label": pa.int32(),
         "labels": pa.list_(pa.field("element", pa.int32())),
