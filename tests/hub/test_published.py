@@ -16,7 +16,7 @@ from hfaef.release.format.manifest import file_entry
 from servers.hub import Hub
 from servers.hub.fixtures import OTHER, Client
 from support.pushes import NAME, finish, publish
-from support.releases import contents, fresh_copy, make_release
+from support.releases import contents, fresh_copy, inside, make_release
 
 
 @pytest.fixture
@@ -73,14 +73,16 @@ def test_a_file_that_the_hub_keeps_in_git_is_compared_by_its_content(
     assert [finding["path"] for finding in findings] == ["evaluation.json"] * spoil
 
 
-def test_a_name_that_nothing_has_is_read_both_ways(client: Client) -> None:
-    result = check(client, "build/ada")
-    assert result["exit"] == 1
-    assert "there is no folder build/ada, and on the Hub build/ada is not there" in result["error"]
-    assert "name the folder of a release" in result["hint"]
-    result = check(client, "build/ada@1.0.0")
-    assert result["error"].startswith("on the Hub build/ada is not there")
-    result = check(client, "build/ada/x")
+def test_a_name_that_nothing_has_is_read_both_ways(client: Client, tmp_path: Path) -> None:
+    with inside(tmp_path):  # where no folder `build` is
+        result = check(client, "build/ada")
+        assert result["exit"] == 1
+        both = "there is no folder build/ada, and on the Hub build/ada is not there"
+        assert both in result["error"]
+        assert "name the folder of a release" in result["hint"]
+        result = check(client, "build/ada@1.0.0")
+        assert result["error"].startswith("on the Hub build/ada is not there")
+        result = check(client, "build/ada/x")
     assert result["exit"] == 2
     assert "'build/ada/x' is neither a folder nor OWNER/NAME[@VERSION]" in result["error"]
 

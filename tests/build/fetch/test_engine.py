@@ -248,9 +248,9 @@ def test_memory_does_not_grow_with_the_catalog(tmp_path: Path) -> None:
             finally:
                 tracemalloc.stop()
 
-    peak(3000, "first")  # pathlib interns names in a table of the process, which grows by leaps
+    # pathlib interns names in a table of the process, which grows by leaps: hardly twice in a row.
     few = peak(300, "few")
-    assert peak(3000, "many") - few < 2700 * 256
+    assert min(peak(3000, name) for name in ("many", "again")) - few < 2700 * 256
 
 
 def test_a_patch_that_is_too_big_is_read_in_parts(store: Store) -> None:

@@ -25,7 +25,7 @@ class Client:
 
     hub: Hub
     home: Path
-    """Caches of the clients, which work there."""
+    """Caches of the clients."""
     forks: ForkServer
 
     def start(
@@ -38,7 +38,7 @@ class Client:
         whose = hashlib.sha256(str(token).encode()).hexdigest()[:8]
         folder = self.home / (home or f"home-{whose}")
         environment = self.hub.environment(folder, token) | variables
-        return self.forks.start(command, folder=self.home, environment=environment)
+        return self.forks.start(command, environment=environment)
 
     def hfaef(self, *arguments: object, token: str | None = WRITER, **variables: str) -> Fork:
         """Starts hfaef's command line."""
