@@ -154,11 +154,15 @@ class FileServer:
         self._address = server.sockets[0].getsockname()[:2]
         self._started.set()
         await self._stop.wait()
+        for listening in server.sockets:
+            self._loop.remove_reader(listening)  # after `close`, one just accepted would be lost
+        this = asyncio.current_task()
+        while tasks := asyncio.all_tasks() - {this}:
+            await asyncio.sleep(0)  # a task that never began could not close its connection
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
         server.close()
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.sleep(0)  # connections that were aborted are closed in the next round
 
     async def _serve_connection(
