@@ -103,7 +103,8 @@ class EarthEngine(Section):
     reader: Literal["pixels", "xee"] = "pixels"
     """One request a patch or batch, or the same pixels through Xee with two a patch."""
     batch: Batch = "auto"
-    """Patches that a request may hold, or as many as fit; 1 reads one by one."""
+    """The most patches of a request, or as many as fit, which is never exceeded: 1,024 bands hold 16
+    of more than a few pixels. 1 reads one by one."""
     max_requests: StrictInt = Field(40, ge=1, le=1000)
     """Requests at once: https://developers.google.com/earth-engine/guides/usage"""
     requests_per_minute: StrictInt = Field(6000, ge=1)

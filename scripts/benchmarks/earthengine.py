@@ -66,6 +66,7 @@ from servers.earthengine.client import expected  # noqa: E402
 YEAR = 2018
 QUOTA = 40
 PLAIN_THREADS = 32
+MEMORY_PATCHES = 3200
 
 
 @dataclass(frozen=True)
@@ -240,9 +241,11 @@ def built(url: str, folder: Path, batch: int | str) -> Fetch:
 def peak_memory(url: str, folder: Path, batch: int | str, grids: Sequence[Grid]) -> int:
     """Peak memory in MB of a process of its own that stages as many patches and does nothing else.
 
-    Those are the first ones again and again, twice, so that the service answers at once.
+    Those are the first ones again and again, twice, so that the service answers at once, and no
+    more than `MEMORY_PATCHES`: they are staged as they come.
     """
-    grids = list(itertools.islice(itertools.cycle(grids[:16]), len(grids)))
+    count = min(len(grids), MEMORY_PATCHES)
+    grids = list(itertools.islice(itertools.cycle(grids[:16]), count))
     peaks = []
     for _ in range(2):
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
@@ -358,6 +361,7 @@ def main() -> None:
                     run = measure(label, url, grids[:count], arguments.latency, fetch)
                     print(run.line(arguments.latency), flush=True)
             print(f"\n{1000 * arguments.latency_a_patch:.0f} ms more for each patch of a request")
+            seconds = {}
             for label, some, batch in (
                 ("one by one", grids[: arguments.batch_patches], 1),
                 ("batches", grids[: arguments.batch_patches], "auto"),
@@ -367,8 +371,12 @@ def main() -> None:
                     fetch = built(url, folder, batch)
                     times = arguments.latency, fetch, arguments.latency_a_patch
                     run = measure(label, url, some, *times)
+                    seconds[label] = run.seconds
                     peak = peak_memory(url, folder, batch, some)
                     print(run.line(arguments.latency), run.requests, f"{peak} MB", flush=True)
+    if "batches" in seconds:
+        ratio = seconds["one by one"] / seconds["batches"]
+        print(f"batches are {ratio:.2f} times as fast as one by one (target 5)")
     for label, grids in (("patches", eurosat_like(27_000)), ("points", points_like(10_000))):
         cost = earth_engine_cost(patches_of(grids), EarthEngine(kind="earthengine"))
         print(

@@ -8,7 +8,7 @@ import sqlite3
 import tempfile
 from collections.abc import Iterable
 from contextlib import closing, suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from hfaef.build.staging.identity import Key
@@ -184,7 +184,7 @@ def write_outcomes(ledger: sqlite3.Connection, outcomes: Iterable[Outcome]) -> N
     """Set the rows of patches, all or none."""
     rows = []
     for outcome in outcomes:
-        values = asdict(outcome) | {"origins": json.dumps(outcome.origins)}
+        values = vars(outcome) | {"origins": json.dumps(outcome.origins)}
         rows.append([values[name] for name in _COLUMNS])
     marks = ", ".join("?" * len(_COLUMNS))
     with ledger:

@@ -101,20 +101,20 @@ class EarthEngine:
                 f"holds {max_pixels(reader):,}, and {MAX_SIDE:,} a side"
             )
         _LOG.debug("%s %s: %s", self._section.collection, year, grid)
+        requests = REQUESTS_A_READ[reader]
         try:
             if reader == "xee":
                 codes = _read_with_xee(self._section.collection, grid, year)
-            else:
-                body = _ask_pixels(self._section.collection, grid, year)
-                with self._unpacking:
-                    (codes,) = codes_of(body, grid)
+                return self._pixels(codes, grid, year, requests)
+            body = _ask_pixels(self._section.collection, grid, year)
+            with self._unpacking:
+                (codes,) = codes_of(body, grid)
+                return self._pixels(codes, grid, year, requests)
         except Exception as error:
             classified = classify_error(error)
             if classified is error:
                 raise
             raise classified from error
-        with self._unpacking:
-            return self._pixels(codes, grid, year, REQUESTS_A_READ[reader])
 
     def batch_kind(self, grid: Grid, year: int) -> BatchKind | None:
         """What a patch has in common with those that can be asked for in the same request."""
@@ -130,23 +130,27 @@ class EarthEngine:
         if kind is None:
             raise BatchRefused("these patches are read one by one")
         _LOG.debug("%s %s: %s patches", self._section.collection, year, len(grids))
-        requests = 1
         try:
             if kind.way == POINTS:
                 found, requests = read_points(self._section.collection, grids, year)
-            else:
-                body = ask_images(self._section.collection, grids, year)
-                with self._unpacking:
-                    found = codes_of(body, grids[0], batch_names(len(grids)))
+                return self._each(found, grids, year, requests)
+            body = ask_images(self._section.collection, grids, year)
+            with self._unpacking:
+                found = codes_of(body, grids[0], batch_names(len(grids)))
+                return self._each(found, grids, year, 1)
         except Exception as error:
             raise classify_refusal(classify_error(error)) from error
+
+    def _each(
+        self, found: Sequence[npt.NDArray[np.int8]], grids: Sequence[Grid], year: int, requests: int
+    ) -> list[Pixels | SourceError]:
+        """The pixels of patches that came together, or what is wrong with them in their place."""
         results: list[Pixels | SourceError] = []
-        with self._unpacking:
-            for number, (grid, codes) in enumerate(zip(grids, found, strict=True)):
-                try:
-                    results.append(self._pixels(codes, grid, year, 0 if number else requests))
-                except SourceError as error:
-                    results.append(error)
+        for number, (grid, codes) in enumerate(zip(grids, found, strict=True)):
+            try:
+                results.append(self._pixels(codes, grid, year, 0 if number else requests))
+            except SourceError as error:
+                results.append(error)
         return results
 
     def _pixels(self, codes: npt.NDArray[np.int8], grid: Grid, year: int, requests: int) -> Pixels:

@@ -10,8 +10,8 @@ const OLDER = "Run `hfaef atlas` on the release: it writes the points where they
 /**
  * Reads and checks the points.
  *
- * @returns {Promise<{meta, n, id, year, observed, valid, lon, lat, x, y, label, labels, number, splits,
- *   predicted, preview}>} meta as `checkMetadata` gives it; n rows; id strings; year int32, observed
+ * @returns {Promise<{meta, n, patches, id, year, observed, valid, lon, lat, x, y, label, labels, number, splits,
+ *   predicted, preview}>} meta as `checkMetadata` gives it; n rows of so many patches; id strings; year int32, observed
  *   the year of the embedding, where the release has none of the patch's own; valid,
  *   lon, lat, x, y float64, NaN where there is none; label int32 (-1: none) | labels, an array of
  *   int32 arrays or null | number float64 (NaN: none); splits and predicted: by scheme, predicted as
@@ -45,10 +45,12 @@ export async function readPoints(source, progress) {
     return meta.target === "number" ? floats(column) : classLists(column, many);
   };
   const labelled = target(columns[meta.labelColumn]);
+  const id = columns.id.map((one) => String(one ?? ""));
   return {
     meta,
     n,
-    id: columns.id.map((id) => String(id ?? "")),
+    patches: new Set(id).size,
+    id,
     year: Int32Array.from(columns.year, Number),
     observed: Int32Array.from(columns.observed_year ?? columns.year, Number),
     valid: floats(columns.valid_fraction),

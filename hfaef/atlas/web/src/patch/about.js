@@ -27,13 +27,11 @@ export function about({ points, site }) {
     measuredTable(meta),
     el("h3", { text: "How to look around" }),
     el("dl", { class: "help" }, ...HELP.flatMap(([key, words]) => [el("dt", { text: key }), el("dd", { text: words })])),
-    meta.attribution ? el("p", { class: "hint", text: meta.attribution }) : null,
   );
 }
 
 /** How many patches there are, and of which years: each of every year, or each of its own. */
-function patchesText({ id, year, n }) {
-  const patches = new Set(id).size;
+function patchesText({ patches, year, n }) {
   const text = yearsText(year);
   const many = `${whole(patches)} ${patches === 1 ? "patch" : "patches"}`;
   const years = new Set(year).size;

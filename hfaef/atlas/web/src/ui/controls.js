@@ -138,7 +138,9 @@ export class Controls {
 
 /** How many rows are shown, and a button that shows all, for the page's head. */
 export function renderCount(place, { shown, points, filtered, clearFilters }) {
-  const words = `${whole(shown)} of ${whole(points.n)} ${points.n === 1 ? "patch" : "patches"} shown`;
+  // A patch of several years is a point in each.
+  const [one, many] = points.patches === points.n ? ["patch", "patches"] : ["point", "points"];
+  const words = `${whole(shown)} of ${whole(points.n)} ${points.n === 1 ? one : many} shown`;
   renderInto(
     place,
     el("span", { id: "shown", role: "status", text: words }),
