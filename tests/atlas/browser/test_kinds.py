@@ -41,6 +41,10 @@ def test_a_release_of_every_kind_is_shown_and_clicked(
     with FileServer(make_site(release), fail=lambda _: POLICY) as server:
         page = visit().open(server.url + "/")
         assert page.call("shown") == rows
+        several = len(set(points.ids())) < rows
+        noun = "points" if several else "patches"
+        assert f"{rows} of {rows} {noun} shown" in page.text()
+        assert several == (name == "several years")
         assert sum(page.call("counts").values()) >= rows - 1
         text = page.page.text_content("#inspector") or ""
         assert ("Measured over folds" in text) == ("folds" in name)
