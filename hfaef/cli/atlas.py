@@ -123,7 +123,10 @@ def _scratch() -> Iterator[Path]:
     before = {}
     if threading.current_thread() is threading.main_thread():
         # As shells start what runs behind them, it would not hear Ctrl-C.
-        for number in (signal.SIGINT, signal.SIGTERM):
+        ends = [signal.SIGINT, signal.SIGTERM]
+        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:
+            ends.append(signal.SIGHUP)  # the terminal was closed; `nohup` has us ignore it
+        for number in ends:
             before[number] = signal.signal(number, signal.default_int_handler)
     try:
         with tempfile.TemporaryDirectory(prefix="hfaef-atlas-") as folder:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hfaef.core.names import REPO_ID
-from hfaef.errors import InputError
+from hfaef.errors import InputError, command_line
 from hfaef.release.version import Version, parse_version
 
 
@@ -29,6 +29,11 @@ def parse_target(text: str) -> Path | HubTarget:
         return Path(text)
     repo_id, _, version = text.partition("@")
     if Path(text).exists() or not REPO_ID.fullmatch(repo_id):
+        if Path(text).suffix == ".toml" and Path(text).is_file():
+            raise InputError(
+                f"{text} is a recipe, which releases are made by",
+                f"type `{command_line('hfaef', 'build', text)}`, then name the folder that it made",
+            )
         raise InputError(
             f"{text!r} is neither a folder nor OWNER/NAME[@VERSION]", "name one of these"
         )

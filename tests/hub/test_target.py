@@ -68,3 +68,11 @@ def test_a_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_version_that_is_none_is_refused(version: str) -> None:
     with pytest.raises(InputError, match="is no version; give three numbers"):
         parse_target(f"no-folder/x@{version}")
+
+
+def test_a_recipe_in_place_of_a_release_is_named_as_one(tmp_path):
+    recipe = tmp_path / "own.toml"
+    recipe.write_text("")
+    with pytest.raises(InputError, match=r"own\.toml is a recipe") as raised:
+        parse_target(str(recipe))
+    assert f"`hfaef build {recipe}`" in raised.value.hint

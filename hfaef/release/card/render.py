@@ -128,7 +128,7 @@ def _template() -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"thousands": _thousands, "cell": _cell}
+    environment.filters |= {"thousands": _thousands, "cell": _cell, "plain": tables.plain}
     environment.filters |= {"rows_of": _rows_of, "spans": _spans, "count_of": count_of}
     return environment.get_template("card.md.jinja")
 

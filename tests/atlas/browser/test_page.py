@@ -355,3 +355,39 @@ def test_two_patches_are_compared(visit: Visits, served: FileServer, points: Poi
     compared.get_by_text(f"{float(scaled[2] @ scaled[9]):.4f}").wait_for()
     assert points.ids()[2] in compared.inner_text()
     page.is_clean(served.url)
+
+
+def test_a_release_of_a_small_area_fills_the_map_and_stays_in_sight(
+    visit: Visits, demo_site: Path, tmp_path: Path
+) -> None:
+    """All patches within one kilometre: none lies on another, and the map's middle is theirs."""
+    site = Path(shutil.copytree(demo_site, tmp_path / "site"))
+    rows = len(read_points(site / "data").table)
+    across = np.arange(rows) % 8
+    down = np.arange(rows) // 8
+    lon, lat = -88.77 + 0.0015 * across, 44.3 + 0.0011 * down
+    change_points(site / "data", lon=lon, lat=lat)
+    with FileServer(site, fail=lambda _: POLICY) as server:
+        page = visit().open(server.url + "/")
+        first, last = (page.call("where", row, "map") for row in (0, rows - 1))
+        pane = page.page.locator("#map").bounding_box()
+        assert pane is not None
+        tall = abs(first["y"] - last["y"]) / pane["height"]
+        wide = abs(first["x"] - page.call("where", 7, "map")["x"]) / pane["width"]
+        assert max(tall, wide) > 0.5
+        for row in (0, 7, rows - 1):
+            page.click(row, "map")
+            assert page.call("selected") == row
+        page.is_clean(server.url)
+
+
+def test_what_a_link_names_in_vain_is_said_and_filters_nothing(
+    visit: Visits, served: FileServer, points: Points
+) -> None:
+    rows = len(points.table)
+    page = visit().open(served.url + "/#id=nobody&label=zzz&split=zz&wrong=7&years=1999")
+    said = page.page.locator("#toasts").inner_text()
+    for name in ("the patch nobody", "label zzz", "split zz", "wrong 7", "year 1999"):
+        assert name in said
+    assert page.call("shown") == rows
+    page.is_clean(served.url)

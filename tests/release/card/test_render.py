@@ -168,6 +168,17 @@ def test_text_from_a_recipe_cannot_break_a_table(demo_release):
     assert "\nand 5 more.\n" in text
 
 
+def test_a_label_that_is_markup_is_shown_as_it_is(demo_release):
+    manifest = read_manifest(demo_release)
+    label = "[md](http://evil/) **b** `c` a_b"
+    names = [label, *manifest.label_names[1:]]
+    counts = {**manifest.rows_by_label, label: 1}
+    text = body(
+        render_card(manifest.model_copy(update={"label_names": names, "rows_by_label": counts}))
+    )
+    assert "| \\[md\\](http://evil/) \\*\\*b\\*\\* \\`c\\` a\\_b | 1 |" in text
+
+
 def measured(manifest, scores, *features: Any, **more: Any):
     """An evaluation of the rows of this manifest."""
     origin = Origin(content_sha256=content_sha256(manifest))

@@ -16,7 +16,7 @@ import { nearest, readVectors } from "./vectors/vectors.js";
 
 const NEIGHBOURS = 12;
 const QUIET = 250; // ms after the last change before the address is written
-const CLOSE_UP = 13; // zoom at which a patch is looked at
+const CLOSE_UP = 15; // zoom at which a patch is looked at
 const DERIVED_FROM = ["scheme", "color", "picks", "valid", "q", "boxes", "page", "layout"]; // keys of the state
 
 export class Atlas {
@@ -151,8 +151,8 @@ export class Atlas {
   }
 
   #readAddress() {
-    const colours = (scheme) => [...facetsOf(this.points, scheme).map(({ key }) => key), "similarity"];
-    Object.assign(this, readFragment(location.hash, this.points, this.initial, this.layouts, colours));
+    const facets = (scheme) => facetsOf(this.points, scheme);
+    Object.assign(this, readFragment(location.hash, this.points, this.initial, this.layouts, facets));
   }
 
   /** Names what the address asked for in vain, and takes it out of the address. */

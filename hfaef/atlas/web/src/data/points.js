@@ -115,7 +115,7 @@ function previewsOf(columns, shards, n) {
     if (!(number < shards.length && from >= 0 && bytes > 0 && from + bytes <= shards[number].bytes)) {
       throw new AtlasError(
         `${PATH} says that the preview of ${columns.id[i]} lies outside its shard.`,
-        "The points belong to other shards: write them again with `hfaef atlas`.",
+        "One of them is damaged or of another release: `hfaef check` says which files are whole.",
       );
     }
     shard[i] = number;

@@ -1,6 +1,7 @@
 // Previews of patches: the bytes of each JPEG are read from its shard once and kept as blobs.
 
 import { AtlasError } from "./errors.js";
+import { RENEW } from "./source.js";
 
 const KEPT = 400;
 
@@ -43,7 +44,7 @@ export class Previews {
     if (!type) {
       throw new AtlasError(
         `The bytes in ${path} where the preview of ${id[row]} should be are no picture.`,
-        "The points belong to other shards: write them again with `hfaef atlas`.",
+        RENEW,
       );
     }
     return URL.createObjectURL(new Blob([bytes], { type }));

@@ -121,7 +121,7 @@ export class FolderSource {
 }
 
 const AGAIN = "Load the page again; if it stays so, look at the server.";
-const RENEW = "The file was damaged or changed: `hfaef check` says which files are whole.";
+export const RENEW = "The file was damaged or changed: `hfaef check` says which files are whole.";
 
 function shorter(path, have, want) {
   return new AtlasError(`${path} gave ${have} bytes where ${want} were asked for.`, RENEW);
@@ -145,6 +145,7 @@ function checked(response, path) {
   if (status === 200 || status === 206) return response;
   if (status === 404) throw new MissingError(path);
   if (status === 416) throw new AtlasError(`The file ${path} is shorter than the release says.`, RENEW);
+  if (status === 409) throw new AtlasError("The release was built again, or changed, since this page was loaded.", "Load the page again.");
   throw new AtlasError(`The server answers ${status} for ${path}.`, AGAIN);
 }
 

@@ -60,10 +60,10 @@ export function writeFragment(state, points, initial, theme) {
 /**
  * The state that a fragment tells of, and in words what it names that the release does not have,
  * which is left out.
- * @param {(scheme: number) => string[]} colours keys that points can be coloured by
+ * @param {(scheme: number) => Facet[]} facets but for the similarity to a patch
  * @returns {{state: object, missing: string[]}}
  */
-export function readFragment(fragment, points, initial, layouts, colours) {
+export function readFragment(fragment, points, initial, layouts, facets) {
   const given = new URLSearchParams(fragment.replace(/^#/, ""));
   const state = { ...initial, picks: {}, boxes: { map: null, space: null }, views: { map: null, space: null } };
   const missing = [];
@@ -79,14 +79,18 @@ export function readFragment(fragment, points, initial, layouts, colours) {
   if (scheme >= 0) state.scheme = scheme;
   else if (given.has("scheme")) missing.push(`the split scheme ${given.get("scheme")}`);
   const color = given.get("color");
-  if (color && colours(state.scheme).includes(color)) state.color = color;
+  const known = new Map(facets(state.scheme).map(({ key, names }) => [key, names]));
+  if (color && (known.has(color) || color === "similarity")) state.color = color;
   else if (color) missing.push(`the colour ${color}`);
   if (layouts.includes(given.get("layout"))) state.layout = given.get("layout");
   else if (given.has("layout")) missing.push(`the layout ${given.get("layout")}`);
   for (const key of PICKS) {
     const names = given.getAll(key).map((name) => (key === "wrong" ? VERDICTS.get(name) : name));
-    const known = names.filter((name) => name !== undefined);
-    if (known.length) state.picks[key === "years" ? "year" : key] = known;
+    const facet = key === "years" ? "year" : key;
+    const there = key === "similarity" ? names : names.filter((name) => known.get(facet)?.includes(name));
+    if (there.length) state.picks[facet] = there;
+    const lost = given.getAll(key).filter((_, i) => !there.includes(names[i]));
+    missing.push(...lost.map((name) => `${facet} ${name}`));
   }
   const valid = Number(given.get("valid"));
   if (valid > 0 && valid <= 1) state.valid = valid;

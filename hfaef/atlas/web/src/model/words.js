@@ -42,8 +42,14 @@ export function yearText({ year, observed }, row) {
 /** "89.6 % accuracy", "micro average precision 0.978". */
 export function scoreText(metric, value) {
   const known = typeof value === "number" && Number.isFinite(value);
-  if (PERCENT.has(metric)) return `${known ? (100 * value).toFixed(1) : "–"} % ${PERCENT.get(metric)}`;
-  return `${METRICS.get(metric) ?? metric} ${known ? value.toFixed(3).replace(/^-/, "−") : "–"}`;
+  if (PERCENT.has(metric)) return `${known ? fixed(100 * value, 1) : "–"} % ${PERCENT.get(metric)}`;
+  return `${METRICS.get(metric) ?? metric} ${known ? fixed(value, 3).replace(/^-/, "−") : "–"}`;
+}
+
+/** As the card has it: what lies halfway goes to the even digit. */
+function fixed(value, digits) {
+  const scaled = value * 10 ** digits;
+  return Math.abs(scaled % 1) === 0.5 ? ((2 * Math.round(scaled / 2)) / 10 ** digits).toFixed(digits) : value.toFixed(digits);
 }
 
 /** "Linear probe on mean vectors". */

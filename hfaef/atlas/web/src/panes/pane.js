@@ -13,7 +13,8 @@ const REACH = 10; // a click this far from a point still means it, in CSS pixels
 const NARROW = window.matchMedia("(max-width: 760px)"); // the page then has its buttons below
 const FREE = { top: 42, right: 58, bottom: 26, left: 20 }; // around what is fitted: title and buttons
 const FREE_NARROW = { top: 42, right: 16, bottom: 60, left: 16 };
-const CLOSEST_FIT = 8;
+const CLOSEST_FIT = 15; // half a kilometre across
+const ONE_PLACE = 8; // zoom for rows that are all at one place: what lies round it says where
 
 setWorkerUrl(NO_ADDRESS);
 
@@ -170,7 +171,8 @@ export class Pane {
     const free = NARROW.matches ? FREE_NARROW : FREE;
     const byWidth = Math.log2((width - free.left - free.right) / (WORLD * Math.max(east - west, 1e-9)));
     const byHeight = Math.log2((height - free.top - free.bottom) / (WORLD * Math.max(south - north, 1e-9)));
-    const zoom = Math.max(0, Math.min(byWidth, byHeight, CLOSEST_FIT));
+    const closest = west === east && north === south ? ONE_PLACE : CLOSEST_FIT;
+    const zoom = Math.max(0, Math.min(byWidth, byHeight, closest));
     const pixels = WORLD * 2 ** zoom;
     const x = (west + east + (free.right - free.left) / pixels) / 2;
     const y = (north + south + (free.bottom - free.top) / pixels) / 2;
