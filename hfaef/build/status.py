@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -38,13 +40,13 @@ class Status:
     command: str | None = None
     """What goes on with that build; None if it is not known."""
     together: int = 0
-    """Patches that came in batches."""
+    """Patches that were fetched in batches."""
     batches: int = 0
-    """Requests for them, without those of checks."""
+    """That they came in; one all of whose patches are missing may count, where others came."""
     checks: int = 0
-    """Patches of batches that were read once more, alone, and were the same."""
+    """Of these patches, those that were read once more, alone, and were the same."""
     unchecked: int = 0
-    """Patches of batches after which no check was made yet."""
+    """Of these patches, those after which a check is still to come, or not done."""
     edits: tuple[str, ...] = ()
     """What stops the card from being written again, and the ways out; mostly nothing."""
 
@@ -145,8 +147,7 @@ def read_status(folder: Path) -> Status:
     outcomes = read_ledger(staging)
     missing = tuple(outcome for _, outcome in sorted(outcomes.items()) if not outcome.fetched)
     stale = stale_additions(folder)
-    together = [outcome for outcome in outcomes.values() if outcome.together > 1]
-    checks = sum(outcome.checks for outcome in together)
+    together = [one for one in outcomes.values() if one.together > 1 and one.fetched]
     return Status(
         folder,
         patches,
@@ -157,8 +158,18 @@ def read_status(folder: Path) -> Status:
         is_unfinished(staging),
         read_command(staging),
         together=len(together),
-        batches=sum(outcome.requests for outcome in together) - checks,
-        checks=checks,
+        batches=_count_batches(outcomes.values()),
+        checks=sum(outcome.checks > 0 for outcome in together),
         unchecked=sum(outcome.unchecked for outcome in together),
         edits=edits,
     )
+
+
+def _count_batches(outcomes: Iterable[Outcome]) -> int:
+    """Batches that fetched patches came in; what else they held may be missing, or came alone."""
+    came, fetched = Counter[int](), Counter[int]()
+    for outcome in outcomes:
+        came[outcome.together] += 1
+        fetched[outcome.together] += outcome.fetched
+    sizes = [size for size in came if size > 1]
+    return sum(min(-(-came[size] // size), fetched[size]) for size in sizes)

@@ -214,7 +214,8 @@ def status(folder: FolderArgument) -> Report:
     fetched = f"{found.fetched:,} of {count_of(found.patches, 'patch')} fetched"
     lines: list[str | Table] = [f"{folder}: {fetched}, {len(found.missing):,} missing"]
     if found.together:
-        unchecked = f", {found.unchecked:,} not checked yet" if found.unchecked else ""
+        left = f"; for {found.unchecked:,} of them a check is still to come"
+        unchecked = left if found.unchecked else ""
         once_more = "read once more, alone, and"
         same = count_of(found.checks, f"was {once_more} was", f"were {once_more} were")
         batches = count_of(found.batches, "batch")

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from build.test_pipeline import demo_recipe
@@ -251,3 +252,57 @@ def test_an_edited_card_of_a_published_release_is_named_all_the_same(folder: Pat
     status = read_status(folder)
     assert status.next_command == "hfaef check ada/patches@1.2.0"
     assert "edited outside its notes" in status.edits[0]
+
+
+def batch_of(first: int, size: int, **values: Any) -> list[Outcome]:
+    return [
+        Outcome(2018, f"b{number:03}", fetched=True, together=size, **values)
+        for number in range(first, first + size)
+    ]
+
+
+def look_at_batches(folder: Path, *outcomes: Outcome) -> tuple[tuple[int, ...], list[str]]:
+    """What is counted of batches, and the lines that say so."""
+    staged = next((folder / ".staging/pixels/2018").iterdir())
+    with closing(open_ledger(folder / ".staging")) as ledger:
+        for outcome in outcomes:
+            write_outcome(ledger, outcome)
+            if outcome.fetched:
+                shutil.copy(staged, staged.with_stem(outcome.id))
+    found = read_status(folder)
+    lines = [str(line) for line in show_status(folder).lines if " of them in " in str(line)]
+    return (found.together, found.batches, found.checks, found.unchecked), lines
+
+
+def test_batches_of_which_all_is_missing_are_not_said_to_have_brought_something(
+    folder: Path,
+) -> None:
+    first, second = (
+        replace(one, fetched=False, reason="no data there", permanent=True, checks=1)
+        for one in batch_of(0, 2)
+    )
+    assert look_at_batches(folder, first, second) == ((0, 0, 0, 0), [])
+
+
+def test_what_is_missing_of_batches_is_not_among_what_was_fetched_in_them(folder: Path) -> None:
+    held = [*batch_of(0, 8), *batch_of(8, 8), *batch_of(16, 4)]
+    for number in (0, 1, 2, 8, 16):  # the first of each, among others, which holds the requests
+        held[number] = replace(held[number], fetched=False, permanent=True, checks=1)
+    held[3] = replace(held[3], checks=2, requests=3)
+    held[4] = replace(held[4], together=1)  # it came alone, after its batch
+    counts, (line,) = look_at_batches(folder, *held)
+    assert counts == (14, 3, 1, 0)
+    assert line == "14 of them in 3 batches; 1 was read once more, alone, and was the same"
+
+
+def test_after_a_kill_amid_checks_what_was_the_same_and_what_waits_are_told_apart(
+    folder: Path,
+) -> None:
+    held = batch_of(0, 16, unchecked=True)
+    checked = [replace(one, checks=1) for one in held[:13]]
+    counts, (line,) = look_at_batches(folder, *checked, *held[13:])
+    assert counts == (16, 1, 13, 16)
+    assert line == (
+        "16 of them in 1 batch; 13 were read once more, alone, and were the same; "
+        "for 16 of them a check is still to come"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from hfaef.build.batches.queue import BatchQueue
@@ -19,6 +20,10 @@ LATER = "run the same command again later; what is staged is kept"
 
 _MAX_SPOILT = 3
 """Batches in a row without one usable patch after which patches are read one by one."""
+
+_MAX_FAILURES = 3
+"""Failures of a batch, while no other came, after which its patches are read alone: that is far
+fewer than of a patch, as it may be the batch that the source cannot give, and nothing is lost."""
 
 
 class BatchReads:
@@ -46,6 +51,8 @@ class BatchReads:
         self._in_flight = in_flight
         self._leave = leave
         self._spoilt = 0
+        self._failures: Counter[ReadState] = Counter()
+        """Of batches that are open, since one had a usable patch."""
         self._reason = ""
         """Why patches are read one by one from now on."""
         self._dropped = 0
@@ -104,12 +111,38 @@ class BatchReads:
         kind = self._queue.kind(state.patches[0])
         if read.largest < count:
             self._queue.shrink(kind, read.largest)
-        self._spoilt = 0 if came else self._spoilt + 1
-        if self._spoilt == _MAX_SPOILT:
-            self.end(f"{_MAX_SPOILT} batches in a row had no usable patch")
+        if came:
+            self._spoilt = 0
+            self._failures.clear()
+        else:
+            self._count_spoilt("had no usable patch")
         self._open(alone)
         self._open(self._trust.came(kind.way, came))
         return tuple(outcomes)
+
+    def _count_spoilt(self, what: str) -> None:
+        """Count a batch without one usable patch; so many in a row are the last."""
+        self._spoilt += 1
+        if self._spoilt >= _MAX_SPOILT:
+            self.end(f"{_MAX_SPOILT} batches in a row {what}")
+
+    def record_failure(self, state: ReadState) -> None:
+        """Count a failure that passes, while the source is not down; only those of batches count."""
+        if isinstance(state.asked, Batch):
+            self._failures[state] += 1
+
+    def hopeless(self, state: ReadState) -> bool:
+        """Whether it is a batch that is not to be tried again, as its patches may come alone."""
+        if not isinstance(state.asked, Batch):
+            return False
+        return bool(self._reason) or self._failures[state] >= _MAX_FAILURES
+
+    def part_probe(self, state: ReadState, reason: str) -> None:
+        """Let the patches of a batch that waits for a retry be read alone: a source that is down for
+        batches may give patches.
+        """
+        if isinstance(state.asked, Batch) and state.waiting:
+            self.part(state, reason)
 
     def part(self, state: ReadState, reason: str, *, refused: bool = False) -> None:
         """Let the patches of a batch be read alone.
@@ -121,6 +154,7 @@ class BatchReads:
                 patches alone, it meant the batch.
         """
         self._leave(state)
+        self._failures.pop(state, None)
         _LOG.info("%s are read one by one: %s", state.name, reason)
         suspicion = Suspicion(len(state.patches), reason) if refused else None
         for alone in self._open(state.patches):
@@ -148,6 +182,7 @@ class BatchReads:
         if isinstance(state.asked, Check):
             what = f"{state.name} came together with others and cannot be checked"
             raise SourceError(f"{what}: {reason}", LATER)
+        self._count_spoilt(f"could not be had: {reason}")
         self.part(state, reason)
 
     def clear(self, suspicion: Suspicion, *, given: bool) -> None:

@@ -174,18 +174,15 @@ class _Engine:
 
     def _hold(self, now: float) -> float:
         """Seconds until a read may start, as far as limits over time go."""
-        return max(
-            self._concurrency.pause(now),
-            self._rate.next_start(now) - now,
-            self._breaker.pause(now),
-        )
+        pause = max(self._concurrency.pause(now), self._breaker.pause(now))
+        return max(pause, self._rate.next_start(now) - now)
 
     def _start_reads(self, now: float) -> None:
         """Start what may start now: what is due again first, then what is new."""
         if self._batches.mistrusted:
             self._show(-self._batches.drop())
-        if self._batches.mistrusted:
-            return
+            if self._batches.mistrusted:
+                return
         while self._in_flight.active < self._limit() and not self._hold(now):
             state = self._in_flight.take_due(now)
             if state is None:
@@ -262,17 +259,21 @@ class _Engine:
     def _refuse(self, state: ReadState, error: SourceError) -> None:
         """Act on a plain no."""
         if isinstance(state.asked, Patch):
-            never = isinstance(error, NoDataError)
-            self._finish(state, reason=error.message, permanent=never)
+            self._finish(state, reason=error.message, permanent=isinstance(error, NoDataError))
         else:
             self._batches.refuse(state, error)
 
     def _retry_or_give_up(self, state: ReadState, error: Transient, now: float) -> None:
         """Count a failure against its patch, unless the source is down, and act on it."""
-        if not self._breaker.down:
+        down = self._breaker.down
+        if not down:
             state.failures += 1
-        if state.failures < self._policy.attempts and state.timeouts < _MAX_TIMEOUTS:
+            self._batches.record_failure(state)
+        hopeless = state.failures >= self._policy.attempts or self._batches.hopeless(state)
+        if not hopeless and state.timeouts < _MAX_TIMEOUTS:
             self._retry(state, error, now)
+            if down and not self._in_flight.active:
+                self._batches.part_probe(state, error.message)
         elif state.idle:  # else a hedged read may still bring it, or this comes up again
             self._give_up(state, f"{error.message} ({state.attempts} tries)")
 
@@ -288,7 +289,8 @@ class _Engine:
         _LOG.info("%s is read again in %.1f s: %s", state.name, wait, error.message)
         self._in_flight.schedule(state, now + wait)
         self._breaker.record_failure(state, error, now)
-        if self._breaker.exhausted(error, now):
+        # A batch that fails says nothing of patches alone, of which one is asked for first.
+        if (throttled or len(state.patches) == 1) and self._breaker.exhausted(error, now):
             self._give_up_all(state, now)
 
     def _give_up(self, state: ReadState, reason: str) -> None:
@@ -308,8 +310,7 @@ class _Engine:
     def _give_up_all(self, last: ReadState, now: float) -> None:
         """Give up all that is open, and the run, if there would be more."""
         for state in list(self._in_flight.open):
-            reason = f"{state.reason or 'no answer'} ({state.attempts} tries)"
-            self._finish(state, reason=reason)
+            self._finish(state, reason=f"{state.reason or 'no answer'} ({state.attempts} tries)")
         more = self._new.untried or self._trust.unchecked
         self._new.clear()
         if more:

@@ -7,13 +7,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hfaef.build.batches.queue import kinds_of
+from hfaef.build.fetch.engine import fetch
 from hfaef.build.fetch.read import Batch, BatchRead, Read, read_asked, read_batch
+from hfaef.build.fetch.retry import Policy
 from hfaef.build.staging.ledger import Outcome
 from hfaef.build.staging.store import Store
+from hfaef.catalog.patch import Patch
 from hfaef.core.grid import Grid
 from hfaef.errors import (
     BatchRefused,
@@ -30,6 +34,18 @@ from hfaef.sources.base import Batching, Pixels
 from support.batches import QUICK, alone, place, run
 from support.fakes import BatchSource, Clock, FieldSource, SimulatedExecutor, patches, wrong
 from support.fakes import run as simulated
+
+
+def in_made_up_time(
+    store: Store, wanted: list[Patch], source: BatchSource, **service: Any
+) -> tuple[tuple[str, ...], int]:
+    """Fetch from a service of up to 40 reads at once; gives what the user should know, and how many
+    reads were started.
+    """
+    read = partial(read_asked, source, store.pixels, Policy())
+    executor = SimulatedExecutor(read, 40, Clock(), kinds_of(source), **service)
+    notes = fetch(wanted, executor, store, kind_of=executor.kind_of, clock=executor.clock)
+    return notes, len(executor.starts)
 
 
 def test_patches_come_together_and_the_first_batch_is_checked_one_by_one(store: Store) -> None:
@@ -97,6 +113,65 @@ def test_a_batch_that_never_comes_is_read_one_by_one(store: Store, error: Source
         return
     run(store, wanted, source, policy=patience)
     assert not wrong(store, wanted)
+
+
+@pytest.mark.parametrize("count", [60, 1500])
+@pytest.mark.parametrize("most", [2, 16])
+def test_a_source_that_fails_at_every_batch_gives_all_patches_alone_and_a_note_says_so(
+    store: Store, count: int, most: int
+) -> None:
+    wanted = patches(count, side=1)
+    source = BatchSource(most=most, refusal=lambda: Transient("503 unavailable"))
+    notes, asked = in_made_up_time(store, wanted, source)
+    assert not wrong(store, wanted)
+    (note,) = notes
+    reason = "3 batches in a row could not be had: 503 unavailable (3 tries)"
+    assert note == f"patches were read one by one: {reason}"
+    assert asked < count + 500
+
+
+def test_batches_that_fail_from_some_time_on_end_batches(store: Store) -> None:
+    class Tiring(BatchSource):
+        def read_batch(self, grids: Sequence[Grid], year: int) -> list[Pixels | SourceError]:
+            found = super().read_batch(grids, year)
+            if len(self.batches) > 50:
+                raise Transient("503 unavailable")
+            return found
+
+    wanted = patches(1500, side=1)
+    notes, _ = in_made_up_time(store, wanted, Tiring())
+    assert not wrong(store, wanted)
+    assert "3 batches in a row could not be had: 503 unavailable (3 tries)" in notes[0]
+
+
+def test_batches_that_fail_after_longer_than_an_outage_are_read_one_by_one(store: Store) -> None:
+    wanted = patches(800, side=1)
+    source = BatchSource(refusal=lambda: Transient("504 took too long"))
+    notes, _ = in_made_up_time(store, wanted, source, latency_a_patch=5.0)
+    assert not wrong(store, wanted)
+    assert "could not be had: 504 took too long" in notes[0]
+
+
+@pytest.mark.parametrize("most", [2, 16])
+def test_an_outage_in_which_patches_alone_fail_too_is_called_one(store: Store, most: int) -> None:
+    source = BatchSource(most=most)
+    with pytest.raises(SourceError, match=r"the source is down: no good answer for .* 503"):
+        in_made_up_time(
+            store, patches(1500, side=1), source, fault=lambda *_: Transient("503 unavailable")
+        )
+    assert not any(outcome.fetched for outcome in store.outcomes().values())
+
+
+def test_a_short_outage_does_not_end_batches(store: Store) -> None:
+    wanted = patches(5000, side=1)
+    notes, _ = in_made_up_time(
+        store,
+        wanted,
+        BatchSource(),
+        fault=lambda _patch, _try, now: Transient("503") if 1001 < now < 1120 else None,
+    )
+    assert not wrong(store, wanted)
+    assert notes == ()
 
 
 def test_too_many_for_the_memory_are_halved_and_the_size_is_remembered(store: Store) -> None:
