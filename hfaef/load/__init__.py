@@ -27,6 +27,9 @@ __all__ = ["Dtype", "Layout", "load"]
 Dtype = Literal["uint8", "float32"]
 Layout = Literal["bands_first", "bands_last"]
 
+_SHOWN = 60
+"""Characters of a value that an error shows."""
+
 
 def load(
     path_or_repo: str | Path,
@@ -81,7 +84,8 @@ def load(
     Raises:
         ReleaseError: if it is no release, of a newer format or another version, or a file is not
             what its manifest lists.
-        InputError: if there is no such folder and it cannot be a repository, it has no such
+        InputError: if an argument cannot be, as a text in the place of True or of a list;
+            if there is no such folder and it cannot be a repository, it has no such
             config, split or column, or lies in a folder whose path `datasets` reads as a pattern;
             if there is no room for what is decoded, or it cannot be written.
         HubError: if the Hub has no such repository or revision, or cannot be reached and the cache
@@ -90,7 +94,8 @@ def load(
     from hfaef.core.codec import View, date_columns
     from hfaef.load.opened import find_folder, open_folder, open_repository
 
-    view = View(dtype, layout, mask, None if columns is None else tuple(columns))
+    _require_bools(streaming=streaming, mask=mask, verify=verify, decoded=decoded)
+    view = View(dtype, layout, mask, _column_names(columns))
     if version is not None and revision is not None:
         raise InputError("version and revision both say which commit", "give one of them")
     if verify and streaming:
@@ -116,6 +121,28 @@ def load(
         parts = decode_once(parts, Path(opened.builder.cache_dir), opened.digest(), layout)
     parts = {name: _with_view(part, view) for name, part in parts.items()}
     return type(loaded)(parts) if several else parts[""]
+
+
+def _require_bools(**values: object) -> None:
+    """Refuse what is neither True nor False; of most other values it is unclear what they mean."""
+    for name, value in values.items():
+        if not isinstance(value, bool):
+            from hfaef.core.net.text import clean_text
+
+            said = f"{name} is {clean_text(repr(value), _SHOWN)}, neither True nor False"
+            raise InputError(said, f"give {name}=True or {name}=False")
+
+
+def _column_names(columns: Sequence[str] | None) -> tuple[str, ...] | None:
+    """Names of columns; None for all."""
+    if columns is None:
+        return None
+    if isinstance(columns, str):
+        raise InputError(f"columns is the text {columns!r}, no list", f"give columns=[{columns!r}]")
+    names = tuple(columns)
+    if not names:
+        raise InputError("columns is empty", "name some, or leave it out for all")
+    return names
 
 
 def _with_columns(dataset: Any, view: View) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -101,11 +102,20 @@ def test_val_means_validation(sheets: Path) -> None:
         ({"dtype": "int64"}, "neither uint8 nor float32"),
         ({"layout": "hwc"}, "neither bands_first nor bands_last"),
         ({"version": "1.0.0", "revision": "main"}, "give one of them"),
+        ({"columns": "embedding"}, r"columns is the text 'embedding', no list; .*\['embedding'\]"),
+        ({"columns": []}, "columns is empty; name some, or leave it out for all"),
+        *(
+            ({name: value}, f"^{name} is {re.escape(repr(value))}, neither True nor False; give ")
+            for name in ("decoded", "streaming", "verify", "mask")
+            for value in ("no", "false", 2.5, 1, [1], None)
+        ),
+        ({"decoded": np.eye(3)}, "^decoded is array.*, neither True nor False; "),
     ],
 )
 def test_what_cannot_be_is_refused_in_words(sheets: Path, arguments, words: str) -> None:
-    with pytest.raises(InputError, match=words):
+    with pytest.raises(InputError, match=words) as caught:
         hfaef.load(sheets, "train", **arguments)
+    assert "\n" not in str(caught.value)
 
 
 def changed(folder: Path, target: Path, **changes: object) -> Path:
